@@ -1,0 +1,204 @@
+//! What an agent says about itself, and what FORGE answers.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Micros;
+use crate::canonical::Digest;
+use crate::names::{Scope, Slug};
+
+/// Version of the messages in this module.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Whether an agent takes up what is published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    #[default]
+    Accepting,
+    Frozen,
+}
+
+impl Mode {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepting => "ACCEPTING",
+            Self::Frozen => "FROZEN",
+        }
+    }
+}
+
+/// An agent's status (subject `…status.<agent>`): sent on every change and as a heartbeat.
+///
+/// It is also the acknowledgement: a set in state `active` is what is being served.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentStatus {
+    pub schema_version: u32,
+    pub agent: Slug,
+    /// Public nkey of the agent's own identity.
+    pub identity: String,
+    pub scope: Scope,
+    pub host: String,
+    /// The service that the agent lives in, as its owner named it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub service: String,
+    /// Version of the `live-agent` crate.
+    pub agent_version: String,
+    pub mode: Mode,
+    /// When this was written.
+    pub at: Micros,
+    pub started_at: Micros,
+    /// Stream sequence below which everything was seen.
+    pub floor: u64,
+    /// Nothing was heard from FORGE for two periods, or a head is known that cannot be had.
+    pub stale: bool,
+    pub sets: Vec<SetStatus>,
+    /// Where the disk cache stands: `disk`, `memory` or the reason why there is none.
+    pub cache: String,
+    pub counters: Counters,
+}
+
+/// One prompt set on one agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SetStatus {
+    pub set: Slug,
+    /// What is served, if anything is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<Applied>,
+    /// The newest that was seen and is not served: on its way, held back by FROZEN, or refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
+    /// The head that FORGE announced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head_serial: Option<u64>,
+}
+
+/// A version that is being served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Applied {
+    pub publication: String,
+    pub serial: u64,
+    #[schemars(with = "String")]
+    pub version: semver::Version,
+    pub digest: Digest,
+    pub activated_at: Micros,
+}
+
+/// A version that was seen and is not served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pending {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<u64>,
+    pub state: PendingState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Refusal>,
+    pub at: Micros,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PendingState {
+    /// Received, not yet checked.
+    Delivered,
+    /// Checked, and held back because the agent is FROZEN.
+    Verified,
+    /// Not taken up; the reason says why.
+    Refused,
+    /// A state that this program does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why an agent refused a bundle. It goes on serving what it had.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    pub code: RefusalCode,
+    /// For people.
+    pub message: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// Headers or body are not what the format says.
+    Malformed,
+    /// The chain from the root key does not hold.
+    Untrusted,
+    /// The body is not the one that was signed.
+    DigestMismatch,
+    /// The serial is lower than one that was seen.
+    OldSerial,
+    /// The same serial was seen with other content.
+    SerialConflict,
+    /// The schema version is newer than this agent.
+    SchemaVersion,
+    /// A template does not compile here.
+    Template,
+    /// Larger than an agent takes.
+    TooLarge,
+    /// The disk did not take it.
+    Storage,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Since the start of the agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Counters {
+    pub renders: u64,
+    pub render_errors: u64,
+    #[serde(default)]
+    pub render_p50_ns: u64,
+    #[serde(default)]
+    pub render_p99_ns: u64,
+}
+
+/// What an agent asks when it meets FORGE (subject `…enroll.<agent>`, a request).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EnrolRequest {
+    pub schema_version: u32,
+    pub agent: Slug,
+    pub scope: Scope,
+    /// Public nkey of the agent's identity; FORGE keeps the first that it sees for a name.
+    pub identity: String,
+    pub host: String,
+    #[serde(default)]
+    pub service: String,
+    pub agent_version: String,
+    pub mode: Mode,
+    pub at: Micros,
+    /// Standard base64 of the identity's signature over [`EnrolRequest::signed_bytes`].
+    pub signature: String,
+}
+
+impl EnrolRequest {
+    /// What the identity signs: every field but the signature, as canonical JSON.
+    #[must_use]
+    pub fn signed_bytes(&self) -> Vec<u8> {
+        let unsigned = Self { signature: String::new(), ..self.clone() };
+        crate::canonical::to_canonical(&unsigned).unwrap_or_default()
+    }
+}
+
+/// FORGE's answer to an enrolment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum EnrolAnswer {
+    Enrolled {
+        stream: String,
+        /// Name of the durable consumer, or none where the stream has as many as it takes; the
+        /// agent then reconciles alone.
+        consumer: Option<String>,
+        /// How often FORGE's heartbeat comes, in milliseconds.
+        heartbeat_ms: u64,
+        /// How often FORGE wants the status, in milliseconds.
+        status_ms: u64,
+    },
+    Refused {
+        code: String,
+        message: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! The bounded template engine.
