@@ -1,1 +1,14 @@
-//! tests
+//! The harness of the end-to-end tests: real servers, each owned by the test that started it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`until`] | waiting: a condition and a deadline |
+//! | [`tools`] | where the programs are that tests start |
+//! | [`postgres`] | a private PostgreSQL cluster |
+//!
+//! The tests themselves are in `tests/tests/`, one file per subject. `forge` and `live` are started
+//! as the programs that users start; this crate does not link `forge-api`.
+
+pub mod postgres;
+pub mod tools;
+pub mod until;
