@@ -1,0 +1,46 @@
+# `make help` lists what there is.
+CARGO ?= cargo
+# What the demo is built as; see [profile.demo] in Cargo.toml.
+DEMO_PROFILE ?= demo
+DEMO_DIR ?= data/demo
+DEMO_PATTERNS ?= examples/fabric-patterns
+CARGO_TARGET_DIR ?= target
+DEMO_BIN = $(CARGO_TARGET_DIR)/$(DEMO_PROFILE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-check demo-build clean-demo test bench fmt lint doc
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+demo: demo-build ## build, start FORGE with real prompts and one agent, and stay up
+	@$(DEMO_BIN)/forge demo --data-dir $(DEMO_DIR) --patterns $(DEMO_PATTERNS)
+
+demo-check: demo-build ## the same unattended: edits, publishes, sees the agent change, ends
+	@$(DEMO_BIN)/forge demo --check --patterns $(DEMO_PATTERNS)
+
+demo-build:
+	@scripts/ensure-tools build
+	$(CARGO) build --locked --profile $(DEMO_PROFILE) --bin forge --bin live
+
+clean-demo: ## forget the demo's data
+	rm -rf $(DEMO_DIR)
+
+test: ## every test, on real servers; installs what it needs
+	scripts/ensure-tools test
+	$(CARGO) build --locked --workspace --bins
+	$(CARGO) test --locked --workspace
+
+bench: ## measure; prints a table and writes target/bench/results.json
+	$(CARGO) build --locked --release --bin forge --bin live --bin benches
+	$(CARGO_TARGET_DIR)/release/benches
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+lint: ## what .ci/run checks before the tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc: ## the crates' documentation, warnings as errors
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
