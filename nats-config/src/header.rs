@@ -15,3 +15,15 @@ pub const CONTENT_ENCODING: &str = "Content-Encoding";
 pub const MESSAGE_ID: &str = "Nats-Msg-Id";
 /// On a republished message: the sequence that it has in the stream.
 pub const SEQUENCE: &str = "Nats-Sequence";
+/// The last message of this subject must have that sequence (0: there must be none).
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
+/// The message must arrive in this stream.
+pub const EXPECTED_STREAM: &str = "Nats-Expected-Stream";
+/// On an answer without content: what became of the request.
+pub const STATUS: &str = "Status";
+/// On a republished message or a direct get's answer: the subject that it has in the stream.
+pub const SUBJECT: &str = "Nats-Subject";
+/// At the end of a batch: how many more there are.
+pub const PENDING: &str = "Nats-Num-Pending";
+/// At the end of a batch of last messages: the sequence that they were the last at.
+pub const UP_TO_SEQUENCE: &str = "Nats-UpTo-Sequence";

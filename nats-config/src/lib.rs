@@ -3,7 +3,15 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`subject`] | every subject of FORGE and its agents |
+//! | [`system`] | subjects of the broker itself: system account and JetStream API |
 //! | [`header`] | message headers |
+//! | [`account`] | accounts, exports, imports, and what each kind of user may do |
+//! | [`stream`] | the stream of a scope and the durable consumer of an agent |
+//! | [`conf`] | the server's configuration files (`conf/`) |
 
+pub mod account;
+pub mod conf;
 pub mod header;
+pub mod stream;
 pub mod subject;
+pub mod system;

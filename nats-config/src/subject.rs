@@ -10,7 +10,12 @@ pub const JETSTREAM_PREFIX: &str = "FJS.API";
 /// `P`.
 #[must_use]
 pub fn prefix(scope: &Scope) -> String {
-    format!("forge.{}.{}.{}", scope.organisation, scope.project, scope.environment)
+    prefix_of(&scope.organisation, &scope.project, scope.environment.as_str())
+}
+
+/// `P` with an environment that the server fills in.
+pub(crate) fn prefix_of(organisation: &Slug, project: &Slug, environment: &str) -> String {
+    format!("forge.{organisation}.{project}.{environment}")
 }
 
 /// Where a set's bundles are published: `P.bundle.<set>`.
@@ -67,6 +72,24 @@ pub fn enrol(scope: &Scope, agent: &Slug) -> String {
     format!("{}.enroll.{agent}", prefix(scope))
 }
 
+/// The status of every agent of a scope: `P.status.*`.
+#[must_use]
+pub fn any_status(scope: &Scope) -> String {
+    format!("{}.status.*", prefix(scope))
+}
+
+/// The enrolment of every agent of a scope: `P.enroll.*`.
+#[must_use]
+pub fn any_enrol(scope: &Scope) -> String {
+    format!("{}.enroll.*", prefix(scope))
+}
+
+/// Every bundle of every scope, as FORGE may publish.
+pub const ALL_BUNDLES: &str = "forge.*.*.*.bundle.*";
+/// Every heartbeat, as FORGE may publish.
+pub const ALL_HEARTBEATS: &str = "forge.*.*.*.ctl.heartbeat";
+/// Everything that FORGE says to agents, as it is exported.
+pub const ALL_CONTROL: &str = "forge.*.*.*.ctl.>";
 /// Every agent's status, as FORGE subscribes.
 pub const ALL_STATUS: &str = "forge.*.*.*.status.*";
 /// Every enrolment, as FORGE subscribes.
@@ -77,7 +100,12 @@ pub const ALL_ENROL: &str = "forge.*.*.*.enroll.*";
 /// Slugs hold no underscore, so two scopes never share a name.
 #[must_use]
 pub fn stream(scope: &Scope) -> String {
-    format!("FORGE_{}_{}_{}", scope.organisation, scope.project, scope.environment)
+    stream_of(&scope.organisation, &scope.project, scope.environment.as_str())
+}
+
+/// The stream of an environment that the server fills in.
+pub(crate) fn stream_of(organisation: &Slug, project: &Slug, environment: &str) -> String {
+    format!("FORGE_{organisation}_{project}_{environment}")
 }
 
 /// The account of a project's agents: `AGENTS_<organisation>_<project>`.
@@ -111,4 +139,37 @@ pub fn parse_agent_subject(subject: &str, kind: &str) -> Option<(Scope, Slug)> {
     }
     let agent = Slug::new(parts.next()?).ok()?;
     parts.next().is_none().then_some((scope, agent))
+}
+
+/// The newest bundle of one set by direct get: `FJS.API.DIRECT.GET.<stream>.P.bundle.<set>`.
+#[must_use]
+pub fn direct_get_last(scope: &Scope, set: &Slug) -> String {
+    format!("{}.{}", direct_get(scope), bundle(scope, set))
+}
+
+/// Where an agent asks its durable consumer for messages: `FJS.API.CONSUMER.MSG.NEXT.<stream>.<consumer>`.
+#[must_use]
+pub fn consumer_next(scope: &Scope, consumer: &str) -> String {
+    format!("{JETSTREAM_PREFIX}.CONSUMER.MSG.NEXT.{}.{consumer}", stream(scope))
+}
+
+/// The set that a bundle's subject names, stored (`P.bundle.<set>`) or republished
+/// (`P.ctl.bundle.<set>`).
+#[must_use]
+pub fn set_of_bundle(scope: &Scope, subject: &str) -> Option<Slug> {
+    let rest = subject.strip_prefix(&prefix(scope))?.strip_prefix('.')?;
+    let rest = rest.strip_prefix("ctl.").unwrap_or(rest);
+    Slug::new(rest.strip_prefix("bundle.")?).ok()
+}
+
+/// Scope and agent of a status' subject.
+#[must_use]
+pub fn parse_status(subject: &str) -> Option<(Scope, Slug)> {
+    parse_agent_subject(subject, "status")
+}
+
+/// Scope and agent of an enrolment's subject.
+#[must_use]
+pub fn parse_enrol(subject: &str) -> Option<(Scope, Slug)> {
+    parse_agent_subject(subject, "enroll")
 }

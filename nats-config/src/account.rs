@@ -1,0 +1,270 @@
+//! Accounts: what FORGE exports, what a project's agents import, and who may do what.
+//!
+//! A reply subject is not checked against permissions, so a credential that may call the JetStream
+//! API could make the server write into any stream of its own account. Streams therefore live in
+//! the FORGE account alone, and each project's agents in an account of their own that imports
+//! nothing but services of its own streams.
+//!
+//! The types here serialise into the `nats` part of JWTs.
+
+use schemas::{Scope, Slug};
+use serde::Serialize;
+
+use crate::subject::{self, JETSTREAM_PREFIX};
+use crate::system;
+
+/// Name of the system account.
+pub const SYSTEM: &str = "SYS";
+/// Name of the account that owns every stream.
+pub const FORGE: &str = "FORGE";
+/// Tag of a credential that names its environment: `env:<slug>`.
+pub const ENVIRONMENT_TAG: &str = "env";
+/// Role of a scoped signing key for agents.
+pub const ROLE_AGENT: &str = "agent";
+/// Role of a scoped signing key for people of the project who look.
+pub const ROLE_INSPECT: &str = "inspect";
+
+/// Whether something is asked or listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Service,
+    Stream,
+}
+
+/// How many answers a service gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Response {
+    Singleton,
+    Stream,
+}
+
+/// Something that FORGE offers to the agents' accounts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Export {
+    pub name: &'static str,
+    pub subject: String,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<Response>,
+}
+
+/// Something that an agents' account takes from FORGE.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Import {
+    pub name: String,
+    pub subject: String,
+    /// Public key of the exporting account.
+    pub account: String,
+    /// Under which subject it is reached, where that differs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_subject: Option<String>,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+}
+
+/// Subjects that are allowed or denied.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Permission {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub deny: Vec<String>,
+}
+
+/// How a user may answer requests that it receives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct ResponsePermission {
+    /// Answers per request.
+    pub max: i64,
+    /// In nanoseconds.
+    pub ttl: i64,
+}
+
+/// What a user may publish, subscribe to and answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Permissions {
+    #[serde(rename = "pub")]
+    pub publish: Permission,
+    #[serde(rename = "sub")]
+    pub subscribe: Permission,
+    #[serde(rename = "resp", skip_serializing_if = "Option::is_none")]
+    pub responses: Option<ResponsePermission>,
+}
+
+impl Permissions {
+    fn allow(publish: Vec<String>, subscribe: Vec<String>) -> Self {
+        Self {
+            publish: Permission { allow: publish, deny: Vec::new() },
+            subscribe: Permission { allow: subscribe, deny: Vec::new() },
+            responses: None,
+        }
+    }
+
+    /// Nothing at all: the default of an agents' account, for users that no scope covers.
+    #[must_use]
+    pub fn none() -> Self {
+        let nothing = || Permission { allow: Vec::new(), deny: vec![">".into()] };
+        Self { publish: nothing(), subscribe: nothing(), responses: None }
+    }
+}
+
+/// Everything that the FORGE account exports. Static: a new project changes nothing here.
+#[must_use]
+pub fn exports() -> Vec<Export> {
+    let service = |name, subject: &str, response| Export {
+        name,
+        subject: subject.to_owned(),
+        kind: Kind::Service,
+        response_type: Some(response),
+    };
+    let api = |rest: &str| format!("{}.{rest}", system::JETSTREAM_PREFIX);
+    vec![
+        service("consumer-info", &api("CONSUMER.INFO.*.*"), Response::Singleton),
+        service("consumer-next", &api("CONSUMER.MSG.NEXT.*.*"), Response::Stream),
+        service("consumer-list", &api("CONSUMER.LIST.*"), Response::Singleton),
+        service("consumer-names", &api("CONSUMER.NAMES.*"), Response::Singleton),
+        service("stream-info", &api("STREAM.INFO.*"), Response::Singleton),
+        service("direct-get", &api("DIRECT.GET.*"), Response::Stream),
+        service("direct-get-last", &api("DIRECT.GET.*.>"), Response::Singleton),
+        service("ack", &format!("{}.*.*.>", system::ACK_PREFIX), Response::Singleton),
+        service("status", subject::ALL_STATUS, Response::Singleton),
+        service("enrol", subject::ALL_ENROL, Response::Singleton),
+        Export {
+            name: "control",
+            subject: subject::ALL_CONTROL.to_owned(),
+            kind: Kind::Stream,
+            response_type: None,
+        },
+    ]
+}
+
+/// What a project's account imports from `forge`, the public key of the FORGE account: services of
+/// the streams of exactly these environments.
+#[must_use]
+pub fn imports(organisation: &Slug, project: &Slug, environments: &[Slug], forge: &str) -> Vec<Import> {
+    environments
+        .iter()
+        .flat_map(|environment| {
+            let scope = Scope {
+                organisation: organisation.clone(),
+                project: project.clone(),
+                environment: environment.clone(),
+            };
+            environment_imports(&scope, forge)
+        })
+        .collect()
+}
+
+fn environment_imports(scope: &Scope, forge: &str) -> Vec<Import> {
+    let stream = subject::stream(scope);
+    let import = |name: &str, subject: String, local_subject, kind| Import {
+        name: format!("{name}-{}", scope.environment),
+        subject,
+        account: forge.to_owned(),
+        local_subject,
+        kind,
+    };
+    let api = |name: &str, rest: String| {
+        let local = format!("{JETSTREAM_PREFIX}.{rest}");
+        import(name, format!("{}.{rest}", system::JETSTREAM_PREFIX), Some(local), Kind::Service)
+    };
+    vec![
+        api("consumer-info", format!("CONSUMER.INFO.{stream}.*")),
+        api("consumer-next", format!("CONSUMER.MSG.NEXT.{stream}.*")),
+        api("consumer-list", format!("CONSUMER.LIST.{stream}")),
+        api("consumer-names", format!("CONSUMER.NAMES.{stream}")),
+        api("stream-info", format!("STREAM.INFO.{stream}")),
+        api("direct-get", format!("DIRECT.GET.{stream}")),
+        api("direct-get-last", format!("DIRECT.GET.{stream}.{}", subject::bundles(scope))),
+        import("ack", format!("{}.{stream}.*.>", system::ACK_PREFIX), None, Kind::Service),
+        import("status", subject::any_status(scope), None, Kind::Service),
+        import("enrol", subject::any_enrol(scope), None, Kind::Service),
+        import("control", subject::control(scope), None, Kind::Stream),
+    ]
+}
+
+/// `{{tag(env)}}` and `{{subject()}}`: the server fills in the credential's own environment and
+/// public key when it connects.
+const TEMPLATE_ENVIRONMENT: &str = "{{tag(env)}}";
+const TEMPLATE_USER: &str = "{{subject()}}";
+
+/// What every agent of a project may do: the template of the scoped signing key.
+#[must_use]
+pub fn agent_template(organisation: &Slug, project: &Slug) -> Permissions {
+    let stream = subject::stream_of(organisation, project, TEMPLATE_ENVIRONMENT);
+    let prefix = subject::prefix_of(organisation, project, TEMPLATE_ENVIRONMENT);
+    let api = |rest: String| format!("{JETSTREAM_PREFIX}.{rest}");
+    Permissions::allow(
+        vec![
+            api(format!("CONSUMER.INFO.{stream}.*")),
+            api(format!("CONSUMER.MSG.NEXT.{stream}.*")),
+            api(format!("DIRECT.GET.{stream}")),
+            api(format!("DIRECT.GET.{stream}.{prefix}.bundle.*")),
+            format!("{}.{stream}.*.>", system::ACK_PREFIX),
+            format!("{prefix}.status.*"),
+            format!("{prefix}.enroll.*"),
+        ],
+        vec![format!("{}.>", subject::inbox(TEMPLATE_USER)), format!("{prefix}.ctl.>")],
+    )
+}
+
+/// What a project's own people may do with the `nats` CLI: look, and nothing else.
+#[must_use]
+pub fn inspect_template(organisation: &Slug, project: &Slug) -> Permissions {
+    let stream = subject::stream_of(organisation, project, TEMPLATE_ENVIRONMENT);
+    let prefix = subject::prefix_of(organisation, project, TEMPLATE_ENVIRONMENT);
+    let api = |rest: String| format!("{JETSTREAM_PREFIX}.{rest}");
+    Permissions::allow(
+        vec![
+            api(format!("STREAM.INFO.{stream}")),
+            api(format!("CONSUMER.LIST.{stream}")),
+            api(format!("CONSUMER.NAMES.{stream}")),
+            api(format!("CONSUMER.INFO.{stream}.*")),
+            api(format!("DIRECT.GET.{stream}")),
+            api(format!("DIRECT.GET.{stream}.{prefix}.bundle.*")),
+        ],
+        vec![format!("{}.>", subject::inbox(TEMPLATE_USER)), format!("{prefix}.ctl.>")],
+    )
+}
+
+/// What FORGE's own user may do in the FORGE account.
+#[must_use]
+pub fn forge_permissions(user: &str) -> Permissions {
+    let mut permissions = Permissions::allow(
+        vec![
+            format!("{}.>", system::JETSTREAM_PREFIX),
+            subject::ALL_BUNDLES.into(),
+            subject::ALL_HEARTBEATS.into(),
+        ],
+        vec![format!("{}.>", subject::inbox(user)), subject::ALL_STATUS.into(), subject::ALL_ENROL.into()],
+    );
+    // Enrolments are requests; each gets one answer.
+    permissions.responses = Some(ResponsePermission { max: 1, ttl: 60_000_000_000 });
+    permissions
+}
+
+/// What FORGE's own user may do in the system account.
+#[must_use]
+pub fn system_permissions(user: &str) -> Permissions {
+    Permissions::allow(
+        vec![
+            system::CLAIMS_UPDATE.into(),
+            system::claims_lookup("*"),
+            system::connections("*"),
+            system::kick("*"),
+        ],
+        vec![
+            format!("{}.>", subject::inbox(user)),
+            system::ALL_CONNECT.into(),
+            system::ALL_DISCONNECT.into(),
+        ],
+    )
+}
+
+/// What an operator's own context may do in the FORGE account: everything.
+#[must_use]
+pub fn operator_permissions() -> Permissions {
+    Permissions::allow(vec![">".into()], vec![">".into()])
+}

@@ -1,0 +1,210 @@
+//! A nats-server as a private child of this process.
+//!
+//! It listens on the loopback interface, keeps its port over restarts so that agents find it again,
+//! is started again when it dies, and ends with its parent however that ends: a guard process
+//! holds the other end of a pipe, and ends the server when the pipe closes.
+
+mod process;
+
+use std::fs::{File, TryLockError};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nats_config::conf::{self, Operator};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::ServerError;
+use process::{Process, end_orphan};
+
+const CONFIGURATION: &str = "nats-server.conf";
+const PORT: &str = "port";
+const LOCK: &str = "lock";
+const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
+const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+/// A server that ran this long did not die of its start.
+const STEADY: Duration = Duration::from_secs(30);
+
+/// What [`EmbeddedServer::start`] needs.
+#[derive(Debug, Clone)]
+pub struct ServerConfig {
+    pub binary: PathBuf,
+    /// Holds configuration, port, log, streams and accounts.
+    pub directory: PathBuf,
+    pub operator: Operator,
+}
+
+/// A running nats-server. Dropping it ends the server; [`EmbeddedServer::stop`] also waits for it.
+#[derive(Debug)]
+pub struct EmbeddedServer {
+    port: u16,
+    directory: PathBuf,
+    pid: watch::Receiver<Option<u32>>,
+    stop: CancellationToken,
+    supervisor: Option<JoinHandle<()>>,
+}
+
+impl EmbeddedServer {
+    /// Starts the server and waits until it takes connections.
+    ///
+    /// # Errors
+    /// [`ServerError`]: the directory cannot be used or is in use, or the server does not start.
+    pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
+        let directory = prepare(&config.directory)?;
+        let lock = take(&directory)?;
+        let conf = directory.join(CONFIGURATION);
+        end_orphan(&directory, &conf).await;
+        let port = choose_port(&directory)?;
+        let embedded =
+            conf::Embedded { name: "anvil-private", port, directory: &directory, operator: &config.operator };
+        write(&conf, &embedded.to_string())?;
+        let launch = Launch { binary: config.binary, directory: directory.clone(), conf, port };
+        let process = launch.start().await?;
+        tracing::info!(server.pid = process.pid(), server.port = port, "nats-server runs");
+        let (pids, pid) = watch::channel(Some(process.pid()));
+        let stop = CancellationToken::new();
+        let supervisor = tokio::spawn(supervise(launch, process, pids, stop.clone(), lock));
+        Ok(Self { port, directory, pid, stop, supervisor: Some(supervisor) })
+    }
+
+    /// Where clients connect. It stays the same over restarts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Process id of the server, while it runs.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        *self.pid.borrow()
+    }
+
+    /// The directory with the server's configuration, store and log.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Ends the server and waits until it has gone.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        if let Some(supervisor) = self.supervisor.take() {
+            let _ = supervisor.await;
+        }
+    }
+}
+
+impl Drop for EmbeddedServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// How the server is started, each time in the same way.
+#[derive(Debug)]
+struct Launch {
+    binary: PathBuf,
+    directory: PathBuf,
+    conf: PathBuf,
+    port: u16,
+}
+
+impl Launch {
+    async fn start(&self) -> Result<Process, ServerError> {
+        Process::start(&self.binary, &self.directory, &self.conf, self.port).await
+    }
+}
+
+/// Starts the server again whenever it dies, until told to stop. Holds the lock all the while.
+async fn supervise(
+    launch: Launch,
+    first: Process,
+    pids: watch::Sender<Option<u32>>,
+    stop: CancellationToken,
+    _lock: File,
+) {
+    let mut running = Some(first);
+    let mut pause = BACK_OFF_FIRST;
+    loop {
+        if let Some(mut process) = running.take() {
+            let since = Instant::now();
+            let ended = tokio::select! {
+                ended = process.ended() => ended,
+                () = stop.cancelled() => {
+                    process.end().await;
+                    pids.send_replace(None);
+                    return;
+                }
+            };
+            pids.send_replace(None);
+            tracing::warn!(server.ended = %ended, "nats-server died; it is started again");
+            if since.elapsed() >= STEADY {
+                pause = BACK_OFF_FIRST;
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+        pause = (pause * 2).min(BACK_OFF_MAX);
+        tokio::select! {
+            started = launch.start() => match started {
+                Ok(process) => {
+                    pids.send_replace(Some(process.pid()));
+                    running = Some(process);
+                }
+                Err(error) => tracing::error!(error = %error, "nats-server cannot be started; trying again"),
+            },
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+fn prepare(directory: &Path) -> Result<PathBuf, ServerError> {
+    let failed = |source| ServerError::Directory { path: directory.to_path_buf(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let private = std::fs::Permissions::from_mode(0o700);
+        std::fs::set_permissions(directory, private).map_err(failed)?;
+    }
+    directory.canonicalize().map_err(failed)
+}
+
+/// Takes the directory for this process. The system gives it back, however the process ends.
+fn take(directory: &Path) -> Result<File, ServerError> {
+    let failed = |source| ServerError::Directory { path: directory.to_path_buf(), source };
+    let lock = File::create(directory.join(LOCK)).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(ServerError::InUse { path: directory.to_path_buf() }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+/// The port of the last time while it is free, else one that the system gives; remembered.
+fn choose_port(directory: &Path) -> Result<u16, ServerError> {
+    let failed = |source| ServerError::Directory { path: directory.to_path_buf(), source };
+    let file = directory.join(PORT);
+    let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+    let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = match last.map(free) {
+        Some(Ok(listener)) => listener,
+        Some(Err(_)) => {
+            tracing::warn!(server.port = last, "the port of the private nats-server is taken; using another");
+            free(0).map_err(failed)?
+        }
+        None => free(0).map_err(failed)?,
+    };
+    let port = listener.local_addr().map_err(failed)?.port();
+    write(&file, &format!("{port}\n"))?;
+    Ok(port)
+}
+
+fn write(path: &Path, text: &str) -> Result<(), ServerError> {
+    std::fs::write(path, text).map_err(|source| ServerError::Directory { path: path.to_path_buf(), source })
+}

