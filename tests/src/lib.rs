@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [`until`] | waiting: a condition and a deadline |
 //! | [`tools`] | where the programs are that tests start |
+//! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`postgres`] | a private PostgreSQL cluster |
 //!
 //! The tests themselves are in `tests/tests/`, one file per subject. `forge` and `live` are started
 //! as the programs that users start; this crate does not link `forge-api`.
 
+pub mod nats;
 pub mod postgres;
 pub mod tools;
 pub mod until;
