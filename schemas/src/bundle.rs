@@ -22,7 +22,7 @@ pub const WIRE_MAX: usize = 8 * 1024 * 1024;
 /// Most prompts in one set.
 pub const PROMPTS_MAX: usize = 10_000;
 /// zstd level: a publish is rare, a download is not.
-const ZSTD_LEVEL: i32 = 9;
+pub const ZSTD_LEVEL: i32 = 9;
 
 /// One version of one prompt set, complete: no other set is needed to render it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

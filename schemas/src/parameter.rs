@@ -1,8 +1,27 @@
-//! Typed parameters of a prompt, and the check of the values given for them.
+//! Typed parameters of a prompt: the contract between who writes it and who calls it.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`declaration`] | is a list of parameters sound: names, bounds, defaults |
+//! | [`check`] | do given values fit it; every problem at once, and never a value in an error |
+//! | [`default`] | fills in what was not given |
+//! | [`json_schema`] | exports it as JSON Schema 2020-12 |
+//!
+//! A number without a fraction is a number, not an integer, when it is written as one (`3.0`); an
+//! integer is always also a number. A null is the same as a value that is not given.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub mod check;
+pub mod declaration;
+pub mod default;
+pub mod json_schema;
+
+pub use check::{ParameterError, ParameterErrorCode, ParameterErrors};
+pub use declaration::{DeclarationError, validate};
+pub use json_schema::to_json_schema;
 
 /// One parameter of a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,4 +80,20 @@ pub enum Kind {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         properties: Vec<Parameter>,
     },
+}
+
+impl Kind {
+    /// The word for it in messages, as it is written in `type`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::String { .. } => "string",
+            Self::Integer { .. } => "integer",
+            Self::Number { .. } => "number",
+            Self::Boolean => "boolean",
+            Self::Enum { .. } => "enum",
+            Self::List { .. } => "list",
+            Self::Object { .. } => "object",
+        }
+    }
 }

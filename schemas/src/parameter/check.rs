@@ -1,0 +1,303 @@
+//! Do given values fit a prompt's parameters?
+//!
+//! The check runs before each render, so the way on which all is well takes no memory. Only when
+//! something is wrong does a second walk collect every problem with its path.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tera::Value;
+use tera::value::{Key, ValueKind};
+
+use super::{Kind, Parameter};
+use crate::names::PromptId;
+use crate::template::Values;
+
+/// Most problems that are listed at once.
+const ERRORS_MAX: usize = 50;
+
+/// Everything that is wrong with the values given for a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+pub struct ParameterErrors {
+    pub prompt: PromptId,
+    pub errors: Vec<ParameterError>,
+}
+
+impl fmt::Display for ParameterErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "prompt {}: ", self.prompt)?;
+        for (index, error) in self.errors.iter().enumerate() {
+            write!(f, "{}{error}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+/// One value that does not fit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[error("parameter {parameter}: expected {expected}, got {got}")]
+pub struct ParameterError {
+    /// With the path to it, such as `order.items[2].price`.
+    pub parameter: String,
+    pub code: ParameterErrorCode,
+    pub expected: String,
+    /// The kind of what was given, never the value itself.
+    pub got: String,
+}
+
+/// The kind of a [`ParameterError`], for programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ParameterErrorCode {
+    /// It is required and was not given.
+    Missing,
+    /// It was given and is not declared.
+    Unexpected,
+    /// It is of another type.
+    WrongType,
+    /// It is outside of its bounds.
+    OutOfBounds,
+    /// It is none of the values of the enum.
+    NotInEnum,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Checks `values` against `parameters`.
+///
+/// # Errors
+/// Everything that is missing, unexpected or does not fit.
+pub fn check(
+    prompt: &PromptId,
+    parameters: &[Parameter],
+    values: &Values,
+) -> Result<(), Box<ParameterErrors>> {
+    let mut known = 0;
+    let fits = parameters.iter().all(|parameter| match values.get(&parameter.name) {
+        Some(value) => {
+            known += 1;
+            self::fits(&parameter.kind, value)
+        }
+        None => !parameter.required,
+    });
+    if fits && known == values.names().len() {
+        return Ok(());
+    }
+    let mut errors = Vec::new();
+    for parameter in parameters {
+        one(parameter, values.get(&parameter.name), &parameter.name, &mut errors);
+    }
+    for name in values.names().filter(|name| parameters.iter().all(|p| p.name != **name)) {
+        unexpected(name.to_owned(), parameters, &mut errors);
+    }
+    Err(Box::new(ParameterErrors { prompt: prompt.clone(), errors }))
+}
+
+/// The property `name` of an object; a null counts as none.
+pub(super) fn property<'v>(map: &'v tera::Map, name: &'v str) -> Option<&'v Value> {
+    /// Up to here a walk is faster than a hash.
+    const WALK: usize = 8;
+    let found = if map.len() <= WALK {
+        map.iter().find_map(|(key, value)| (key.as_str() == Some(name)).then_some(value))
+    } else {
+        map.get(&Key::Str(name))
+    };
+    found.filter(|value| !value.is_none())
+}
+
+fn fits(kind: &Kind, value: &Value) -> bool {
+    match kind {
+        Kind::String { min_length, max_length } => value
+            .as_str()
+            .is_some_and(|text| within(*min_length, *max_length, || text.chars().count() as u64)),
+        Kind::Integer { minimum, maximum } => integer(value).is_some_and(|n| {
+            minimum.is_none_or(|low| n >= i128::from(low)) && maximum.is_none_or(|high| n <= i128::from(high))
+        }),
+        Kind::Number { minimum, maximum } => number(value)
+            .is_some_and(|n| minimum.is_none_or(|low| n >= low) && maximum.is_none_or(|high| n <= high)),
+        Kind::Boolean => value.is_bool(),
+        Kind::Enum { values } => value.as_str().is_some_and(|text| values.iter().any(|v| v == text)),
+        Kind::List { items, min_items, max_items } => value.as_array().is_some_and(|list| {
+            within(*min_items, *max_items, || list.len() as u64) && list.iter().all(|item| fits(items, item))
+        }),
+        Kind::Object { properties } if properties.is_empty() => value.is_map(),
+        Kind::Object { properties } => value.as_map().is_some_and(|map| {
+            let mut known = 0;
+            let fit = properties.iter().all(|parameter| match property(map, &parameter.name) {
+                Some(value) => {
+                    known += 1;
+                    fits(&parameter.kind, value)
+                }
+                None => !parameter.required,
+            });
+            fit && known == map.values().filter(|value| !value.is_none()).count()
+        }),
+    }
+}
+
+fn within(low: Option<u64>, high: Option<u64>, count: impl FnOnce() -> u64) -> bool {
+    if low.is_none() && high.is_none() {
+        return true;
+    }
+    let count = count();
+    low.is_none_or(|low| count >= low) && high.is_none_or(|high| count <= high)
+}
+
+fn integer(value: &Value) -> Option<i128> {
+    match value.kind() {
+        ValueKind::I64 | ValueKind::U64 | ValueKind::I128 | ValueKind::U128 => value.as_i128(),
+        _ => None,
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_number().map(|n| n.as_float()).filter(|n| n.is_finite())
+}
+
+/// Collects what is wrong with one value, or that it is missing.
+pub(super) fn one(
+    parameter: &Parameter,
+    value: Option<&Value>,
+    path: &str,
+    errors: &mut Vec<ParameterError>,
+) {
+    match value {
+        Some(value) => kind(&parameter.kind, value, path, errors),
+        None if parameter.required => push(
+            errors,
+            path.to_owned(),
+            ParameterErrorCode::Missing,
+            format!("a value of type {}", parameter.kind.name()),
+            "none".into(),
+        ),
+        None => {}
+    }
+}
+
+fn push(
+    errors: &mut Vec<ParameterError>,
+    parameter: String,
+    code: ParameterErrorCode,
+    expected: String,
+    got: String,
+) {
+    if errors.len() < ERRORS_MAX {
+        errors.push(ParameterError { parameter, code, expected, got });
+    }
+}
+
+fn unexpected(path: String, declared: &[Parameter], errors: &mut Vec<ParameterError>) {
+    let mut names: Vec<&str> = declared.iter().map(|p| p.name.as_str()).take(12).collect();
+    if declared.len() > names.len() {
+        names.push("…");
+    }
+    let expected = if names.is_empty() {
+        "no parameters at all".into()
+    } else {
+        format!("only the declared: {}", names.join(", "))
+    };
+    // The name comes from the caller: enough of it to be found, and no more.
+    let path = if path.chars().count() > 80 { path.chars().take(80).chain(['…']).collect() } else { path };
+    push(errors, path, ParameterErrorCode::Unexpected, expected, "one more".into());
+}
+
+fn kind(kind: &Kind, value: &Value, path: &str, errors: &mut Vec<ParameterError>) {
+    let path_here = || path.to_owned();
+    let mut wrong = |code, got: String| push(errors, path_here(), code, expected(kind), got);
+    match kind {
+        _ if !same_type(kind, value) => wrong(ParameterErrorCode::WrongType, got(value)),
+        Kind::Enum { .. } if !fits(kind, value) => {
+            wrong(ParameterErrorCode::NotInEnum, "a string that is none of them".into());
+        }
+        Kind::String { .. } if !fits(kind, value) => {
+            let count = value.as_str().map_or(0, |text| text.chars().count());
+            wrong(ParameterErrorCode::OutOfBounds, format!("a string of {count} characters"));
+        }
+        Kind::Integer { .. } | Kind::Number { .. } if !fits(kind, value) => {
+            wrong(ParameterErrorCode::OutOfBounds, format!("a {} out of bounds", got(value)));
+        }
+        Kind::List { items, min_items, max_items } => {
+            let list = value.as_array().unwrap_or_default();
+            if !within(*min_items, *max_items, || list.len() as u64) {
+                wrong(ParameterErrorCode::OutOfBounds, format!("a list of {} items", list.len()));
+            }
+            for (index, item) in list.iter().enumerate().filter(|(_, item)| !fits(items, item)) {
+                self::kind(items, item, &format!("{path}[{index}]"), errors);
+            }
+        }
+        Kind::Object { properties } if !properties.is_empty() => {
+            let Some(map) = value.as_map() else { return };
+            for parameter in properties {
+                let path = format!("{path}.{}", parameter.name);
+                one(parameter, property(map, &parameter.name), &path, errors);
+            }
+            for (key, _) in map.iter().filter(|(_, value)| !value.is_none()) {
+                let name = key.to_string();
+                if properties.iter().all(|p| p.name != name) {
+                    unexpected(format!("{path}.{name}"), properties, errors);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn same_type(kind: &Kind, value: &Value) -> bool {
+    match kind {
+        Kind::String { .. } | Kind::Enum { .. } => value.is_string(),
+        Kind::Integer { .. } => integer(value).is_some(),
+        Kind::Number { .. } => number(value).is_some(),
+        Kind::Boolean => value.is_bool(),
+        Kind::List { .. } => value.is_array(),
+        Kind::Object { .. } => value.is_map(),
+    }
+}
+
+/// What was given, in the words of the declarations.
+fn got(value: &Value) -> String {
+    match value.kind() {
+        ValueKind::Undefined | ValueKind::None => "null",
+        ValueKind::Bool => "boolean",
+        ValueKind::U64 | ValueKind::I64 | ValueKind::U128 | ValueKind::I128 => "integer",
+        ValueKind::F64 if number(value).is_none() => "a number that is not finite",
+        ValueKind::F64 => "number",
+        ValueKind::String => "string",
+        ValueKind::Array => "list",
+        ValueKind::Map => "object",
+        _ => "bytes",
+    }
+    .to_owned()
+}
+
+fn expected(kind: &Kind) -> String {
+    let bounds = |unit: &str, low: Option<String>, high: Option<String>| match (low, high) {
+        (Some(low), Some(high)) => format!(" of {low} to {high}{unit}"),
+        (Some(low), None) => format!(" of at least {low}{unit}"),
+        (None, Some(high)) => format!(" of at most {high}{unit}"),
+        (None, None) => String::new(),
+    };
+    let text = |n: &Option<u64>| n.map(|n| n.to_string());
+    match kind {
+        Kind::String { min_length, max_length } => {
+            format!("string{}", bounds(" characters", text(min_length), text(max_length)))
+        }
+        Kind::Integer { minimum, maximum } => {
+            format!("integer{}", bounds("", minimum.map(|n| n.to_string()), maximum.map(|n| n.to_string())))
+        }
+        Kind::Number { minimum, maximum } => {
+            format!("number{}", bounds("", minimum.map(|n| n.to_string()), maximum.map(|n| n.to_string())))
+        }
+        Kind::Enum { values } => {
+            let mut shown: Vec<String> = values.iter().take(12).map(|v| format!("{v:?}")).collect();
+            if values.len() > shown.len() {
+                shown.push("…".into());
+            }
+            format!("one of {}", shown.join(", "))
+        }
+        Kind::List { min_items, max_items, .. } => {
+            format!("list{}", bounds(" items", text(min_items), text(max_items)))
+        }
+        Kind::Boolean | Kind::Object { .. } => kind.name().to_owned(),
+    }
+}

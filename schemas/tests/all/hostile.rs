@@ -1,0 +1,1 @@
+//! Hostile templates: each is refused when it is compiled, or stopped when it is rendered.

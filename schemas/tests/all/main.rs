@@ -1,0 +1,4 @@
+//! What the schemas promise, from outside.
+
+mod hostile;
+mod render;
