@@ -1,0 +1,524 @@
+//! The agent's heart: what it has, and how a bundle becomes what is served.
+//!
+//! Every change goes through [`Core`], one at a time (whoever holds the store holds the turn):
+//! verify, compile, commit, swap, tell. Readers are never in its way.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use nkeys::KeyPair;
+use schemas::envelope::{Heartbeat, Trust};
+use schemas::status::{Applied, Mode, Pending, PendingState, Refusal, RefusalCode};
+use schemas::{Micros, Slug};
+use tokio::sync::{Notify, broadcast};
+
+use crate::cache::{ActiveSet, Cache};
+use crate::clock;
+use crate::config::{CachePlace, Config, ConfigError};
+use crate::report::meter::Meter;
+use crate::store::record::{Kept, State as SavedState};
+use crate::store::{self, Loaded, Store, Write};
+use crate::verify::{self, Checked, Message, Read, Standing};
+
+/// How often FORGE's heartbeat comes, until it has said so itself.
+const PERIOD: Duration = Duration::from_secs(10);
+/// How often a status is sent, until FORGE has said how often it wants one.
+const STATUS_PERIOD: Duration = Duration::from_secs(10);
+/// A head that could not be had is tried again after this.
+const RETRY_HEAD: Duration = Duration::from_secs(60);
+const CHANGES_KEPT: usize = 64;
+
+/// A set was taken up: what is served changed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    pub set: Slug,
+    pub serial: u64,
+    /// What was served before, if anything was.
+    pub from: Option<Applied>,
+    pub to: Applied,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To live in it.
+    Agent,
+    /// To read what is there; nothing is written.
+    Look,
+}
+
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Active,
+    /// Verified, and kept back because the agent is FROZEN.
+    Held,
+    /// The agent has it already.
+    Same,
+    /// Something newer came before it; nothing to say about it.
+    Passed,
+    Refused,
+}
+
+/// What the agent has of one set.
+#[derive(Debug, Default)]
+pub(crate) struct SetState {
+    pub(crate) active: Option<Held>,
+    /// Verified and kept back.
+    pub(crate) held: Option<(Held, Kept)>,
+    pub(crate) refused: Option<Pending>,
+    pub(crate) head: Option<u64>,
+    behind_since: Option<Instant>,
+    /// The head that was asked for, and when.
+    tried: Option<(u64, Instant)>,
+}
+
+/// A verified version.
+#[derive(Debug, Clone)]
+pub(crate) struct Held {
+    pub(crate) applied: Applied,
+    /// Where it stood in the stream.
+    pub(crate) sequence: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) mode: Mode,
+    pub(crate) floor: u64,
+    pub(crate) sets: BTreeMap<Slug, SetState>,
+    pub(crate) contact: Option<Micros>,
+    pub(crate) cache: String,
+    /// How often FORGE wants a status.
+    pub(crate) status_period: Duration,
+    heard: Option<Instant>,
+    heard_issued: Micros,
+    period: Duration,
+}
+
+/// Everything the agent's tasks share.
+#[derive(Debug)]
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) trust: Trust,
+    pub(crate) name: Slug,
+    pub(crate) identity: KeyPair,
+    pub(crate) host: String,
+    pub(crate) started_at: Micros,
+    pub(crate) cache: Cache,
+    pub(crate) meter: Meter,
+    pub(crate) changes: broadcast::Sender<Change>,
+    /// Something worth a status happened.
+    pub(crate) tell: Notify,
+    /// Something was taken up: the ledger has to be brought up to date.
+    pub(crate) acknowledge: Notify,
+    started: Instant,
+    state: Mutex<State>,
+    store: Mutex<Store>,
+}
+
+impl Core {
+    /// Opens the store and brings up what is in it, then what is baked in.
+    ///
+    /// # Errors
+    /// The cache belongs to another scope or to a newer version.
+    pub(crate) fn open(config: Config, access: Access) -> Result<Self, ConfigError> {
+        let scope = &config.connection.scope;
+        let (mut store, mut loaded) = match (&config.cache, access) {
+            (CachePlace::Memory, _) => (Store::memory(), Loaded::default()),
+            (CachePlace::Disk(dir), Access::Agent) => Store::open(dir, scope).map_err(ConfigError::Cache)?,
+            (CachePlace::Disk(dir), Access::Look) => {
+                let loaded = store::look(dir, scope).map_err(ConfigError::Cache)?;
+                (Store::memory(), loaded)
+            }
+        };
+        // Two agents never share an identity: whoever does not write the store gets one of its own.
+        let mine = store.writes() || access == Access::Look;
+        let stored = loaded.identity.take().filter(|_| mine);
+        let identity = stored.unwrap_or_else(KeyPair::new_user);
+        let host = host();
+        let name = name(&config, &host, &identity, mine);
+        let mode = store::mode(&loaded).unwrap_or(config.mode_default);
+        let floor = loaded.state.as_ref().filter(|_| loaded.damage.is_none()).map_or(0, |s| s.floor);
+        let contact = store::contact(&loaded);
+        let saved = SavedState::new(config.connection.scope.clone(), mode, floor, contact);
+        // A store that takes nothing says so in the status; the agent goes on.
+        let _ = store.commit(&[Write::Identity(&identity), Write::State(&saved)]);
+        if mode == Mode::Frozen
+            && let Err(error) = store.mark_frozen(true)
+        {
+            tracing::warn!(error = %error, "the mode FROZEN could not be marked on disk");
+        }
+        let core = Self {
+            trust: Trust { roots: config.connection.roots.clone(), scope: config.connection.scope.clone() },
+            name,
+            identity,
+            host,
+            started_at: clock::now(),
+            started: Instant::now(),
+            cache: Cache::default(),
+            meter: Meter::default(),
+            changes: broadcast::channel(CHANGES_KEPT).0,
+            tell: Notify::new(),
+            acknowledge: Notify::new(),
+            state: Mutex::new(State {
+                mode,
+                floor,
+                sets: BTreeMap::new(),
+                contact,
+                cache: store.describe(),
+                status_period: STATUS_PERIOD,
+                heard: None,
+                heard_issued: 0,
+                period: PERIOD,
+            }),
+            store: Mutex::new(store),
+            config,
+        };
+        core.bring_up(loaded);
+        Ok(core)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before.
+    fn bring_up(&self, loaded: Loaded) {
+        let mut active = BTreeMap::new();
+        let baked = self.config.baked.iter().cloned();
+        for kept in loaded.latest.into_iter().chain(loaded.previous).chain(baked) {
+            let set = kept.message.set.clone();
+            let better = |had: &ActiveSet| had.applied.serial < kept.message.serial;
+            if active.get(&set).is_some_and(|(had, _)| !better(had)) {
+                continue;
+            }
+            match verify::check(&self.trust, &kept.message, kept.activated_at) {
+                Ok(checked) => {
+                    let held = held(&checked, &kept);
+                    let one = active_set(&set, checked, &held);
+                    active.insert(set, (one, held));
+                }
+                Err(refusal) => self.note_refusal(Some(&set), Some(kept.message.serial), refusal),
+            }
+        }
+        let mut serve = Vec::with_capacity(active.len());
+        for (set, (one, held)) in active {
+            self.state().sets.entry(set).or_default().active = Some(held);
+            serve.push(one);
+        }
+        self.cache.put(serve);
+        for kept in loaded.pending {
+            let _ = self.take(Ok(kept.message), None);
+        }
+    }
+
+    /// Takes a message up, as one: verify all, compile all, one commit, one swap. `floor` is the
+    /// sequence up to which everything is seen once this message is dealt with.
+    ///
+    /// Blocks on the disk: call it where blocking is allowed.
+    pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
+        let mut store = self.store();
+        let outcome = self.take_turn(&mut store, read, floor);
+        if let Some(floor) = floor {
+            self.state().floor = floor;
+        }
+        self.state().cache = store.describe();
+        match outcome {
+            Outcome::Active => {
+                self.tell.notify_one();
+                self.acknowledge.notify_one();
+            }
+            Outcome::Held | Outcome::Refused => self.tell.notify_one(),
+            Outcome::Same | Outcome::Passed => {}
+        }
+        // After the swap and the status: readers and FORGE need not wait for the disk.
+        store.sync();
+        outcome
+    }
+
+    pub(crate) fn take_turn(&self, store: &mut Store, read: Read, floor: Option<u64>) -> Outcome {
+        let message = match read {
+            Ok(message) => message,
+            Err(unreadable) => {
+                self.note_refusal(unreadable.set.as_ref(), None, unreadable.refusal);
+                return Outcome::Refused;
+            }
+        };
+        let (set, serial) = (message.set.clone(), message.serial);
+        match self.standing(&message) {
+            Standing::Newer => {}
+            Standing::Same => {
+                self.settle(&set, serial);
+                return Outcome::Same;
+            }
+            Standing::Older if self.passed(&message) => return Outcome::Passed,
+            Standing::Older | Standing::Conflict => {
+                // Whether it is signed or not: it is not taken up.
+                let refusal = self.stale_serial(&message);
+                self.note_refusal(Some(&set), Some(serial), refusal);
+                return Outcome::Refused;
+            }
+        }
+        let checked = match verify::check(&self.trust, &message, clock::now()) {
+            Ok(checked) => checked,
+            Err(refusal) => {
+                self.note_refusal(Some(&set), Some(serial), refusal);
+                return Outcome::Refused;
+            }
+        };
+        let kept = Kept { message, activated_at: clock::now() };
+        if self.state().mode == Mode::Frozen {
+            self.hold(store, &checked, kept, floor);
+            return Outcome::Held;
+        }
+        self.activate(store, checked, &kept, floor);
+        Outcome::Active
+    }
+
+    fn activate(&self, store: &mut Store, checked: Checked, kept: &Kept, floor: Option<u64>) {
+        let saved = self.saved(floor);
+        // A disk that does not take it is no reason not to serve: the status says so.
+        let _ = store.commit(&[Write::Latest(kept), Write::State(&saved)]);
+        let set = kept.message.set.clone();
+        let held = held(&checked, kept);
+        let to = held.applied.clone();
+        self.cache.put(vec![active_set(&set, checked, &held)]);
+        let from = {
+            let mut state = self.state();
+            let one = state.sets.entry(set.clone()).or_default();
+            one.held = None;
+            one.refused = None;
+            one.tried = None;
+            if one.head.is_none_or(|head| head <= to.serial) {
+                one.behind_since = None;
+            }
+            one.active.replace(held).map(|had| had.applied)
+        };
+        tracing::info!(
+            prompt_set = %set, bundle.serial = to.serial, bundle.version = %to.version,
+            bundle.digest = %to.digest, publication.id = %to.publication, "a bundle is active"
+        );
+        // Nobody listening is fine.
+        let _ = self.changes.send(Change { set, serial: to.serial, from, to });
+    }
+
+    fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>) {
+        let saved = self.saved(floor);
+        let _ = store.commit(&[Write::Pending(&kept), Write::State(&saved)]);
+        let held = held(checked, &kept);
+        tracing::info!(
+            prompt_set = %kept.message.set, bundle.serial = kept.message.serial,
+            "a bundle is verified and waits: the agent is FROZEN"
+        );
+        let mut state = self.state();
+        let one = state.sets.entry(kept.message.set.clone()).or_default();
+        one.refused = None;
+        one.behind_since = None;
+        one.held = Some((held, kept));
+    }
+
+    /// What has to be remembered, as of now.
+    pub(crate) fn saved(&self, floor: Option<u64>) -> SavedState {
+        let state = self.state();
+        let scope = self.trust.scope.clone();
+        SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
+    }
+
+    fn standing(&self, message: &Message) -> Standing {
+        let state = self.state();
+        let seen = state.sets.get(&message.set).and_then(SetState::newest);
+        let seen = seen.map(|h| (h.applied.serial, h.applied.digest));
+        verify::standing(seen, message.serial, message.digest)
+    }
+
+    /// Whether the message stands in the stream before what the agent has.
+    fn passed(&self, message: &Message) -> bool {
+        let state = self.state();
+        let newest = state.sets.get(&message.set).and_then(SetState::newest);
+        newest.is_some_and(|newest| message.sequence <= newest.sequence)
+    }
+
+    fn stale_serial(&self, message: &Message) -> Refusal {
+        let state = self.state();
+        let newest = state.sets.get(&message.set).and_then(SetState::newest);
+        let had = newest.map_or(0, |h| h.applied.serial);
+        if had == message.serial {
+            let what = format!("serial {had} was seen before with other content");
+            return verify::refusal(RefusalCode::SerialConflict, what);
+        }
+        let what = format!("serial {} is older than serial {had}, which this agent has", message.serial);
+        verify::refusal(RefusalCode::OldSerial, what)
+    }
+
+    /// What the agent has was confirmed: a refusal of something no newer is over.
+    fn settle(&self, set: &Slug, serial: u64) {
+        let mut state = self.state();
+        let Some(one) = state.sets.get_mut(set) else { return };
+        let over = one.refused.as_ref().is_some_and(|r| r.serial.is_none_or(|s| s <= serial));
+        if over {
+            one.refused = None;
+            self.tell.notify_one();
+        }
+    }
+
+    fn note_refusal(&self, set: Option<&Slug>, serial: Option<u64>, reason: Refusal) {
+        tracing::warn!(
+            prompt_set = set.map(Slug::as_str), bundle.serial = serial, refusal.code = ?reason.code,
+            refusal.reason = %reason.message, "a bundle is refused; serving what was served"
+        );
+        let Some(set) = set else { return };
+        let mut state = self.state();
+        let one = state.sets.entry(set.clone()).or_default();
+        one.refused = Some(Pending {
+            publication: None,
+            serial,
+            state: PendingState::Refused,
+            reason: Some(reason),
+            at: clock::now(),
+        });
+    }
+
+    /// Takes FORGE's word on the heads. Gives the sets whose head the agent has to ask for.
+    pub(crate) fn hear(&self, heartbeat: &Heartbeat) -> Vec<Slug> {
+        let now = Instant::now();
+        let mut state = self.state();
+        if heartbeat.issued < state.heard_issued {
+            return Vec::new();
+        }
+        state.heard = Some(now);
+        state.heard_issued = heartbeat.issued;
+        state.contact = Some(clock::now());
+        state.period = Duration::from_millis(heartbeat.period_ms.clamp(100, 3_600_000));
+        let mut wanted = Vec::new();
+        for head in &heartbeat.heads {
+            let one = state.sets.entry(head.set.clone()).or_default();
+            one.head = Some(head.serial);
+            let have = one.newest().map_or(0, |h| h.applied.serial);
+            if have >= head.serial {
+                one.behind_since = None;
+                continue;
+            }
+            one.behind_since.get_or_insert(now);
+            let asked = one.tried.is_some_and(|(serial, at)| serial == head.serial && at + RETRY_HEAD > now);
+            if !asked {
+                one.tried = Some((head.serial, now));
+                wanted.push(head.set.clone());
+            }
+        }
+        wanted
+    }
+
+    /// Takes FORGE's word on how often its heartbeat comes and how often it wants a status.
+    pub(crate) fn set_periods(&self, heartbeat_ms: u64, status_ms: u64) {
+        let period = |ms: u64| Duration::from_millis(ms.clamp(100, 3_600_000));
+        let mut state = self.state();
+        state.period = period(heartbeat_ms);
+        state.status_period = period(status_ms);
+    }
+
+    /// Everything up to `floor` is seen; the broker and this agent agree as of now.
+    pub(crate) fn agreed(&self, floor: Option<u64>) {
+        let mut state = self.state();
+        state.contact = Some(clock::now());
+        if let Some(floor) = floor {
+            state.floor = floor;
+        }
+    }
+
+    pub(crate) fn set_floor(&self, floor: u64) {
+        self.state().floor = floor;
+    }
+
+    /// Saves what a commit did not, and the time of the last contact.
+    pub(crate) fn save(&self) {
+        let mut store = self.store();
+        let _ = store.commit(&[Write::State(&self.saved(None))]);
+        store.sync();
+        self.state().cache = store.describe();
+    }
+
+    /// Saves what is not saved and lets the cache go, so that another agent may write it.
+    pub(crate) fn close(&self) {
+        self.save();
+        *self.store() = Store::memory();
+    }
+
+    /// Whether taking a bundle up never waits for a disk.
+    pub(crate) fn memory_only(&self) -> bool {
+        self.config.cache == CachePlace::Memory
+    }
+
+    /// Whether something waits for a disk that did not take it.
+    pub(crate) fn unsaved(&self) -> bool {
+        self.store().behind()
+    }
+
+    /// FORGE was silent for two periods, or a head is known that cannot be had for as long.
+    pub(crate) fn stale(&self) -> bool {
+        let state = self.state();
+        let bound = state.period * 2;
+        let silent = state.heard.unwrap_or(self.started).elapsed() > bound;
+        silent || state.sets.values().any(|s| s.behind_since.is_some_and(|at| at.elapsed() > bound))
+    }
+
+    /// How long FORGE was silent, in its periods.
+    pub(crate) fn silence(&self) -> Duration {
+        let state = self.state();
+        state.heard.unwrap_or(self.started).elapsed().saturating_sub(state.period * 2)
+    }
+}
+
+impl SetState {
+    /// The newest that is verified, served or kept back.
+    pub(crate) fn newest(&self) -> Option<&Held> {
+        self.held.as_ref().map(|(held, _)| held).or(self.active.as_ref())
+    }
+}
+
+fn held(checked: &Checked, kept: &Kept) -> Held {
+    Held {
+        applied: Applied {
+            publication: checked.attestation.publication.clone(),
+            serial: checked.attestation.serial,
+            version: checked.attestation.version.clone(),
+            digest: checked.digest,
+            activated_at: kept.activated_at,
+        },
+        sequence: kept.message.sequence,
+    }
+}
+
+fn active_set(set: &Slug, checked: Checked, held: &Held) -> ActiveSet {
+    ActiveSet { set: set.clone(), applied: held.applied.clone(), compiled: checked.compiled }
+}
+
+fn host() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown-host".into())
+}
+
+/// The configured name, or the host's name and a part of the identity. An agent that shares another
+/// one's cache always bears a part of its own identity.
+fn name(config: &Config, host: &str, identity: &KeyPair, mine: bool) -> Slug {
+    let sharing = !mine && matches!(config.cache, CachePlace::Disk(_));
+    if let Some(name) = config.name.as_ref().filter(|_| !sharing) {
+        return name.clone();
+    }
+    let key = identity.public_key().to_ascii_lowercase();
+    let part: String = key.chars().skip(1).take(6).collect();
+    let base = config.name.clone().or_else(|| Slug::from_title(host));
+    let base: String = base.map_or("agent".into(), |s| s.as_str().chars().take(56).collect());
+    Slug::from_title(&format!("{}-{part}", base.trim_end_matches('-'))).unwrap_or_else(|| fallback(&part))
+}
+
+fn fallback(part: &str) -> Slug {
+    // Letters and digits of a key are always a slug.
+    Slug::new(part).unwrap_or_else(|_| fallback("agent"))
+}

@@ -1,0 +1,237 @@
+//! The commands that ask: a running agent where there is one, the disk cache otherwise.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use live_agent::control::{self, ControlError, Question};
+use live_agent::offline::Offline;
+use live_agent::{AgentError, Listed, LiveAgent, LocalStatus, Mode, PromptError, SyncReport, Values};
+use schemas::parameter::Kind;
+use schemas::prompt::{Content, Prompt as Source};
+use serde_json::{Map, Value, json};
+
+use crate::options::Settings;
+use crate::{Failure, show};
+
+/// Values of a prompt's parameters.
+#[derive(Debug, Args, Clone, Default)]
+pub(crate) struct Given {
+    /// A value, as name=value; may be given again. Read as the type that the prompt declares
+    #[arg(long = "var", value_name = "NAME=VALUE")]
+    vars: Vec<String>,
+    /// A file with a JSON object of values; - is standard input
+    #[arg(long, value_name = "FILE")]
+    vars_json: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Prompt {
+    /// The prompt's id, or @set/id
+    id: String,
+    #[command(flatten)]
+    given: Given,
+}
+
+/// How long a sync without a running agent may take to reach the broker.
+const REACH: std::time::Duration = std::time::Duration::from_secs(15);
+
+/// Asks the running agent; none where none runs.
+async fn running(settings: &Settings, question: &Question) -> Result<Option<Value>, Failure> {
+    match control::ask(&settings.cache()?, question).await {
+        Ok(answer) => Ok(Some(answer)),
+        Err(ControlError::NoAgent) => Ok(None),
+        Err(ControlError::Failed { error, message }) if error == "unreachable" => {
+            Err(Failure::Unavailable(message))
+        }
+        Err(error) => Err(Failure::Other(error.into())),
+    }
+}
+
+fn offline(settings: &Settings) -> Result<Offline, Failure> {
+    let offline = settings.builder()?.read_offline()?;
+    if !settings.json {
+        let contact = offline.status().contact.map_or("unknown".into(), show::ago);
+        eprintln!("no agent is running; from disk, last contact {contact}");
+    }
+    Ok(offline)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+    let read =
+        serde_json::from_value(answer).context("the running agent answered something else; update both");
+    read.map_err(Failure::Other)
+}
+
+fn failed(error: PromptError) -> Failure {
+    match error {
+        PromptError::Empty { .. } => Failure::Unavailable(error.to_string()),
+        other => Failure::Other(other.into()),
+    }
+}
+
+pub(crate) async fn status(settings: &Settings) -> Result<(), Failure> {
+    let (status, running): (LocalStatus, bool) = match running(settings, &Question::Status).await? {
+        Some(answer) => (parse(answer)?, true),
+        None => (settings.builder()?.read_offline()?.status(), false),
+    };
+    if settings.json {
+        let mut value = serde_json::to_value(&status).map_err(|e| Failure::Other(e.into()))?;
+        if let Some(object) = value.as_object_mut() {
+            object.insert("running".into(), running.into());
+        }
+        return show::json(&value);
+    }
+    show::text(&show::status(&status, running))
+}
+
+pub(crate) async fn mode(settings: &Settings, set: Option<Mode>) -> Result<(), Failure> {
+    let mode = match running(settings, &Question::Mode { set }).await? {
+        Some(answer) => parse(answer.get("mode").cloned().unwrap_or_default())?,
+        None => match set {
+            Some(mode) => {
+                let stored = settings.builder()?.store_mode(mode)?;
+                stored.map_err(|error| Failure::Other(error.into()))?;
+                mode
+            }
+            None => settings.builder()?.read_offline()?.status().status.mode,
+        },
+    };
+    if settings.json {
+        show::json(&json!({ "mode": mode }))
+    } else {
+        show::text(&format!("{}\n", mode.as_str()))
+    }
+}
+
+pub(crate) async fn sync(settings: &Settings) -> Result<(), Failure> {
+    let report: SyncReport = match running(settings, &Question::Sync).await? {
+        Some(answer) => parse(answer)?,
+        None => {
+            let agent = settings.builder()?.start().await?;
+            let report = agent.wait_current(REACH).await;
+            agent.stop().await;
+            report.map_err(|error| match error {
+                AgentError::Unreachable(why) => Failure::Unavailable(why),
+                other => Failure::Other(other.into()),
+            })?
+        }
+    };
+    if settings.json {
+        return show::json(&report);
+    }
+    let lines: Vec<String> = report.sets.iter().map(show::set_line).collect();
+    show::text(&format!("{}, current\n{}\n", report.mode.as_str(), lines.join("\n")))
+}
+
+pub(crate) async fn list(settings: &Settings) -> Result<(), Failure> {
+    let all: Vec<Listed> = match running(settings, &Question::List).await? {
+        Some(answer) => parse(answer)?,
+        None => offline(settings)?.list(),
+    };
+    if settings.json { show::json(&all) } else { show::text(&show::list(&all)) }
+}
+
+pub(crate) async fn get(settings: &Settings, id: String) -> Result<(), Failure> {
+    let source: Source = match running(settings, &Question::Get { id: id.clone() }).await? {
+        Some(answer) => parse(answer)?,
+        None => (*offline(settings)?.template(&id).map_err(failed)?).clone(),
+    };
+    if settings.json {
+        return show::json(&source);
+    }
+    match &source.content {
+        Content::Text { template } => show::text(&ended(template)),
+        Content::Chat { .. } => {
+            let pretty =
+                serde_json::to_string_pretty(&source.content).map_err(|e| Failure::Other(e.into()))?;
+            show::text(&ended(&pretty))
+        }
+    }
+}
+
+pub(crate) async fn bake(settings: &Settings, file: &Path) -> Result<(), Failure> {
+    let sets = LiveAgent::bake(&settings.cache()?, file).await.map_err(|e| Failure::Other(e.into()))?;
+    if settings.json {
+        return show::json(&json!({ "file": file, "sets": sets }));
+    }
+    show::text(&format!("{} holds {sets} sets\n", file.display()))
+}
+
+impl Prompt {
+    pub(crate) async fn show(self, settings: &Settings) -> Result<(), Failure> {
+        let answer = match running(settings, &Question::Get { id: self.id.clone() }).await? {
+            Some(source) => {
+                let source: Source = parse(source)?;
+                let values = self.given.values(Some(&source))?;
+                let question = Question::Prompt { id: self.id, values };
+                running(settings, &question).await?.unwrap_or_default()
+            }
+            None => {
+                let offline = offline(settings)?;
+                let source = offline.template(&self.id).map_err(failed)?;
+                let values = Values::from_json(self.given.values(Some(&source))?);
+                match &source.content {
+                    Content::Text { .. } => {
+                        json!({ "text": offline.prompt(&self.id, &values).map_err(failed)? })
+                    }
+                    Content::Chat { .. } => {
+                        json!({ "messages": offline.messages(&self.id, &values).map_err(failed)? })
+                    }
+                }
+            }
+        };
+        if settings.json {
+            return show::json(&answer);
+        }
+        match answer.get("text").and_then(Value::as_str) {
+            Some(text) => show::text(&ended(text)),
+            None => {
+                let pretty = serde_json::to_string_pretty(&answer).map_err(|e| Failure::Other(e.into()))?;
+                show::text(&ended(&pretty))
+            }
+        }
+    }
+}
+
+impl Given {
+    /// The values as JSON, each of the type that `prompt` declares.
+    pub(crate) fn values(&self, prompt: Option<&Source>) -> Result<Map<String, Value>, Failure> {
+        let mut values = match &self.vars_json {
+            None => Map::new(),
+            Some(path) => read_json(path)?,
+        };
+        for var in &self.vars {
+            let (name, text) = var.split_once('=').ok_or_else(|| {
+                Failure::Other(anyhow::anyhow!(
+                    "--var {}: write name=value",
+                    var.split('=').next().unwrap_or("")
+                ))
+            })?;
+            let kind =
+                prompt.and_then(|p| p.parameters.iter().find(|one| one.name == name)).map(|one| &one.kind);
+            let value = match kind {
+                None | Some(Kind::String { .. } | Kind::Enum { .. }) => Value::String(text.into()),
+                // What is no JSON stays text: the check of the parameter says what was expected.
+                Some(_) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.into())),
+            };
+            values.insert(name.into(), value);
+        }
+        Ok(values)
+    }
+}
+
+fn read_json(path: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = if path == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(path)
+    };
+    let text = text.with_context(|| format!("reading {}", path.display()))?;
+    Ok(serde_json::from_str(&text)
+        .with_context(|| format!("{} is no JSON object of values", path.display()))?)
+}
+
+fn ended(text: &str) -> String {
+    if text.ends_with('\n') { text.into() } else { format!("{text}\n") }
+}

@@ -1,0 +1,124 @@
+//! What people see.
+
+use std::io::Write as _;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use live_agent::{Listed, LocalStatus, Mode};
+use schemas::status::{PendingState, SetStatus};
+use schemas::{Micros, Slug};
+use serde::Serialize;
+
+use crate::Failure;
+
+/// One value on one line.
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let mut line = serde_json::to_string(value).map_err(|e| Failure::Other(e.into()))?;
+    line.push('\n');
+    text(&line)
+}
+
+/// Text to standard output; a reader that went away is no failure.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::Other(error.into())),
+        _ => Ok(()),
+    }
+}
+
+/// How long ago, in words.
+pub(crate) fn ago(at: Micros) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+    let seconds = (i128::try_from(now).unwrap_or_default() - i128::from(at)).max(0) / 1_000_000;
+    match seconds {
+        0..=119 => format!("{seconds} s ago"),
+        120..=7_199 => format!("{} min ago", seconds / 60),
+        7_200..=172_799 => format!("{} h ago", seconds / 3_600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
+pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
+    let status = &local.status;
+    let mut lines = Vec::new();
+    let mut line = |name: &str, value: String| lines.push(format!("{name:<10} {value}"));
+    line("agent", format!("{} ({})", status.agent, status.mode.as_str()));
+    line("scope", status.scope.to_string());
+    let contact = local.contact.map_or("never".into(), ago);
+    let broker = match (running, local.connected, &local.refused) {
+        (false, _, _) => format!("no agent is running; from disk, last contact {contact}"),
+        (true, true, _) if status.stale => {
+            format!(
+                "connected, but STALE: FORGE is silent or its newest cannot be had; last contact {contact}"
+            )
+        }
+        (true, true, _) => "connected, current".into(),
+        (true, false, Some(why)) => format!("{why}; last contact {contact}"),
+        (true, false, None) => format!("not connected; last contact {contact}"),
+    };
+    line("broker", broker);
+    line("cache", status.cache.clone());
+    if running {
+        let c = &status.counters;
+        let times = format!("p50 {} ns, p99 {} ns", c.render_p50_ns, c.render_p99_ns);
+        line("renders", format!("{}, {} errors, {times}", c.renders, c.render_errors));
+    }
+    for set in &status.sets {
+        lines.push(set_line(set));
+    }
+    if status.sets.iter().all(|s| s.active.is_none()) {
+        lines.push(match status.mode {
+            Mode::Frozen => "nothing is served: FROZEN, and the cache is empty".into(),
+            Mode::Accepting => "nothing is served yet".into(),
+        });
+    }
+    lines.join("\n") + "\n"
+}
+
+pub(crate) fn set_line(set: &SetStatus) -> String {
+    let active = match &set.active {
+        Some(a) => format!(
+            "{} serial {} {} active since {}",
+            a.version,
+            a.serial,
+            short(&a.digest),
+            ago(a.activated_at)
+        ),
+        None => "nothing active".into(),
+    };
+    let pending = set.pending.as_ref().map(|p| {
+        let serial = p.serial.map_or("unknown serial".into(), |s| format!("serial {s}"));
+        match (p.state, &p.reason) {
+            (PendingState::Refused, Some(reason)) => format!("; refused {serial}: {}", reason.message),
+            (PendingState::Verified, _) => format!("; {serial} is verified and waits for ACCEPTING"),
+            _ => format!("; {serial} is on its way"),
+        }
+    });
+    format!("@{:<16} {active}{}", set.set.as_str(), pending.unwrap_or_default())
+}
+
+pub(crate) fn list(all: &[Listed]) -> String {
+    let width = all.iter().map(|one| address(&one.set, &one.id).len()).max().unwrap_or(0).min(60);
+    let mut out = String::new();
+    for one in all {
+        let parameters = one.parameters.join(", ");
+        let kind = if one.chat { " chat" } else { "" };
+        let line = format!(
+            "{:<width$}  {}{kind}  ({parameters})  {}",
+            address(&one.set, &one.id),
+            one.version,
+            one.description
+        );
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn address(set: &Slug, id: &str) -> String {
+    format!("@{set}/{id}")
+}
+
+fn short(digest: &schemas::canonical::Digest) -> String {
+    digest.short()
+}

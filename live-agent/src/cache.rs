@@ -1,0 +1,130 @@
+//! What is served: every prompt of every active set, compiled, behind one pointer.
+//!
+//! Reading takes no lock, makes no system call and allocates nothing: it loads the pointer, looks
+//! into a hash map and borrows. Taking up a bundle builds a new table beside the old one and swaps
+//! the pointer; a reader sees the one or the other, never a mixture.
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use hashbrown::HashMap;
+use schemas::Slug;
+use schemas::status::Applied;
+use schemas::template::{CompiledPrompt, CompiledSet};
+
+/// One set as it is served.
+#[derive(Debug)]
+pub(crate) struct ActiveSet {
+    pub(crate) set: Slug,
+    pub(crate) applied: Applied,
+    pub(crate) compiled: CompiledSet,
+}
+
+impl ActiveSet {
+    pub(crate) fn prompts(&self) -> impl Iterator<Item = &Arc<CompiledPrompt>> {
+        self.compiled.iter().map(|(_, prompt)| prompt)
+    }
+}
+
+/// All that is served at one moment.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    /// Sorted by name.
+    sets: Vec<Arc<ActiveSet>>,
+    /// Where each id stands. Left empty while there is only one set: that set is asked itself.
+    index: HashMap<Box<str>, Place, foldhash::fast::RandomState>,
+}
+
+#[derive(Debug)]
+enum Place {
+    One(Arc<CompiledPrompt>),
+    Several(Vec<Slug>),
+}
+
+/// What a look-up gives.
+#[derive(Debug)]
+pub(crate) enum Found<'t> {
+    One(&'t Arc<CompiledPrompt>),
+    /// More than one set has the id.
+    Several(&'t [Slug]),
+    None,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    table: ArcSwap<Table>,
+}
+
+impl Cache {
+    pub(crate) fn load(&self) -> Guard<Arc<Table>> {
+        self.table.load()
+    }
+
+    /// Puts each set in the place of the one of its name, all at one moment. One caller at a time.
+    pub(crate) fn put(&self, new: Vec<ActiveSet>) {
+        let mut sets: Vec<Arc<ActiveSet>> = self.table.load().sets.clone();
+        sets.retain(|s| !new.iter().any(|n| n.set == s.set));
+        sets.extend(new.into_iter().map(Arc::new));
+        sets.sort_by(|a, b| a.set.cmp(&b.set));
+        self.table.store(Arc::new(Table::new(sets)));
+    }
+}
+
+impl Table {
+    fn new(sets: Vec<Arc<ActiveSet>>) -> Self {
+        let mut index = HashMap::default();
+        if sets.len() > 1 {
+            index.reserve(sets.iter().map(|s| s.compiled.len()).sum());
+            for set in &sets {
+                for prompt in set.prompts() {
+                    enter(&mut index, prompt, &sets);
+                }
+            }
+        }
+        Self { sets, index }
+    }
+
+    /// Finds a prompt by its id, or by `@set/id`.
+    pub(crate) fn find(&self, address: &str) -> Found<'_> {
+        if let Some(rest) = address.strip_prefix('@') {
+            let found = rest.split_once('/').and_then(|(set, id)| {
+                self.sets.iter().find(|s| s.set.as_str() == set).and_then(|s| s.compiled.get(id))
+            });
+            return found.map_or(Found::None, Found::One);
+        }
+        if let [only] = self.sets.as_slice() {
+            return only.compiled.get(address).map_or(Found::None, Found::One);
+        }
+        match self.index.get(address) {
+            Some(Place::One(prompt)) => Found::One(prompt),
+            Some(Place::Several(sets)) => Found::Several(sets),
+            None => Found::None,
+        }
+    }
+
+    pub(crate) fn sets(&self) -> &[Arc<ActiveSet>] {
+        &self.sets
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+}
+
+fn enter(
+    index: &mut HashMap<Box<str>, Place, foldhash::fast::RandomState>,
+    prompt: &Arc<CompiledPrompt>,
+    sets: &[Arc<ActiveSet>],
+) {
+    let id = prompt.prompt().id.as_str();
+    match index.get_mut(id) {
+        None => {
+            index.insert(id.into(), Place::One(Arc::clone(prompt)));
+        }
+        Some(Place::Several(_)) => {}
+        Some(place) => {
+            let having = sets.iter().filter(|s| s.compiled.get(id).is_some());
+            *place = Place::Several(having.map(|s| s.set.clone()).collect());
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! What an agent is told: where to connect, as whom, and where to keep its cache.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use nkeys::KeyPair;
+use schemas::Slug;
+use schemas::connect::{self, Connection};
+use schemas::status::Mode;
+
+use crate::store::StoreError;
+use crate::store::baked::{self, BakedError};
+use crate::store::record::Kept;
+
+/// A configuration that cannot be used. Each names the key that is wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{key} is not set: {how}")]
+    Missing { key: &'static str, how: &'static str },
+    #[error("{key}: {path} cannot be read")]
+    Unreadable {
+        key: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+    #[error("{key}: {why}")]
+    Invalid { key: &'static str, why: String },
+    #[error("cache_dir: {0}")]
+    Cache(#[source] StoreError),
+    #[error("baked_bundle: {0}")]
+    Baked(#[source] BakedError),
+}
+
+/// Where an agent keeps what it was given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CachePlace {
+    /// A folder of its own, made if need be.
+    Disk(PathBuf),
+    /// Nothing outlives the process.
+    Memory,
+}
+
+/// A credential: the whole `.creds` file. Secret; its `Debug` shows nothing.
+#[derive(Clone)]
+pub(crate) struct Credential(String);
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credential(<secret>)")
+    }
+}
+
+impl Credential {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The user's public key, from the seed in the file.
+    pub(crate) fn public_key(&self) -> Option<String> {
+        let seed = self.0.lines().map(str::trim).find(|line| line.starts_with("SU"))?;
+        KeyPair::from_seed(seed).ok().map(|key| key.public_key())
+    }
+}
+
+/// Everything an agent needs to start.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) connection: Connection,
+    pub(crate) credential: Credential,
+    pub(crate) user_key: String,
+    pub(crate) cache: CachePlace,
+    pub(crate) name: Option<Slug>,
+    pub(crate) service: String,
+    pub(crate) mode_default: Mode,
+    pub(crate) baked: Vec<Kept>,
+}
+
+/// Gathers the configuration of an agent; made by [`crate::LiveAgent::builder`].
+///
+/// `connection` and `credentials` are needed; everything else has a default.
+#[derive(Debug, Default, Clone)]
+pub struct Builder {
+    connection: Option<Source<Connection>>,
+    credentials: Option<Source<Credential>>,
+    cache: Option<CachePlace>,
+    name: Option<String>,
+    service: Option<String>,
+    mode: Option<Mode>,
+    baked: Vec<PathBuf>,
+}
+
+#[derive(Debug, Clone)]
+enum Source<T> {
+    File(PathBuf),
+    Given(T),
+}
+
+impl Builder {
+    /// The `.connect.json` file that `live connect` wrote, or that FORGE handed out.
+    #[must_use]
+    pub fn connection_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.connection = Some(Source::File(path.into()));
+        self
+    }
+
+    /// A connection that is at hand already.
+    #[must_use]
+    pub fn connection(mut self, connection: Connection) -> Self {
+        self.connection = Some(Source::Given(connection));
+        self
+    }
+
+    /// The `.creds` file.
+    #[must_use]
+    pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials = Some(Source::File(path.into()));
+        self
+    }
+
+    /// The text of a `.creds` file, for hosts that get their secrets otherwise.
+    #[must_use]
+    pub fn credentials(mut self, text: impl Into<String>) -> Self {
+        self.credentials = Some(Source::Given(Credential(text.into())));
+        self
+    }
+
+    /// The folder of the disk cache; by default one of its own per scope below the user's cache.
+    #[must_use]
+    pub fn cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cache = Some(CachePlace::Disk(path.into()));
+        self
+    }
+
+    /// Keeps nothing on disk: the agent starts empty and its identity is new each time.
+    #[must_use]
+    pub fn memory_only(mut self) -> Self {
+        self.cache = Some(CachePlace::Memory);
+        self
+    }
+
+    /// The agent's name, a slug; by default the host's name and a part of the identity.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The service that the agent lives in, for people.
+    #[must_use]
+    pub fn service(mut self, service: impl Into<String>) -> Self {
+        self.service = Some(service.into());
+        self
+    }
+
+    /// The mode of a first start. Later starts keep the mode that was set last.
+    #[must_use]
+    pub fn mode_default(mut self, mode: Mode) -> Self {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// A file that `live bake` wrote: what to serve where there is no cache yet.
+    ///
+    /// # Errors
+    /// The file cannot be read or is damaged.
+    pub fn baked_bundle(mut self, path: impl Into<PathBuf>) -> Result<Self, ConfigError> {
+        let path = path.into();
+        baked::read(&path).map_err(ConfigError::Baked)?;
+        self.baked.push(path);
+        Ok(self)
+    }
+
+    /// Takes what is not given yet from `LIVE_CONNECTION`, `LIVE_CREDENTIALS`, `LIVE_CACHE_DIR`,
+    /// `LIVE_NAME`, `LIVE_SERVICE` and `LIVE_MODE`, as `lookup` knows them.
+    ///
+    /// # Errors
+    /// `LIVE_MODE` is no mode.
+    pub fn or_from(mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let get = |key| lookup(key).filter(|value| !value.is_empty());
+        self.connection = self.connection.or_else(|| get("LIVE_CONNECTION").map(|p| Source::File(p.into())));
+        self.credentials =
+            self.credentials.or_else(|| get("LIVE_CREDENTIALS").map(|p| Source::File(p.into())));
+        self.cache = self.cache.or_else(|| get("LIVE_CACHE_DIR").map(|p| CachePlace::Disk(p.into())));
+        self.name = self.name.or_else(|| get("LIVE_NAME"));
+        self.service = self.service.or_else(|| get("LIVE_SERVICE"));
+        if self.mode.is_none() {
+            self.mode = get("LIVE_MODE").map(|mode| parse_mode(&mode)).transpose()?;
+        }
+        Ok(self)
+    }
+
+    /// As [`Builder::or_from`], from the environment of the process.
+    ///
+    /// # Errors
+    /// `LIVE_MODE` is no mode.
+    pub fn or_from_env(self) -> Result<Self, ConfigError> {
+        self.or_from(|key| std::env::var(key).ok())
+    }
+
+    /// Reads the files and checks all of it.
+    pub(crate) fn build(self) -> Result<Config, ConfigError> {
+        let connection = match self.connection {
+            Some(Source::Given(connection)) => check_connection(connection)?,
+            Some(Source::File(path)) => read_connection(&path)?,
+            None => {
+                return Err(ConfigError::Missing {
+                    key: "connection",
+                    how: "give the .connect.json file that \"live connect\" writes",
+                });
+            }
+        };
+        let credential = match self.credentials {
+            Some(Source::Given(credential)) => credential,
+            Some(Source::File(path)) => Credential(read("credentials", &path)?),
+            None => {
+                return Err(ConfigError::Missing {
+                    key: "credentials",
+                    how: "give the .creds file that \"live connect\" writes",
+                });
+            }
+        };
+        let user_key = credential.public_key().ok_or_else(|| ConfigError::Invalid {
+            key: "credentials",
+            why: "there is no user seed in the .creds file; get it again from FORGE".into(),
+        })?;
+        let name = self
+            .name
+            .map(|name| name.parse::<Slug>())
+            .transpose()
+            .map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })?;
+        let mut kept = Vec::new();
+        for path in &self.baked {
+            kept.extend(baked::read(path).map_err(ConfigError::Baked)?);
+        }
+        let cache = match self.cache {
+            Some(cache) => cache,
+            None => CachePlace::Disk(default_cache(&connection)?),
+        };
+        Ok(Config {
+            connection,
+            credential,
+            user_key,
+            cache,
+            name,
+            service: self.service.unwrap_or_default(),
+            mode_default: self.mode.unwrap_or_default(),
+            baked: kept,
+        })
+    }
+}
+
+/// Reads a mode as people write it.
+///
+/// # Errors
+/// It is neither `accepting` nor `frozen`.
+pub fn parse_mode(text: &str) -> Result<Mode, ConfigError> {
+    match text.to_ascii_lowercase().as_str() {
+        "accepting" => Ok(Mode::Accepting),
+        "frozen" => Ok(Mode::Frozen),
+        _ => Err(ConfigError::Invalid { key: "mode", why: "write accepting or frozen".into() }),
+    }
+}
+
+/// Reads and checks a `.connect.json` file.
+///
+/// # Errors
+/// It cannot be read, or is no connection.
+pub fn read_connection(path: &Path) -> Result<Connection, ConfigError> {
+    let text = read("connection", path)?;
+    let connection = serde_json::from_str(&text).map_err(|e| ConfigError::Invalid {
+        key: "connection",
+        why: format!("{} is not a connection: {e}", path.display()),
+    })?;
+    check_connection(connection)
+}
+
+fn check_connection(connection: Connection) -> Result<Connection, ConfigError> {
+    let invalid = |why: String| Err(ConfigError::Invalid { key: "connection", why });
+    if connection.schema_version != connect::SCHEMA_VERSION {
+        return invalid(format!(
+            "it has format {}, this program reads {}: update it",
+            connection.schema_version,
+            connect::SCHEMA_VERSION
+        ));
+    }
+    if connection.servers.is_empty() {
+        return invalid("it names no server".into());
+    }
+    for server in &connection.servers {
+        if let Err(error) = server.parse::<async_nats::ServerAddr>() {
+            return invalid(format!("server {server}: {error}"));
+        }
+    }
+    if connection.roots.is_empty() {
+        return invalid("it names no root key to trust".into());
+    }
+    for root in &connection.roots {
+        if KeyPair::from_public_key(root).is_err() {
+            return invalid(format!("{root} is no public key"));
+        }
+    }
+    Ok(connection)
+}
+
+fn read(key: &'static str, path: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { key, path: path.into(), source })
+}
+
+/// `$XDG_CACHE_HOME/anvil-live/<organisation>.<project>.<environment>`, or below `~/.cache`.
+pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
+    let scope = &connection.scope;
+    let folder = format!("{}.{}.{}", scope.organisation, scope.project, scope.environment);
+    let base = std::env::var_os("XDG_CACHE_HOME")
+        .filter(|v| !v.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".cache")))
+        .ok_or(ConfigError::Missing { key: "cache_dir", how: "there is no home folder to put it into" })?;
+    Ok(base.join("anvil-live").join(folder))
+}

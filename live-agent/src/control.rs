@@ -1,0 +1,198 @@
+//! The local socket by which the `live` command talks to a running agent.
+//!
+//! A Unix domain socket in the cache folder that only its owner may open. One line of JSON asks, one
+//! line answers; a connection may ask again. The answer of a question that failed is
+//! `{"error": …, "message": …}`.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use schemas::canonical::Digest;
+use schemas::status::Mode;
+use schemas::template::Values;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+use crate::live::Handle;
+
+/// A path of a socket has at most 108 bytes, some systems take fewer.
+const PATH_MAX: usize = 100;
+/// Longest question, in bytes: values come with it.
+const QUESTION_MAX: u64 = 8 * 1024 * 1024;
+
+/// What can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    Status,
+    /// Sets the mode where one is given; answers with the mode.
+    Mode {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set: Option<Mode>,
+    },
+    Sync,
+    List,
+    /// The prompt as its author wrote it.
+    Get {
+        id: String,
+    },
+    /// The rendered text, or the messages of a chat.
+    Prompt {
+        id: String,
+        values: Map<String, Value>,
+    },
+}
+
+/// Why the running agent was not asked, or did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// There is none; the disk cache can be read instead.
+    #[error("no agent is running")]
+    NoAgent,
+    #[error("talking to the running agent failed")]
+    Io(#[source] io::Error),
+    #[error("the running agent answered what this program does not read; update both")]
+    Unreadable(#[source] serde_json::Error),
+    #[error("{message}")]
+    Failed { error: String, message: String },
+}
+
+/// Why the socket is not served.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("the control socket cannot be made: {0}")]
+    Bind(#[source] io::Error),
+    #[error("the control socket failed: {0}")]
+    Accept(#[source] io::Error),
+}
+
+/// Where the agent of a cache folder listens. A path too long for a socket gives one in the folder
+/// for temporary files.
+#[must_use]
+pub fn socket(cache_dir: &Path) -> PathBuf {
+    let near = cache_dir.join("live.sock");
+    if near.as_os_str().len() <= PATH_MAX {
+        return near;
+    }
+    let name = Digest::of(cache_dir.as_os_str().as_encoded_bytes()).short();
+    std::env::temp_dir().join(format!("anvil-live-{name}.sock"))
+}
+
+/// Asks the agent that runs with this cache folder.
+///
+/// # Errors
+/// None runs, or it could not do it.
+pub async fn ask(cache_dir: &Path, question: &Question) -> Result<Value, ControlError> {
+    let stream = UnixStream::connect(socket(cache_dir)).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NoAgent,
+        _ => ControlError::Io(error),
+    })?;
+    let mut stream = BufReader::new(stream);
+    let mut line = serde_json::to_vec(question).map_err(ControlError::Unreadable)?;
+    line.push(b'\n');
+    stream.write_all(&line).await.map_err(ControlError::Io)?;
+    let mut answer = String::new();
+    stream.read_line(&mut answer).await.map_err(ControlError::Io)?;
+    let answer: Value = serde_json::from_str(&answer).map_err(ControlError::Unreadable)?;
+    match (answer.get("error"), answer.get("message")) {
+        (Some(Value::String(error)), Some(Value::String(message))) => {
+            Err(ControlError::Failed { error: error.clone(), message: message.clone() })
+        }
+        _ => Ok(answer),
+    }
+}
+
+/// Removes the socket when the agent ends.
+struct Bound(PathBuf);
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Serves the socket. Only the agent that holds the writer's lock does, so what lies there is old.
+pub(crate) async fn serve(cache_dir: &Path, handle: Handle) -> Result<(), ServeError> {
+    let path = socket(cache_dir);
+    let _ = std::fs::remove_file(&path);
+    let listener = UnixListener::bind(&path).map_err(ServeError::Bind)?;
+    let _bound = Bound(path.clone());
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(ServeError::Bind)?;
+    loop {
+        let (stream, _) = listener.accept().await.map_err(ServeError::Accept)?;
+        let handle = handle.clone();
+        tokio::spawn(async move {
+            if let Err(error) = converse(stream, &handle).await {
+                tracing::debug!(error = %error, "control");
+            }
+        });
+    }
+}
+
+async fn converse(stream: UnixStream, handle: &Handle) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = String::new();
+        if (&mut read).take(QUESTION_MAX).read_line(&mut line).await? == 0 {
+            return Ok(());
+        }
+        let answer = match serde_json::from_str(&line) {
+            Ok(question) => answer(handle, question).await,
+            Err(error) => failed("question", error),
+        };
+        let mut line = answer.to_string();
+        line.push('\n');
+        write.write_all(line.as_bytes()).await?;
+    }
+}
+
+async fn answer(handle: &Handle, question: Question) -> Value {
+    match question {
+        Question::Status => value("status", &handle.local_status()),
+        Question::Mode { set } => {
+            if let Some(mode) = set
+                && let Err(error) = handle.set_mode(mode).await
+            {
+                return failed("mode", error);
+            }
+            json!({ "mode": handle.core.state().mode })
+        }
+        Question::Sync => match handle.sync().await {
+            Ok(report) => value("sync", &report),
+            Err(error) => failed("unreachable", error),
+        },
+        Question::List => value("list", &handle.core.list()),
+        Question::Get { id } => match handle.core.template(&id) {
+            Ok(template) => value("get", &*template),
+            Err(error) => failed("prompt", error),
+        },
+        Question::Prompt { id, values } => prompt(handle, &id, values),
+    }
+}
+
+fn prompt(handle: &Handle, id: &str, values: Map<String, Value>) -> Value {
+    let values = Values::from_json(values);
+    match handle.core.is_chat(id) {
+        Ok(true) => match handle.core.render_messages(id, &values, &[]) {
+            Ok(messages) => json!({ "messages": messages }),
+            Err(error) => failed("prompt", error),
+        },
+        Ok(false) => match handle.core.render(id, &values) {
+            Ok(text) => json!({ "text": text }),
+            Err(error) => failed("prompt", error),
+        },
+        Err(error) => failed("prompt", error),
+    }
+}
+
+fn value(what: &str, value: &impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_else(|error| failed(what, error))
+}
+
+fn failed(error: &str, message: impl std::fmt::Display) -> Value {
+    json!({ "error": error, "message": message.to_string() })
+}

@@ -1,0 +1,359 @@
+//! Follows what FORGE publishes: hears announcements, fills gaps, replays what is lost.
+//!
+//! 1. Subscribe to everything FORGE says to this scope, before anything is asked for.
+//! 2. Reconcile by direct get on every connect, on any gap, on a head that is lacking, and about
+//!    every 30 seconds. An agent that is current downloads nothing.
+//! 3. The floor moves on an announcement only when that is the very next of the stream; otherwise it
+//!    is taken up and the gap is filled.
+//!
+//! All messages are taken up here, one after the other; asking the broker runs beside it ([`fetch`]).
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, Message};
+use futures::StreamExt as _;
+use nats_config::{header, subject};
+use schemas::Slug;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::agent::{Core, Outcome};
+use crate::client::{Link, around};
+use crate::clock;
+use crate::verify;
+
+pub(crate) mod fetch;
+pub(crate) mod ledger;
+
+use fetch::{Fetched, Wanted};
+
+const RECONCILE: Duration = Duration::from_secs(30);
+/// After a reconciliation that failed.
+const RECONCILE_AGAIN: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_secs(1);
+/// How often the time of the last contact is written down.
+const SAVE: Duration = Duration::from_secs(300);
+/// How often a disk that did not take the cache is tried again.
+const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// How long FORGE is silent beyond the bound before the subscription is made anew.
+const RESUBSCRIBE: Duration = Duration::from_secs(30);
+const FETCHED_WAITING: usize = 8;
+/// A bundle up to this size, in bytes on the wire, is verified and compiled within a millisecond.
+const SMALL: usize = 16 * 1024;
+
+/// What the loop is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Reconcile now and say when it is done.
+    Sync(oneshot::Sender<Result<(), String>>),
+    /// Reconcile now.
+    Reconcile,
+}
+
+/// Why the loop ended; it is started again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FollowError {
+    #[error("the subscription could not be made")]
+    Subscribe(#[source] async_nats::SubscribeError),
+    #[error("the subscription ended")]
+    Ended,
+    #[error("FORGE was not heard for long; the subscription is made anew")]
+    Silent,
+    #[error("a bundle could not be taken up: the program failed on it")]
+    Panicked,
+}
+
+struct Follow<'a> {
+    core: &'a Arc<Core>,
+    client: &'a Client,
+    connected: bool,
+    /// How many times the connection was made when this was last looked at.
+    connects: u64,
+    /// The reconciliation that runs, if one does.
+    fetching: Option<mpsc::Receiver<Fetched>>,
+    task: Option<tokio_util::task::AbortOnDropHandle<()>>,
+    /// Another one is needed when this one is done.
+    again: bool,
+    heads: BTreeSet<Slug>,
+    waiting: Vec<oneshot::Sender<Result<(), String>>>,
+    reconcile_at: Instant,
+    save_at: Instant,
+    stale: bool,
+}
+
+/// Follows until something ends it.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    client: &Client,
+    mut link: watch::Receiver<Link>,
+    commands: &mut mpsc::Receiver<Command>,
+) -> Result<(), FollowError> {
+    let scope = &core.trust.scope;
+    let mut control = client.subscribe(subject::control(scope)).await.map_err(FollowError::Subscribe)?;
+    let subscribed_at = Instant::now();
+    let now = link.borrow_and_update().clone();
+    let mut follow = Follow {
+        core,
+        client,
+        connected: now.connected,
+        connects: now.connects,
+        fetching: None,
+        task: None,
+        again: false,
+        heads: BTreeSet::new(),
+        waiting: Vec::new(),
+        reconcile_at: Instant::now(),
+        save_at: Instant::now() + SAVE,
+        stale: false,
+    };
+    follow.reconcile();
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            message = control.next() => {
+                follow.heard(message.ok_or(FollowError::Ended)?).await?;
+            }
+            fetched = next(&mut follow.fetching) => follow.fetched(fetched).await?,
+            changed = link.changed() => {
+                if changed.is_err() {
+                    return Err(FollowError::Ended);
+                }
+                let now = link.borrow_and_update().clone();
+                follow.connection(&now);
+            }
+            command = commands.recv() => match command {
+                None => return Ok(()),
+                Some(Command::Reconcile) => follow.reconcile(),
+                Some(Command::Sync(done)) => follow.sync(done),
+            },
+            _ = tick.tick() => {
+                follow.tick();
+                let silent = core.silence().min(subscribed_at.elapsed());
+                if follow.connected && silent > RESUBSCRIBE {
+                    return Err(FollowError::Silent);
+                }
+            }
+        }
+    }
+}
+
+/// The next of what is fetched; waits for ever where nothing is.
+async fn next(fetching: &mut Option<mpsc::Receiver<Fetched>>) -> Option<Fetched> {
+    match fetching {
+        Some(fetched) => fetched.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Follow<'_> {
+    fn connection(&mut self, link: &Link) {
+        let came = link.connected && (!self.connected || link.connects != self.connects);
+        self.connected = link.connected;
+        self.connects = link.connects;
+        if came {
+            // What was being asked went with the old connection.
+            self.fetching = None;
+            self.task = None;
+            self.reconcile();
+        }
+        if !link.connected {
+            self.answer(Err("the broker is not connected".into()));
+        }
+    }
+
+    fn sync(&mut self, done: oneshot::Sender<Result<(), String>>) {
+        if !self.connected {
+            let _ = done.send(Err("the broker is not connected".into()));
+            return;
+        }
+        // One that runs may have passed what the caller wants to see already.
+        self.waiting.push(done);
+        if self.fetching.is_some() { self.again = true } else { self.reconcile() }
+    }
+
+    fn answer(&mut self, result: Result<(), String>) {
+        for waiting in self.waiting.drain(..) {
+            let _ = waiting.send(result.clone());
+        }
+    }
+
+    fn reconcile(&mut self) {
+        self.reconcile_at = Instant::now() + around(RECONCILE);
+        if !self.connected {
+            return;
+        }
+        if self.fetching.is_some() {
+            self.again = true;
+            return;
+        }
+        self.again = false;
+        let heads = std::mem::take(&mut self.heads).into_iter().collect();
+        let wanted = Wanted { floor: self.core.state().floor, heads };
+        let (send, receive) = mpsc::channel(FETCHED_WAITING);
+        let fetch = fetch::fetch(self.client.clone(), self.core.trust.scope.clone(), wanted, send);
+        self.fetching = Some(receive);
+        self.task = Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(fetch)));
+    }
+
+    async fn heard(&mut self, message: Message) -> Result<(), FollowError> {
+        let scope = &self.core.trust.scope;
+        if message.subject.as_str() == subject::heartbeat(scope) {
+            self.heartbeat(&message);
+            return Ok(());
+        }
+        let before = self.core.state().floor;
+        let sequence = fetch::sequence(&message);
+        let next = sequence == Some(before + 1);
+        let read = verify::read(scope, &message);
+        let floor = if next && read.is_ok() { sequence } else { None };
+        let outcome = take(self.core, read, floor).await?;
+        match sequence {
+            // What is damaged on its way may be whole in the stream.
+            _ if outcome == Outcome::Refused => {
+                if next {
+                    self.core.set_floor(before);
+                }
+                self.reconcile();
+            }
+            Some(_) if next => {}
+            Some(sequence) if sequence > before => self.reconcile(),
+            _ if matches!(outcome, Outcome::Active | Outcome::Held) => self.restarted(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Something new stands below the floor: the stream was made anew. Everything is asked for again.
+    fn restarted(&mut self) {
+        tracing::warn!("the stream began anew; replaying the newest of every set");
+        self.core.set_floor(0);
+        self.reconcile();
+    }
+
+    fn heartbeat(&mut self, message: &Message) {
+        let certificate = message.headers.as_ref().and_then(|h| h.get(header::KEY));
+        let certificate = certificate.map_or("", |value| value.as_str());
+        let payload = std::str::from_utf8(&message.payload).unwrap_or("");
+        match self.core.trust.verify_heartbeat(certificate, payload, clock::now()) {
+            Ok(heartbeat) => {
+                let wanted = self.core.hear(&heartbeat);
+                if !wanted.is_empty() {
+                    self.heads.extend(wanted);
+                    self.reconcile();
+                }
+            }
+            Err(error) => tracing::warn!(error = %error, "a heartbeat is not believed"),
+        }
+    }
+
+    async fn fetched(&mut self, fetched: Option<Fetched>) -> Result<(), FollowError> {
+        match fetched {
+            Some(Fetched::Message(message)) => {
+                let sequence = fetch::sequence(&message);
+                let floor = self.core.state().floor;
+                let replaying = floor == 0;
+                // A replay skips what is not the newest: its floor is known only at its end.
+                let floor = sequence.filter(|s| !replaying && *s > floor);
+                take(self.core, verify::read(&self.core.trust.scope, &message), floor).await?;
+            }
+            Some(Fetched::Head(message)) => {
+                let below = fetch::sequence(&message).is_some_and(|s| s <= self.core.state().floor);
+                let read = verify::read(&self.core.trust.scope, &message);
+                let outcome = take(self.core, read, None).await?;
+                if below && matches!(outcome, Outcome::Active | Outcome::Held) {
+                    self.core.set_floor(0);
+                    self.again = true;
+                }
+            }
+            Some(Fetched::Done { up_to }) => {
+                let replayed = self.core.state().floor == 0;
+                self.core.agreed(up_to.filter(|_| replayed));
+                self.finish();
+                if self.again || !self.heads.is_empty() {
+                    self.reconcile();
+                } else {
+                    self.answer(Ok(()));
+                }
+            }
+            Some(Fetched::Failed(why)) => {
+                tracing::warn!(error = %why, "could not reconcile; trying again");
+                self.finish();
+                self.reconcile_at = Instant::now() + around(RECONCILE_AGAIN);
+                self.answer(Err(why));
+            }
+            None => {
+                self.finish();
+                self.reconcile_at = Instant::now() + around(RECONCILE_AGAIN);
+                self.answer(Err("asking the broker failed".into()));
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        self.fetching = None;
+        self.task = None;
+    }
+
+    fn tick(&mut self) {
+        let now = Instant::now();
+        if now >= self.reconcile_at {
+            self.reconcile();
+        }
+        let stale = self.core.stale();
+        if stale != self.stale {
+            self.stale = stale;
+            if stale {
+                tracing::warn!("STALE: FORGE is silent, or its newest cannot be had; serving what is here");
+            } else {
+                tracing::info!("current again");
+            }
+            self.core.tell.notify_one();
+        }
+        if now >= self.save_at {
+            let wait = if self.core.unsaved() { SAVE_AGAIN } else { SAVE };
+            self.save_at = now + around(wait);
+            let core = Arc::clone(self.core);
+            tokio::task::spawn_blocking(move || core.save());
+        } else if self.core.unsaved() {
+            self.save_at = self.save_at.min(now + SAVE_AGAIN);
+        }
+    }
+}
+
+/// Takes a message up, where blocking is allowed if it will block. A panic in it ends the loop, not
+/// the host.
+async fn take(core: &Arc<Core>, read: verify::Read, floor: Option<u64>) -> Result<Outcome, FollowError> {
+    let small = read.as_ref().map_or(true, |message| message.wire.len() <= SMALL);
+    if small && core.memory_only() {
+        return Ok(core.take(read, floor));
+    }
+    let core = Arc::clone(core);
+    tokio::task::spawn_blocking(move || core.take(read, floor)).await.map_err(|_| FollowError::Panicked)
+}
+
+/// Runs a task for ever: when it ends by an error or a panic, it is started again after a growing
+/// wait. It ends when it says so itself.
+pub(crate) async fn supervise<F, E>(name: &'static str, mut start: impl FnMut() -> F)
+where
+    F: Future<Output = Result<(), E>> + Send,
+    E: std::fmt::Display,
+{
+    use futures::FutureExt as _;
+    const FIRST: Duration = Duration::from_millis(100);
+    const MOST: Duration = Duration::from_secs(30);
+    let mut wait = FIRST;
+    loop {
+        let started = Instant::now();
+        match std::panic::AssertUnwindSafe(start()).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => tracing::warn!(task = name, error = %error, "starting a task again"),
+            Err(_) => tracing::error!(task = name, "a task failed; starting it again"),
+        }
+        wait = if started.elapsed() > MOST { FIRST } else { (wait * 2).min(MOST) };
+        tokio::time::sleep(around(wait)).await;
+    }
+}

@@ -1,0 +1,190 @@
+//! Enrolment, and the durable consumer as the ledger of what this agent has taken up.
+//!
+//! Both are off the path of a bundle: an agent serves and follows without them. FORGE makes the
+//! consumer when the agent enrols; after taking something up, the agent pulls from it and
+//! acknowledges, so that anybody can see with `nats consumer ls` who has what.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::{Client, Message, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use nats_config::subject;
+use schemas::status::{self, EnrolAnswer, EnrolRequest, Mode};
+use tokio::sync::watch;
+
+use crate::agent::Core;
+use crate::client::{Link, around, jitter};
+use crate::verify;
+use crate::{VERSION, clock};
+
+/// FORGE is met this long after the connection is made, at most: a fleet does not come at once.
+const MEET: Duration = Duration::from_millis(500);
+const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
+const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
+/// What was taken up is acknowledged after about this.
+const SOON: Duration = Duration::from_millis(1000);
+const ANSWER: Duration = Duration::from_secs(5);
+/// How long the broker itself waits for one more message.
+const PULL_WAIT: Duration = Duration::from_secs(1);
+/// More at once, and the server cuts an agent off that reads slowly.
+const BATCH: usize = 4;
+/// With nothing to acknowledge the ledger is still looked at now and then.
+const LOOK: Duration = Duration::from_secs(60);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LedgerError {
+    #[error("FORGE does not answer")]
+    NoForge,
+    #[error("FORGE refuses the enrolment ({code}): {message}")]
+    Refused { code: String, message: String },
+    #[error("the request could not be sent or read: {0}")]
+    Broken(String),
+    #[error("the durable consumer is gone")]
+    Gone,
+}
+
+/// Enrols, then keeps the ledger, for as long as the agent lives.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    client: &Client,
+    mut link: watch::Receiver<Link>,
+) -> Result<(), LedgerError> {
+    let mut wait = ASK_AGAIN_FIRST;
+    loop {
+        if link.wait_for(|l| l.connected).await.is_err() {
+            return Ok(());
+        }
+        tokio::time::sleep(jitter(MEET)).await;
+        match enrol(core, client).await {
+            Ok(consumer) => {
+                wait = ASK_AGAIN_FIRST;
+                if let Err(error) = keep(core, client, consumer.as_deref(), &mut link).await {
+                    tracing::info!(error = %error, "enrolling again");
+                }
+            }
+            Err(error @ LedgerError::Refused { .. }) => {
+                tracing::error!(error = %error, "not enrolled; following all the same");
+                wait = ASK_AGAIN_MOST;
+            }
+            Err(error) => tracing::debug!(error = %error, "not enrolled yet"),
+        }
+        tokio::time::sleep(around(wait)).await;
+        wait = (wait * 2).min(ASK_AGAIN_MOST);
+    }
+}
+
+/// Meets FORGE; gives the durable consumer, if there is room for one.
+async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerError> {
+    let mut request = EnrolRequest {
+        schema_version: status::SCHEMA_VERSION,
+        agent: core.name.clone(),
+        scope: core.trust.scope.clone(),
+        identity: core.identity.public_key(),
+        host: core.host.clone(),
+        service: core.config.service.clone(),
+        agent_version: VERSION.into(),
+        mode: core.state().mode,
+        at: clock::now(),
+        signature: String::new(),
+    };
+    let signature = core.identity.sign(&request.signed_bytes()).map_err(broken)?;
+    request.signature = STANDARD.encode(signature);
+    let payload = serde_json::to_vec(&request).map_err(broken)?;
+    let question = async_nats::Request::new().payload(payload.into()).timeout(Some(ANSWER));
+    let subject = subject::enrol(&core.trust.scope, &core.name);
+    let answer = client.send_request(subject, question).await.map_err(|_| LedgerError::NoForge)?;
+    match serde_json::from_slice(&answer.payload).map_err(broken)? {
+        EnrolAnswer::Enrolled { consumer, heartbeat_ms, status_ms, .. } => {
+            tracing::info!(agent.id = %core.name, consumer = consumer.as_deref(), "enrolled with FORGE");
+            core.set_periods(heartbeat_ms, status_ms);
+            Ok(consumer)
+        }
+        EnrolAnswer::Refused { code, message } => Err(LedgerError::Refused { code, message }),
+    }
+}
+
+/// Brings the ledger up to date after each bundle, until the consumer or the connection is gone.
+async fn keep(
+    core: &Core,
+    client: &Client,
+    consumer: Option<&str>,
+    link: &mut watch::Receiver<Link>,
+) -> Result<(), LedgerError> {
+    let connects = link.borrow().connects;
+    loop {
+        if let Some(consumer) = consumer
+            && core.state().mode == Mode::Accepting
+        {
+            while pull(core, client, consumer).await? == BATCH {}
+        }
+        tokio::select! {
+            () = core.acknowledge.notified() => tokio::time::sleep(around(SOON)).await,
+            () = tokio::time::sleep(around(LOOK)) => {}
+            // A broker that was away may have come back without the consumer.
+            again = async { link.wait_for(|l| l.connects != connects).await.is_ok() } => {
+                return if again { Err(LedgerError::Gone) } else { Ok(()) };
+            }
+        }
+    }
+}
+
+/// Pulls a few messages and answers each; gives how many came.
+async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, LedgerError> {
+    let scope = &core.trust.scope;
+    let inbox = client.new_inbox();
+    let mut answers = client.subscribe(inbox.clone()).await.map_err(broken)?;
+    let question = serde_json::json!({
+        "batch": BATCH, "no_wait": true, "expires": u64::try_from(PULL_WAIT.as_nanos()).unwrap_or(0),
+    });
+    client
+        .publish_with_reply(subject::consumer_next(scope, consumer), inbox, question.to_string().into())
+        .await
+        .map_err(broken)?;
+    let mut count = 0;
+    while count < BATCH {
+        let Ok(Some(message)) = tokio::time::timeout(ANSWER, answers.next()).await else { break };
+        match message.status {
+            None => {
+                count += 1;
+                answer(core, client, &message).await?;
+            }
+            Some(StatusCode::NO_RESPONDERS) => return Err(LedgerError::Gone),
+            Some(_) => break,
+        }
+    }
+    Ok(count)
+}
+
+/// Acknowledges what is served, or was passed over; ends what was refused; puts off the rest.
+async fn answer(core: &Core, client: &Client, message: &Message) -> Result<(), LedgerError> {
+    let Some(reply) = message.reply.clone() else { return Ok(()) };
+    let (set, serial) = match verify::head(&core.trust.scope, message) {
+        Some(head) => head,
+        None => return publish(client, reply, "+TERM not a bundle").await,
+    };
+    let verdict = {
+        let state = core.state();
+        let one = state.sets.get(&set);
+        let active = one.and_then(|s| s.active.as_ref()).map_or(0, |h| h.applied.serial);
+        let refused = one.and_then(|s| s.refused.as_ref()).and_then(|r| r.serial).unwrap_or(0);
+        if serial <= active {
+            "+ACK"
+        } else if serial <= refused {
+            "+TERM refused"
+        } else {
+            "-NAK {\"delay\": 5000000000}"
+        }
+    };
+    publish(client, reply, verdict).await
+}
+
+async fn publish(client: &Client, to: async_nats::Subject, verdict: &'static str) -> Result<(), LedgerError> {
+    client.publish(to, verdict.into()).await.map_err(broken)
+}
+
+fn broken(error: impl std::fmt::Display) -> LedgerError {
+    LedgerError::Broken(error.to_string())
+}

@@ -1,0 +1,334 @@
+//! [`LiveAgent`]: what a host holds.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use schemas::status::{AgentStatus, Mode, SetStatus};
+use schemas::template::{CompiledPrompt, RenderedMessage, Values};
+use schemas::{Micros, Slug};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::agent::{Access, Change, Core};
+use crate::client::{self, Link};
+use crate::config::{Builder, CachePlace, ConfigError};
+use crate::follow::{self, Command, ledger};
+use crate::render::{Listed, PromptError, Template};
+use crate::store::{self, StoreError, baked};
+use crate::{control, report};
+
+const COMMANDS_WAITING: usize = 16;
+/// How long a sync waits for its answer.
+const SYNC: Duration = Duration::from_secs(30);
+
+/// Why an agent did not do what it was asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    #[error("the broker cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the mode holds only until the process ends: {0}")]
+    NotStored(#[source] StoreError),
+    #[error("the bundles cannot be written")]
+    Bake(#[source] std::io::Error),
+    #[error("the agent is stopped")]
+    Stopped,
+}
+
+/// What a sync found.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct SyncReport {
+    pub mode: Mode,
+    /// What is active, and what is pending: in FROZEN, what ACCEPTING would take up.
+    pub sets: Vec<SetStatus>,
+}
+
+/// The status of an agent, and what only its own host knows.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct LocalStatus {
+    #[serde(flatten)]
+    pub status: AgentStatus,
+    pub connected: bool,
+    /// Why the broker does not let the agent in, if it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// When FORGE or the broker last agreed with what is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Micros>,
+}
+
+/// An agent inside its host. Cheap to clone; the agent ends when the last clone is dropped, or by
+/// [`LiveAgent::stop`].
+#[derive(Debug, Clone)]
+pub struct LiveAgent {
+    handle: Handle,
+    tasks: Arc<Mutex<Vec<AbortOnDropHandle<()>>>>,
+}
+
+/// What the agent's own tasks hold of it: everything but its life.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    pub(crate) core: Arc<Core>,
+    client: Client,
+    link: watch::Receiver<Link>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Builder {
+    /// Starts the agent. What is on disk is served when this returns; the broker is met in the
+    /// background, so that this never fails because something is down.
+    ///
+    /// # Errors
+    /// Only a configuration that cannot be used.
+    pub async fn start(self) -> Result<LiveAgent, ConfigError> {
+        let config = self.build()?;
+        let core = tokio::task::spawn_blocking(move || Core::open(config, Access::Agent)).await.map_err(
+            |_| ConfigError::Invalid { key: "cache_dir", why: "reading the cache failed".into() },
+        )??;
+        LiveAgent::run(Arc::new(core)).await
+    }
+}
+
+impl LiveAgent {
+    /// Begins the configuration of an agent.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    async fn run(core: Arc<Core>) -> Result<Self, ConfigError> {
+        {
+            let state = core.state();
+            tracing::info!(
+                agent.id = %core.name, agent.mode = state.mode.as_str(), agent.cache = %state.cache,
+                agent.sets = state.sets.len(), scope = %core.trust.scope, "the agent starts"
+            );
+        }
+        let (client, link) = client::connect(&core.config, core.name.as_str()).await?;
+        let (commands, received) = mpsc::channel(COMMANDS_WAITING);
+        let handle = Handle { core, client, link, commands };
+        let mut tasks = vec![
+            spawn("report", handle.clone(), |h| async move {
+                report::run(&h.core, &h.client, h.link.clone()).await
+            }),
+            spawn("ledger", handle.clone(), |h| async move {
+                ledger::run(&h.core, &h.client, h.link.clone()).await
+            }),
+        ];
+        let received = Arc::new(Mutex::new(received));
+        // The follower must not hold a sender of its own commands.
+        let (core, client, link) = (Arc::clone(&handle.core), handle.client.clone(), handle.link.clone());
+        let follow = follow::supervise("follow", move || {
+            let (core, client, link) = (Arc::clone(&core), client.clone(), link.clone());
+            let received = Arc::clone(&received);
+            async move { follow::run(&core, &client, link, &mut *received.lock().await).await }
+        });
+        tasks.push(AbortOnDropHandle::new(tokio::spawn(follow)));
+        if let CachePlace::Disk(dir) = handle.core.config.cache.clone()
+            && handle.core.store().writes()
+        {
+            tasks.push(spawn("control", handle.clone(), move |h| {
+                let dir = dir.clone();
+                async move { control::serve(&dir, h).await }
+            }));
+        }
+        Ok(Self { handle, tasks: Arc::new(Mutex::new(tasks)) })
+    }
+
+    /// Renders a text prompt. `id` is the prompt's id, or `@set/id`.
+    ///
+    /// # Errors
+    /// No such prompt, an id in several sets, or values that do not fit; never with a value in it.
+    pub fn prompt(&self, id: &str, values: &Values) -> Result<String, PromptError> {
+        self.handle.core.render(id, values)
+    }
+
+    /// Renders a text prompt to the end of `out`, which can be used again and again.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::prompt`].
+    pub fn prompt_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
+        self.handle.core.render_to(id, values, out)
+    }
+
+    /// Renders a chat; `history` fills its placeholders by name.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::prompt`].
+    pub fn messages(
+        &self,
+        id: &str,
+        values: &Values,
+        history: &[(&str, &[RenderedMessage])],
+    ) -> Result<Vec<RenderedMessage>, PromptError> {
+        self.handle.core.render_messages(id, values, history)
+    }
+
+    /// The prompt as its author wrote it, with model settings and metadata.
+    ///
+    /// # Errors
+    /// No such prompt, or an id in several sets.
+    pub fn template(&self, id: &str) -> Result<Template, PromptError> {
+        self.handle.core.template(id)
+    }
+
+    /// Lends a prompt to `read` without counting a reference: the cheapest way to look at one.
+    ///
+    /// # Errors
+    /// No such prompt, or an id in several sets.
+    pub fn with<R>(&self, id: &str, read: impl FnOnce(&CompiledPrompt) -> R) -> Result<R, PromptError> {
+        self.handle.core.with(id, |prompt| read(prompt))
+    }
+
+    /// Everything that is served, sorted by set and id.
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        self.handle.core.list()
+    }
+
+    /// The agent's name.
+    #[must_use]
+    pub fn name(&self) -> &Slug {
+        &self.handle.core.name
+    }
+
+    /// What FORGE hears of this agent, as of now.
+    #[must_use]
+    pub fn status(&self) -> AgentStatus {
+        report::status(&self.handle.core)
+    }
+
+    /// The status, and how the agent stands to the broker.
+    #[must_use]
+    pub fn local_status(&self) -> LocalStatus {
+        self.handle.local_status()
+    }
+
+    /// ACCEPTING or FROZEN.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.handle.core.state().mode
+    }
+
+    /// Sets the mode; it outlives the process. ACCEPTING takes up at once what was kept back.
+    ///
+    /// # Errors
+    /// The disk did not take it: the mode holds until the process ends.
+    pub async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {
+        self.handle.set_mode(mode).await
+    }
+
+    /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
+    ///
+    /// # Errors
+    /// The broker is not connected or does not answer.
+    pub async fn sync(&self) -> Result<SyncReport, AgentError> {
+        self.handle.sync().await
+    }
+
+    /// Every change of what is served from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Change> {
+        self.handle.core.changes.subscribe()
+    }
+
+    /// Waits until the broker is connected and says that nothing is missing, for `most`.
+    ///
+    /// # Errors
+    /// It was not within that time; the agent serves what it has all the same.
+    pub async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
+        let mut link = self.handle.link.clone();
+        let current = async {
+            loop {
+                if link.wait_for(|l| l.connected).await.is_err() {
+                    return Err(AgentError::Stopped);
+                }
+                if let Ok(report) = self.sync().await {
+                    return Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match tokio::time::timeout(most, current).await {
+            Ok(result) => result,
+            Err(_) => Err(AgentError::Unreachable(self.handle.why_not())),
+        }
+    }
+
+    /// Writes what is served to a file that [`Builder::baked_bundle`] reads. Reads the disk cache.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn bake(cache_dir: &Path, file: &Path) -> Result<usize, AgentError> {
+        let (dir, file) = (cache_dir.to_owned(), file.to_owned());
+        let baked = tokio::task::spawn_blocking(move || {
+            let kept = store::read(&dir).map(|loaded| loaded.latest).unwrap_or_default();
+            baked::write(&file, &kept).map(|()| kept.len())
+        });
+        baked.await.map_err(|_| AgentError::Stopped)?.map_err(AgentError::Bake)
+    }
+
+    /// Ends the agent: its tasks, its connection, and whatever was not saved yet.
+    pub async fn stop(&self) {
+        let tasks = std::mem::take(&mut *self.tasks.lock().await);
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            let _ = task.await;
+        }
+        let core = Arc::clone(&self.handle.core);
+        let _ = tokio::task::spawn_blocking(move || core.close()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.handle.client.drain()).await;
+    }
+}
+
+impl Handle {
+    pub(crate) fn local_status(&self) -> LocalStatus {
+        let link = self.link.borrow().clone();
+        let contact = self.core.state().contact;
+        let status = report::status(&self.core);
+        LocalStatus { status, connected: link.connected, refused: link.refused, contact }
+    }
+
+    pub(crate) async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {
+        let core = Arc::clone(&self.core);
+        let done = tokio::task::spawn_blocking(move || core.set_mode(mode)).await;
+        // Whatever came in between is fetched now rather than later.
+        let _ = self.commands.try_send(Command::Reconcile);
+        done.map_err(|_| AgentError::Stopped)?.map_err(AgentError::NotStored)
+    }
+
+    pub(crate) async fn sync(&self) -> Result<SyncReport, AgentError> {
+        let (done, answer) = oneshot::channel();
+        self.commands.send(Command::Sync(done)).await.map_err(|_| AgentError::Stopped)?;
+        match tokio::time::timeout(SYNC, answer).await {
+            Ok(Ok(Ok(()))) => {
+                let status = report::status(&self.core);
+                Ok(SyncReport { mode: status.mode, sets: status.sets })
+            }
+            Ok(Ok(Err(why))) => Err(AgentError::Unreachable(why)),
+            Ok(Err(_)) => Err(AgentError::Stopped),
+            Err(_) => Err(AgentError::Unreachable(self.why_not())),
+        }
+    }
+
+    fn why_not(&self) -> String {
+        let link = self.link.borrow().clone();
+        link.refused.unwrap_or_else(|| match link.connected {
+            true => "it does not answer".into(),
+            false => format!("nobody answers at {}", self.core.config.connection.servers.join(", ")),
+        })
+    }
+}
+
+fn spawn<F, Fut, E>(name: &'static str, handle: Handle, run: F) -> AbortOnDropHandle<()>
+where
+    F: Fn(Handle) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+{
+    AbortOnDropHandle::new(tokio::spawn(follow::supervise(name, move || run(handle.clone()))))
+}

@@ -1,0 +1,77 @@
+//! An agent's cache without the agent: what `live` shows and renders when none is running.
+
+use schemas::status::Mode;
+use schemas::template::Values;
+
+use crate::agent::{Access, Core};
+use crate::config::{Builder, ConfigError};
+use crate::live::{AgentError, LocalStatus};
+use crate::render::{Listed, PromptError, Template};
+use crate::{RenderedMessage, report};
+
+/// What is on disk, verified, with nobody following.
+#[derive(Debug)]
+pub struct Offline(Core);
+
+impl Builder {
+    /// Reads the disk cache and starts nothing. Nothing is written.
+    ///
+    /// # Errors
+    /// Only a configuration that cannot be used.
+    pub fn read_offline(self) -> Result<Offline, ConfigError> {
+        Core::open(self.build()?, Access::Look).map(Offline)
+    }
+
+    /// Sets the mode that the next agent with this cache comes up in.
+    ///
+    /// # Errors
+    /// A configuration that cannot be used; within, a disk that does not take it.
+    pub fn store_mode(self, mode: Mode) -> Result<Result<(), AgentError>, ConfigError> {
+        let core = Core::open(self.build()?, Access::Agent)?;
+        let stored = core.set_mode(mode).map_err(AgentError::NotStored);
+        core.close();
+        Ok(stored)
+    }
+}
+
+impl Offline {
+    /// The status as of the last time an agent ran here.
+    #[must_use]
+    pub fn status(&self) -> LocalStatus {
+        let contact = self.0.state().contact;
+        let mut status = report::status(&self.0);
+        status.stale = true;
+        status.cache = "disk".into();
+        LocalStatus { status, connected: false, refused: None, contact }
+    }
+
+    /// As [`crate::LiveAgent::list`].
+    #[must_use]
+    pub fn list(&self) -> Vec<Listed> {
+        self.0.list()
+    }
+
+    /// As [`crate::LiveAgent::template`].
+    ///
+    /// # Errors
+    /// No such prompt, or an id in several sets.
+    pub fn template(&self, id: &str) -> Result<Template, PromptError> {
+        self.0.template(id)
+    }
+
+    /// As [`crate::LiveAgent::prompt`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn prompt(&self, id: &str, values: &Values) -> Result<String, PromptError> {
+        self.0.render(id, values)
+    }
+
+    /// As [`crate::LiveAgent::messages`], with no history.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn messages(&self, id: &str, values: &Values) -> Result<Vec<RenderedMessage>, PromptError> {
+        self.0.render_messages(id, values, &[])
+    }
+}

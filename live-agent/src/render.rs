@@ -1,0 +1,148 @@
+//! Reading and rendering: the path of every call of the host. No lock, no system call, no await.
+
+use std::sync::Arc;
+
+use schemas::Slug;
+use schemas::prompt::{Content, Prompt};
+use schemas::status::{Applied, Mode};
+use schemas::template::{CompiledPrompt, RenderError, RenderedMessage, Values};
+
+use crate::agent::Core;
+use crate::cache::Found;
+
+/// Why a prompt was not given.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    #[error("there is no prompt {id:?} here; {near}")]
+    Unknown { id: String, near: String },
+    #[error("prompt {id:?} stands in several sets ({sets}): write @set/{id}")]
+    Ambiguous { id: String, sets: String },
+    #[error("nothing is served yet: {why}")]
+    Empty { why: &'static str },
+    #[error(transparent)]
+    Render(RenderError),
+}
+
+/// A prompt as its author wrote it. It stays what it was when it was asked for, whatever is
+/// published after.
+#[derive(Debug, Clone)]
+pub struct Template(Arc<CompiledPrompt>);
+
+impl std::ops::Deref for Template {
+    type Target = Prompt;
+    fn deref(&self) -> &Prompt {
+        self.0.prompt()
+    }
+}
+
+/// One served prompt in a list.
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct Listed {
+    pub set: Slug,
+    pub id: String,
+    pub version: schemas::Version,
+    pub serial: u64,
+    pub chat: bool,
+    #[serde(default)]
+    pub description: String,
+    /// Names of the parameters, in the order of the author.
+    pub parameters: Vec<String>,
+    #[serde(default)]
+    pub tags: Vec<String>,
+}
+
+impl Core {
+    /// Finds a prompt and lends it to `read`.
+    pub(crate) fn with<R>(
+        &self,
+        id: &str,
+        read: impl FnOnce(&Arc<CompiledPrompt>) -> R,
+    ) -> Result<R, PromptError> {
+        let table = self.cache.load();
+        match table.find(id) {
+            Found::One(prompt) => Ok(read(prompt)),
+            Found::Several(sets) => {
+                let sets: Vec<&str> = sets.iter().map(Slug::as_str).collect();
+                Err(PromptError::Ambiguous { id: clip(id), sets: sets.join(", ") })
+            }
+            Found::None if table.is_empty() => Err(PromptError::Empty { why: self.why_empty() }),
+            Found::None => Err(PromptError::Unknown { id: clip(id), near: self.near(id) }),
+        }
+    }
+
+    pub(crate) fn render(&self, id: &str, values: &Values) -> Result<String, PromptError> {
+        self.meter.measure(|| self.with(id, |p| p.render(values).map_err(PromptError::Render))?)
+    }
+
+    pub(crate) fn render_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
+        self.meter.measure(|| self.with(id, |p| p.render_to(values, out).map_err(PromptError::Render))?)
+    }
+
+    pub(crate) fn render_messages(
+        &self,
+        id: &str,
+        values: &Values,
+        history: &[(&str, &[RenderedMessage])],
+    ) -> Result<Vec<RenderedMessage>, PromptError> {
+        self.meter
+            .measure(|| self.with(id, |p| p.render_messages(values, history).map_err(PromptError::Render))?)
+    }
+
+    pub(crate) fn template(&self, id: &str) -> Result<Template, PromptError> {
+        self.with(id, |prompt| Template(Arc::clone(prompt)))
+    }
+
+    pub(crate) fn is_chat(&self, id: &str) -> Result<bool, PromptError> {
+        self.with(id, |prompt| matches!(prompt.prompt().content, Content::Chat { .. }))
+    }
+
+    /// All that is served, sorted by set and id.
+    pub(crate) fn list(&self) -> Vec<Listed> {
+        let table = self.cache.load();
+        let mut all: Vec<Listed> = table
+            .sets()
+            .iter()
+            .flat_map(|set| set.prompts().map(|p| listed(&set.set, &set.applied, p.prompt())))
+            .collect();
+        all.sort_by(|a, b| (&a.set, &a.id).cmp(&(&b.set, &b.id)));
+        all
+    }
+
+    fn why_empty(&self) -> &'static str {
+        match self.state().mode {
+            Mode::Frozen => "the agent is FROZEN and its cache is empty; set it to ACCEPTING",
+            Mode::Accepting => "no bundle was taken up; publish one, and look at the agent's status",
+        }
+    }
+
+    /// A few ids that look like the one asked for.
+    fn near(&self, id: &str) -> String {
+        let table = self.cache.load();
+        let wanted = id.rsplit('/').next().unwrap_or(id);
+        let ids = table.sets().iter().flat_map(|set| set.prompts()).map(|p| p.prompt().id.as_str());
+        let alike = ids.filter(|have| !wanted.is_empty() && (have.contains(wanted) || wanted.contains(have)));
+        let mut near: Vec<&str> = alike.take(3).collect();
+        near.dedup();
+        match near.as_slice() {
+            [] => "\"live list\" shows what there is".into(),
+            some => format!("did you mean {}", some.join(" or ")),
+        }
+    }
+}
+
+fn listed(set: &Slug, applied: &Applied, prompt: &Prompt) -> Listed {
+    Listed {
+        set: set.clone(),
+        id: prompt.id.to_string(),
+        version: applied.version.clone(),
+        serial: applied.serial,
+        chat: matches!(prompt.content, Content::Chat { .. }),
+        description: prompt.description.clone(),
+        parameters: prompt.parameters.iter().map(|p| p.name.clone()).collect(),
+        tags: prompt.tags.clone(),
+    }
+}
+
+fn clip(id: &str) -> String {
+    id.chars().take(200).collect()
+}

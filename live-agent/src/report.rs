@@ -1,0 +1,100 @@
+//! What the agent says about itself: at once when something changed, and as a heartbeat.
+//!
+//! The status is also the acknowledgement. It may get lost; the next one says the same again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use nats_config::subject;
+use schemas::status::{AgentStatus, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use tokio::sync::watch;
+
+use crate::agent::{Core, SetState};
+use crate::client::{Link, around};
+use crate::{VERSION, clock};
+
+pub(crate) mod meter;
+
+/// Changes that come closer together than this share a status.
+const TOGETHER: Duration = Duration::from_millis(10);
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReportError {
+    #[error("the status could not be sent")]
+    Publish(#[source] async_nats::PublishError),
+    #[error("the status could not be written")]
+    Write(#[source] serde_json::Error),
+}
+
+/// Sends statuses for as long as the agent lives.
+pub(crate) async fn run(
+    core: &Arc<Core>,
+    client: &Client,
+    mut link: watch::Receiver<Link>,
+) -> Result<(), ReportError> {
+    loop {
+        if link.wait_for(|l| l.connected).await.is_err() {
+            return Ok(());
+        }
+        send(core, client).await?;
+        tokio::time::sleep(TOGETHER).await;
+        let period = around(core.state().status_period);
+        let connects = link.borrow().connects;
+        tokio::select! {
+            () = core.tell.notified() => {}
+            () = tokio::time::sleep(period) => {}
+            changed = link.wait_for(|l| l.connects != connects) => if changed.is_err() {
+                return Ok(());
+            },
+        }
+    }
+}
+
+/// Sends one status.
+pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
+    let payload = serde_json::to_vec(&status(core)).map_err(ReportError::Write)?;
+    let subject = subject::status(&core.trust.scope, &core.name);
+    client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
+}
+
+/// The status as of now.
+pub(crate) fn status(core: &Core) -> AgentStatus {
+    let stale = core.stale();
+    let counters = core.meter.counters();
+    let state = core.state();
+    AgentStatus {
+        schema_version: SCHEMA_VERSION,
+        agent: core.name.clone(),
+        identity: core.identity.public_key(),
+        scope: core.trust.scope.clone(),
+        host: core.host.clone(),
+        service: core.config.service.clone(),
+        agent_version: VERSION.into(),
+        mode: state.mode,
+        at: clock::now(),
+        started_at: core.started_at,
+        floor: state.floor,
+        stale,
+        sets: state.sets.iter().map(|(set, one)| set_status(set, one)).collect(),
+        cache: state.cache.clone(),
+        counters,
+    }
+}
+
+fn set_status(set: &schemas::Slug, one: &SetState) -> SetStatus {
+    let held = one.held.as_ref().map(|(held, _)| Pending {
+        publication: Some(held.applied.publication.clone()),
+        serial: Some(held.applied.serial),
+        state: PendingState::Verified,
+        reason: None,
+        at: held.applied.activated_at,
+    });
+    SetStatus {
+        set: set.clone(),
+        active: one.active.as_ref().map(|held| held.applied.clone()),
+        // A refusal is news; what waits behind FROZEN is known from before.
+        pending: one.refused.clone().or(held),
+        head_serial: one.head,
+    }
+}
