@@ -1,1 +1,24 @@
-//! forge-api
+//! FORGE.
+pub mod audit;
+pub mod auth;
+pub mod author;
+pub mod broker;
+pub mod clock;
+pub mod config;
+pub mod credential;
+pub mod database;
+pub mod error;
+pub mod events;
+pub mod fleet;
+pub mod heartbeat;
+pub mod keys;
+pub mod limit;
+pub mod lock;
+pub mod overview;
+pub mod publish;
+pub mod relay;
+pub mod review;
+pub mod seal;
+pub mod session;
+pub mod state;
+pub mod ui;

@@ -1,0 +1,233 @@
+//! Who may do what: roles, actions, and the one table of routes.
+//!
+//! The table stands in [`route`]. A request whose route is not in it is refused, whoever asks
+//! ([`crate::server`]); the domain functions check the role in the very organisation they touch.
+
+pub mod route;
+
+use std::fmt;
+
+use crate::error::{ApiError, Result};
+
+/// What somebody is within an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Viewer,
+    Reviewer,
+    ContextEngineer,
+    Admin,
+    Owner,
+}
+
+impl Role {
+    pub const ALL: [Self; 5] =
+        [Self::Viewer, Self::Reviewer, Self::ContextEngineer, Self::Admin, Self::Owner];
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Reviewer => "reviewer",
+            Self::ContextEngineer => "context_engineer",
+            Self::Admin => "admin",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// Reads a role's name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|r| r.as_str() == text)
+    }
+
+    /// The table of roles and actions.
+    #[must_use]
+    pub fn may(self, action: Action) -> bool {
+        match action {
+            Action::View => true,
+            Action::Review => matches!(self, Self::Reviewer | Self::Admin | Self::Owner),
+            Action::Edit | Action::Lock | Action::Publish => {
+                matches!(self, Self::ContextEngineer | Self::Admin | Self::Owner)
+            }
+            Action::ManageCredentials | Action::ManageProjects | Action::ReadAudit => {
+                matches!(self, Self::Admin | Self::Owner)
+            }
+            Action::ManageMembers => self == Self::Owner,
+        }
+    }
+}
+
+/// What can be done within an organisation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// See projects, prompts, versions, publications, agents.
+    View,
+    /// Comment, approve, return.
+    Review,
+    /// Change drafts, request a review, create sets.
+    Edit,
+    /// Make a version.
+    Lock,
+    /// Publish and roll back.
+    Publish,
+    /// Create and revoke credentials.
+    ManageCredentials,
+    /// Create projects and environments.
+    ManageProjects,
+    ReadAudit,
+    /// Change who belongs to the organisation.
+    ManageMembers,
+}
+
+impl Action {
+    pub const ALL: [Self; 9] = [
+        Self::View,
+        Self::Review,
+        Self::Edit,
+        Self::Lock,
+        Self::Publish,
+        Self::ManageCredentials,
+        Self::ManageProjects,
+        Self::ReadAudit,
+        Self::ManageMembers,
+    ];
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::View => "see this",
+            Self::Review => "review",
+            Self::Edit => "edit prompts",
+            Self::Lock => "lock a version",
+            Self::Publish => "publish",
+            Self::ManageCredentials => "manage credentials",
+            Self::ManageProjects => "manage projects",
+            Self::ReadAudit => "read the audit log",
+            Self::ManageMembers => "manage members",
+        })
+    }
+}
+
+/// One organisation of an actor.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    pub organisation_id: String,
+    pub organisation: String,
+    pub role: Role,
+}
+
+/// How an actor came in.
+#[derive(Clone)]
+pub enum Entry {
+    /// A browser's session. The CSRF token belongs to it.
+    Session { id: String, csrf: String },
+    /// A personal API token.
+    Token { id: String },
+    /// `forge` itself, from the command line.
+    Console,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Session { .. } => "Session",
+            Self::Token { .. } => "Token",
+            Self::Console => "Console",
+        })
+    }
+}
+
+/// Who asks. Every domain function takes one.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    pub user_id: String,
+    pub name: String,
+    pub email: String,
+    pub entry: Entry,
+    pub memberships: Vec<Membership>,
+}
+
+impl Actor {
+    /// `forge` itself: may do everything, and the audit log says that it was the console.
+    #[must_use]
+    pub fn console() -> Self {
+        Self {
+            user_id: "console".into(),
+            name: "forge (console)".into(),
+            email: String::new(),
+            entry: Entry::Console,
+            memberships: Vec::new(),
+        }
+    }
+
+    /// The role in an organisation, if there is one.
+    #[must_use]
+    pub fn role_in(&self, organisation_id: &str) -> Option<Role> {
+        if matches!(self.entry, Entry::Console) {
+            return Some(Role::Owner);
+        }
+        self.memberships.iter().find(|m| m.organisation_id == organisation_id).map(|m| m.role)
+    }
+
+    /// Whether the actor may do this here.
+    #[must_use]
+    pub fn may(&self, organisation_id: &str, action: Action) -> bool {
+        self.role_in(organisation_id).is_some_and(|r| r.may(action))
+    }
+
+    /// Refuses unless the actor may do this here.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] to a stranger, [`ApiError::Forbidden`] to a member of too small a role.
+    pub fn require(&self, organisation_id: &str, action: Action) -> Result<()> {
+        match self.role_in(organisation_id) {
+            None => Err(ApiError::NotFound("organisation")),
+            Some(role) if role.may(action) => Ok(()),
+            Some(role) => Err(ApiError::Forbidden(format!(
+                "the role {} may not {action} here; ask an owner of the organisation",
+                role.as_str()
+            ))),
+        }
+    }
+
+    /// The CSRF token that the actor's forms carry; only a browser's session has one.
+    #[must_use]
+    pub fn csrf(&self) -> &str {
+        match &self.entry {
+            Entry::Session { csrf, .. } => csrf,
+            _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_higher_role_may_all_that_an_engineer_may() {
+        for action in Action::ALL {
+            if Role::ContextEngineer.may(action) {
+                assert!(Role::Admin.may(action), "{action}");
+            }
+            if Role::Admin.may(action) {
+                assert!(Role::Owner.may(action), "{action}");
+            }
+        }
+        assert!(!Role::Viewer.may(Action::Edit) && !Role::Reviewer.may(Action::Publish));
+    }
+
+    #[test]
+    fn a_stranger_cannot_tell_what_is_there() {
+        let mut actor = Actor { entry: Entry::Token { id: String::new() }, ..Actor::console() };
+        assert!(matches!(actor.require("o", Action::View), Err(ApiError::NotFound(_))));
+        actor.memberships.push(Membership {
+            organisation_id: "o".into(),
+            organisation: "acme".into(),
+            role: Role::Viewer,
+        });
+        assert!(actor.require("o", Action::View).is_ok());
+        assert!(matches!(actor.require("o", Action::Edit), Err(ApiError::Forbidden(_))));
+    }
+}

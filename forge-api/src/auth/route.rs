@@ -1,0 +1,101 @@
+//! The table of routes: every address of FORGE and who may use it.
+
+use super::Action;
+
+/// Who may use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// Who is signed in; what is shown is only one's own.
+    SignedIn,
+    /// Whose role in the organisation that is touched allows this.
+    May(Action),
+}
+
+/// One address.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    pub method: &'static str,
+    /// As the router has it.
+    pub path: &'static str,
+    pub access: Access,
+    pub summary: &'static str,
+}
+
+const fn route(method: &'static str, path: &'static str, access: Access, summary: &'static str) -> Route {
+    Route { method, path, access, summary }
+}
+
+use Access::{May, Public, SignedIn};
+use Action::{Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Review, View};
+
+const GET: &str = "GET";
+const POST: &str = "POST";
+const PUT: &str = "PUT";
+const DELETE: &str = "DELETE";
+
+/// The routes of the API and of operation.
+pub const API: &[Route] = &[
+    route(GET, "/health/live", Public, "the process runs"),
+    route(GET, "/health/ready", Public, "the database answers; says whether the broker does"),
+    route(GET, "/metrics", Public, "counts for a monitor, in the Prometheus text form"),
+    route(GET, "/api/v1/openapi.json", Public, "this description"),
+    route(POST, "/api/v1/sessions", Public, "sign in by password or one-time link"),
+    route(DELETE, "/api/v1/sessions/current", SignedIn, "sign out"),
+    route(GET, "/api/v1/me", SignedIn, "who one is, and where"),
+    route(GET, "/api/v1/tokens", SignedIn, "one's API tokens"),
+    route(POST, "/api/v1/tokens", SignedIn, "make an API token; it is shown once"),
+    route(DELETE, "/api/v1/tokens/{token}", SignedIn, "revoke an API token"),
+    route(GET, "/api/v1/organisations", SignedIn, "one's organisations"),
+    route(POST, "/api/v1/organisations", SignedIn, "create an organisation"),
+    route(GET, "/api/v1/organisations/{organisation}/members", May(View), "members and roles"),
+    route(PUT, "/api/v1/organisations/{organisation}/members", May(ManageMembers), "give a user a role"),
+    route(GET, "/api/v1/organisations/{organisation}/audit", May(ReadAudit), "the audit log, newest first"),
+    route(GET, "/api/v1/organisations/{organisation}/audit/verify", May(ReadAudit), "check the audit log's chain"),
+    route(GET, "/api/v1/organisations/{organisation}/projects", May(View), "projects"),
+    route(POST, "/api/v1/organisations/{organisation}/projects", May(ManageProjects), "create a project"),
+    route(GET, "/api/v1/projects/{project}", May(View), "a project at a glance; {project} is its id or organisation:project"),
+    route(GET, "/api/v1/projects/{project}/environments", May(View), "environments"),
+    route(POST, "/api/v1/projects/{project}/environments", May(ManageProjects), "create an environment"),
+    route(GET, "/api/v1/projects/{project}/sets", May(View), "prompt sets"),
+    route(POST, "/api/v1/projects/{project}/sets", May(Edit), "create a prompt set"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}", May(View), "a prompt set with its draft"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}", May(View), "a prompt of the draft"),
+    route(PUT, "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}", May(Edit), "save a prompt; If-Match names the revision one started from"),
+    route(DELETE, "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}", May(Edit), "delete a prompt; If-Match names its revision"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/partials/{*partial}", May(View), "a partial of the draft"),
+    route(PUT, "/api/v1/projects/{project}/sets/{set}/partials/{*partial}", May(Edit), "save a partial; If-Match names the revision one started from"),
+    route(DELETE, "/api/v1/projects/{project}/sets/{set}/partials/{*partial}", May(Edit), "delete a partial; If-Match names its revision"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/check", May(View), "errors and variables of a prompt that is being written"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/preview", May(View), "render a prompt that is being written"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/import", May(Edit), "write many prompts into the draft at once"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/lock", May(Lock), "lock the draft as a version"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/reopen", May(Edit), "open a locked set again"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/reviews", May(View), "reviews"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/reviews", May(Edit), "put the draft up for review"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/reviews/current/approve", May(Review), "approve the draft with this digest"),
+    route(POST, "/api/v1/projects/{project}/sets/{set}/reviews/current/return", May(Review), "return the draft to editing"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/versions", May(View), "versions, newest first"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/versions/{version}", May(View), "a version"),
+    route(GET, "/api/v1/projects/{project}/sets/{set}/versions/{version}/bundle", May(View), "the bytes of a version"),
+    route(GET, "/api/v1/projects/{project}/publications", May(View), "publications, newest first"),
+    route(POST, "/api/v1/projects/{project}/publications", May(Publish), "publish a version, or an older one again"),
+    route(GET, "/api/v1/projects/{project}/publications/{number}", May(View), "a publication with every agent's answer"),
+    route(GET, "/api/v1/projects/{project}/agents", May(View), "agents"),
+    route(GET, "/api/v1/projects/{project}/credentials", May(ManageCredentials), "credentials"),
+    route(POST, "/api/v1/projects/{project}/credentials", May(ManageCredentials), "create a credential; it is shown once"),
+    route(DELETE, "/api/v1/projects/{project}/credentials/{credential}", May(ManageCredentials), "revoke a credential"),
+    route(GET, "/api/v1/projects/{project}/current_bundle", May(View), "the bundle that is live, byte for byte as agents get it"),
+];
+
+/// The routes of the pages.
+pub const PAGES: &[Route] = &[];
+
+/// A route of the table.
+#[must_use]
+pub fn find(method: &str, path: &str) -> Option<&'static Route> {
+    // What GET shows, HEAD may ask for.
+    let method = if method == "HEAD" { GET } else { method };
+    API.iter().chain(PAGES).find(|r| r.method == method && r.path == path)
+}

@@ -1,0 +1,88 @@
+//! The first step of the line: what people write. Organisations, projects and environments, prompt
+//! sets, and their drafts.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`organisation`] | organisations and their members |
+//! | [`project`] | projects and environments |
+//! | [`set`] | prompt sets |
+//! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
+//! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
+//! | [`import`] | a folder of prompts as a set |
+
+pub mod import;
+pub mod organisation;
+pub mod preview;
+pub mod project;
+pub mod prompt;
+pub mod set;
+
+pub use organisation::{add_member, create_organisation, find_organisation, members, organisations};
+pub use preview::{Check, Rendered, check, render};
+pub use project::{
+    NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,
+    find_project, find_project_by_id, projects,
+};
+pub use prompt::{
+    Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
+    revisions, save_partial, save_prompt,
+};
+pub use set::{NewSet, create_set, find_set, sets};
+
+use schemas::{Scope, Slug};
+
+use crate::database::organisation::Organisation;
+use crate::database::project::{Environment, Project};
+use crate::database::prompt_set::PromptSet;
+use crate::error::Result;
+
+/// A project that the actor may see, with its organisation.
+#[derive(Debug, Clone)]
+pub struct ProjectAt {
+    pub organisation: Organisation,
+    pub project: Project,
+}
+
+impl ProjectAt {
+    /// The scope of an environment of this project.
+    ///
+    /// # Errors
+    /// The names in the database are no slugs: somebody changed them behind our back.
+    pub fn scope(&self, environment: &Environment) -> Result<Scope> {
+        Ok(Scope::new(&self.organisation.slug, &self.project.slug, &environment.slug)?)
+    }
+
+    /// `organisation/project`, as the audit log names it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.organisation.slug, self.project.slug)
+    }
+}
+
+/// A set that the actor may see, with everything above it.
+#[derive(Debug, Clone)]
+pub struct SetAt {
+    pub at: ProjectAt,
+    pub set: PromptSet,
+}
+
+impl SetAt {
+    /// The set's name as a slug.
+    ///
+    /// # Errors
+    /// As [`ProjectAt::scope`].
+    pub fn slug(&self) -> Result<Slug> {
+        Ok(Slug::new(&self.set.slug)?)
+    }
+
+    /// `organisation/project/set`, as the audit log names it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.at.path(), self.set.slug)
+    }
+
+    pub(crate) fn changed(&self, state: &crate::state::AppState) {
+        let kind = crate::events::Kind::Set { set_id: self.set.id.clone() };
+        state.events.tell(&self.at.organisation.id, &self.at.project.id, kind);
+    }
+}

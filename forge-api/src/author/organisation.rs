@@ -1,0 +1,133 @@
+//! Organisations and their members.
+
+use schemas::Slug;
+use serde_json::json;
+
+use crate::audit;
+use crate::auth::{Action, Actor, Entry, Role};
+use crate::clock;
+use crate::database::organisation::{self, Membership, Organisation};
+use crate::database::user::{self, User};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// Names that would collide with FORGE's own addresses.
+const RESERVED: [&str; 2] = ["api", "assets"];
+
+/// Creates an organisation; whoever creates it owns it.
+///
+/// # Errors
+/// A bad or taken name.
+pub async fn create_organisation(
+    state: &AppState,
+    actor: &Actor,
+    slug: &str,
+    name: &str,
+) -> Result<Organisation> {
+    let slug = Slug::new(slug)?;
+    if RESERVED.contains(&slug.as_str()) {
+        return Err(ApiError::invalid("bad_name", "slug", format!("the name {slug} is reserved")));
+    }
+    let row = Organisation {
+        id: clock::new_id(),
+        name: title(name, slug.as_str()),
+        slug: slug.to_string(),
+        created_at: clock::now(),
+    };
+    let mut tx = state.database.write().await?;
+    organisation::insert(&mut tx, &row).await.map_err(|e| taken(e, "organisation", &row.slug))?;
+    if !matches!(actor.entry, Entry::Console) {
+        let membership = Membership {
+            organisation_id: row.id.clone(),
+            user_id: actor.user_id.clone(),
+            role: Role::Owner.as_str().into(),
+            created_at: row.created_at,
+        };
+        organisation::put_membership(&mut tx, &membership).await?;
+    }
+    audit::record(&mut tx, actor, &row.id, "organisation.created", &row.slug, json!({})).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// A human name, or the slug where none was given.
+pub(crate) fn title(name: &str, slug: &str) -> String {
+    let name = name.trim();
+    if name.is_empty() { slug.to_owned() } else { name.chars().take(200).collect() }
+}
+
+/// A duplicate name as a conflict, everything else as it is.
+pub(crate) fn taken(error: crate::database::DatabaseError, what: &'static str, name: &str) -> ApiError {
+    if error.is_duplicate() {
+        ApiError::conflict("name_taken", format!("there is already a {what} named {name}; choose another name"))
+    } else {
+        error.into()
+    }
+}
+
+/// The organisations of the actor, with the role in each.
+///
+/// # Errors
+/// The database refuses.
+pub async fn organisations(state: &AppState, actor: &Actor) -> Result<Vec<(Organisation, Role)>> {
+    let mut conn = state.database.read().await?;
+    if matches!(actor.entry, Entry::Console) {
+        return Ok(organisation::all(&mut conn).await?.into_iter().map(|o| (o, Role::Owner)).collect());
+    }
+    let found = organisation::of_user(&mut conn, &actor.user_id).await?;
+    // A token sees no more than its own organisation, and is no more there than it may be.
+    Ok(found.into_iter().filter_map(|(o, _)| actor.role_in(&o.id).map(|role| (o, role))).collect())
+}
+
+/// An organisation by its slug.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not there or not the actor's to see.
+pub async fn find_organisation(state: &AppState, actor: &Actor, slug: &str) -> Result<Organisation> {
+    let mut conn = state.database.read().await?;
+    let found = organisation::by_slug(&mut conn, slug).await?.ok_or(ApiError::NotFound("organisation"))?;
+    actor.require(&found.id, Action::View)?;
+    Ok(found)
+}
+
+/// The members of an organisation, with their roles.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn members(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<(User, Role)>> {
+    actor.require(&organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let found = organisation::members(&mut conn, &organisation.id).await?;
+    Ok(found.into_iter().filter_map(|(u, role)| Role::parse(&role).map(|r| (u, r))).collect())
+}
+
+/// Gives a user a role in an organisation, or another one.
+///
+/// # Errors
+/// Not allowed, no such user, or the last owner would be lost.
+pub async fn add_member(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    email: &str,
+    role: Role,
+) -> Result<()> {
+    actor.require(&organisation.id, Action::ManageMembers)?;
+    let mut tx = state.database.write().await?;
+    let user = user::by_email(&mut tx, &email.to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
+    let members = organisation::members(&mut tx, &organisation.id).await?;
+    let owners: Vec<_> = members.iter().filter(|(_, r)| r == Role::Owner.as_str()).collect();
+    if role != Role::Owner && owners.len() == 1 && owners.iter().any(|(u, _)| u.id == user.id) {
+        return Err(ApiError::conflict("last_owner", "an organisation needs an owner: name another one first"));
+    }
+    let row = Membership {
+        organisation_id: organisation.id.clone(),
+        user_id: user.id,
+        role: role.as_str().into(),
+        created_at: clock::now(),
+    };
+    organisation::put_membership(&mut tx, &row).await?;
+    let detail = json!({ "role": role.as_str() });
+    audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,121 @@
+//! What the editor shows while one writes: errors at their place, the variables of the text, and
+//! the rendered prompt. It runs the very code that agents render with.
+
+use std::time::Duration;
+
+use schemas::prompt::{Content, Partial, Prompt, Role};
+use schemas::template::{self, CompiledPrompt, RenderError, RenderedMessage, TemplateError, Values};
+use serde_json::{Map, Value, json};
+
+use super::SetAt;
+use super::prompt::load;
+use crate::auth::{Action, Actor};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// A preview takes no longer; the guard of the engine bounds it far below.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What was found in a prompt.
+#[derive(Debug, Clone, Default)]
+pub struct Check {
+    /// Errors and warnings, each at its place.
+    pub errors: Vec<TemplateError>,
+    /// Free variables of the text, in order of first use.
+    pub variables: Vec<String>,
+}
+
+/// A rendered prompt.
+#[derive(Debug, Clone)]
+pub enum Rendered {
+    Text(String),
+    Messages(Vec<(Role, String)>),
+}
+
+/// Checks a prompt as it is being written, against the partials of the set's draft.
+///
+/// # Errors
+/// Not allowed, or the database refuses. A faulty template is no error here.
+pub async fn check(state: &AppState, actor: &Actor, set: &SetAt, prompt: &Prompt) -> Result<Check> {
+    let partials = partials(state, actor, set).await?;
+    let prompt = prompt.clone();
+    aside(move || {
+        let errors = template::check(&prompt, &partials);
+        let mut variables: Vec<String> = Vec::new();
+        for source in prompt.templates() {
+            for name in template::extract(source).unwrap_or_default() {
+                if !variables.contains(&name) {
+                    variables.push(name);
+                }
+            }
+        }
+        Ok(Check { errors, variables })
+    })
+    .await
+}
+
+/// Renders a prompt as it is being written.
+///
+/// # Errors
+/// [`ApiError::Template`], [`ApiError::Parameters`], or a bound of the engine.
+pub async fn render(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    prompt: &Prompt,
+    values: Map<String, Value>,
+) -> Result<Rendered> {
+    let partials = partials(state, actor, set).await?;
+    let prompt = prompt.clone();
+    aside(move || {
+        let compiled = CompiledPrompt::compile(&prompt, &partials).map_err(ApiError::Template)?;
+        let values = Values::from_json(values);
+        match &prompt.content {
+            Content::Text { .. } => compiled.render(&values).map(Rendered::Text).map_err(refused),
+            Content::Chat { .. } => compiled
+                .render_messages(&values, &[])
+                .map(|found| Rendered::Messages(found.into_iter().map(pair).collect()))
+                .map_err(refused),
+        }
+    })
+    .await
+}
+
+fn pair(message: RenderedMessage) -> (Role, String) {
+    (message.role, message.content)
+}
+
+async fn partials(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Partial>> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(load(&mut conn, set).await?.partials())
+}
+
+/// Runs work that needs a processor and no input, off the threads that serve.
+pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::time::timeout(DEADLINE * 6, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(failed)) => Err(ApiError::internal(failed)),
+        Err(late) => Err(ApiError::internal(late)),
+    }
+}
+
+/// A render that stopped, as a problem that names prompt, parameter, expected and got.
+pub(crate) fn refused(error: RenderError) -> ApiError {
+    let detail = error.to_string();
+    let problems = match &error {
+        RenderError::Parameters(found) => found
+            .errors
+            .iter()
+            .map(|e| {
+                json!({
+                    "prompt": found.prompt, "parameter": e.parameter, "code": e.code,
+                    "expected": e.expected, "got": e.got,
+                })
+            })
+            .collect(),
+        RenderError::Internal { .. } => return ApiError::internal(error),
+        _ => return ApiError::Invalid { code: "render_failed", field: None, detail },
+    };
+    ApiError::Parameters { detail, problems: Value::Array(problems) }
+}

@@ -1,0 +1,190 @@
+//! Projects and environments.
+
+use schemas::Slug;
+use serde_json::json;
+
+use super::ProjectAt;
+use super::organisation::{taken, title};
+use crate::audit;
+use crate::auth::{Action, Actor};
+use crate::clock;
+use crate::database::organisation::Organisation;
+use crate::database::project::{self, Environment, Project};
+use crate::error::{ApiError, Result};
+use crate::events::Kind;
+use crate::state::AppState;
+
+/// The environments of a new project, and whether each takes drafts.
+const ENVIRONMENTS: [(&str, &str, bool); 3] =
+    [("dev", "Development", true), ("staging", "Staging", false), ("prod", "Production", false)];
+/// Most environments of one project.
+const ENVIRONMENTS_MAX: usize = 32;
+
+/// What a new project is made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewProject<'a> {
+    pub slug: &'a str,
+    /// Empty: the slug.
+    pub name: &'a str,
+    pub description: &'a str,
+}
+
+/// What a new environment is made of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NewEnvironment<'a> {
+    pub slug: &'a str,
+    /// Empty: the slug.
+    pub name: &'a str,
+    pub takes_drafts: bool,
+}
+
+/// Creates a project with `dev`, `staging` and `prod`, and its keys.
+///
+/// # Errors
+/// Not allowed, or a bad or taken name.
+pub async fn create_project(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    new: NewProject<'_>,
+) -> Result<ProjectAt> {
+    actor.require(&organisation.id, Action::ManageProjects)?;
+    let slug = Slug::new(new.slug)?;
+    let now = clock::now();
+    let project = Project {
+        id: clock::new_id(),
+        organisation_id: organisation.id.clone(),
+        slug: slug.to_string(),
+        name: title(new.name, slug.as_str()),
+        description: new.description.trim().chars().take(2000).collect(),
+        publications: 0,
+        created_at: now,
+    };
+    let at = ProjectAt { organisation: organisation.clone(), project };
+    let mut tx = state.database.write().await?;
+    project::insert(&mut tx, &at.project).await.map_err(|e| taken(e, "project", &at.project.slug))?;
+    for (position, (slug, name, takes_drafts)) in (0..).zip(ENVIRONMENTS) {
+        let row = Environment {
+            id: clock::new_id(),
+            project_id: at.project.id.clone(),
+            slug: slug.into(),
+            name: name.into(),
+            position,
+            takes_drafts,
+            created_at: now,
+        };
+        project::insert_environment(&mut tx, &row).await?;
+    }
+    state.keys.make_project(&mut tx, &at.project.id).await?;
+    audit::record(&mut tx, actor, &organisation.id, "project.created", &at.path(), json!({})).await?;
+    tx.commit().await?;
+    state.broker.provision();
+    state.events.tell(&organisation.id, &at.project.id, Kind::Project);
+    Ok(at)
+}
+
+/// Adds an environment to a project.
+///
+/// # Errors
+/// Not allowed, a bad or taken name, or too many.
+pub async fn create_environment(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    new: NewEnvironment<'_>,
+) -> Result<Environment> {
+    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    let slug = Slug::new(new.slug)?;
+    let mut tx = state.database.write().await?;
+    let known = project::environments(&mut tx, &at.project.id).await?;
+    if known.len() >= ENVIRONMENTS_MAX {
+        let detail = format!("a project has at most {ENVIRONMENTS_MAX} environments");
+        return Err(ApiError::conflict("too_many", detail));
+    }
+    if new.takes_drafts && slug.as_str() == "prod" {
+        return Err(ApiError::invalid("invalid", "takes_drafts", "prod takes only locked versions"));
+    }
+    let row = Environment {
+        id: clock::new_id(),
+        project_id: at.project.id.clone(),
+        name: title(new.name, slug.as_str()),
+        slug: slug.to_string(),
+        position: known.iter().map(|e| e.position + 1).max().unwrap_or(0),
+        takes_drafts: new.takes_drafts,
+        created_at: clock::now(),
+    };
+    project::insert_environment(&mut tx, &row).await.map_err(|e| taken(e, "environment", &row.slug))?;
+    let subject = format!("{}/{}", at.path(), row.slug);
+    audit::record(&mut tx, actor, &at.organisation.id, "environment.created", &subject, json!({})).await?;
+    tx.commit().await?;
+    state.broker.provision();
+    state.events.tell(&at.organisation.id, &at.project.id, Kind::Project);
+    Ok(row)
+}
+
+/// The projects of an organisation.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn projects(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<Project>> {
+    actor.require(&organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(project::of_organisation(&mut conn, &organisation.id).await?)
+}
+
+/// A project by the slugs of its address.
+///
+/// # Errors
+/// [`ApiError::NotFound`] where it is not there or not the actor's to see.
+pub async fn find_project(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &str,
+    project: &str,
+) -> Result<ProjectAt> {
+    let mut conn = state.database.read().await?;
+    visible(actor, project::by_slugs(&mut conn, organisation, project).await?)
+}
+
+/// A project by its id, or by `organisation:project`.
+///
+/// # Errors
+/// As [`find_project`].
+pub async fn find_project_by_id(state: &AppState, actor: &Actor, id: &str) -> Result<ProjectAt> {
+    if let Some((organisation, project)) = id.split_once(':') {
+        return find_project(state, actor, organisation, project).await;
+    }
+    let mut conn = state.database.read().await?;
+    visible(actor, project::by_id(&mut conn, id).await?)
+}
+
+fn visible(actor: &Actor, found: Option<(Organisation, Project)>) -> Result<ProjectAt> {
+    let (organisation, project) = found.ok_or(ApiError::NotFound("project"))?;
+    actor.require(&organisation.id, Action::View).map_err(|_| ApiError::NotFound("project"))?;
+    Ok(ProjectAt { organisation, project })
+}
+
+/// The environments of a project, in their order.
+///
+/// # Errors
+/// The database refuses.
+pub async fn environments(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec<Environment>> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(project::environments(&mut conn, &at.project.id).await?)
+}
+
+/// An environment by its slug.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn find_environment(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    slug: &str,
+) -> Result<Environment> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    project::environment(&mut conn, &at.project.id, slug).await?.ok_or(ApiError::NotFound("environment"))
+}

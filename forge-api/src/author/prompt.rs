@@ -1,0 +1,326 @@
+//! The draft of a set: prompts and partials.
+//!
+//! A save names the revision it started from (0 for a new one). Where somebody saved in between,
+//! nothing is written and the answer carries what is there now, so that both texts can be shown.
+
+use schemas::bundle::{Bundle, PROMPTS_MAX, SCHEMA_VERSION};
+use schemas::canonical::{self, Digest};
+use schemas::prompt::{Partial, Prompt};
+use schemas::template::SOURCE_MAX;
+use schemas::{Micros, PromptId};
+use serde_json::json;
+
+use super::set::begin_edit;
+use super::SetAt;
+use crate::audit;
+use crate::auth::{Action, Actor};
+use crate::clock;
+use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
+use crate::database::{Conn, DatabaseError};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// Most revisions that are shown.
+const REVISIONS_MAX: i64 = 100;
+
+/// A prompt as its author left it.
+#[derive(Debug, Clone)]
+pub struct PromptDraft {
+    pub prompt: Prompt,
+    /// Grows by one with each save.
+    pub revision: i64,
+    pub updated_at: Micros,
+    pub updated_by: String,
+}
+
+/// A partial as its author left it.
+#[derive(Debug, Clone)]
+pub struct PartialDraft {
+    pub partial: Partial,
+    pub revision: i64,
+    pub updated_at: Micros,
+    pub updated_by: String,
+}
+
+/// A whole draft.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub prompts: Vec<PromptDraft>,
+    pub partials: Vec<PartialDraft>,
+    /// Of the draft's content: what an approval is bound to.
+    pub digest: Digest,
+}
+
+impl Draft {
+    /// The draft's content as a bundle of `version`.
+    ///
+    /// # Errors
+    /// As [`super::ProjectAt::scope`].
+    pub fn bundle(&self, set: &SetAt, version: semver::Version) -> Result<Bundle> {
+        Ok(Bundle {
+            schema_version: SCHEMA_VERSION,
+            organisation: schemas::Slug::new(&set.at.organisation.slug)?,
+            project: schemas::Slug::new(&set.at.project.slug)?,
+            set: set.slug()?,
+            version,
+            prompts: self.prompts.iter().map(|p| p.prompt.clone()).collect(),
+            partials: self.partials(),
+            dependencies: Vec::new(),
+        })
+    }
+
+    /// Its partials.
+    #[must_use]
+    pub fn partials(&self) -> Vec<Partial> {
+        self.partials.iter().map(|p| p.partial.clone()).collect()
+    }
+}
+
+fn parse(row: PromptRow) -> Result<PromptDraft> {
+    let prompt = serde_json::from_str(&row.body)
+        .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", row.prompt_id)))?;
+    Ok(PromptDraft {
+        prompt,
+        revision: row.revision,
+        updated_at: row.updated_at,
+        updated_by: row.updated_by,
+    })
+}
+
+fn parse_partial(row: PartialRow) -> Result<PartialDraft> {
+    Ok(PartialDraft {
+        partial: Partial { name: PromptId::new(&row.name)?, source: row.source },
+        revision: row.revision,
+        updated_at: row.updated_at,
+        updated_by: row.updated_by,
+    })
+}
+
+/// Reads a draft.
+pub(crate) async fn load(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
+    let prompts: Vec<_> =
+        prompt::of_set(conn, &set.set.id).await?.into_iter().map(parse).collect::<Result<_>>()?;
+    let partials: Vec<_> = prompt::partials_of_set(conn, &set.set.id)
+        .await?
+        .into_iter()
+        .map(parse_partial)
+        .collect::<Result<_>>()?;
+    let mut draft = Draft { prompts, partials, digest: Digest::of(b"") };
+    let content = draft.bundle(set, semver::Version::new(0, 0, 0))?;
+    draft.digest = Digest::of(&canonical::to_canonical(&content).map_err(ApiError::internal)?);
+    Ok(draft)
+}
+
+/// The draft of a set.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn draft(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Draft> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    load(&mut conn, set).await
+}
+
+/// One prompt of a draft.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn prompt_draft(state: &AppState, actor: &Actor, set: &SetAt, id: &str) -> Result<PromptDraft> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    parse(prompt::find(&mut conn, &set.set.id, id).await?.ok_or(ApiError::NotFound("prompt"))?)
+}
+
+/// One partial of a draft.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn partial_draft(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -> Result<PartialDraft> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    parse_partial(
+        prompt::find_partial(&mut conn, &set.set.id, name).await?.ok_or(ApiError::NotFound("partial"))?,
+    )
+}
+
+/// Somebody saved in between: what is there now stands in `current`.
+fn conflict(what: &str, expected: i64, current: serde_json::Value, by: &str) -> ApiError {
+    ApiError::Conflict {
+        code: "revision_conflict",
+        detail: format!("{by} saved {what} after you opened it (you started from revision {expected})"),
+        more: json!({ "expected_revision": expected, "current": current }),
+    }
+}
+
+/// Saves a prompt that started from `expected` (0: it must be new). The text may still be wrong:
+/// that is refused only when a version is locked.
+///
+/// # Errors
+/// Not allowed; not in EDITING; saved by somebody else in between; too long; too many prompts.
+pub async fn save_prompt(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    prompt: &Prompt,
+    expected: i64,
+) -> Result<PromptDraft> {
+    actor.require(&set.at.organisation.id, Action::Edit)?;
+    let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
+    if prompt.templates().any(|t| t.len() > SOURCE_MAX) {
+        return Err(ApiError::TooLarge(format!("a template has at most {SOURCE_MAX} bytes; split it by partials")));
+    }
+    let mut tx = state.database.write().await?;
+    begin_edit(&mut tx, actor, set).await?;
+    let there = prompt::find(&mut tx, &set.set.id, prompt.id.as_str()).await?;
+    if let Some(row) = &there && row.revision != expected {
+        let current = json!({
+            "revision": row.revision, "updated_at": clock::rfc3339(row.updated_at),
+            "updated_by": row.updated_by,
+            "prompt": serde_json::from_str::<serde_json::Value>(&row.body).unwrap_or_default(),
+        });
+        return Err(conflict(&format!("prompt {}", prompt.id), expected, current, &row.updated_by));
+    }
+    if there.is_none() && expected != 0 {
+        let detail = format!("prompt {} was deleted after you opened it", prompt.id);
+        return Err(ApiError::conflict("revision_conflict", detail));
+    }
+    if there.is_none() && prompt::count(&mut tx, &set.set.id).await? >= PROMPTS_MAX as i64 {
+        return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} prompts; split it")));
+    }
+    let now = clock::now();
+    let row = PromptRow {
+        id: there.as_ref().map_or_else(clock::new_id, |r| r.id.clone()),
+        set_id: set.set.id.clone(),
+        prompt_id: prompt.id.to_string(),
+        body,
+        revision: expected + 1,
+        created_at: there.as_ref().map_or(now, |r| r.created_at),
+        updated_at: now,
+        updated_by: actor.name.clone(),
+    };
+    prompt::put_all(&mut tx, std::slice::from_ref(&row)).await?;
+    prompt::add_revisions(&mut tx, &[revision_of(&row)]).await?;
+    let detail = json!({ "revision": row.revision });
+    let subject = format!("{}/{}", set.path(), prompt.id);
+    audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.saved", &subject, detail).await?;
+    tx.commit().await?;
+    set.changed(state);
+    parse(row)
+}
+
+pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
+    PromptRevision {
+        id: clock::new_id(),
+        set_id: row.set_id.clone(),
+        prompt_id: row.prompt_id.clone(),
+        revision: row.revision,
+        body: Some(row.body.clone()),
+        author: row.updated_by.clone(),
+        created_at: row.updated_at,
+    }
+}
+
+/// Deletes a prompt that stands at revision `expected`.
+///
+/// # Errors
+/// As [`save_prompt`].
+pub async fn delete_prompt(state: &AppState, actor: &Actor, set: &SetAt, id: &str, expected: i64) -> Result<()> {
+    actor.require(&set.at.organisation.id, Action::Edit)?;
+    let mut tx = state.database.write().await?;
+    begin_edit(&mut tx, actor, set).await?;
+    let row = prompt::find(&mut tx, &set.set.id, id).await?.ok_or(ApiError::NotFound("prompt"))?;
+    if row.revision != expected {
+        let current = json!({ "revision": row.revision });
+        return Err(conflict(&format!("prompt {id}"), expected, current, &row.updated_by));
+    }
+    prompt::delete(&mut tx, &set.set.id, id).await?;
+    let gone = PromptRevision {
+        body: None,
+        revision: row.revision + 1,
+        author: actor.name.clone(),
+        created_at: clock::now(),
+        ..revision_of(&row)
+    };
+    prompt::add_revisions(&mut tx, &[gone]).await?;
+    let subject = format!("{}/{id}", set.path());
+    audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.deleted", &subject, json!({})).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(())
+}
+
+/// What a prompt was, newest first.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn revisions(state: &AppState, actor: &Actor, set: &SetAt, id: &str) -> Result<Vec<PromptRevision>> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(prompt::revisions(&mut conn, &set.set.id, id, REVISIONS_MAX).await?)
+}
+
+/// Saves a partial that started from `expected` (0: it must be new).
+///
+/// # Errors
+/// As [`save_prompt`].
+pub async fn save_partial(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    partial: &Partial,
+    expected: i64,
+) -> Result<PartialDraft> {
+    actor.require(&set.at.organisation.id, Action::Edit)?;
+    if partial.source.len() > SOURCE_MAX {
+        return Err(ApiError::TooLarge(format!("a partial has at most {SOURCE_MAX} bytes; split it")));
+    }
+    let name = partial.name.as_str();
+    let mut tx = state.database.write().await?;
+    begin_edit(&mut tx, actor, set).await?;
+    let there = prompt::find_partial(&mut tx, &set.set.id, name).await?;
+    let revision = there.as_ref().map_or(0, |r| r.revision);
+    if revision != expected {
+        let current = there.as_ref().map_or(json!(null), |r| {
+            json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by })
+        });
+        let by = there.as_ref().map_or("somebody", |r| r.updated_by.as_str());
+        return Err(conflict(&format!("partial {name}"), expected, current, by));
+    }
+    let row = PartialRow {
+        id: there.map_or_else(clock::new_id, |r| r.id),
+        set_id: set.set.id.clone(),
+        name: name.into(),
+        source: partial.source.clone(),
+        revision: expected + 1,
+        updated_at: clock::now(),
+        updated_by: actor.name.clone(),
+    };
+    prompt::put_partial(&mut tx, &row).await?;
+    let subject = format!("{}/{name}", set.path());
+    let detail = json!({ "revision": row.revision });
+    audit::record(&mut tx, actor, &set.at.organisation.id, "partial.saved", &subject, detail).await?;
+    tx.commit().await?;
+    set.changed(state);
+    parse_partial(row)
+}
+
+/// Deletes a partial that stands at revision `expected`.
+///
+/// # Errors
+/// As [`save_prompt`].
+pub async fn delete_partial(state: &AppState, actor: &Actor, set: &SetAt, name: &str, expected: i64) -> Result<()> {
+    actor.require(&set.at.organisation.id, Action::Edit)?;
+    let mut tx = state.database.write().await?;
+    begin_edit(&mut tx, actor, set).await?;
+    let row = prompt::find_partial(&mut tx, &set.set.id, name).await?.ok_or(ApiError::NotFound("partial"))?;
+    if row.revision != expected {
+        let current = json!({ "revision": row.revision });
+        return Err(conflict(&format!("partial {name}"), expected, current, &row.updated_by));
+    }
+    prompt::delete_partial(&mut tx, &set.set.id, name).await?;
+    let subject = format!("{}/{name}", set.path());
+    audit::record(&mut tx, actor, &set.at.organisation.id, "partial.deleted", &subject, json!({})).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(())
+}

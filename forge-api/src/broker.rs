@@ -1,0 +1,314 @@
+//! FORGE's hold on the broker: starts the embedded one or connects to an external one, and after
+//! each connection brings accounts and streams to what the database says.
+//!
+//! FORGE serves whether or not the broker is there.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use publisher::claims::{Project, Revocation};
+use publisher::server::find::{self, Search};
+use publisher::server::{EmbeddedServer, ServerConfig};
+use publisher::{Broker, BrokerConfig};
+use schemas::{Scope, Slug};
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::author::ProjectAt;
+use crate::clock;
+use crate::database::{Conn, credential, project};
+use crate::error::{ApiError, Result, chain};
+use crate::state::AppState;
+
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// Everything is gone through again this often, in case a change was lost.
+const PROVISION_EVERY: Duration = Duration::from_secs(300);
+
+/// The broker as the rest of FORGE sees it: perhaps there.
+#[derive(Debug, Clone)]
+pub struct BrokerLink(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    broker: watch::Sender<Option<Broker>>,
+    /// Addresses that agents connect to, once known.
+    addresses: Mutex<Vec<String>>,
+    bell: Notify,
+    /// Counts the rounds of provisioning that went through.
+    rounds: watch::Sender<u64>,
+    embedded_pid: Mutex<Option<u32>>,
+    /// The broker takes the last writer's word on an account, so only one writes at a time.
+    accounts: tokio::sync::Mutex<()>,
+}
+
+impl Default for BrokerLink {
+    fn default() -> Self {
+        Self(Arc::new(Inner {
+            broker: watch::Sender::new(None),
+            addresses: Mutex::default(),
+            bell: Notify::new(),
+            rounds: watch::Sender::new(0),
+            embedded_pid: Mutex::default(),
+            accounts: tokio::sync::Mutex::default(),
+        }))
+    }
+}
+
+impl BrokerLink {
+    /// The broker, once it was found. It may still be out of reach.
+    #[must_use]
+    pub fn get(&self) -> Option<Broker> {
+        self.0.broker.borrow().clone()
+    }
+
+    /// Whether the broker can be reached now.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.get().is_some_and(|b| b.is_connected())
+    }
+
+    /// Waits for the broker to be found.
+    pub async fn found(&self) -> Broker {
+        let mut receiver = self.0.broker.subscribe();
+        loop {
+            if let Some(broker) = receiver.borrow_and_update().clone() {
+                return broker;
+            }
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Asks for accounts and streams to be brought up to date soon.
+    pub fn provision(&self) {
+        self.0.bell.notify_one();
+    }
+
+    /// Grows with every round in which all accounts and streams were brought up to date.
+    #[must_use]
+    pub fn rounds(&self) -> watch::Receiver<u64> {
+        self.0.rounds.subscribe()
+    }
+
+    /// Addresses that agents connect to.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] while the embedded broker has not started for the first time.
+    pub fn addresses(&self) -> Result<Vec<String>> {
+        let known = self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if known.is_empty() {
+            return Err(ApiError::Unavailable("the broker is still starting; try again in a moment".into()));
+        }
+        Ok(known)
+    }
+
+    fn set_addresses(&self, addresses: Vec<String>) {
+        *self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// Process id of the embedded broker, where there is one.
+    #[must_use]
+    pub fn embedded_pid(&self) -> Option<u32> {
+        *self.0.embedded_pid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts or finds the broker and keeps it provisioned until `stop`.
+pub async fn run(state: AppState, stop: CancellationToken) {
+    let mut pause = RETRY_FIRST;
+    let (broker, embedded) = loop {
+        match start(&state).await {
+            Ok(found) => break found,
+            Err(error) => {
+                tracing::error!(error = %error, retry_in_s = pause.as_secs_f32(), "no broker yet; FORGE serves without it");
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return,
+                }
+                pause = (pause * 2).min(RETRY_LAST);
+            }
+        }
+    };
+    state.broker.0.broker.send_replace(Some(broker.clone()));
+    stop.run_until_cancelled(keep(&state, &broker, embedded.as_ref())).await;
+    if let Some(server) = embedded {
+        server.stop().await;
+    }
+}
+
+async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
+    let config = &state.config;
+    let (servers, embedded) = if config.nats_url.is_empty() {
+        let server = embedded(state).await?;
+        (vec![server.url()], Some(server))
+    } else {
+        (config.nats_url.clone(), None)
+    };
+    let for_agents = if config.agent_nats_url.is_empty() { servers.clone() } else { config.agent_nats_url.clone() };
+    state.broker.set_addresses(for_agents);
+    let limits = nats_config::stream::Limits { replicas: config.nats_replicas, ..Default::default() };
+    let broker = Broker::connect(BrokerConfig {
+        servers,
+        keys: Arc::clone(state.keys.ring()),
+        limits,
+        name: "forge".into(),
+    })
+    .await
+    .map_err(ApiError::internal)?;
+    Ok((broker, embedded))
+}
+
+async fn embedded(state: &AppState) -> Result<EmbeddedServer> {
+    let config = &state.config;
+    let search = Search {
+        named: config.nats_server.clone(),
+        path: std::env::var_os("PATH"),
+        tools: config.tools_dir.clone(),
+    };
+    let unavailable = |e: publisher::server::ServerError| ApiError::Unavailable(chain(&e));
+    let found = find::find(&search).await.map_err(unavailable)?;
+    tracing::info!(broker.binary = %found.binary.display(), broker.version = %found.version, "starting the embedded broker");
+    let operator = publisher::operator_files(state.keys.ring()).map_err(ApiError::internal)?;
+    let directory = config.data_dir.join("nats");
+    let server = EmbeddedServer::start(ServerConfig { binary: found.binary, directory, operator })
+        .await
+        .map_err(unavailable)?;
+    *state.broker.0.embedded_pid.lock().unwrap_or_else(PoisonError::into_inner) = server.pid();
+    Ok(server)
+}
+
+/// Provisions at each connection, when asked, and now and then.
+async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServer>) {
+    let mut connections = broker.connections();
+    // What was brought up already over this connection; a new one may lead to a new store.
+    let mut done = Done::default();
+    let mut at = u64::MAX;
+    let mut pause = RETRY_FIRST;
+    loop {
+        let now = *connections.borrow_and_update();
+        let fresh = now != at;
+        if fresh {
+            done = Done::default();
+            at = now;
+        }
+        if let Some(server) = embedded {
+            *state.broker.0.embedded_pid.lock().unwrap_or_else(PoisonError::into_inner) = server.pid();
+        }
+        let wait = if !broker.is_connected() {
+            Duration::from_millis(50)
+        } else {
+            match provision_all(state, broker, &mut done).await {
+                Ok(()) => {
+                    pause = RETRY_FIRST;
+                    state.broker.0.rounds.send_modify(|n| *n += 1);
+                    if fresh {
+                        state.relay.broker_is_back();
+                    }
+                    PROVISION_EVERY
+                }
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "accounts and streams are not complete yet");
+                    at = u64::MAX;
+                    pause = (pause * 2).min(RETRY_LAST);
+                    pause
+                }
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {
+                if wait == PROVISION_EVERY { done = Done::default(); }
+            }
+            () = state.broker.0.bell.notified() => {}
+            changed = connections.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Done {
+    projects: HashMap<String, Project>,
+    scopes: Vec<Scope>,
+}
+
+async fn provision_all(state: &AppState, broker: &Broker, done: &mut Done) -> Result<()> {
+    let projects = {
+        let mut conn = state.database.read().await?;
+        project::all(&mut conn).await?
+    };
+    for (organisation, project) in projects {
+        let at = ProjectAt { organisation, project };
+        let wanted = push_account(state, broker, &at, done.projects.get(&at.project.id)).await?;
+        for environment in &wanted.environments {
+            let scope = Scope {
+                organisation: wanted.organisation.clone(),
+                project: wanted.project.clone(),
+                environment: environment.clone(),
+            };
+            if !done.scopes.contains(&scope) {
+                broker.ensure_environment(&scope).await.map_err(unreachable)?;
+                done.scopes.push(scope);
+            }
+        }
+        done.projects.insert(at.project.id.clone(), wanted);
+    }
+    Ok(())
+}
+
+fn unreachable(error: publisher::BrokerError) -> ApiError {
+    ApiError::Unavailable(chain(&error))
+}
+
+/// Brings a project's account into the broker unless it is `known` to be there, and gives it.
+///
+/// Whoever pushes holds a lock from reading the truth until the broker has it: one of this process,
+/// and on PostgreSQL, where there may be others, the project's row.
+async fn push_account(
+    state: &AppState,
+    broker: &Broker,
+    at: &ProjectAt,
+    known: Option<&Project>,
+) -> Result<Project> {
+    let _alone = state.broker.0.accounts.lock().await;
+    let mut shared = if state.database.is_shared() {
+        let mut tx = state.database.write().await?;
+        project::lock(&mut tx, &at.project.id).await?;
+        Some(tx)
+    } else {
+        None
+    };
+    let mut own = state.database.read().await?;
+    let conn = shared.as_deref_mut().unwrap_or(&mut own);
+    let wanted = account(conn, at).await?;
+    if known != Some(&wanted) {
+        let keys = state.keys.project(conn, &at.project.id).await?;
+        broker.ensure_project(&wanted, &keys).await.map_err(unreachable)?;
+    }
+    Ok(wanted)
+}
+
+/// Makes the broker refuse a credential whose revocation stands in the database, and cuts it off.
+pub(crate) async fn cut_off(state: &AppState, at: &ProjectAt, public_key: &str) -> Result<()> {
+    let unavailable = || ApiError::Unavailable("the broker cannot be reached".into());
+    let broker = state.broker.get().ok_or_else(unavailable)?;
+    let wanted = push_account(state, &broker, at, None).await?;
+    let keys = {
+        let mut conn = state.database.read().await?;
+        state.keys.project(&mut conn, &at.project.id).await?
+    };
+    broker.revoke(&wanted, &keys, public_key).await.map_err(unreachable)
+}
+
+/// What the broker has to know of a project.
+async fn account(conn: &mut Conn, at: &ProjectAt) -> Result<Project> {
+    let environments = project::environments(conn, &at.project.id).await?;
+    let revoked = credential::revoked(conn, &at.project.id, clock::now()).await?;
+    Ok(Project {
+        organisation: Slug::new(&at.organisation.slug)?,
+        project: Slug::new(&at.project.slug)?,
+        environments: environments.iter().map(|e| Slug::new(&e.slug)).collect::<Result<_, _>>()?,
+        revocations: revoked.into_iter().map(|(user, at)| Revocation { user, at }).collect(),
+    })
+}

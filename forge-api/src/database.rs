@@ -1,0 +1,369 @@
+//! One database, two kinds: SQLite in a file beside the process, or PostgreSQL.
+//!
+//! Queries are written once and compiled for both: [`on!`] takes the arm that fits the connection.
+//! Rows stand in the modules below, one a word of the domain; they never derive serde.
+//!
+//! On SQLite there is one writer and a pool of read-only connections; a write transaction begins
+//! with `BEGIN IMMEDIATE`. On PostgreSQL a write transaction is an ordinary one, and whoever needs
+//! an order among writers first updates the row that stands for it.
+
+pub mod agent;
+pub mod audit;
+pub mod credential;
+pub mod key;
+mod migrate;
+pub mod organisation;
+pub mod outbox;
+pub mod project;
+pub mod prompt;
+pub mod prompt_set;
+pub mod publication;
+pub mod review;
+pub mod schema;
+pub mod session;
+pub mod user;
+pub mod version;
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use deadpool::managed::Object;
+use diesel::{ConnectionError, SqliteConnection};
+use diesel_async::pooled_connection::deadpool::Pool;
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
+use futures::FutureExt as _;
+
+/// Readers of a SQLite file, besides its one writer.
+const SQLITE_READERS: usize = 4;
+/// Connections to PostgreSQL that one process holds at most.
+const POSTGRES_CONNECTIONS: usize = 16;
+/// How long a request waits for a connection.
+const POOL_WAIT: Duration = Duration::from_secs(20);
+const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; \
+     PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
+const SQLITE_READER: &str =
+    "PRAGMA busy_timeout = 15000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON;";
+
+type Sqlite = SyncConnectionWrapper<SqliteConnection>;
+type Pooled<C> = Object<AsyncDieselConnectionManager<C>>;
+
+/// Runs one piece of query code on whichever connection there is.
+macro_rules! on {
+    ($conn:expr, $c:ident => $body:expr) => {
+        match $conn {
+            $crate::database::Conn::Postgres(object) => {
+                let $c = &mut **object;
+                $body
+            }
+            $crate::database::Conn::Sqlite(object) => {
+                let $c = &mut **object;
+                $body
+            }
+        }
+    };
+}
+pub(crate) use on;
+
+/// Rows of one statement on PostgreSQL, which takes at most 65,535 values in one.
+const ROWS: usize = 1000;
+
+/// Runs an insert for many rows: some hundred rows a statement on PostgreSQL, all rows in one visit
+/// to the connection's thread on SQLite. No row may stand twice among them.
+macro_rules! on_rows {
+    ($conn:expr, $all:expr, $rows:ident => $statement:expr) => {
+        match $conn {
+            $crate::database::Conn::Postgres(object) => {
+                for $rows in $all.chunks($crate::database::ROWS) {
+                    diesel_async::RunQueryDsl::execute($statement, &mut **object).await?;
+                }
+            }
+            $crate::database::Conn::Sqlite(object) => {
+                let all = $all.to_vec();
+                object
+                    .spawn_blocking(move |c| {
+                        for $rows in &all {
+                            diesel::RunQueryDsl::execute($statement, c)?;
+                        }
+                        diesel::QueryResult::Ok(())
+                    })
+                    .await?;
+            }
+        }
+    };
+}
+pub(crate) use on_rows;
+
+/// Why the database could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error(
+        "the database address {0:?} is unknown: write sqlite://<file> or postgres://user@host/name"
+    )]
+    Address(String),
+    #[error("no connection to the database could be had: is it running and reachable?")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error("the database refused a query")]
+    Query(#[from] diesel::result::Error),
+    #[error("a value in the database cannot be read: {0}")]
+    Damaged(String),
+    #[error(
+        "the database was written by a newer program (migration {0} is unknown here): update forge"
+    )]
+    Newer(String),
+    #[error("migration {name} could not be applied")]
+    Migration {
+        name: &'static str,
+        #[source]
+        source: diesel::result::Error,
+    },
+}
+
+impl DatabaseError {
+    /// Whether a row with the same unique name was there already.
+    #[must_use]
+    pub fn is_duplicate(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+    }
+}
+
+/// A result of the database.
+pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
+
+/// A connection of either kind.
+pub enum Conn {
+    Postgres(Pooled<AsyncPgConnection>),
+    Sqlite(Pooled<Sqlite>),
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgres(_) => "Conn::Postgres",
+            Self::Sqlite(_) => "Conn::Sqlite",
+        })
+    }
+}
+
+impl Conn {
+    /// Runs several statements as they are.
+    async fn batch(&mut self, sql: &str) -> Result<(), diesel::result::Error> {
+        on!(self, c => c.batch_execute(sql).await)
+    }
+}
+
+/// A write transaction. Dropped without [`Tx::commit`], everything in it is undone.
+#[derive(Debug)]
+pub struct Tx(Option<Conn>);
+
+impl Tx {
+    /// Makes everything in the transaction last.
+    ///
+    /// # Errors
+    /// The database did not take it; then nothing of it lasts.
+    pub async fn commit(mut self) -> Result<()> {
+        if let Some(conn) = self.0.as_mut() {
+            conn.batch("COMMIT").await?;
+        }
+        self.0 = None;
+        Ok(())
+    }
+}
+
+impl Drop for Tx {
+    fn drop(&mut self) {
+        let Some(mut conn) = self.0.take() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            discard(conn);
+            return;
+        };
+        runtime.spawn(async move {
+            if conn.batch("ROLLBACK").await.is_err() {
+                discard(conn);
+            }
+        });
+    }
+}
+
+/// Closes a connection instead of giving it back to its pool.
+fn discard(conn: Conn) {
+    match conn {
+        Conn::Postgres(object) => drop(Object::take(object)),
+        Conn::Sqlite(object) => drop(Object::take(object)),
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+    #[allow(clippy::expect_used, reason = "only commit and drop take the connection, and both consume")]
+    fn deref(&self) -> &Conn {
+        self.0.as_ref().expect("a transaction holds its connection until it ends")
+    }
+}
+impl DerefMut for Tx {
+    #[allow(clippy::expect_used, reason = "only commit and drop take the connection, and both consume")]
+    fn deref_mut(&mut self) -> &mut Conn {
+        self.0.as_mut().expect("a transaction holds its connection until it ends")
+    }
+}
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Address {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Address {
+    /// Reads `sqlite://<file>` or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Address`] for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        if let Some(path) = text.strip_prefix("sqlite://").filter(|p| !p.is_empty()) {
+            return Ok(Self::Sqlite(path.into()));
+        }
+        if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            return Ok(Self::Postgres(text.to_owned()));
+        }
+        // What stands there may hold a password.
+        let shown = text.split_once("://").map_or("…", |(scheme, _)| scheme);
+        Err(DatabaseError::Address(shown.to_owned()))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite://{}", path.display()),
+            Self::Postgres(_) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+#[derive(Clone)]
+enum Pools {
+    Sqlite { writer: Pool<Sqlite>, readers: Pool<Sqlite> },
+    Postgres(Pool<AsyncPgConnection>),
+}
+
+/// The database of one FORGE.
+#[derive(Clone)]
+pub struct Database(Pools);
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Pools::Sqlite { .. } => "Database(SQLite)",
+            Pools::Postgres(_) => "Database(PostgreSQL)",
+        })
+    }
+}
+
+impl Database {
+    /// Connects and brings the layout up to date. Safe when several processes start at once.
+    ///
+    /// # Errors
+    /// Not reachable, or written by a newer program.
+    pub async fn open(address: &Address) -> Result<Self> {
+        let pools = match address {
+            Address::Sqlite(path) => {
+                let url = path.to_string_lossy();
+                Pools::Sqlite {
+                    writer: sqlite_pool(&url, SQLITE_WRITER, 1)?,
+                    readers: sqlite_pool(&url, SQLITE_READER, SQLITE_READERS)?,
+                }
+            }
+            Address::Postgres(url) => Pools::Postgres(pool(
+                AsyncDieselConnectionManager::new(url.as_str()),
+                POSTGRES_CONNECTIONS,
+            )?),
+        };
+        let database = Self(pools);
+        database.migrate().await?;
+        Ok(database)
+    }
+
+    /// A connection for reading. On SQLite it cannot write.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`].
+    pub async fn read(&self) -> Result<Conn> {
+        match &self.0 {
+            Pools::Sqlite { readers, .. } => readers.get().await.map(Conn::Sqlite),
+            Pools::Postgres(pool) => pool.get().await.map(Conn::Postgres),
+        }
+        .map_err(unavailable)
+    }
+
+    /// Begins a write transaction.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Unavailable`], or the database refuses to begin.
+    pub async fn write(&self) -> Result<Tx> {
+        let (mut conn, begin) = match &self.0 {
+            Pools::Sqlite { writer, .. } => {
+                (Conn::Sqlite(writer.get().await.map_err(unavailable)?), "BEGIN IMMEDIATE")
+            }
+            Pools::Postgres(pool) => (Conn::Postgres(pool.get().await.map_err(unavailable)?), "BEGIN"),
+        };
+        conn.batch(begin).await?;
+        Ok(Tx(Some(conn)))
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        let mut conn = self.read().await?;
+        conn.batch("SELECT 1").await.map_err(DatabaseError::Query)
+    }
+
+    /// Whether other processes may be at work on the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Pools::Postgres(_))
+    }
+
+    /// `sqlite` or `postgres`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self.0 {
+            Pools::Sqlite { .. } => "sqlite",
+            Pools::Postgres(_) => "postgres",
+        }
+    }
+}
+
+fn sqlite_pool(url: &str, pragmas: &'static str, size: usize) -> Result<Pool<Sqlite>> {
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    config.custom_setup = Box::new(move |url| {
+        async move {
+            let mut conn = Sqlite::establish(url).await?;
+            conn.batch_execute(pragmas).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            Ok(conn)
+        }
+        .boxed()
+    });
+    pool(AsyncDieselConnectionManager::new_with_config(url, config), size)
+}
+
+fn pool<C>(manager: AsyncDieselConnectionManager<C>, size: usize) -> Result<Pool<C>>
+where
+    AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C>,
+    C: 'static,
+{
+    Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(POOL_WAIT))
+        .runtime(deadpool::Runtime::Tokio1)
+        .build()
+        .map_err(unavailable)
+}
+
+fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> DatabaseError {
+    DatabaseError::Unavailable(Box::new(error))
+}

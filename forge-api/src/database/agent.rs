@@ -1,0 +1,128 @@
+//! Agents and their answers to publications.
+
+use diesel::prelude::*;
+
+use diesel::upsert::excluded;
+use diesel_async::RunQueryDsl;
+
+use super::schema::{acknowledgements, agents};
+use super::{Conn, Result, on, on_rows};
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = agents, treat_none_as_default_value = false)]
+pub struct Agent {
+    pub environment_id: String,
+    pub name: String,
+    pub identity: String,
+    pub host: String,
+    pub service: String,
+    pub agent_version: String,
+    /// `ACCEPTING` or `FROZEN`.
+    pub mode: String,
+    pub stale: bool,
+    pub stream_floor: i64,
+    pub cache: String,
+    /// The last [`schemas::status::AgentStatus`], as JSON.
+    pub status: String,
+    pub consumer: Option<String>,
+    pub started_at: i64,
+    pub first_seen_at: i64,
+    pub last_seen_at: i64,
+    pub disconnected_at: Option<i64>,
+}
+
+/// The last answer of one agent to one publication.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = acknowledgements, treat_none_as_default_value = false)]
+pub struct Acknowledgement {
+    pub publication_id: String,
+    pub agent: String,
+    /// `delivered`, `verified`, `active` or `refused`.
+    pub state: String,
+    pub reason_code: Option<String>,
+    pub reason: Option<String>,
+    /// By the agent's clock.
+    pub activated_at: Option<i64>,
+    /// By ours.
+    pub answered_at: i64,
+}
+
+/// Writes what agents said about themselves. Consumer and first sight are kept.
+pub async fn put_all(conn: &mut Conn, rows: &[Agent]) -> Result<()> {
+    on_rows!(conn, rows, rows => diesel::insert_into(agents::table)
+            .values(rows)
+            .on_conflict((agents::environment_id, agents::name))
+            .do_update()
+            .set((
+                agents::identity.eq(excluded(agents::identity)),
+                agents::host.eq(excluded(agents::host)),
+                agents::service.eq(excluded(agents::service)),
+                agents::agent_version.eq(excluded(agents::agent_version)),
+                agents::mode.eq(excluded(agents::mode)),
+                agents::stale.eq(excluded(agents::stale)),
+                agents::stream_floor.eq(excluded(agents::stream_floor)),
+                agents::cache.eq(excluded(agents::cache)),
+                agents::status.eq(excluded(agents::status)),
+                agents::started_at.eq(excluded(agents::started_at)),
+                agents::last_seen_at.eq(excluded(agents::last_seen_at)),
+                agents::disconnected_at.eq(excluded(agents::disconnected_at)),
+            )));
+    Ok(())
+}
+
+/// Writes answers. An `active` one is final: what comes later about the same publication from the
+/// same agent does not change when it was answered.
+pub async fn put_acknowledgements(conn: &mut Conn, rows: &[Acknowledgement]) -> Result<()> {
+    on_rows!(conn, rows, rows => diesel::query_dsl::methods::FilterDsl::filter(
+        diesel::insert_into(acknowledgements::table)
+            .values(rows)
+            .on_conflict((acknowledgements::publication_id, acknowledgements::agent))
+            .do_update()
+            .set((
+                acknowledgements::state.eq(excluded(acknowledgements::state)),
+                acknowledgements::reason_code.eq(excluded(acknowledgements::reason_code)),
+                acknowledgements::reason.eq(excluded(acknowledgements::reason)),
+                acknowledgements::activated_at.eq(excluded(acknowledgements::activated_at)),
+                acknowledgements::answered_at.eq(excluded(acknowledgements::answered_at)),
+            )),
+        acknowledgements::state.ne("active"),
+    ));
+    Ok(())
+}
+
+pub async fn acknowledgements(conn: &mut Conn, publication_id: &str) -> Result<Vec<Acknowledgement>> {
+    Ok(on!(conn, c => acknowledgements::table
+        .filter(acknowledgements::publication_id.eq(publication_id))
+        .select(Acknowledgement::as_select())
+        .load(c).await?))
+}
+
+pub async fn of_environment(conn: &mut Conn, environment_id: &str) -> Result<Vec<Agent>> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .order(agents::name.asc())
+        .select(Agent::as_select())
+        .load(c).await?))
+}
+
+pub async fn find(conn: &mut Conn, environment_id: &str, name: &str) -> Result<Option<Agent>> {
+    Ok(on!(conn, c => agents::table
+        .find((environment_id, name))
+        .select(Agent::as_select())
+        .first(c).await.optional()?))
+}
+
+pub async fn set_consumer(conn: &mut Conn, environment_id: &str, name: &str, consumer: Option<&str>) -> Result<()> {
+    on!(conn, c => diesel::update(agents::table.find((environment_id, name)))
+        .set(agents::consumer.eq(consumer))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Notes that an agent's connection ended.
+pub async fn disconnected(conn: &mut Conn, environment_id: &str, name: &str, at: i64) -> Result<()> {
+    on!(conn, c => diesel::update(agents::table.find((environment_id, name)))
+        .set(agents::disconnected_at.eq(at))
+        .execute(c).await?);
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The layout of the database, brought up to date at every start.
+//!
+//! All migrations that are missing run in one transaction under one lock, so that several processes
+//! may start at once, and one that dies leaves nothing half done.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::{Conn, Database, DatabaseError, Pools, Result, Tx, on};
+use crate::clock;
+
+/// Name, SQLite, PostgreSQL. Never edit one that was shipped: add the next.
+const MIGRATIONS: &[(&str, &str, &str)] = &[(
+    "0001_first",
+    include_str!("../../migrations/sqlite/0001_first.sql"),
+    include_str!("../../migrations/postgres/0001_first.sql"),
+)];
+
+/// Any number, as long as it is ours: the advisory lock of PostgreSQL.
+const LOCK: i64 = 0x616e_7669_6c01;
+
+diesel::table! {
+    schema_migrations (name) {
+        name -> Text,
+        applied_at -> BigInt,
+    }
+}
+
+impl Database {
+    pub(super) async fn migrate(&self) -> Result<()> {
+        let mut tx = match &self.0 {
+            // The exclusive lock comes with the transaction.
+            Pools::Sqlite { writer, .. } => {
+                let conn = writer.get().await.map_err(super::unavailable)?;
+                let mut conn = Conn::Sqlite(conn);
+                conn.batch("BEGIN EXCLUSIVE").await?;
+                Tx(Some(conn))
+            }
+            Pools::Postgres(_) => {
+                let mut tx = self.write().await?;
+                tx.batch(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+                tx
+            }
+        };
+        tx.batch(
+            "CREATE TABLE IF NOT EXISTS schema_migrations \
+             (name TEXT NOT NULL PRIMARY KEY, applied_at BIGINT NOT NULL)",
+        )
+        .await?;
+        let applied: Vec<String> = on!(&mut *tx, c => {
+            schema_migrations::table.select(schema_migrations::name).load(c).await?
+        });
+        if let Some(unknown) = applied.iter().find(|a| !MIGRATIONS.iter().any(|(name, ..)| name == a)) {
+            return Err(DatabaseError::Newer(unknown.clone()));
+        }
+        for &(name, sqlite, postgres) in MIGRATIONS.iter().filter(|(n, ..)| !applied.iter().any(|a| a == n)) {
+            let sql = if matches!(&*tx, Conn::Sqlite(_)) { sqlite } else { postgres };
+            tx.batch(sql).await.map_err(|source| DatabaseError::Migration { name, source })?;
+            on!(&mut *tx, c => {
+                diesel::insert_into(schema_migrations::table)
+                    .values((schema_migrations::name.eq(name), schema_migrations::applied_at.eq(clock::now())))
+                    .execute(c)
+                    .await?
+            });
+            tracing::info!(migration.name = name, "database layout brought up to date");
+        }
+        tx.commit().await
+    }
+}

@@ -1,0 +1,145 @@
+//! The draft of a set: prompts and partials, and what they were before.
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+use diesel_async::RunQueryDsl;
+
+use super::schema::{partials, prompt_revisions, prompts};
+use super::{Conn, Result, on, on_rows};
+
+/// A prompt's draft. The body is a [`schemas::prompt::Prompt`] as JSON.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = prompts)]
+pub struct PromptRow {
+    pub id: String,
+    pub set_id: String,
+    pub prompt_id: String,
+    pub body: String,
+    pub revision: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub updated_by: String,
+}
+
+/// What a prompt was after one change; no body means that it was deleted.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = prompt_revisions, treat_none_as_default_value = false)]
+pub struct PromptRevision {
+    pub id: String,
+    pub set_id: String,
+    pub prompt_id: String,
+    pub revision: i64,
+    pub body: Option<String>,
+    pub author: String,
+    pub created_at: i64,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = partials)]
+pub struct PartialRow {
+    pub id: String,
+    pub set_id: String,
+    pub name: String,
+    pub source: String,
+    pub revision: i64,
+    pub updated_at: i64,
+    pub updated_by: String,
+}
+
+pub async fn of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<PromptRow>> {
+    Ok(on!(conn, c => prompts::table
+        .filter(prompts::set_id.eq(set_id))
+        .order(prompts::prompt_id.asc())
+        .select(PromptRow::as_select())
+        .load(c).await?))
+}
+
+pub async fn find(conn: &mut Conn, set_id: &str, prompt_id: &str) -> Result<Option<PromptRow>> {
+    Ok(on!(conn, c => prompts::table
+        .filter(prompts::set_id.eq(set_id))
+        .filter(prompts::prompt_id.eq(prompt_id))
+        .select(PromptRow::as_select())
+        .first(c).await.optional()?))
+}
+
+pub async fn count(conn: &mut Conn, set_id: &str) -> Result<i64> {
+    Ok(on!(conn, c => prompts::table.filter(prompts::set_id.eq(set_id)).count().get_result(c).await?))
+}
+
+/// Inserts prompts, or replaces the bodies of those that are there.
+pub async fn put_all(conn: &mut Conn, rows: &[PromptRow]) -> Result<()> {
+    on_rows!(conn, rows, rows => diesel::insert_into(prompts::table)
+            .values(rows)
+            .on_conflict((prompts::set_id, prompts::prompt_id))
+            .do_update()
+            .set((
+                prompts::body.eq(excluded(prompts::body)),
+                prompts::revision.eq(excluded(prompts::revision)),
+                prompts::updated_at.eq(excluded(prompts::updated_at)),
+                prompts::updated_by.eq(excluded(prompts::updated_by)),
+            )));
+    Ok(())
+}
+
+pub async fn delete(conn: &mut Conn, set_id: &str, prompt_id: &str) -> Result<()> {
+    on!(conn, c => diesel::delete(prompts::table
+            .filter(prompts::set_id.eq(set_id))
+            .filter(prompts::prompt_id.eq(prompt_id)))
+        .execute(c).await?);
+    Ok(())
+}
+
+pub async fn add_revisions(conn: &mut Conn, rows: &[PromptRevision]) -> Result<()> {
+    on_rows!(conn, rows, rows => diesel::insert_into(prompt_revisions::table).values(rows));
+    Ok(())
+}
+
+/// The last revisions of a prompt, newest first.
+pub async fn revisions(conn: &mut Conn, set_id: &str, prompt_id: &str, limit: i64) -> Result<Vec<PromptRevision>> {
+    Ok(on!(conn, c => prompt_revisions::table
+        .filter(prompt_revisions::set_id.eq(set_id))
+        .filter(prompt_revisions::prompt_id.eq(prompt_id))
+        .order(prompt_revisions::id.desc())
+        .limit(limit)
+        .select(PromptRevision::as_select())
+        .load(c).await?))
+}
+
+pub async fn partials_of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<PartialRow>> {
+    Ok(on!(conn, c => partials::table
+        .filter(partials::set_id.eq(set_id))
+        .order(partials::name.asc())
+        .select(PartialRow::as_select())
+        .load(c).await?))
+}
+
+pub async fn find_partial(conn: &mut Conn, set_id: &str, name: &str) -> Result<Option<PartialRow>> {
+    Ok(on!(conn, c => partials::table
+        .filter(partials::set_id.eq(set_id))
+        .filter(partials::name.eq(name))
+        .select(PartialRow::as_select())
+        .first(c).await.optional()?))
+}
+
+pub async fn put_partial(conn: &mut Conn, row: &PartialRow) -> Result<()> {
+    on!(conn, c => diesel::insert_into(partials::table)
+        .values(row)
+        .on_conflict((partials::set_id, partials::name))
+        .do_update()
+        .set((
+            partials::source.eq(&row.source),
+            partials::revision.eq(row.revision),
+            partials::updated_at.eq(row.updated_at),
+            partials::updated_by.eq(&row.updated_by),
+        ))
+        .execute(c).await?);
+    Ok(())
+}
+
+pub async fn delete_partial(conn: &mut Conn, set_id: &str, name: &str) -> Result<()> {
+    on!(conn, c => diesel::delete(partials::table
+            .filter(partials::set_id.eq(set_id))
+            .filter(partials::name.eq(name)))
+        .execute(c).await?);
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Prompt sets.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::schema::prompt_sets;
+use super::{Conn, Result, on};
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = prompt_sets)]
+pub struct PromptSet {
+    pub id: String,
+    pub project_id: String,
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    /// `editing`, `review` or `locked`.
+    pub state: String,
+    /// Grows with every change to the set's draft.
+    pub revision: i64,
+    pub reviews: i64,
+    pub snapshots: i64,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub updated_by: String,
+}
+
+pub async fn insert(conn: &mut Conn, row: &PromptSet) -> Result<()> {
+    on!(conn, c => diesel::insert_into(prompt_sets::table).values(row).execute(c).await?);
+    Ok(())
+}
+
+pub async fn by_slug(conn: &mut Conn, project_id: &str, slug: &str) -> Result<Option<PromptSet>> {
+    Ok(on!(conn, c => prompt_sets::table
+        .filter(prompt_sets::project_id.eq(project_id))
+        .filter(prompt_sets::slug.eq(slug))
+        .select(PromptSet::as_select())
+        .first(c).await.optional()?))
+}
+
+pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<PromptSet>> {
+    Ok(on!(conn, c => prompt_sets::table
+        .find(id)
+        .select(PromptSet::as_select())
+        .first(c).await.optional()?))
+}
+
+pub async fn of_project(conn: &mut Conn, project_id: &str) -> Result<Vec<PromptSet>> {
+    Ok(on!(conn, c => prompt_sets::table
+        .filter(prompt_sets::project_id.eq(project_id))
+        .order(prompt_sets::slug.asc())
+        .select(PromptSet::as_select())
+        .load(c).await?))
+}
+
+/// Counts a change, and gives the set as it is now. Other writers of the set wait until we commit.
+pub async fn touch(conn: &mut Conn, id: &str, now: i64, by: &str) -> Result<Option<PromptSet>> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id))
+        .set((
+            prompt_sets::revision.eq(prompt_sets::revision + 1),
+            prompt_sets::updated_at.eq(now),
+            prompt_sets::updated_by.eq(by),
+        ))
+        .execute(c).await?);
+    by_id(conn, id).await
+}
+
+pub async fn set_state(conn: &mut Conn, id: &str, state: &str) -> Result<()> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id))
+        .set(prompt_sets::state.eq(state))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Takes the next review number of a set.
+pub async fn next_review(conn: &mut Conn, id: &str) -> Result<i64> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id))
+        .set(prompt_sets::reviews.eq(prompt_sets::reviews + 1))
+        .execute(c).await?);
+    Ok(on!(conn, c => prompt_sets::table.find(id).select(prompt_sets::reviews).first(c).await?))
+}
+
+/// Takes the next snapshot number of a set.
+pub async fn next_snapshot(conn: &mut Conn, id: &str) -> Result<i64> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id))
+        .set(prompt_sets::snapshots.eq(prompt_sets::snapshots + 1))
+        .execute(c).await?);
+    Ok(on!(conn, c => prompt_sets::table.find(id).select(prompt_sets::snapshots).first(c).await?))
+}

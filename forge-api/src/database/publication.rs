@@ -1,0 +1,235 @@
+//! Publications and the head of each set in each environment.
+
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::project::Environment;
+use super::prompt_set::PromptSet;
+use super::schema::{environments, heads, prompt_sets, publications, versions};
+use super::version::Version;
+use super::{Conn, Result, on};
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = publications, treat_none_as_default_value = false)]
+pub struct Publication {
+    pub id: String,
+    pub project_id: String,
+    pub environment_id: String,
+    pub set_id: String,
+    pub version_id: String,
+    /// Counts within the project, for people.
+    pub number: i64,
+    /// Only grows within environment and set; what agents compare.
+    pub serial: i64,
+    pub rollback: bool,
+    /// Header `Forge-Key`, as it is sent.
+    pub certificate: String,
+    /// Header `Forge-Attestation`, as it is sent.
+    pub attestation: String,
+    /// `waiting`, `sent`, `superseded` or `failed`.
+    pub state: String,
+    pub error: Option<String>,
+    pub stream_sequence: Option<i64>,
+    pub comment: String,
+    pub published_by: String,
+    pub created_at: i64,
+    pub sent_at: Option<i64>,
+}
+
+/// A publication with the words that people know it by.
+#[derive(Debug, Clone)]
+pub struct PublicationFull {
+    pub publication: Publication,
+    pub environment: Environment,
+    pub set: PromptSet,
+    pub version: Version,
+}
+
+type FullRow = (Publication, Environment, PromptSet, Version);
+
+fn full((publication, environment, set, version): FullRow) -> PublicationFull {
+    PublicationFull { publication, environment, set, version }
+}
+
+macro_rules! joined {
+    () => {
+        publications::table
+            .inner_join(environments::table.on(environments::id.eq(publications::environment_id)))
+            .inner_join(prompt_sets::table.on(prompt_sets::id.eq(publications::set_id)))
+            .inner_join(versions::table.on(versions::id.eq(publications::version_id)))
+    };
+}
+macro_rules! columns {
+    () => {
+        (
+            Publication::as_select(),
+            Environment::as_select(),
+            PromptSet::as_select(),
+            Version::as_select(),
+        )
+    };
+}
+
+pub async fn insert(conn: &mut Conn, row: &Publication) -> Result<()> {
+    on!(conn, c => diesel::insert_into(publications::table).values(row).execute(c).await?);
+    Ok(())
+}
+
+pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .filter(publications::id.eq(id))
+        .select(columns!())
+        .first::<FullRow>(c).await.optional()?).map(full))
+}
+
+pub async fn by_number(conn: &mut Conn, project_id: &str, number: i64) -> Result<Option<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .filter(publications::project_id.eq(project_id))
+        .filter(publications::number.eq(number))
+        .select(columns!())
+        .first::<FullRow>(c).await.optional()?).map(full))
+}
+
+pub async fn by_serial(
+    conn: &mut Conn,
+    environment_id: &str,
+    set_id: &str,
+    serial: i64,
+) -> Result<Option<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .filter(publications::environment_id.eq(environment_id))
+        .filter(publications::set_id.eq(set_id))
+        .filter(publications::serial.eq(serial))
+        .select(columns!())
+        .first::<FullRow>(c).await.optional()?).map(full))
+}
+
+/// Publications of a project below a number (exclusive), newest first.
+pub async fn of_project(
+    conn: &mut Conn,
+    project_id: &str,
+    below: i64,
+    limit: i64,
+) -> Result<Vec<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .filter(publications::project_id.eq(project_id))
+        .filter(publications::number.lt(below))
+        .order(publications::number.desc())
+        .limit(limit)
+        .select(columns!())
+        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+}
+
+/// Publications of a set, newest first.
+pub async fn of_set(conn: &mut Conn, set_id: &str, limit: i64) -> Result<Vec<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .filter(publications::set_id.eq(set_id))
+        .order(publications::number.desc())
+        .limit(limit)
+        .select(columns!())
+        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+}
+
+/// The newest publication of every set in every environment of a project.
+pub async fn heads_of_project(conn: &mut Conn, project_id: &str) -> Result<Vec<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
+        .filter(publications::project_id.eq(project_id))
+        .order((environments::position.asc(), prompt_sets::slug.asc()))
+        .select(columns!())
+        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+}
+
+/// The newest publication of every set in one environment.
+pub async fn heads_of_environment(conn: &mut Conn, environment_id: &str) -> Result<Vec<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
+        .filter(publications::environment_id.eq(environment_id))
+        .order(prompt_sets::slug.asc())
+        .select(columns!())
+        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+}
+
+/// The newest publication of one set in one environment.
+pub async fn head(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result<Option<PublicationFull>> {
+    Ok(on!(conn, c => joined!()
+        .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
+        .filter(heads::environment_id.eq(environment_id))
+        .filter(heads::set_id.eq(set_id))
+        .select(columns!())
+        .first::<FullRow>(c).await.optional()?).map(full))
+}
+
+/// Publications of an environment and set with at least this serial, oldest first.
+pub async fn since_serial(
+    conn: &mut Conn,
+    environment_id: &str,
+    set_id: &str,
+    serial: i64,
+) -> Result<Vec<Publication>> {
+    Ok(on!(conn, c => publications::table
+        .filter(publications::environment_id.eq(environment_id))
+        .filter(publications::set_id.eq(set_id))
+        .filter(publications::serial.ge(serial))
+        .order(publications::serial.asc())
+        .select(Publication::as_select())
+        .load(c).await?))
+}
+
+/// Of these publications those that exist: id, environment and number.
+pub async fn known(conn: &mut Conn, ids: &[String]) -> Result<Vec<(String, String, i64)>> {
+    Ok(on!(conn, c => publications::table
+        .filter(publications::id.eq_any(ids))
+        .select((publications::id, publications::environment_id, publications::number))
+        .load(c).await?))
+}
+
+/// Takes the next serial of a set in an environment; other publishers of it wait until we commit.
+/// Gives the serial and the publication that was the head before.
+pub async fn next_serial(
+    conn: &mut Conn,
+    environment_id: &str,
+    set_id: &str,
+) -> Result<(i64, Option<String>)> {
+    on!(conn, c => diesel::insert_into(heads::table)
+        .values((heads::environment_id.eq(environment_id), heads::set_id.eq(set_id), heads::serial.eq(0)))
+        .on_conflict((heads::environment_id, heads::set_id))
+        .do_nothing()
+        .execute(c).await?);
+    let key = (environment_id, set_id);
+    on!(conn, c => diesel::update(heads::table.find(key))
+        .set(heads::serial.eq(heads::serial + 1))
+        .execute(c).await?);
+    Ok(on!(conn, c => heads::table
+        .find(key)
+        .select((heads::serial, heads::publication_id))
+        .first(c).await?))
+}
+
+pub async fn set_head(conn: &mut Conn, environment_id: &str, set_id: &str, id: &str) -> Result<()> {
+    on!(conn, c => diesel::update(heads::table.find((environment_id, set_id)))
+        .set(heads::publication_id.eq(id))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Notes that the broker has a publication.
+pub async fn mark_sent(conn: &mut Conn, id: &str, sequence: i64, now: i64) -> Result<()> {
+    on!(conn, c => diesel::update(publications::table.find(id))
+        .set((
+            publications::state.eq("sent"),
+            publications::stream_sequence.eq(sequence),
+            publications::sent_at.eq(now),
+            publications::error.eq(None::<String>),
+        ))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Notes how a publication stands: `waiting`, `superseded` or `failed`, and why.
+pub async fn mark(conn: &mut Conn, id: &str, state: &str, error: Option<&str>) -> Result<()> {
+    on!(conn, c => diesel::update(publications::table.find(id))
+        .set((publications::state.eq(state), publications::error.eq(error)))
+        .execute(c).await?);
+    Ok(())
+}

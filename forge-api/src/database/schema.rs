@@ -1,0 +1,397 @@
+//! Every table, once, for both databases. The columns stand in the order of the migrations.
+
+diesel::table! {
+    organisations (id) {
+        id -> Text,
+        slug -> Text,
+        name -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    users (id) {
+        id -> Text,
+        email -> Text,
+        name -> Text,
+        password_hash -> Nullable<Text>,
+        disabled -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    memberships (organisation_id, user_id) {
+        organisation_id -> Text,
+        user_id -> Text,
+        role -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    sessions (id) {
+        id -> Text,
+        user_id -> Text,
+        token_hash -> Text,
+        user_agent -> Text,
+        created_at -> BigInt,
+        last_seen_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    api_tokens (id) {
+        id -> Text,
+        user_id -> Text,
+        organisation_id -> Text,
+        name -> Text,
+        role -> Text,
+        token_hash -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    sign_in_links (id) {
+        id -> Text,
+        user_id -> Text,
+        token_hash -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        used_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    projects (id) {
+        id -> Text,
+        organisation_id -> Text,
+        slug -> Text,
+        name -> Text,
+        description -> Text,
+        publications -> BigInt,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    environments (id) {
+        id -> Text,
+        project_id -> Text,
+        slug -> Text,
+        name -> Text,
+        position -> BigInt,
+        takes_drafts -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    prompt_sets (id) {
+        id -> Text,
+        project_id -> Text,
+        slug -> Text,
+        name -> Text,
+        description -> Text,
+        state -> Text,
+        revision -> BigInt,
+        reviews -> BigInt,
+        snapshots -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    prompts (id) {
+        id -> Text,
+        set_id -> Text,
+        prompt_id -> Text,
+        body -> Text,
+        revision -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    prompt_revisions (id) {
+        id -> Text,
+        set_id -> Text,
+        prompt_id -> Text,
+        revision -> BigInt,
+        body -> Nullable<Text>,
+        author -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    partials (id) {
+        id -> Text,
+        set_id -> Text,
+        name -> Text,
+        source -> Text,
+        revision -> BigInt,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    variable_sets (id) {
+        id -> Text,
+        set_id -> Text,
+        prompt_id -> Text,
+        name -> Text,
+        body -> Text,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    versions (id) {
+        id -> Text,
+        set_id -> Text,
+        version -> Text,
+        kind -> Text,
+        digest -> Text,
+        body -> Binary,
+        size -> BigInt,
+        prompts -> BigInt,
+        notes -> Text,
+        author -> Text,
+        approver -> Nullable<Text>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    aliases (set_id, name) {
+        set_id -> Text,
+        name -> Text,
+        version_id -> Text,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    dependencies (version_id, set_id) {
+        version_id -> Text,
+        set_id -> Text,
+        requirement -> Text,
+        resolved_version_id -> Text,
+    }
+}
+
+diesel::table! {
+    reviews (id) {
+        id -> Text,
+        set_id -> Text,
+        number -> BigInt,
+        digest -> Text,
+        title -> Text,
+        state -> Text,
+        requested_by -> Text,
+        requested_by_id -> Text,
+        requested_at -> BigInt,
+        closed_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    review_comments (id) {
+        id -> Text,
+        review_id -> Text,
+        prompt_id -> Nullable<Text>,
+        line -> Nullable<BigInt>,
+        body -> Text,
+        author -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    approvals (id) {
+        id -> Text,
+        review_id -> Text,
+        digest -> Text,
+        verdict -> Text,
+        user_id -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    publications (id) {
+        id -> Text,
+        project_id -> Text,
+        environment_id -> Text,
+        set_id -> Text,
+        version_id -> Text,
+        number -> BigInt,
+        serial -> BigInt,
+        rollback -> Bool,
+        certificate -> Text,
+        attestation -> Text,
+        state -> Text,
+        error -> Nullable<Text>,
+        stream_sequence -> Nullable<BigInt>,
+        comment -> Text,
+        published_by -> Text,
+        created_at -> BigInt,
+        sent_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    heads (environment_id, set_id) {
+        environment_id -> Text,
+        set_id -> Text,
+        serial -> BigInt,
+        publication_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    outbox (publication_id) {
+        publication_id -> Text,
+        created_at -> BigInt,
+        not_before -> BigInt,
+        attempts -> BigInt,
+        lease_owner -> Nullable<Text>,
+        lease_until -> BigInt,
+        last_error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    credentials (id) {
+        id -> Text,
+        project_id -> Text,
+        environment_id -> Text,
+        name -> Text,
+        kind -> Text,
+        public_key -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+        expires_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        revoked_by -> Nullable<Text>,
+        last_seen_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    agents (environment_id, name) {
+        environment_id -> Text,
+        name -> Text,
+        identity -> Text,
+        host -> Text,
+        service -> Text,
+        agent_version -> Text,
+        mode -> Text,
+        stale -> Bool,
+        stream_floor -> BigInt,
+        cache -> Text,
+        status -> Text,
+        consumer -> Nullable<Text>,
+        started_at -> BigInt,
+        first_seen_at -> BigInt,
+        last_seen_at -> BigInt,
+        disconnected_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    acknowledgements (publication_id, agent) {
+        publication_id -> Text,
+        agent -> Text,
+        state -> Text,
+        reason_code -> Nullable<Text>,
+        reason -> Nullable<Text>,
+        activated_at -> Nullable<BigInt>,
+        answered_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_tips (organisation_id) {
+        organisation_id -> Text,
+        sequence -> BigInt,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    audit_log (organisation_id, sequence) {
+        organisation_id -> Text,
+        sequence -> BigInt,
+        at -> BigInt,
+        actor_id -> Text,
+        actor_name -> Text,
+        action -> Text,
+        subject -> Text,
+        detail -> Text,
+        previous_hash -> Text,
+        hash -> Text,
+    }
+}
+
+diesel::table! {
+    keys (name) {
+        name -> Text,
+        public_key -> Text,
+        sealed -> Binary,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    settings (name) {
+        name -> Text,
+        value -> Text,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(
+    organisations,
+    users,
+    memberships,
+    sessions,
+    api_tokens,
+    sign_in_links,
+    projects,
+    environments,
+    prompt_sets,
+    prompts,
+    prompt_revisions,
+    partials,
+    variable_sets,
+    versions,
+    aliases,
+    dependencies,
+    reviews,
+    review_comments,
+    approvals,
+    publications,
+    heads,
+    outbox,
+    credentials,
+    agents,
+    acknowledgements,
+    audit_tips,
+    audit_log,
+    keys,
+    settings,
+);

@@ -1,0 +1,103 @@
+//! What agents say, taken up: statuses, answers to publications, enrolments, presence.
+//!
+//! Statuses are gathered for a quarter of a second at most and written in a few statements, so that
+//! a thousand of them cost little. What an agent said before is not written again.
+
+mod ingest;
+
+pub use ingest::run;
+
+use schemas::Micros;
+use schemas::status::AgentStatus;
+
+use crate::auth::{Action, Actor};
+use crate::author::ProjectAt;
+use crate::clock;
+use crate::config::Config;
+use crate::database::agent::{self, Agent};
+use crate::database::project::{self, Environment};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// Whether an agent was heard lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    Connected,
+    /// Silent for three periods, or its connection ended.
+    Unreachable,
+}
+
+impl Presence {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "connected",
+            Self::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// An agent as people see it.
+#[derive(Debug, Clone)]
+pub struct AgentView {
+    pub agent: Agent,
+    pub environment: Environment,
+    pub presence: Presence,
+    /// The last that it said.
+    pub status: Option<AgentStatus>,
+}
+
+/// Whether an agent was heard lately, at `now`.
+#[must_use]
+pub fn presence(config: &Config, agent: &Agent, now: Micros) -> Presence {
+    let silence = Micros::try_from(config.status.as_micros()).unwrap_or(Micros::MAX / 4) * 3;
+    let gone = agent.disconnected_at.is_some_and(|at| at >= agent.last_seen_at);
+    if gone || now - agent.last_seen_at > silence { Presence::Unreachable } else { Presence::Connected }
+}
+
+fn view(config: &Config, agent: Agent, environment: Environment, now: Micros) -> AgentView {
+    let status = serde_json::from_str(&agent.status).ok();
+    AgentView { presence: presence(config, &agent, now), status, agent, environment }
+}
+
+/// The agents of a project, or of one environment of it.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn agents(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    only: Option<&Environment>,
+) -> Result<Vec<AgentView>> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let environments = match only {
+        Some(one) => vec![one.clone()],
+        None => project::environments(&mut conn, &at.project.id).await?,
+    };
+    let now = clock::now();
+    let mut out = Vec::new();
+    for environment in environments {
+        let found = agent::of_environment(&mut conn, &environment.id).await?;
+        out.extend(found.into_iter().map(|a| view(&state.config, a, environment.clone(), now)));
+    }
+    Ok(out)
+}
+
+/// One agent.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn find_agent(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    environment: &Environment,
+    name: &str,
+) -> Result<AgentView> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let found = agent::find(&mut conn, &environment.id, name).await?.ok_or(ApiError::NotFound("agent"))?;
+    Ok(view(&state.config, found, environment.clone(), clock::now()))
+}

@@ -1,0 +1,432 @@
+//! Takes up the events of the fleet and writes them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use publisher::Broker;
+use publisher::fleet::{FleetEvent, Presence, Responder};
+use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode, PendingState, RefusalCode};
+use schemas::{Micros, Scope};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::author::ProjectAt;
+use crate::clock;
+use crate::database::agent::{self, Acknowledgement, Agent};
+use crate::database::project::Environment;
+use crate::database::{credential, project, publication};
+use crate::error::{ApiError, Result, chain};
+use crate::events::Kind;
+use crate::state::AppState;
+
+/// Statuses are written at the latest so long after the first of a batch came.
+const GATHER: Duration = Duration::from_millis(200);
+/// A quiet fleet is written at once: nothing more came for so long.
+const QUIET: Duration = Duration::from_millis(5);
+const BATCH_MAX: usize = 2000;
+/// Enrolments that are answered at once.
+const ENROLMENTS: usize = 16;
+/// A frozen agent's consumer is paused anew this often, well before the pause ends.
+const PAUSE_AGAIN: Micros = 6 * 3600 * 1_000_000;
+
+/// Listens until `stop`.
+pub async fn run(state: AppState, stop: CancellationToken) {
+    stop.run_until_cancelled(async {
+        let broker = state.broker.found().await;
+        loop {
+            match broker.fleet().await {
+                Ok(events) => {
+                    let mut ingest = Ingest::new(state.clone(), broker.clone());
+                    ingest.listen(events).await;
+                }
+                Err(error) => tracing::warn!(error = %chain(&error), "agents cannot be heard"),
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    })
+    .await;
+}
+
+/// A status and when it was heard.
+struct Heard {
+    status: Box<AgentStatus>,
+    at: Micros,
+}
+
+/// What is known of one agent's last word, so that it is not written twice.
+#[derive(Default)]
+struct Known {
+    /// Publication and state of every answer written.
+    answers: HashSet<(String, &'static str)>,
+    mode: Mode,
+    paused_at: Micros,
+}
+
+struct Ingest {
+    state: AppState,
+    broker: Broker,
+    scopes: HashMap<Scope, Option<Arc<(ProjectAt, Environment)>>>,
+    agents: HashMap<(String, String), Known>,
+    /// Publications by id, with environment and number.
+    publications: HashMap<String, (String, i64)>,
+    enrolments: Arc<Semaphore>,
+}
+
+impl Ingest {
+    fn new(state: AppState, broker: Broker) -> Self {
+        Self {
+            state,
+            broker,
+            scopes: HashMap::new(),
+            agents: HashMap::new(),
+            publications: HashMap::new(),
+            enrolments: Arc::new(Semaphore::new(ENROLMENTS)),
+        }
+    }
+
+    async fn listen(&mut self, mut events: futures::stream::BoxStream<'static, FleetEvent>) {
+        let mut batch: Vec<Heard> = Vec::new();
+        let mut flush_at = Instant::now();
+        loop {
+            let event = if batch.is_empty() {
+                events.next().await
+            } else {
+                let until = flush_at.min(Instant::now() + QUIET);
+                match tokio::time::timeout_at(until, events.next()).await {
+                    Ok(event) => event,
+                    Err(_) => {
+                        self.flush(&mut batch).await;
+                        continue;
+                    }
+                }
+            };
+            match event {
+                Some(FleetEvent::Status(status)) => {
+                    if batch.is_empty() {
+                        flush_at = Instant::now() + GATHER;
+                    }
+                    batch.push(Heard { status, at: clock::now() });
+                    if batch.len() >= BATCH_MAX || Instant::now() >= flush_at {
+                        self.flush(&mut batch).await;
+                    }
+                }
+                Some(FleetEvent::Enrol(request, responder)) => self.enrol(request, responder),
+                Some(FleetEvent::Connected(who)) => self.presence(&who, true).await,
+                Some(FleetEvent::Disconnected(who)) => self.presence(&who, false).await,
+                None => {
+                    self.flush(&mut batch).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn flush(&mut self, batch: &mut Vec<Heard>) {
+        let batch = std::mem::take(batch);
+        if batch.is_empty() {
+            return;
+        }
+        if let Err(error) = self.write(&batch).await {
+            // The next heartbeat of each agent says the same again.
+            self.agents.clear();
+            tracing::warn!(error = %chain(&error), statuses = batch.len(), "statuses were not written");
+        }
+    }
+
+    /// The environment of a scope, if there is one.
+    async fn environment(&mut self, scope: &Scope) -> Result<Option<Arc<(ProjectAt, Environment)>>> {
+        if let Some(Some(known)) = self.scopes.get(scope) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let mut conn = self.state.database.read().await?;
+        let found = project::by_slugs(&mut conn, scope.organisation.as_str(), scope.project.as_str()).await?;
+        let found = match found {
+            None => None,
+            Some((organisation, project)) => {
+                project::environment(&mut conn, &project.id, scope.environment.as_str())
+                    .await?
+                    .map(|e| Arc::new((ProjectAt { organisation, project }, e)))
+            }
+        };
+        self.scopes.insert(scope.clone(), found.clone());
+        Ok(found)
+    }
+
+    async fn write(&mut self, batch: &[Heard]) -> Result<()> {
+        // The last word of each agent is what it is; answers are taken from every word.
+        let mut rows: HashMap<(String, String), Agent> = HashMap::new();
+        let mut answers: HashMap<(String, String), Acknowledgement> = HashMap::new();
+        let mut touched: HashMap<String, Arc<(ProjectAt, Environment)>> = HashMap::new();
+        let mut modes: Vec<(Arc<(ProjectAt, Environment)>, &AgentStatus)> = Vec::new();
+        for heard in batch {
+            let status = heard.status.as_ref();
+            let Some(place) = self.environment(&status.scope).await? else { continue };
+            let environment_id = place.1.id.clone();
+            let key = (environment_id.clone(), status.agent.to_string());
+            let known = self.agents.get(&key);
+            for answer in answers_of(heard) {
+                let said = (answer.publication_id.clone(), state_word(&answer.state));
+                if known.is_none_or(|k| !k.answers.contains(&said)) {
+                    answers.insert((answer.publication_id.clone(), answer.agent.clone()), answer);
+                }
+            }
+            rows.insert(key, row_of(&environment_id, heard));
+            touched.insert(environment_id, Arc::clone(&place));
+            modes.push((place, status));
+        }
+        let known = self.known(answers.values().map(|a| a.publication_id.clone())).await?;
+        answers.retain(|(id, _), _| known.contains(id));
+        let rows: Vec<_> = rows.into_values().collect();
+        let answers: Vec<_> = answers.into_values().collect();
+
+        let mut tx = self.state.database.write().await?;
+        agent::put_all(&mut tx, &rows).await?;
+        agent::put_acknowledgements(&mut tx, &answers).await?;
+        tx.commit().await?;
+
+        for answer in &answers {
+            let environment = self.publications.get(&answer.publication_id).map(|(e, _)| e.clone());
+            let Some(environment) = environment else { continue };
+            let known = self.agents.entry((environment, answer.agent.clone())).or_default();
+            if known.answers.len() > 512 {
+                known.answers.clear();
+            }
+            known.answers.insert((answer.publication_id.clone(), state_word(&answer.state)));
+        }
+        self.tell(&answers, &touched);
+        self.shadow(modes);
+        Ok(())
+    }
+
+    /// Of these publications, those that exist.
+    async fn known(&mut self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>> {
+        let ids: HashSet<String> = ids.collect();
+        let missing: Vec<String> = ids.iter().filter(|i| !self.publications.contains_key(*i)).cloned().collect();
+        if !missing.is_empty() {
+            if self.publications.len() > 100_000 {
+                self.publications.clear();
+            }
+            let mut conn = self.state.database.read().await?;
+            for (id, environment, number) in publication::known(&mut conn, &missing).await? {
+                self.publications.insert(id, (environment, number));
+            }
+        }
+        Ok(ids.into_iter().filter(|id| self.publications.contains_key(id)).collect())
+    }
+
+    fn tell(&self, answers: &[Acknowledgement], touched: &HashMap<String, Arc<(ProjectAt, Environment)>>) {
+        let events = &self.state.events;
+        let ids: HashSet<&String> = answers.iter().map(|a| &a.publication_id).collect();
+        for id in ids {
+            let Some((environment, number)) = self.publications.get(id) else { continue };
+            if let Some(place) = touched.get(environment) {
+                let kind = Kind::Publication { id: id.clone(), number: *number };
+                events.tell(&place.0.organisation.id, &place.0.project.id, kind);
+            }
+        }
+        for (environment_id, place) in touched {
+            let kind = Kind::Agents { environment_id: environment_id.clone() };
+            events.tell(&place.0.organisation.id, &place.0.project.id, kind);
+        }
+    }
+
+    /// The pause of a consumer follows its agent's mode.
+    fn shadow(&mut self, modes: Vec<(Arc<(ProjectAt, Environment)>, &AgentStatus)>) {
+        for (place, status) in modes {
+            let known = self.agents.entry((place.1.id.clone(), status.agent.to_string())).or_default();
+            let now = clock::now();
+            let pause = status.mode == Mode::Frozen && now - known.paused_at > PAUSE_AGAIN;
+            let resume = status.mode == Mode::Accepting && known.mode == Mode::Frozen;
+            known.mode = status.mode;
+            known.paused_at = match status.mode {
+                Mode::Frozen if pause => now,
+                Mode::Frozen => known.paused_at,
+                Mode::Accepting => 0,
+            };
+            if !pause && !resume {
+                continue;
+            }
+            let (broker, scope, agent) = (self.broker.clone(), status.scope.clone(), status.agent.clone());
+            tokio::spawn(async move {
+                let done = if pause { broker.pause(&scope, &agent).await } else { broker.resume(&scope, &agent).await };
+                if let Err(error) = done {
+                    tracing::warn!(agent.id = %agent, error = %chain(&error), "the consumer's pause does not follow the agent's mode yet");
+                }
+            });
+        }
+    }
+
+    fn enrol(&mut self, request: EnrolRequest, responder: Responder) {
+        let (state, broker) = (self.state.clone(), self.broker.clone());
+        let permits = Arc::clone(&self.enrolments);
+        tokio::spawn(async move {
+            let Ok(_permit) = permits.acquire_owned().await else { return };
+            let answer = answer(&state, &broker, &request).await.unwrap_or_else(|error| {
+                tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment failed");
+                EnrolAnswer::Refused { code: "unavailable".into(), message: "forge cannot enrol at the moment; ask again".into() }
+            });
+            if let Err(error) = responder.answer(&answer).await {
+                tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment was not answered");
+            }
+        });
+    }
+
+    async fn presence(&mut self, who: &Presence, connected: bool) {
+        if let Err(error) = self.note_presence(who, connected).await {
+            tracing::debug!(error = %chain(&error), "presence was not noted");
+        }
+    }
+
+    async fn note_presence(&mut self, who: &Presence, connected: bool) -> Result<()> {
+        let now = clock::now();
+        let mut tx = self.state.database.write().await?;
+        let Some(found) = credential::by_key(&mut tx, &who.user).await? else { return Ok(()) };
+        credential::seen(&mut tx, &who.user, now).await?;
+        if !connected {
+            // An agent names its connection after itself.
+            agent::disconnected(&mut tx, &found.environment_id, &who.name, now).await?;
+        }
+        tx.commit().await?;
+        let mut conn = self.state.database.read().await?;
+        if let Some((organisation, project, _)) = project::environment_by_id(&mut conn, &found.environment_id).await? {
+            let kind = Kind::Agents { environment_id: found.environment_id };
+            self.state.events.tell(&organisation.id, &project.id, kind);
+        }
+        Ok(())
+    }
+}
+
+/// An enrolment: the first identity that used a name keeps it.
+async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<EnrolAnswer> {
+    let (organisation, name) = (request.scope.organisation.as_str(), request.agent.as_str());
+    let mut tx = state.database.write().await?;
+    let found = project::by_slugs(&mut tx, organisation, request.scope.project.as_str()).await?;
+    let (_, project) = found.ok_or(ApiError::NotFound("project"))?;
+    let environment = project::environment(&mut tx, &project.id, request.scope.environment.as_str())
+        .await?
+        .ok_or(ApiError::NotFound("environment"))?;
+    let now = clock::now();
+    match agent::find(&mut tx, &environment.id, name).await? {
+        Some(old) if old.identity != request.identity && super::presence(&state.config, &old, now) == super::Presence::Connected => {
+            return Ok(EnrolAnswer::Refused {
+                code: "name_taken".into(),
+                message: format!("another agent is connected as {name}; give this one another name"),
+            });
+        }
+        Some(_) => {}
+        None => {
+            let row = Agent {
+                environment_id: environment.id.clone(),
+                name: name.into(),
+                identity: request.identity.clone(),
+                host: clip(&request.host),
+                service: clip(&request.service),
+                agent_version: clip(&request.agent_version),
+                mode: request.mode.as_str().into(),
+                stale: false,
+                stream_floor: 0,
+                cache: String::new(),
+                status: "null".into(),
+                consumer: None,
+                started_at: request.at,
+                first_seen_at: now,
+                last_seen_at: now,
+                disconnected_at: None,
+            };
+            agent::put_all(&mut tx, &[row]).await?;
+        }
+    }
+    tx.commit().await?;
+    let consumer = broker
+        .ensure_consumer(&request.scope, &request.agent)
+        .await
+        .map_err(|e| ApiError::Unavailable(chain(&e)))?;
+    let mut tx = state.database.write().await?;
+    agent::set_consumer(&mut tx, &environment.id, name, consumer.as_deref()).await?;
+    tx.commit().await?;
+    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
+    Ok(EnrolAnswer::Enrolled {
+        stream: nats_config::subject::stream(&request.scope),
+        consumer,
+        heartbeat_ms: millis(state.config.heartbeat),
+        status_ms: millis(state.config.status),
+    })
+}
+
+fn clip(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
+fn row_of(environment_id: &str, heard: &Heard) -> Agent {
+    let status = heard.status.as_ref();
+    Agent {
+        environment_id: environment_id.into(),
+        name: status.agent.to_string(),
+        identity: clip(&status.identity),
+        host: clip(&status.host),
+        service: clip(&status.service),
+        agent_version: clip(&status.agent_version),
+        mode: status.mode.as_str().into(),
+        stale: status.stale,
+        stream_floor: i64::try_from(status.floor).unwrap_or(i64::MAX),
+        cache: clip(&status.cache),
+        status: serde_json::to_string(status).unwrap_or_else(|_| "null".into()),
+        consumer: None,
+        started_at: status.started_at,
+        first_seen_at: heard.at,
+        last_seen_at: heard.at,
+        disconnected_at: None,
+    }
+}
+
+fn state_word(state: &str) -> &'static str {
+    match state {
+        "active" => "active",
+        "verified" => "verified",
+        "refused" => "refused",
+        _ => "delivered",
+    }
+}
+
+/// The answers to publications that a status holds.
+fn answers_of(heard: &Heard) -> Vec<Acknowledgement> {
+    let status = heard.status.as_ref();
+    let mut out = Vec::new();
+    for set in &status.sets {
+        if let Some(active) = &set.active {
+            out.push(Acknowledgement {
+                publication_id: active.publication.clone(),
+                agent: status.agent.to_string(),
+                state: "active".into(),
+                reason_code: None,
+                reason: None,
+                activated_at: Some(active.activated_at),
+                answered_at: heard.at,
+            });
+        }
+        let Some(pending) = &set.pending else { continue };
+        let Some(publication) = &pending.publication else { continue };
+        let state = match pending.state {
+            PendingState::Verified => "verified",
+            PendingState::Refused => "refused",
+            PendingState::Delivered | PendingState::Unknown => "delivered",
+        };
+        out.push(Acknowledgement {
+            publication_id: publication.clone(),
+            agent: status.agent.to_string(),
+            state: state.into(),
+            reason_code: pending.reason.as_ref().map(|r| code_word(r.code)),
+            reason: pending.reason.as_ref().map(|r| r.message.chars().take(1000).collect()),
+            activated_at: None,
+            answered_at: heard.at,
+        });
+    }
+    out
+}
+
+fn code_word(code: RefusalCode) -> String {
+    serde_json::to_value(code).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}

@@ -1,0 +1,219 @@
+//! The third step of the line: a draft becomes a version, which never changes again.
+
+use schemas::bundle;
+use schemas::canonical::Digest;
+use schemas::template::CompiledSet;
+use serde_json::json;
+
+use crate::audit;
+use crate::auth::{Action, Actor};
+use crate::author::preview::aside;
+use crate::author::prompt::load;
+use crate::author::{Draft, SetAt};
+use crate::clock;
+use crate::database::version::{self, NewVersion, Version};
+use crate::database::{Conn, prompt_set, review};
+use crate::error::{ApiError, Result};
+use crate::review::approver;
+use crate::state::AppState;
+
+/// Longest version, in bytes.
+const VERSION_MAX: usize = 64;
+
+/// Reads a semantic version that people may use.
+///
+/// # Errors
+/// It is none, or too long.
+pub fn parse_version(text: &str) -> Result<semver::Version> {
+    let bad = |detail: String| ApiError::invalid("bad_version", "version", detail);
+    if text.len() > VERSION_MAX {
+        return Err(bad(format!("a version has at most {VERSION_MAX} characters")));
+    }
+    text.trim().parse().map_err(|e| {
+        bad(format!("{text:?} is not a semantic version ({e}); write for example 1.2.0 or 2.1.0-rc.1"))
+    })
+}
+
+/// The canonical body of a version, built and checked, not yet stored.
+pub(crate) struct Body {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) prompts: usize,
+}
+
+/// Builds the bytes that agents will get, and refuses what they could not use.
+pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version) -> Result<Body> {
+    if draft.prompts.is_empty() {
+        return Err(ApiError::invalid("empty", "set", "the set has no prompts yet; write one first"));
+    }
+    let content = draft.bundle(set, version.clone())?;
+    aside(move || {
+        CompiledSet::compile(&content).map_err(ApiError::Template)?;
+        let prompts = content.prompts.len();
+        let bytes = content.into_body()?;
+        // Refused now rather than when it is published.
+        bundle::encode(&bytes)?;
+        Ok(Body { digest: Digest::of(&bytes), bytes, prompts })
+    })
+    .await
+}
+
+/// Locks the draft as `version`: an immutable snapshot; the set goes LOCKED.
+///
+/// `expected_digest` is the digest of the draft that the caller saw, if the caller cares.
+///
+/// # Errors
+/// Not allowed; locked already; under review and not approved; the draft changed meanwhile; a
+/// version that exists; templates that do not compile; too large. Nothing is changed then.
+pub async fn lock(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    version: &str,
+    expected_digest: Option<&str>,
+    notes: &str,
+) -> Result<Version> {
+    actor.require(&set.at.organisation.id, Action::Lock)?;
+    let number = parse_version(version)?;
+    let seen = crate::author::draft(state, actor, set).await?;
+    let body = build(set, &seen, &number).await?;
+
+    let mut tx = state.database.write().await?;
+    let now = prompt_set::touch(&mut tx, &set.set.id, clock::now(), &actor.name)
+        .await?
+        .ok_or(ApiError::NotFound("prompt set"))?;
+    if now.state == "locked" {
+        return Err(ApiError::conflict("locked", "the set is LOCKED already: reopen it to make the next version"));
+    }
+    let draft = load(&mut tx, set).await?;
+    if draft.digest != seen.digest || expected_digest.is_some_and(|e| e != draft.digest.to_string()) {
+        return Err(ApiError::Conflict {
+            code: "draft_changed",
+            detail: "the draft changed after you opened it; look at it again before locking".into(),
+            more: json!({ "draft_digest": draft.digest }),
+        });
+    }
+    let approved = approver(&mut tx, set, &draft).await?;
+    if now.state == "review" && approved.is_none() {
+        let detail = "the set is in REVIEW and nobody approved this draft yet: have it approved, or return it";
+        return Err(ApiError::conflict("not_approved", detail));
+    }
+    let made = store(&mut tx, actor, set, &number, "locked", &body, notes, approved.as_ref().map(|(_, n)| n.as_str()))
+        .await?;
+    prompt_set::set_state(&mut tx, &set.set.id, "locked").await?;
+    if let Some((found, _)) = &approved && now.state == "review" {
+        review::close(&mut tx, &found.id, "locked", clock::now()).await?;
+    }
+    let detail = json!({ "version": made.version, "digest": made.digest });
+    audit::record(&mut tx, actor, &set.at.organisation.id, "set.locked", &set.path(), detail).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(made)
+}
+
+/// Stores a version; one of that name must not exist.
+#[allow(clippy::too_many_arguments, reason = "each is a column of its own")]
+pub(crate) async fn store(
+    conn: &mut Conn,
+    actor: &Actor,
+    set: &SetAt,
+    number: &semver::Version,
+    kind: &str,
+    body: &Body,
+    notes: &str,
+    approver: Option<&str>,
+) -> Result<Version> {
+    let text = number.to_string();
+    if let Some(old) = version::find(conn, &set.set.id, &text).await? {
+        return Err(ApiError::Conflict {
+            code: "version_exists",
+            detail: format!("version {text} of {} exists already and never changes; choose a higher one", set.set.slug),
+            more: json!({ "version": old.version, "digest": old.digest }),
+        });
+    }
+    let id = clock::new_id();
+    let notes: String = notes.trim().chars().take(10_000).collect();
+    let row = NewVersion {
+        id: &id,
+        set_id: &set.set.id,
+        version: &text,
+        kind,
+        digest: &body.digest.to_string(),
+        body: &body.bytes,
+        size: i64::try_from(body.bytes.len()).unwrap_or(i64::MAX),
+        prompts: i64::try_from(body.prompts).unwrap_or(i64::MAX),
+        notes: &notes,
+        author: &actor.name,
+        approver,
+        created_at: clock::now(),
+    };
+    version::insert(conn, &row).await?;
+    version::by_id(conn, &id).await?.ok_or(ApiError::NotFound("version"))
+}
+
+/// Opens a LOCKED set again: back to EDITING, with the draft as it was locked.
+///
+/// # Errors
+/// Not allowed, or not LOCKED.
+pub async fn reopen(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> {
+    actor.require(&set.at.organisation.id, Action::Edit)?;
+    let mut tx = state.database.write().await?;
+    let now = prompt_set::touch(&mut tx, &set.set.id, clock::now(), &actor.name)
+        .await?
+        .ok_or(ApiError::NotFound("prompt set"))?;
+    if now.state != "locked" {
+        return Err(ApiError::conflict("not_locked", "the set is not LOCKED; it can be edited as it is"));
+    }
+    prompt_set::set_state(&mut tx, &set.set.id, "editing").await?;
+    audit::record(&mut tx, actor, &set.at.organisation.id, "set.reopened", &set.path(), json!({})).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(())
+}
+
+/// The versions of a set, newest first.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn versions(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Version>> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(version::of_set(&mut conn, &set.set.id).await?)
+}
+
+/// One version of a set.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn find_version(state: &AppState, actor: &Actor, set: &SetAt, text: &str) -> Result<Version> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    version::find(&mut conn, &set.set.id, text).await?.ok_or(ApiError::NotFound("version"))
+}
+
+/// The canonical body of a version: what agents get, byte for byte.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn version_body(state: &AppState, actor: &Actor, set: &SetAt, row: &Version) -> Result<Vec<u8>> {
+    actor.require(&set.at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    version::body(&mut conn, &row.id).await?.ok_or(ApiError::NotFound("version"))
+}
+
+/// What the next version could be called: the patch above the newest, or 1.0.0.
+#[must_use]
+pub fn suggest(versions: &[Version]) -> semver::Version {
+    versions
+        .iter()
+        .filter(|v| v.kind == "locked")
+        .filter_map(|v| v.version.parse::<semver::Version>().ok())
+        .max()
+        .map_or(semver::Version::new(1, 0, 0), |v| {
+            if v.pre.is_empty() {
+                semver::Version::new(v.major, v.minor, v.patch + 1)
+            } else {
+                semver::Version::new(v.major, v.minor, v.patch)
+            }
+        })
+}
