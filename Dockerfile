@@ -15,7 +15,9 @@ FROM debian:bookworm-slim AS base
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --uid 10001 --user-group --home-dir /var/lib/anvil --create-home anvil
+    && useradd --system --uid 10001 --user-group --home-dir /var/lib/anvil --create-home anvil \
+    # A volume takes over the owner of the directory that it is first mounted on.
+    && install -d -o anvil -g anvil /etc/anvil/nats /run/anvil /var/lib/connection
 COPY LICENSE /usr/share/doc/anvil/LICENSE
 USER anvil
 WORKDIR /var/lib/anvil
@@ -23,7 +25,7 @@ WORKDIR /var/lib/anvil
 FROM base AS forge
 COPY --from=build /src/target/release/forge /usr/local/bin/forge
 COPY scripts/stack /usr/local/lib/anvil
-EXPOSE 8080
+EXPOSE 7450
 ENTRYPOINT ["forge"]
 CMD ["serve"]
 

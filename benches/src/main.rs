@@ -1,0 +1,73 @@
+//! The benchmarks: `make bench` runs all of them.
+//!
+//! Each figure stands beside a baseline that was measured in the same run, in turn with it. The table goes
+//! to standard output and the figures to `target/bench/results.json`.
+//!
+//! | module | what is measured |
+//! |---|---|
+//! | [`read`] | a prompt from a cache of 10,000, by one thread and by two |
+//! | [`render`] | rendering three sizes of prompt |
+//! | [`start`] | a cold start with 1,000 prompts and no network |
+//! | [`bundle`] | making the bundle of the real prompts |
+//! | [`publish`], [`fleet`] | from publish to active, and to every answer, for 1, 100 and 1,000 agents |
+//! | [`resident`] | the memory of an agent with 1,000 prompts |
+//! | [`measure`], [`allocations`] | how |
+//! | [`prompts`] | with what |
+//! | [`report`] | how it is told |
+
+mod allocations;
+mod bundle;
+mod fleet;
+mod measure;
+mod prompts;
+mod publish;
+mod read;
+mod render;
+mod report;
+mod resident;
+mod start;
+
+use std::path::Path;
+
+use anyhow::bail;
+use report::Figure;
+
+#[global_allocator]
+static ALLOCATOR: allocations::Counting = allocations::Counting;
+
+type Bench = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
+
+/// Every bench, in the order of the table.
+const BENCHES: &[Bench] = &[
+    ("read", read::run),
+    ("render", render::run),
+    ("start", start::run),
+    ("bundle", bundle::run),
+    ("publish", publish::run),
+    ("resident", resident::run),
+];
+
+fn main() -> anyhow::Result<()> {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, file] = wanted.as_slice()
+        && mode == "fleet"
+    {
+        return tokio::runtime::Runtime::new()?.block_on(fleet::serve(Path::new(file)));
+    }
+    if let Some(unknown) = wanted.iter().find(|w| !BENCHES.iter().any(|(name, _)| name == w)) {
+        let names: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("there is no bench {unknown}: name some of {}, or none for all", names.join(", "));
+    }
+    if cfg!(debug_assertions) {
+        eprintln!("benches: this is a debug build; the figures mean nothing (say `make bench`)");
+    }
+    let mut figures = Vec::new();
+    for (name, run) in
+        BENCHES.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|w| w == name))
+    {
+        eprintln!("benches: {name}");
+        figures.extend(run()?);
+    }
+    report::print(&figures);
+    report::write(&figures, &tests::tools::repo_root().join("target/bench/results.json"))
+}
