@@ -1,0 +1,291 @@
+// Enhancement only: every page reads, and every form posts, without this file.
+const $ = (s, root = document) => root.querySelector(s);
+const $$ = (s, root = document) => [...root.querySelectorAll(s)];
+const on = (type, f) => document.addEventListener(type, f);
+const root = document.documentElement;
+root.classList.add("js");
+
+// ── theme: follows the system until the person chooses; the server reads the cookie ──
+const cookie = (name) => document.cookie.split("; ").find((c) => c.startsWith(name + "="))?.slice(name.length + 1);
+const dark = () => root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+function switchTheme() {
+  root.dataset.theme = dark() ? "light" : "dark";
+  document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
+}
+
+// ── copy and download ──
+async function copy(button) {
+  const label = $("span", button);
+  try {
+    await navigator.clipboard.writeText($("#" + button.dataset.copy).textContent.trim());
+    label.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren($("#" + button.dataset.copy));
+    label.textContent = "Press Ctrl C";
+  }
+  setTimeout(() => (label.textContent = "Copy"), 1600);
+}
+function download(button) {
+  const url = URL.createObjectURL(new Blob([$("#" + button.dataset.download).textContent], { type: "text/plain" }));
+  Object.assign(document.createElement("a"), { href: url, download: button.dataset.name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+on("click", (e) => {
+  const hit = (s) => e.target.closest(s);
+  if (hit("[data-theme-switch]")) switchTheme();
+  if (hit("[data-copy]")) copy(hit("[data-copy]"));
+  if (hit("[data-download]")) download(hit("[data-download]"));
+  if (hit("[data-reconnect]")) live.open();
+  if (hit("[data-palette]") && !e.ctrlKey && !e.metaKey) { e.preventDefault(); palette.open(); }
+  if (hit("[data-problem-at]")) editor?.focus();
+});
+on("change", (e) => { if (e.target.closest("[data-submit]")) e.target.form.requestSubmit(); });
+on("submit", (e) => {                              // the button keeps its place while it works
+  const button = e.submitter;
+  if (button?.matches(".btn") && e.target.method === "post") setTimeout(() => button.setAttribute("aria-busy", "true"));
+});
+addEventListener("pageshow", () => $$('.btn[aria-busy="true"]').forEach((b) => b.removeAttribute("aria-busy")));
+
+// ── filter of a list on the page ──
+on("input", (e) => {
+  const id = e.target.dataset?.filter;
+  if (!id) return;
+  const words = e.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = $$(".tree a", $("#" + id));
+  for (const row of rows) row.hidden = !words.every((w) => (row.title || row.textContent).toLowerCase().includes(w));
+  for (const folder of $$("details", $("#" + id))) {
+    folder.hidden = !$("a:not([hidden])", folder);
+    if (words.length) folder.open = true;
+  }
+  $("[data-none]", $("#" + id)).hidden = rows.some((r) => !r.hidden);
+});
+
+// ── palette: the same list as /-/palette, in a dialog ──
+const palette = {
+  async open() {
+    let box = $("dialog.palette");
+    if (!box) {
+      box = document.createElement("dialog");
+      box.className = "dialog palette";
+      box.setAttribute("aria-label", "Find or do");
+      box.innerHTML = `<div class="palette-find"><input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" autocomplete="off" aria-label="Find a project, a set, a prompt or an action" placeholder="Find or do"> <kbd>Esc</kbd></div><div id="palette-list" role="listbox" aria-label="Results"></div>`;
+      document.body.append(box);
+      let timer;
+      $("input", box).addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => this.find(box), 120); });
+      box.addEventListener("click", (e) => { if (e.target === box) box.close(); });
+    }
+    box.showModal();
+    $("input", box).select();
+    await this.find(box);
+  },
+  async find(box) {
+    const q = $("input", box).value;
+    const answer = await fetch(`/-/palette?organisation=${encodeURIComponent(document.body.dataset.organisation ?? "")}&q=${encodeURIComponent(q)}`);
+    const list = parse(await answer.text()).querySelector("#palette-found");
+    if (!list || q !== $("input", box).value) return;
+    $$("ul", list).forEach((u) => u.setAttribute("role", "group"));
+    $$("li, h3", list).forEach((l) => l.setAttribute("role", "presentation"));
+    $$("section", list).forEach((s) => { s.setAttribute("role", "presentation"); s.removeAttribute("aria-label"); });
+    $$("a", list).forEach((a, i) => { a.setAttribute("role", "option"); a.id = "option-" + i; a.setAttribute("aria-selected", i === 0); a.tabIndex = -1; });
+    $("#palette-list", box).replaceChildren(list);
+    this.choose(box, 0);
+  },
+  choose(box, step) {
+    const rows = $$('[role="option"]', box);
+    if (!rows.length) return $("input", box).removeAttribute("aria-activedescendant");
+    const at = Math.max(0, rows.findIndex((r) => r.getAttribute("aria-selected") === "true"));
+    const next = rows[(at + step + rows.length) % rows.length];
+    rows.forEach((r) => r.setAttribute("aria-selected", r === next));
+    $("input", box).setAttribute("aria-activedescendant", next.id);
+    next.scrollIntoView({ block: "nearest" });
+  },
+};
+const parse = (html) => new DOMParser().parseFromString(html, "text/html");
+
+// ── keys ──
+let went = 0;
+on("keydown", (e) => {
+  const typing = e.target.closest?.("input, textarea, select, [contenteditable]");
+  const ctrl = e.ctrlKey || e.metaKey;
+  if (ctrl && e.key === "k") { e.preventDefault(); return palette.open(); }
+  if (ctrl && e.key === "s" && $("#save")) { e.preventDefault(); return editor ? editor.save() : $("#save").click(); }
+  if (ctrl && e.key === "Enter") {
+    if ($("#edit")) { e.preventDefault(); return editor ? editor.preview() : $("#refresh")?.click(); }
+    if (typing?.form) { e.preventDefault(); return typing.form.requestSubmit(); }
+  }
+  const box = e.target.closest?.("dialog.palette");
+  if (box && (e.key === "ArrowDown" || e.key === "ArrowUp")) { e.preventDefault(); return palette.choose(box, e.key === "ArrowDown" ? 1 : -1); }
+  if (box && e.key === "Enter") { e.preventDefault(); return $('[aria-selected="true"]', box)?.click(); }
+  if (typing || ctrl || e.altKey || cookie("keys") === "off") return;
+  const { organisation, project } = document.body.dataset;
+  const base = project && `/${organisation}/${project}`;
+  if (Date.now() - went < 1200) {
+    went = 0;
+    const to = { d: organisation && `/${organisation}`, p: base, a: base && `${base}/-/agents`, c: base && `${base}/-/credentials` }[e.key];
+    if (to) { e.preventDefault(); location.href = to; }
+    return;
+  }
+  if (e.key === "g") went = Date.now();
+  if (e.key === "?") location.href = "/-/help#keys";
+  if (e.key === "/") { const find = $(".find input"); if (find) { e.preventDefault(); find.focus(); } }
+  if (e.key === "c") $('.bench-head a[href$="/-/compare"]')?.click();
+  if (e.key === "p") $('a.btn[href*="/-/publish"]')?.click();
+  if (e.key === "j" || e.key === "k") {            // rows of the page's first table or list
+    const links = $$("tbody tr td:first-child a, .list > li a:first-of-type, .tree a:not([hidden])");
+    const at = links.indexOf(document.activeElement);
+    links[Math.max(0, Math.min(links.length - 1, at + (e.key === "j" ? 1 : -1)))]?.focus();
+  }
+});
+
+// ── relative times stay true while a page is open ──
+function ago(at) {
+  const s = Math.round((Date.now() - at) / 1000), past = s >= 0, n = Math.abs(s);
+  const [count, unit] = n < 60 ? [n, "s"] : n < 3600 ? [Math.floor(n / 60), "min"] : n < 86400 ? [Math.floor(n / 3600), "h"] : [Math.floor(n / 86400), n < 172800 ? "day" : "days"];
+  if (n < 2) return "just now";
+  return past ? `${count} ${unit} ago` : `in ${count} ${unit}`;
+}
+setInterval(() => {
+  for (const t of $$("time[datetime]:not([data-absolute])")) t.textContent = ago(Date.parse(t.dateTime));
+}, 15_000);
+
+// ── live: fragments by element id, in place ──
+const live = {
+  source: null, heard: Date.now(), last: "", timer: null,
+  open() {
+    const url = document.body.dataset.events;
+    if (!url || this.source) return;
+    this.show(true);
+    const source = (this.source = new EventSource(url));
+    const heard = () => { this.heard = Date.now(); };
+    source.onopen = heard;
+    source.addEventListener("beat", heard);
+    source.addEventListener("fragment", (e) => { heard(); this.last = e.lastEventId; place(e.data); });
+    source.addEventListener("reload", () => { heard(); this.refetch(); });
+    clearInterval(this.timer);
+    this.timer = setInterval(() => { if (Date.now() - this.heard > 15_000) this.show(false); else this.show(true); }, 2000);
+  },
+  close() { this.source?.close(); this.source = null; clearInterval(this.timer); },
+  show(up) {
+    for (const dot of $$("[data-live]")) {
+      dot.dataset.live = up ? "up" : "stopped";
+      dot.classList.toggle("live", up);
+      dot.dataset.state = up ? "active" : "waiting";
+      dot.textContent = up ? "Live" : "Live updates stopped";
+    }
+    const toast = $("#stopped");
+    if (!toast) return;
+    if (!up && toast.hidden) {
+      const time = $("[data-stopped]", toast), at = new Date(this.heard);
+      time.dateTime = at.toISOString(); time.dataset.absolute = ""; time.textContent = at.toLocaleTimeString();
+    }
+    toast.hidden = up;
+  },
+  async refetch() {
+    const answer = await fetch(location.href);
+    if (!answer.ok || answer.redirected) return location.reload();
+    const page = parse(await answer.text());
+    for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
+  },
+};
+// Only what differs is touched, so that focus, selection and a hover stay where they are.
+function swap(old, fresh) {
+  if (old.isEqualNode(fresh)) return;
+  if (old.contains(document.activeElement) && old.children.length && old.tagName === fresh.tagName) {
+    if (old.children.length === fresh.children.length) return [...old.children].forEach((c, i) => swap(c, fresh.children[i]));
+    return;
+  }
+  const keyed = old.tagName === fresh.tagName && old.children.length && old.children.length === fresh.children.length && [...old.children].every((c, i) => c.id === fresh.children[i].id && c.tagName === fresh.children[i].tagName);
+  if (!keyed) return old.replaceWith(document.adoptNode(fresh));
+  for (const a of fresh.attributes) if (old.getAttribute(a.name) !== a.value) old.setAttribute(a.name, a.value);
+  for (const a of [...old.attributes]) if (!fresh.hasAttribute(a.name)) old.removeAttribute(a.name);
+  if ([...old.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) return old.replaceWith(document.adoptNode(fresh));
+  [...old.children].forEach((c, i) => swap(c, fresh.children[i]));
+}
+function place(html) {
+  for (const fresh of [...parse(html).body.children]) {
+    const old = fresh.id && document.getElementById(fresh.id);
+    if (old) swap(old, fresh);
+  }
+}
+on("visibilitychange", () => {
+  if (document.hidden) return live.close();
+  if (document.body.dataset.events) { live.refetch(); live.open(); }
+});
+live.open();
+
+// ── editor ──
+let editor = null;
+addEventListener("DOMContentLoaded", () => {
+  const form = $("#edit");
+  if (!form) return;
+  const areas = $$("[data-editor]", form);
+  let dirty = "dirty" in form.dataset, timer, turn = 0;
+  const words = () => {
+    const fixed = JSON.parse(form.dataset.words || "{}");
+    return { ...fixed, parameters: $$('[name="p-name"]').map((i) => i.value).concat(fixed.variables ?? []) };
+  };
+  const changed = () => {
+    dirty = true;
+    clearTimeout(timer);
+    timer = setTimeout(preview, 250);
+  };
+  const views = new Map();
+  if (window.ForgeEditor) for (const area of areas) views.set(area.dataset.part, ForgeEditor.mount(area, { nonce: form.dataset.nonce, words, changed }));
+  const body = (what) => { const data = new URLSearchParams(new FormData(form)); if (what) data.set("do", what); return data; };
+
+  function showProblems() {
+    const list = $$("#problems [data-problem]").map((p) => ({ part: p.dataset.part, line: +p.dataset.line, column: +p.dataset.column, message: p.dataset.message }));
+    for (const [part, view] of views) view.problems(list.filter((p) => p.part === part));
+    return list;
+  }
+  async function preview() {
+    const mine = ++turn;
+    let answer;
+    try {
+      answer = await fetch(form.dataset.preview, { method: "POST", body: body("preview"), headers: { "x-csrf-token": form.elements.csrf.value } });
+    } catch { return; }
+    if (mine !== turn) return;                     // a newer one is on its way
+    if (!answer.ok) return;
+    const page = parse(await answer.text());
+    for (const id of ["problems", "found", "verdict"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
+    const fresh = page.getElementById("preview"), old = $("#preview");
+    if (fresh && old) {
+      const keep = fresh.dataset.state === "stale" && old.querySelector(".rendered") && !fresh.querySelector(".problem");
+      $("#preview-note").hidden = !keep;
+      if (!keep) old.replaceWith(document.adoptNode(fresh));
+    }
+    showProblems();
+  }
+  async function save() {
+    const button = $("#save");
+    if (!button || button.getAttribute("aria-busy")) return;
+    button.setAttribute("aria-busy", "true");
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: body("save") });
+      const page = parse(await answer.text());
+      if (!answer.redirected || !answer.ok || !page.getElementById("revision")) throw new Error("not saved");
+      form.elements.revision.value = page.getElementById("revision").value;
+      for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
+      dirty = false;
+    } catch {
+      dirty = false;                               // the full page says why, with every word kept
+      button.removeAttribute("aria-busy");
+      return form.requestSubmit(button);
+    }
+    button.removeAttribute("aria-busy");
+  }
+  on("input", (e) => { if (e.target.form === form && !e.target.closest(".cm-editor")) changed(); });
+  on("change", (e) => { if (e.target.form === form) changed(); });
+  $("#refresh")?.addEventListener("click", (e) => { e.preventDefault(); preview(); });
+  $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
+  form.addEventListener("submit", () => { dirty = false; });
+  addEventListener("beforeunload", (e) => { if (dirty) e.preventDefault(); });
+  editor = {
+    save, preview,
+    focus() {
+      const p = $("#problems [data-problem]");
+      if (p) views.get(p.dataset.part)?.focus({ line: +p.dataset.line, column: +p.dataset.column });
+    },
+  };
+  showProblems();
+});

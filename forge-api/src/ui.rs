@@ -1,0 +1,99 @@
+//! The pages: server-rendered HTML over the same domain functions as the API.
+//!
+//! Every page works without script; `assets/forge.js` only adds to it. No page asks the database:
+//! what the domain does not give, a page does not show.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`engine`] | the templates and how an answer is made of them |
+//! | [`asset`] | style sheets, scripts and icons |
+//! | [`frame`], [`visitor`] | what stands around every page, and who looks at it |
+//! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
+//! | [`view`], [`diff`], [`changes`] | what several pages show |
+//! | [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
+//! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
+//! | [`editor`] | prompts: text, parameters, preview |
+//! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
+//! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
+//! | [`live`] | the events that keep a page true |
+
+mod account;
+mod asset;
+mod audit;
+mod changes;
+mod credentials;
+mod dashboard;
+mod diff;
+mod editor;
+mod engine;
+mod fault;
+mod fleet;
+mod form;
+mod frame;
+mod live;
+mod lock;
+mod new;
+mod palette;
+mod project;
+mod publication;
+mod publish;
+mod sign_in;
+mod view;
+mod visitor;
+
+use axum::Router;
+use axum::routing::{get, post};
+
+pub(crate) use fault::error_page;
+
+use crate::state::AppState;
+
+/// The routes of every page and asset.
+pub fn router() -> Router<AppState> {
+    Router::new()
+        .route("/", get(dashboard::get_root))
+        .route("/assets/{name}", get(asset::get_asset))
+        .route("/-/sign-in", get(sign_in::get_sign_in).post(sign_in::post_sign_in))
+        .route("/-/sign-in/{token}", get(sign_in::get_link).post(sign_in::post_link))
+        .route("/-/sign-out", post(sign_in::post_sign_out))
+        .route("/-/account", get(account::get_account))
+        .route("/-/account/look", post(account::post_look))
+        .route("/-/account/password", post(account::post_password))
+        .route("/-/help", get(account::get_help))
+        .route("/-/palette", get(palette::get_palette))
+        .route("/-/events", get(live::get_events))
+        .route("/{organisation}", get(dashboard::get_dashboard))
+        .route("/{organisation}/-/new", get(new::get_new_project).post(new::post_new_project))
+        .route("/{organisation}/-/audit", get(audit::get_audit))
+        .route("/{organisation}/{project}", get(project::get_project))
+        .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
+        .route("/{organisation}/{project}/-/publications", get(publication::get_publications))
+        .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
+        .route("/{organisation}/{project}/-/agents", get(fleet::get_agents))
+        .route(
+            "/{organisation}/{project}/-/credentials",
+            get(credentials::get_credentials).post(credentials::post_credentials),
+        )
+        .route(
+            "/{organisation}/{project}/-/credentials/{id}/revoke",
+            get(credentials::get_revoke).post(credentials::post_revoke),
+        )
+        .route("/{organisation}/{project}/{set}", get(editor::get_set))
+        .route("/{organisation}/{project}/{set}/-/new", get(new::get_new_prompt).post(new::post_new_prompt))
+        .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))
+        .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
+        .route("/{organisation}/{project}/{set}/-/lock", get(lock::get_lock).post(lock::post_lock))
+        .route("/{organisation}/{project}/{set}/-/reopen", post(lock::post_reopen))
+        .route(
+            "/{organisation}/{project}/{set}/-/publish",
+            get(publish::get_publish).post(publish::post_publish),
+        )
+        .route("/{organisation}/{project}/{set}/-/versions", get(publish::get_versions))
+        .route("/{organisation}/{project}/{set}/-/compare", get(publish::get_compare))
+        .route("/{organisation}/{project}/{set}/-/compare/{pair}", get(publish::get_compare_address))
+        .route(
+            "/{organisation}/{project}/{set}/-/partials/{*partial}",
+            get(editor::get_partial).post(editor::post_partial),
+        )
+        .route("/{organisation}/{project}/{set}/{*prompt}", get(editor::get_prompt).post(editor::post_prompt))
+}

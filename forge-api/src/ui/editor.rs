@@ -1,0 +1,418 @@
+//! The editor: a set's prompts, one of them open.
+
+mod page;
+mod parameter;
+mod typed;
+
+pub(crate) use page::sentence;
+pub(crate) use typed::role_name;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect};
+use schemas::PromptId;
+use schemas::prompt::{Content, Partial, Prompt};
+use serde_json::{Value, json};
+
+use self::page::{Conflict, Page, Previewed};
+use self::parameter::Row;
+use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
+use super::diff::Diff;
+use super::engine;
+use super::fault::{Fault, PageResult};
+use super::form::Form;
+use super::frame::Frame;
+use super::view::{Callout, Moment};
+use super::visitor::Visitor;
+use crate::auth::Action;
+use crate::author::{self, Check, Draft, SetAt};
+use crate::error::ApiError;
+use crate::lock;
+use crate::state::AppState;
+
+/// `/{organisation}/{project}/{set}`.
+type SetPath = Path<(String, String, String)>;
+/// … and a prompt or a partial.
+type PromptPath = Path<(String, String, String, String)>;
+
+/// Cuts a text for a line of a page.
+pub(crate) fn clipped(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let mut out: String = line.chars().take(most).collect();
+    if out.len() < text.len() {
+        out.push('…');
+    }
+    out
+}
+
+/// `GET /{organisation}/{project}/{set}`: the first prompt, or the way to one.
+pub(super) async fn get_set(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): SetPath,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let draft = author::draft(&state, &visitor.actor, &set).await?;
+    let base = base(&set);
+    if let Some(first) = draft.prompts.first() {
+        return Ok(Redirect::to(&format!("{base}/{}", first.prompt.id)).into_response());
+    }
+    let page = shell(&state, &visitor, &set, &draft, None).await?;
+    Ok(engine::page(StatusCode::OK, "editor.html", &frame(&visitor, &set, None), &page))
+}
+
+/// `GET /{organisation}/{project}/{set}/{prompt}`.
+pub(super) async fn get_prompt(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, id)): PromptPath,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let stored = author::prompt_draft(&state, &visitor.actor, &set, &id).await?;
+    let typed = Typed::of_prompt(&stored.prompt, stored.revision);
+    show(&state, &visitor, &set, &typed, Shown::default()).await
+}
+
+/// `GET /{organisation}/{project}/{set}/-/partials/{partial}`.
+pub(super) async fn get_partial(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PromptPath,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let stored = author::partial_draft(&state, &visitor.actor, &set, &name).await?;
+    let typed = Typed::of_partial(&stored.partial, stored.revision);
+    show(&state, &visitor, &set, &typed, Shown::default()).await
+}
+
+/// `POST /{organisation}/{project}/{set}/{prompt}`: saves, or changes the form without saving.
+pub(super) async fn post_prompt(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, id)): PromptPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let mut typed = Typed { name: id, ..Typed::of_form(&form) };
+    let (what, argument) = form.get("do").split_once(':').unwrap_or((form.get("do"), ""));
+    let number = argument.parse::<usize>().ok();
+    match (what, number) {
+        ("save", _) => return save_prompt(&state, &visitor, &set, typed).await,
+        ("add-message", _) => typed.parts.push(Part { role: "user".into(), text: String::new() }),
+        ("remove", Some(i)) if i < typed.parts.len() => {
+            typed.parts.remove(i);
+        }
+        ("drop", Some(i)) if i < typed.parameters.len() => {
+            typed.parameters.remove(i);
+        }
+        ("add", _) => {
+            typed.parameters.push(Row::named(argument));
+            let open = Some(typed.parameters.len() - 1);
+            return show(&state, &visitor, &set, &typed, Shown { dirty: true, open, ..Shown::default() })
+                .await;
+        }
+        _ => {}
+    }
+    show(&state, &visitor, &set, &typed, Shown { dirty: true, ..Shown::default() }).await
+}
+
+/// `POST /{organisation}/{project}/{set}/-/partials/{partial}`.
+pub(super) async fn post_partial(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PromptPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let typed = Typed { name, what: What::Partial, ..Typed::of_form(&form) };
+    if form.get("do") != "save" {
+        return show(&state, &visitor, &set, &typed, Shown { dirty: true, ..Shown::default() }).await;
+    }
+    let partial = Partial {
+        name: PromptId::new(&typed.name).map_err(ApiError::from)?,
+        source: typed.text().to_owned(),
+    };
+    match author::save_partial(&state, &visitor.actor, &set, &partial, typed.revision).await {
+        Ok(_) => Ok(Redirect::to(&href(&set, &typed)).into_response()),
+        Err(error) => refused(&state, &visitor, &set, typed, error).await,
+    }
+}
+
+/// `POST /{organisation}/{project}/{set}/-/preview`: the parts of the page that change while one writes.
+pub(super) async fn post_preview(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): SetPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let (_, previewed) = look(&state, &visitor, &set, &Typed::of_form(&form)).await?;
+    Ok(engine::answer(StatusCode::OK, engine::fragment("previewed.html", &previewed), None))
+}
+
+async fn save_prompt(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Typed) -> PageResult {
+    let stored = match author::prompt_draft(state, &visitor.actor, set, &typed.name).await {
+        Ok(stored) => Some(stored.prompt),
+        Err(ApiError::NotFound(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let (prompt, unfit) = typed.prompt(stored.as_ref()).map_err(ApiError::from)?;
+    if !unfit.is_empty() {
+        let flash = Callout::bad(
+            "Not saved.",
+            format!("{}. Nothing was changed.", unfit.sentences(&typed).join(". ")),
+        );
+        let shown = Shown {
+            dirty: true,
+            status: StatusCode::UNPROCESSABLE_ENTITY,
+            flash: Some(flash),
+            ..Shown::default()
+        };
+        return show(state, visitor, set, &typed, shown).await;
+    }
+    match author::save_prompt(state, &visitor.actor, set, &prompt, typed.revision).await {
+        Ok(_) => Ok(Redirect::to(&href(set, &typed)).into_response()),
+        Err(error) => refused(state, visitor, set, typed, error).await,
+    }
+}
+
+/// A save that was refused: every word stays, and a conflict shows both texts.
+async fn refused(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    mut typed: Typed,
+    error: ApiError,
+) -> PageResult {
+    let status = error.status();
+    let (conflict, flash) = match &error {
+        ApiError::Conflict { code: "revision_conflict", more, .. } => match theirs(more, &typed) {
+            Some((conflict, revision)) => {
+                typed.revision = revision;
+                (Some(conflict), None)
+            }
+            None => (None, Some(Callout::bad("Not saved.", sentence(&error.to_string())))),
+        },
+        ApiError::Internal(_) | ApiError::NotFound(_) | ApiError::SignInRequired => return Err(error.into()),
+        _ => (None, Some(Callout::bad("Not saved.", sentence(&error.to_string())))),
+    };
+    let shown = Shown { dirty: true, status, flash, conflict, ..Shown::default() };
+    show(state, visitor, set, &typed, shown).await
+}
+
+/// What is stored now, beside what was typed.
+fn theirs(more: &Value, typed: &Typed) -> Option<(Conflict, i64)> {
+    let current = more.get("current")?;
+    let revision = current.get("revision")?.as_i64()?;
+    let who = current.get("updated_by").and_then(Value::as_str).unwrap_or("Somebody").to_owned();
+    let stored = match current.get("source").and_then(Value::as_str) {
+        Some(source) => vec![Part { role: "text".into(), text: source.to_owned() }],
+        None => {
+            let prompt: Prompt = serde_json::from_value(current.get("prompt")?.clone()).ok()?;
+            Typed::of_prompt(&prompt, revision).parts
+        }
+    };
+    let empty = Part { role: String::new(), text: String::new() };
+    let diffs = (0..stored.len().max(typed.parts.len()))
+        .map(|i| {
+            let (old, new) = (stored.get(i).unwrap_or(&empty), typed.parts.get(i).unwrap_or(&empty));
+            let title =
+                if typed.what == What::Chat { format!("message {}", i + 1) } else { typed.name.clone() };
+            Diff::of(title, &old.text, &new.text)
+        })
+        .filter(|d| !d.is_empty())
+        .collect();
+    Some((Conflict { who, diffs }, revision))
+}
+
+/// How a page is shown besides what was typed.
+struct Shown {
+    status: StatusCode,
+    dirty: bool,
+    open: Option<usize>,
+    flash: Option<Callout>,
+    conflict: Option<Conflict>,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { status: StatusCode::OK, dirty: false, open: None, flash: None, conflict: None }
+    }
+}
+
+async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, shown: Shown) -> PageResult {
+    let draft = author::draft(state, &visitor.actor, set).await?;
+    let (unfit, previewed) = look(state, visitor, set, typed).await?;
+    let mut page = shell(state, visitor, set, &draft, Some(typed)).await?;
+    page.fill(typed, &unfit, previewed, shown.open);
+    page.dirty = shown.dirty;
+    page.conflict = shown.conflict;
+    let mut frame = frame(visitor, set, Some(typed));
+    frame.flash = shown.flash;
+    Ok(engine::page(shown.status, "editor.html", &frame, &page))
+}
+
+/// Checks and renders what was typed, with the code that agents render with.
+async fn look(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    typed: &Typed,
+) -> Result<(Unfit, Previewed), Fault> {
+    let (prompt, unfit) = typed.prompt(None).map_err(ApiError::from)?;
+    let mut check = author::check(state, &visitor.actor, set, &prompt).await?;
+    if typed.what == What::Partial {
+        // A partial sees the parameters of whoever includes it.
+        check.errors.retain(|e| e.code != schemas::template::TemplateErrorCode::UndeclaredParameter);
+        check.variables.clear();
+        return Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, None)));
+    }
+    let faulty = check.errors.iter().any(|e| !e.is_warning());
+    if faulty || !unfit.is_empty() {
+        return Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, None)));
+    }
+    let (values, mut refusals) = typed.trials();
+    let rendered = if refusals.is_empty() {
+        match author::render(state, &visitor.actor, set, &prompt, values).await {
+            Ok(rendered) => Ok(rendered),
+            Err(ApiError::Template(errors)) => {
+                check = Check { errors, ..check };
+                return Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, None)));
+            }
+            Err(ApiError::Parameters { problems, detail }) => Err(parameter_sentences(&problems, &detail)),
+            Err(ApiError::Invalid { detail, .. }) => Err(vec![sentence(&detail)]),
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        refusals.iter_mut().for_each(|r| *r = sentence(r));
+        Err(refusals)
+    };
+    Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, Some(rendered))))
+}
+
+fn parameter_sentences(problems: &Value, detail: &str) -> Vec<String> {
+    let word = |p: &Value, key: &str| match p.get(key) {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Null) | None => String::new(),
+        Some(other) => other.to_string(),
+    };
+    let said: Vec<String> = problems
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|p| {
+            format!("{}: expected {}, got {}.", word(p, "parameter"), word(p, "expected"), word(p, "got"))
+        })
+        .collect();
+    if said.is_empty() { vec![sentence(detail)] } else { said }
+}
+
+/// The address of a set.
+pub(crate) fn base(set: &SetAt) -> String {
+    format!("/{}/{}/{}", set.at.organisation.slug, set.at.project.slug, set.set.slug)
+}
+
+fn href(set: &SetAt, typed: &Typed) -> String {
+    match typed.what {
+        What::Partial => format!("{}/-/partials/{}", base(set), typed.name),
+        What::Text | What::Chat => format!("{}/{}", base(set), typed.name),
+    }
+}
+
+fn frame(visitor: &Visitor, set: &SetAt, typed: Option<&Typed>) -> Frame {
+    let frame = visitor.in_project(&set.at);
+    let mut frame = match typed {
+        Some(typed) => frame.crumb(&set.set.slug, base(set)).titled(&typed.name, "sets"),
+        None => frame.titled(&set.set.slug, "sets"),
+    };
+    frame.bench = true;
+    frame.nonce = Some(crate::clock::new_id());
+    frame
+}
+
+async fn shell(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    draft: &Draft,
+    typed: Option<&Typed>,
+) -> Result<Page, Fault> {
+    let may_edit = visitor.actor.may(&set.at.organisation.id, Action::Edit);
+    let may_lock = visitor.actor.may(&set.at.organisation.id, Action::Lock);
+    let editing = set.set.state == "editing";
+    let versions = lock::versions(state, &visitor.actor, set).await?;
+    let latest = versions.iter().find(|v| v.kind == "locked");
+    let last = match latest {
+        Some(version) => {
+            let body = lock::version_body(state, &visitor.actor, set, version).await?;
+            schemas::bundle::Bundle::from_body(&body).ok()
+        }
+        None => None,
+    };
+    let current = typed.map(|t| (t.name.as_str(), t.what));
+    let saved = typed.and_then(|t| saved(draft, t));
+    let why_not = match set.set.state.as_str() {
+        _ if !may_edit => Some("You may read this set. Ask an owner of the organisation for the role of a context engineer to edit it.".into()),
+        "locked" => Some(format!(
+            "This set is LOCKED as {}. To change it, take it back to EDITING; what is published stays as it is.",
+            latest.map_or("a version", |v| v.version.as_str())
+        )),
+        "review" => Some("This set is in REVIEW. It can be edited again after it was returned or locked.".into()),
+        _ => None,
+    };
+    let words = json!({
+        "filters": schemas::template::filter_names().collect::<Vec<_>>(),
+        "tags": ["if", "elif", "else", "endif", "for", "endfor", "set", "include", "raw", "endraw"],
+        "variables": ["loop.index", "loop.first", "loop.last"],
+    });
+    Ok(Page {
+        base: base(set),
+        href: typed.map_or_else(|| base(set), |t| href(set, t)),
+        set: set.set.slug.clone(),
+        state: set.set.state.to_uppercase(),
+        draft: match latest {
+            Some(v) if set.set.state == "locked" => v.version.clone(),
+            _ => format!("draft of {}", lock::suggest(&versions)),
+        },
+        tree: page::tree(&base(set), draft, last.as_ref().map(|b| b.prompts.as_slice()), current),
+        saved: saved.as_ref().map(|(at, _)| Moment::relative(*at)),
+        saved_by: saved.map(|(_, by)| by).unwrap_or_default(),
+        editable: may_edit && editing,
+        may_add: may_edit && editing,
+        may_lock: may_lock && set.set.state != "locked" && !draft.prompts.is_empty(),
+        may_reopen: may_edit && set.set.state == "locked",
+        why_not,
+        words: words.to_string(),
+        ..Page::default()
+    })
+}
+
+fn saved(draft: &Draft, typed: &Typed) -> Option<(schemas::Micros, String)> {
+    if typed.what == What::Partial {
+        let found = draft.partials.iter().find(|p| p.partial.name.as_str() == typed.name)?;
+        return Some((found.updated_at, found.updated_by.clone()));
+    }
+    let found = draft.prompts.iter().find(|p| p.prompt.id.as_str() == typed.name)?;
+    Some((found.updated_at, found.updated_by.clone()))
+}
+
+/// The content of a prompt that is new: one text, or a chat of a system and a user message.
+pub(crate) fn new_content(chat: bool) -> Content {
+    if chat {
+        let typed = Typed {
+            what: What::Chat,
+            name: "new".into(),
+            parts: ["system", PLACEHOLDER, "user"]
+                .map(|role| Part {
+                    role: role.into(),
+                    text: if role == PLACEHOLDER { "history".into() } else { String::new() },
+                })
+                .into(),
+            ..Typed::default()
+        };
+        if let Ok((prompt, _)) = typed.prompt(None) {
+            return prompt.content;
+        }
+    }
+    Content::Text { template: String::new() }
+}

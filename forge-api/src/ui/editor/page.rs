@@ -1,0 +1,466 @@
+//! What the editor shows.
+
+use schemas::prompt::Prompt;
+use schemas::template::{TemplateError, TemplateErrorCode};
+use serde::Serialize;
+
+use super::parameter::{self, Row};
+use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What};
+use crate::author::{Check, Draft, Rendered};
+use crate::ui::diff::Diff;
+use crate::ui::view::{Moment, count, grouped};
+
+/// The whole editor.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Page {
+    pub base: String,
+    pub href: String,
+    pub set: String,
+    pub state: String,
+    pub draft: String,
+    pub tree: Vec<Folder>,
+    pub prompt: Option<String>,
+    pub kind: &'static str,
+    pub engine: &'static str,
+    pub revision: i64,
+    pub saved: Option<Moment>,
+    pub saved_by: String,
+    pub editable: bool,
+    pub may_add: bool,
+    pub may_lock: bool,
+    pub may_reopen: bool,
+    pub why_not: Option<String>,
+    pub dirty: bool,
+    pub conflict: Option<Conflict>,
+    pub parts: Vec<PartView>,
+    pub roles: Vec<String>,
+    pub types: Vec<&'static str>,
+    pub problems: Vec<Problem>,
+    pub verdict: String,
+    pub size: String,
+    pub found: Vec<String>,
+    pub parameters: Vec<ParameterView>,
+    pub values_open: bool,
+    pub preview: Preview,
+    pub description: String,
+    pub tags: String,
+    pub model: String,
+    pub model_error: Option<String>,
+    /// JSON for completion: filters, tags, variables.
+    pub words: String,
+}
+
+/// Somebody saved in between: theirs beside mine.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Conflict {
+    pub who: String,
+    pub diffs: Vec<Diff>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Folder {
+    pub name: Option<String>,
+    pub open: bool,
+    pub items: Vec<Item>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Item {
+    pub id: String,
+    pub label: String,
+    pub href: String,
+    pub current: bool,
+    pub mark: Option<Mark>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Mark {
+    pub state: &'static str,
+    pub title: &'static str,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct PartView {
+    pub index: usize,
+    pub number: usize,
+    pub role: String,
+    pub label: String,
+    pub text: String,
+    pub rows: usize,
+}
+
+/// One problem at its place.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Problem {
+    /// The part that it is in, or `none` where it is in no text.
+    pub part: String,
+    pub line: usize,
+    pub column: usize,
+    pub place: String,
+    pub message: String,
+    pub text: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ParameterView {
+    pub name: String,
+    pub r#type: String,
+    pub summary: String,
+    pub required: bool,
+    pub description: String,
+    pub default: String,
+    pub example: String,
+    pub min: String,
+    pub max: String,
+    pub values: String,
+    pub shape: String,
+    pub open: bool,
+    pub unused: bool,
+    pub error: Option<String>,
+    pub choices: Vec<String>,
+    pub value: String,
+    pub value_rows: usize,
+}
+
+/// The rendered prompt, or why it is not rendered.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Preview {
+    /// The text cannot be rendered as it is; an older preview may stay.
+    pub stale: bool,
+    pub refusals: Vec<String>,
+    pub parts: Vec<RenderedPart>,
+    pub empty: Option<&'static str>,
+    pub size: Option<String>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct RenderedPart {
+    pub role: Option<String>,
+    pub placeholder: Option<String>,
+    pub text: String,
+}
+
+/// What checking and rendering found; the part of the page that changes while one writes.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Previewed {
+    pub problems: Vec<Problem>,
+    pub found: Vec<String>,
+    pub verdict: String,
+    pub preview: Preview,
+    #[serde(skip)]
+    pub unused: Vec<String>,
+}
+
+impl Previewed {
+    pub(crate) fn of(
+        typed: &Typed,
+        check: &Check,
+        unfit: &Unfit,
+        rendered: Option<Result<Rendered, Vec<String>>>,
+    ) -> Self {
+        let (warnings, errors): (Vec<_>, Vec<_>) = check.errors.iter().partition(|e| e.is_warning());
+        let problems: Vec<Problem> = errors.iter().map(|e| Problem::of(e, typed)).collect();
+        let undeclared = |name: &&String| !typed.parameters.iter().any(|p| p.name == **name);
+        let found = if typed.plain {
+            Vec::new()
+        } else {
+            check.variables.iter().filter(undeclared).cloned().collect()
+        };
+        let mut preview =
+            Preview { stale: !problems.is_empty(), refusals: unfit.sentences(typed), ..Preview::default() };
+        match rendered {
+            Some(Ok(rendered)) => preview.show(typed, rendered),
+            Some(Err(refusals)) => preview.refusals.extend(refusals),
+            None if preview.refusals.is_empty() => {
+                preview.empty = Some("The preview comes back when the problem in the text is solved.");
+            }
+            None => {}
+        }
+        let verdict = match problems.len() + unfit.parameters.len() {
+            0 => "no problems".to_owned(),
+            n => count(n as u64, "problem", "problems"),
+        };
+        Self {
+            verdict,
+            problems,
+            found,
+            preview,
+            unused: warnings.iter().map(|w| w.message.clone()).collect(),
+        }
+    }
+}
+
+impl Preview {
+    fn show(&mut self, typed: &Typed, rendered: Rendered) {
+        match rendered {
+            Rendered::Text(text) => {
+                self.size = Some(format!("{} characters", grouped(text.chars().count() as u64)));
+                self.parts.push(RenderedPart { role: None, placeholder: None, text });
+            }
+            Rendered::Messages(messages) => {
+                let mut messages = messages.into_iter();
+                for part in &typed.parts {
+                    let placeholder = (part.role == PLACEHOLDER).then(|| part.text.trim().to_owned());
+                    let text = match &placeholder {
+                        None => messages.next().map(|(_, text)| text).unwrap_or_default(),
+                        Some(_) => String::new(),
+                    };
+                    self.parts.push(RenderedPart { role: Some(part.role.clone()), placeholder, text });
+                }
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn of(error: &TemplateError, typed: &Typed) -> Self {
+        let elsewhere = error.partial.is_some() && typed.what != What::Partial;
+        let in_text = !elsewhere && error.code != TemplateErrorCode::InvalidParameter;
+        let part = error.message_index.unwrap_or(0);
+        let role = typed.parts.get(part).map(|p| p.role.as_str()).filter(|_| typed.what == What::Chat);
+        let place = match (&error.partial, role) {
+            (Some(partial), _) if elsewhere => {
+                format!("Partial {partial}, line {}, column {}", error.line, error.column)
+            }
+            _ if !in_text => "Parameters".to_owned(),
+            (_, Some(role)) => format!("{}, line {}, column {}", capital(role), error.line, error.column),
+            _ => format!("Line {}, column {}", error.line, error.column),
+        };
+        Self {
+            part: if in_text { part.to_string() } else { "none".into() },
+            line: error.line.max(1),
+            column: error.column.max(1),
+            place,
+            message: sentence(&error.message),
+            text: if in_text || elsewhere { error.source_line.clone() } else { String::new() },
+        }
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut chars = word.chars();
+    chars.next().map(|c| c.to_uppercase().chain(chars).collect()).unwrap_or_default()
+}
+
+/// An error's words, as a page says them.
+pub(crate) fn sentence(message: &str) -> String {
+    let mut out = capital(message.trim());
+    if !out.ends_with(['.', '?', '!', ':']) {
+        out.push('.');
+    }
+    out
+}
+
+impl ParameterView {
+    fn of(row: &Row, typed: &Typed, open: bool, unused: bool, error: Option<String>) -> Self {
+        let value = typed.trial(row);
+        let choices = match row.kind.as_str() {
+            "boolean" => vec!["true".into(), "false".into()],
+            "enum" => row.values.lines().map(str::trim).filter(|v| !v.is_empty()).map(Into::into).collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            name: row.name.clone(),
+            r#type: row.kind.clone(),
+            summary: row.summary(),
+            required: row.required,
+            description: row.description.clone(),
+            default: row.default.clone(),
+            example: row.example.clone(),
+            min: row.min.clone(),
+            max: row.max.clone(),
+            values: row.values.clone(),
+            shape: row.shape.clone(),
+            open: open || error.is_some(),
+            unused,
+            error,
+            choices,
+            value_rows: value.lines().count().clamp(1, 8),
+            value,
+        }
+    }
+}
+
+impl Page {
+    /// Fills in what was typed and what was found in it.
+    pub(crate) fn fill(&mut self, typed: &Typed, unfit: &Unfit, previewed: Previewed, open: Option<usize>) {
+        self.prompt = Some(typed.name.clone());
+        self.kind = typed.what.as_str();
+        self.engine = if typed.plain { "plain" } else { "tera" };
+        self.revision = typed.revision;
+        self.parts = typed
+            .parts
+            .iter()
+            .enumerate()
+            .map(|(index, part)| PartView {
+                index,
+                number: index + 1,
+                role: part.role.clone(),
+                label: match typed.what {
+                    What::Chat => format!("Message {}, {}", index + 1, part.role),
+                    What::Text => format!("Text of {}", typed.name),
+                    What::Partial => format!("Source of {}", typed.name),
+                },
+                rows: part.text.lines().count().clamp(3, 30) + 1,
+                text: part.text.clone(),
+            })
+            .collect();
+        self.roles = ROLES.iter().map(|r| (*r).to_owned()).collect();
+        for part in &typed.parts {
+            if typed.what == What::Chat && !self.roles.contains(&part.role) {
+                self.roles.push(part.role.clone());
+            }
+        }
+        self.types = parameter::TYPES.to_vec();
+        let characters: usize = typed.parts.iter().map(|p| p.text.chars().count()).sum();
+        self.size = count(characters as u64, "character", "characters");
+        self.parameters = typed
+            .parameters
+            .iter()
+            .enumerate()
+            .map(|(i, row)| {
+                let error = unfit.parameters.iter().find(|(at, _)| *at == i).map(|(_, what)| sentence(what));
+                let unused = !row.name.is_empty() && previewed.unused.iter().any(|w| names(w, &row.name));
+                ParameterView::of(row, typed, open == Some(i) || row.name.is_empty(), unused, error)
+            })
+            .collect();
+        self.values_open = !typed.values.is_empty();
+        self.description = typed.description.clone();
+        self.tags = typed.tags.clone();
+        self.model = typed.model.clone();
+        self.model_error = unfit.model.as_deref().map(sentence);
+        self.problems = previewed.problems;
+        self.verdict = previewed.verdict;
+        self.found = previewed.found;
+        self.preview = previewed.preview;
+    }
+}
+
+/// Whether a message names exactly this parameter.
+fn names(message: &str, name: &str) -> bool {
+    message.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
+/// The prompts of a draft as a tree: folders by the first part of the name where it is shared.
+pub(crate) fn tree(
+    base: &str,
+    draft: &Draft,
+    live: Option<&[Prompt]>,
+    current: Option<(&str, What)>,
+) -> Vec<Folder> {
+    let first = |id: &str| id.find(['/', '.']).map(|at| id[..at].to_owned());
+    let mut folders: Vec<Folder> = Vec::new();
+    for one in &draft.prompts {
+        let id = one.prompt.id.as_str();
+        let folder = first(id);
+        let label = folder.as_ref().map_or(id, |f| &id[f.len() + 1..]);
+        let item = Item {
+            id: id.to_owned(),
+            label: label.to_owned(),
+            href: format!("{base}/{id}"),
+            current: current.is_some_and(|(name, what)| name == id && what != What::Partial),
+            mark: live.and_then(|live| change(live, &one.prompt)),
+        };
+        match folders.iter_mut().find(|f| f.name == folder) {
+            Some(there) => there.items.push(item),
+            None => folders.push(Folder { name: folder, open: true, items: vec![item] }),
+        }
+    }
+    // A folder of one is no folder.
+    for folder in &mut folders {
+        if let [only] = folder.items.as_mut_slice()
+            && folder.name.is_some()
+        {
+            only.label.clone_from(&only.id);
+            folder.name = None;
+        }
+    }
+    if !draft.partials.is_empty() {
+        let items = draft
+            .partials
+            .iter()
+            .map(|one| {
+                let id = one.partial.name.to_string();
+                Item {
+                    href: format!("{base}/-/partials/{id}"),
+                    label: id.clone(),
+                    current: current.is_some_and(|(name, what)| name == id && what == What::Partial),
+                    mark: None,
+                    id,
+                }
+            })
+            .collect();
+        folders.push(Folder { name: Some("partials".into()), open: true, items });
+    }
+    folders
+}
+
+fn change(live: &[Prompt], prompt: &Prompt) -> Option<Mark> {
+    match live.iter().find(|p| p.id == prompt.id) {
+        None => Some(Mark { state: "ok", title: "new since the last version" }),
+        Some(old) if old != prompt => {
+            Some(Mark { state: "editing", title: "changed since the last version" })
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::PromptId;
+    use schemas::canonical::Digest;
+
+    fn draft(ids: &[&str]) -> Draft {
+        let prompts = ids
+            .iter()
+            .map(|id| crate::author::PromptDraft {
+                prompt: Prompt::text(PromptId::new(id).unwrap(), "x"),
+                revision: 1,
+                updated_at: 0,
+                updated_by: String::new(),
+            })
+            .collect();
+        Draft { prompts, partials: Vec::new(), digest: Digest::of(b"") }
+    }
+
+    #[test]
+    fn prompts_that_share_a_beginning_stand_in_a_folder() {
+        let found = tree(
+            "/o/p/s",
+            &draft(&["plain", "refund.ask", "refund.decide", "summary/one"]),
+            None,
+            Some(("refund.ask", What::Text)),
+        );
+        let shape: Vec<_> = found
+            .iter()
+            .map(|f| (f.name.as_deref(), f.items.iter().map(|i| i.label.as_str()).collect::<Vec<_>>()))
+            .collect();
+        assert_eq!(
+            shape,
+            [(None, vec!["plain"]), (Some("refund"), vec!["ask", "decide"]), (None, vec!["summary/one"]),]
+        );
+        assert!(found[1].items[0].current);
+        assert_eq!(found[1].items[0].href, "/o/p/s/refund.ask");
+    }
+
+    #[test]
+    fn an_error_is_told_at_its_message_line_and_column() {
+        let error = TemplateError {
+            prompt: None,
+            partial: None,
+            message_index: Some(1),
+            line: 18,
+            column: 33,
+            source_line: "{{ x | mony }}".into(),
+            message: "unknown filter mony; did you mean money".into(),
+            code: TemplateErrorCode::UnknownFilter,
+        };
+        let part = |role: &str| super::super::typed::Part { role: role.into(), text: String::new() };
+        let typed = Typed { what: What::Chat, parts: vec![part("system"), part("user")], ..Typed::default() };
+        let problem = Problem::of(&error, &typed);
+        assert_eq!(problem.part, "1");
+        assert_eq!(problem.place, "User, line 18, column 33");
+        assert_eq!(problem.message, "Unknown filter mony; did you mean money.");
+    }
+}

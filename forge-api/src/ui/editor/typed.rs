@@ -1,0 +1,321 @@
+//! A prompt as the editor's form holds it, complete or not: nothing that was typed is ever lost.
+
+use schemas::PromptId;
+use schemas::prompt::{Content, Engine, Message, Partial, Prompt, Role};
+use serde_json::{Map, Value};
+
+use super::parameter::{self, Row};
+use crate::ui::form::{Form, lines};
+
+/// The roles that the form offers; a placeholder is the place of the caller's messages.
+pub(crate) const ROLES: [&str; 5] = ["system", "user", "assistant", "tool", PLACEHOLDER];
+pub(crate) const PLACEHOLDER: &str = "placeholder";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum What {
+    #[default]
+    Text,
+    Chat,
+    Partial,
+}
+
+impl What {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Chat => "chat",
+            Self::Partial => "partial",
+        }
+    }
+}
+
+/// A text, or one entry of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub role: String,
+    pub text: String,
+}
+
+/// Everything that the form holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Typed {
+    pub name: String,
+    pub revision: i64,
+    pub what: What,
+    pub plain: bool,
+    pub description: String,
+    pub tags: String,
+    pub model: String,
+    pub parts: Vec<Part>,
+    pub parameters: Vec<Row>,
+    /// Values for the preview, by parameter.
+    pub values: Vec<(String, String)>,
+}
+
+/// Fields of the form that do not fit, as far as they are no matter of the text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Unfit {
+    /// By the number of the parameter.
+    pub parameters: Vec<(usize, String)>,
+    pub model: Option<String>,
+}
+
+impl Unfit {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parameters.is_empty() && self.model.is_none()
+    }
+
+    /// All of it in one sentence each.
+    pub(crate) fn sentences(&self, typed: &Typed) -> Vec<String> {
+        let named = |(i, what): &(usize, String)| {
+            let name = typed.parameters.get(*i).map_or("", |row| row.name.as_str());
+            format!("Parameter {name}: {what}")
+        };
+        let model = self.model.iter().map(|m| format!("Model settings: {m}"));
+        self.parameters.iter().map(named).chain(model).collect()
+    }
+}
+
+impl Typed {
+    pub(crate) fn of_form(form: &Form) -> Self {
+        let what = match form.get("kind") {
+            "chat" => What::Chat,
+            "partial" => What::Partial,
+            _ => What::Text,
+        };
+        let mut roles = form.all("role").into_iter();
+        let parts = form
+            .all("text")
+            .into_iter()
+            .map(|text| Part { role: roles.next().unwrap_or("user").to_owned(), text: lines(text) })
+            .collect();
+        let column = |name: &str| form.all(name).into_iter().map(lines).collect::<Vec<_>>();
+        let [names, kinds, required] = ["p-name", "p-type", "p-required"].map(column);
+        let [descriptions, defaults, examples] = ["p-description", "p-default", "p-example"].map(column);
+        let [mins, maxs, values, shapes] = ["p-min", "p-max", "p-values", "p-shape"].map(column);
+        let at = |column: &[String], i: usize| column.get(i).cloned().unwrap_or_default();
+        let parameters = names
+            .iter()
+            .enumerate()
+            .map(|(i, name)| Row {
+                name: name.trim().to_owned(),
+                kind: at(&kinds, i),
+                required: at(&required, i) == "yes",
+                description: at(&descriptions, i),
+                default: at(&defaults, i),
+                example: at(&examples, i),
+                min: at(&mins, i),
+                max: at(&maxs, i),
+                values: at(&values, i),
+                shape: at(&shapes, i),
+            })
+            .collect();
+        Self {
+            name: form.get("prompt").trim().to_owned(),
+            revision: form.get("revision").parse().unwrap_or_default(),
+            what,
+            plain: form.get("engine") == "plain",
+            description: lines(form.get("description")),
+            tags: form.get("tags").to_owned(),
+            model: lines(form.get("model")),
+            parts,
+            parameters,
+            values: form.beginning("v-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
+        }
+    }
+
+    pub(crate) fn of_prompt(prompt: &Prompt, revision: i64) -> Self {
+        let (what, parts) = match &prompt.content {
+            Content::Text { template } => {
+                (What::Text, vec![Part { role: "text".into(), text: template.clone() }])
+            }
+            Content::Chat { messages } => (What::Chat, messages.iter().map(part_of).collect()),
+        };
+        Self {
+            name: prompt.id.to_string(),
+            revision,
+            what,
+            plain: prompt.engine == Engine::Plain,
+            description: prompt.description.clone(),
+            tags: prompt.tags.join(", "),
+            model: if prompt.model.is_empty() {
+                String::new()
+            } else {
+                serde_json::to_string_pretty(&prompt.model).unwrap_or_default()
+            },
+            parts,
+            parameters: prompt.parameters.iter().map(Row::of).collect(),
+            values: Vec::new(),
+        }
+    }
+
+    pub(crate) fn of_partial(partial: &Partial, revision: i64) -> Self {
+        Self {
+            name: partial.name.to_string(),
+            revision,
+            what: What::Partial,
+            parts: vec![Part { role: "text".into(), text: partial.source.clone() }],
+            ..Self::default()
+        }
+    }
+
+    /// The one text of a text or a partial.
+    pub(crate) fn text(&self) -> &str {
+        self.parts.first().map_or("", |p| p.text.as_str())
+    }
+
+    /// The prompt as far as the fields fit, and the fields that do not. What the form does not
+    /// show (`metadata`) is taken from what is stored.
+    ///
+    /// # Errors
+    /// The prompt's name is none.
+    pub(crate) fn prompt(
+        &self,
+        stored: Option<&Prompt>,
+    ) -> Result<(Prompt, Unfit), schemas::names::NameError> {
+        let mut unfit = Unfit::default();
+        let mut parameters = Vec::with_capacity(self.parameters.len());
+        for (i, row) in self.parameters.iter().enumerate() {
+            match row.parameter() {
+                Ok(parameter) => parameters.push(parameter),
+                Err(what) => unfit.parameters.push((i, what)),
+            }
+        }
+        let model = if self.model.trim().is_empty() {
+            Map::new()
+        } else {
+            serde_json::from_str(&self.model).unwrap_or_else(|e| {
+                unfit.model = Some(format!("not a JSON object ({e}); write {{\"temperature\": 0.2}}"));
+                Map::new()
+            })
+        };
+        let content = match self.what {
+            What::Chat => Content::Chat { messages: self.parts.iter().map(message_of).collect() },
+            What::Text | What::Partial => Content::Text { template: self.text().to_owned() },
+        };
+        let prompt = Prompt {
+            id: PromptId::new(&self.name)?,
+            description: self.description.clone(),
+            engine: if self.plain { Engine::Plain } else { Engine::Tera },
+            content,
+            parameters,
+            model,
+            metadata: stored.map(|p| p.metadata.clone()).unwrap_or_default(),
+            tags: self.tags.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect(),
+        };
+        Ok((prompt, unfit))
+    }
+
+    /// The text to try a parameter with: what was typed for it, or one that fits.
+    pub(crate) fn trial(&self, row: &Row) -> String {
+        self.values
+            .iter()
+            .find(|(name, _)| *name == row.name)
+            .map_or_else(|| row.trial(), |(_, value)| value.clone())
+    }
+
+    /// The values for the preview, and which of them do not read.
+    pub(crate) fn trials(&self) -> (Map<String, Value>, Vec<String>) {
+        let (mut values, mut refusals) = (Map::new(), Vec::new());
+        for row in &self.parameters {
+            let Ok(parameter) = row.parameter() else { continue };
+            match parameter::value(&parameter.kind, &self.trial(row)) {
+                Ok(Some(value)) => {
+                    values.insert(row.name.clone(), value);
+                }
+                Ok(None) => {}
+                Err(what) => refusals.push(format!("The value for {} {what}", row.name)),
+            }
+        }
+        (values, refusals)
+    }
+}
+
+fn part_of(message: &Message) -> Part {
+    match message {
+        Message::Message { role, template } => Part { role: role_name(*role).into(), text: template.clone() },
+        Message::Placeholder { name } => Part { role: PLACEHOLDER.into(), text: name.clone() },
+    }
+}
+
+fn message_of(part: &Part) -> Message {
+    let role = match part.role.as_str() {
+        PLACEHOLDER => return Message::Placeholder { name: part.text.trim().to_owned() },
+        "system" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "tool" => Role::Tool,
+        _ => Role::Other,
+    };
+    Message::Message { role, template: part.text.clone() }
+}
+
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        Role::Other => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_prompt_survives_the_editor() {
+        for body in [
+            json!({"id": "welcome.message", "content": {"type": "text", "template": "Hi {{ name }}\n\n- x\n"},
+                   "parameters": [{"name": "name", "type": "string", "required": true}],
+                   "model": {"temperature": 0.2}, "metadata": {"owner": "mara"}, "tags": ["a", "b c"],
+                   "description": "says hello"}),
+            json!({"id": "chat/one", "engine": "plain", "content": {"type": "chat", "messages": [
+                {"type": "message", "role": "system", "template": "You are"},
+                {"type": "placeholder", "name": "history"},
+                {"type": "message", "role": "user", "template": ""}]}}),
+        ] {
+            let prompt: Prompt = serde_json::from_value(body).unwrap();
+            let typed = Typed::of_prompt(&prompt, 3);
+            assert_eq!(typed.prompt(Some(&prompt)).unwrap(), (prompt, Unfit::default()));
+        }
+    }
+
+    #[test]
+    fn a_form_is_read_as_it_was_typed_even_where_it_is_wrong() {
+        let typed = Typed::of_form(&Form::of(&[
+            ("prompt", "a"),
+            ("kind", "chat"),
+            ("revision", "7"),
+            ("role", "system"),
+            ("text", "one\r\ntwo"),
+            ("role", "placeholder"),
+            ("text", "history"),
+            ("p-name", "n"),
+            ("p-type", "integer"),
+            ("p-required", "no"),
+            ("p-default", "many"),
+            ("model", "{"),
+            ("v-n", "5"),
+        ]));
+        assert_eq!(typed.revision, 7);
+        assert_eq!(typed.parts[0], Part { role: "system".into(), text: "one\ntwo".into() });
+        let (prompt, unfit) = typed.prompt(None).unwrap();
+        assert_eq!(prompt.templates().collect::<Vec<_>>(), ["one\ntwo"]);
+        let sentences = unfit.sentences(&typed);
+        assert_eq!(sentences.len(), 2, "{sentences:?}");
+        assert!(sentences[0].starts_with("Parameter n: the default"), "{sentences:?}");
+    }
+
+    #[test]
+    fn values_for_the_preview_are_read_by_their_type() {
+        let mut typed = Typed { name: "a".into(), parameters: vec![Row::named("who")], ..Typed::default() };
+        typed.parameters.push(Row { kind: "integer".into(), ..Row::named("n") });
+        typed.values.push(("n".into(), "five".into()));
+        let (values, refusals) = typed.trials();
+        assert_eq!(Value::Object(values), json!({"who": "who"}));
+        assert_eq!(refusals, ["The value for n is not a value of type integer; write 1"]);
+    }
+}

@@ -1,0 +1,300 @@
+//! The agents of a project: who is there, what each serves, and why not more.
+
+use std::cmp::Ordering;
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use schemas::status::PendingState;
+use serde::{Deserialize, Serialize};
+
+use super::engine;
+use super::fault::PageResult;
+use super::view::{Moment, count, encoded, nanoseconds};
+use super::visitor::Visitor;
+use crate::auth::Actor;
+use crate::author::{self, ProjectAt};
+use crate::error::Result;
+use crate::fleet::{self, AgentView, Presence};
+use crate::state::AppState;
+
+/// Rows of one page.
+const PAGE: usize = 50;
+
+/// What of the agents is asked for.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct Filter {
+    #[serde(default)]
+    pub environment: String,
+    #[serde(default)]
+    pub q: String,
+    #[serde(default)]
+    pub state: String,
+    #[serde(default)]
+    pub from: usize,
+}
+
+impl Filter {
+    /// The query string of this filter with another state or first row.
+    fn query(&self, state: &str, from: usize) -> String {
+        let mut pairs = Vec::new();
+        for (name, value) in [("environment", self.environment.as_str()), ("q", &self.q), ("state", state)] {
+            if !value.is_empty() {
+                pairs.push(format!("{name}={}", encoded(value)));
+            }
+        }
+        if from > 0 {
+            pairs.push(format!("from={from}"));
+        }
+        if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+    }
+}
+
+/// How an agent is, worst first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Health {
+    Refused,
+    Stale,
+    Unreachable,
+    Frozen,
+    Active,
+}
+
+impl Health {
+    const ALL: [Self; 5] = [Self::Active, Self::Frozen, Self::Stale, Self::Refused, Self::Unreachable];
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Stale => "stale",
+            Self::Unreachable => "unreachable",
+            Self::Frozen => "frozen",
+            Self::Active => "active",
+        }
+    }
+
+    pub(crate) fn of(view: &AgentView) -> Self {
+        let refused = view.status.as_ref().is_some_and(|s| {
+            s.sets.iter().any(|set| set.pending.as_ref().is_some_and(|p| p.state == PendingState::Refused))
+        });
+        if view.presence == Presence::Unreachable {
+            Self::Unreachable
+        } else if refused {
+            Self::Refused
+        } else if view.agent.stale {
+            Self::Stale
+        } else if view.agent.mode == "FROZEN" {
+            Self::Frozen
+        } else {
+            Self::Active
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct Page {
+    base: String,
+    summary: String,
+    q: String,
+    environment: String,
+    chips: Vec<Chip>,
+    fleet: Fleet,
+}
+
+#[derive(Debug, Serialize)]
+struct Chip {
+    text: String,
+    href: String,
+    count: usize,
+    current: bool,
+}
+
+/// The part of the page that changes by itself.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct Fleet {
+    pub stats: Vec<Stat>,
+    pub rows: Vec<Row>,
+    pub range: String,
+    pub previous: Option<String>,
+    pub next: Option<String>,
+    pub filtered: bool,
+    pub total: String,
+    pub clear: String,
+    pub credentials: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Stat {
+    pub state: &'static str,
+    pub word: &'static str,
+    pub count: usize,
+    pub href: String,
+    pub chosen: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Row {
+    pub id: String,
+    pub service: String,
+    pub environment: String,
+    pub state: &'static str,
+    pub word: String,
+    pub why: String,
+    pub serves: Vec<String>,
+    pub frozen: bool,
+    pub host: String,
+    pub p99: String,
+    pub library: String,
+    pub heard: Option<Moment>,
+}
+
+impl Row {
+    fn of(view: &AgentView) -> Self {
+        let health = Health::of(view);
+        let sets = view.status.as_ref().map(|s| s.sets.as_slice()).unwrap_or_default();
+        let refusal = sets.iter().find_map(|set| {
+            let pending = set.pending.as_ref().filter(|p| p.state == PendingState::Refused)?;
+            let why = pending.reason.as_ref().map_or("it gave no reason", |r| r.message.as_str());
+            Some(format!("{}: {why}", set.set))
+        });
+        let held = sets
+            .iter()
+            .filter(|set| set.pending.as_ref().is_some_and(|p| p.state == PendingState::Verified))
+            .count();
+        let why = match health {
+            Health::Refused => refusal.unwrap_or_default(),
+            Health::Frozen if held > 0 => {
+                format!("holds back {}", count(held as u64, "newer version", "newer versions"))
+            }
+            Health::Stale => "has not heard from FORGE; it goes on serving".to_owned(),
+            Health::Unreachable => "replays what it missed when it is back".to_owned(),
+            _ => String::new(),
+        };
+        Self {
+            id: view.agent.name.clone(),
+            service: view.agent.service.clone(),
+            environment: view.environment.slug.clone(),
+            state: health.as_str(),
+            word: health.as_str().to_owned(),
+            why,
+            serves: sets
+                .iter()
+                .filter_map(|set| set.active.as_ref().map(|a| format!("{} {}", set.set, a.version)))
+                .collect(),
+            frozen: view.agent.mode == "FROZEN",
+            host: view.agent.host.clone(),
+            p99: view.status.as_ref().map(|s| nanoseconds(s.counters.render_p99_ns)).unwrap_or_default(),
+            library: view.agent.agent_version.clone(),
+            heard: (view.agent.last_seen_at > 0).then(|| Moment::relative(view.agent.last_seen_at)),
+        }
+    }
+
+    fn matches(&self, words: &[String]) -> bool {
+        let text = format!(
+            "{} {} {} {} {} {}",
+            self.id,
+            self.service,
+            self.host,
+            self.library,
+            self.why,
+            self.serves.join(" ")
+        )
+        .to_lowercase();
+        words.iter().all(|w| text.contains(w))
+    }
+}
+
+/// The agents that fit a filter.
+pub(crate) async fn fleet(state: &AppState, actor: &Actor, at: &ProjectAt, filter: &Filter) -> Result<Fleet> {
+    let environments = author::environments(state, actor, at).await?;
+    let chosen = environments.iter().find(|e| e.slug == filter.environment);
+    let agents = fleet::agents(state, actor, at, chosen).await?;
+    Ok(Fleet::of(&format!("/{}/{}", at.organisation.slug, at.project.slug), &agents, filter))
+}
+
+impl Fleet {
+    fn of(base: &str, agents: &[AgentView], filter: &Filter) -> Self {
+        let address = format!("{base}/-/agents");
+        let stats = Health::ALL
+            .map(|health| {
+                let chosen = filter.state == health.as_str();
+                Stat {
+                    state: health.as_str(),
+                    word: health.as_str(),
+                    count: agents.iter().filter(|a| Health::of(a) == health).count(),
+                    href: format!("{address}{}", filter.query(if chosen { "" } else { health.as_str() }, 0)),
+                    chosen,
+                }
+            })
+            .into();
+        let words: Vec<String> = filter.q.split_whitespace().map(str::to_lowercase).collect();
+        let mut found: Vec<(Health, Row)> = agents
+            .iter()
+            .map(|a| (Health::of(a), Row::of(a)))
+            .filter(|(health, row)| {
+                (filter.state.is_empty() || filter.state == health.as_str()) && row.matches(&words)
+            })
+            .collect();
+        found.sort_by(|(a, x), (b, y)| match a.cmp(b) {
+            Ordering::Equal => (&x.environment, &x.id).cmp(&(&y.environment, &y.id)),
+            other => other,
+        });
+        let total = found.len();
+        let from = filter.from.min(total.saturating_sub(1) / PAGE * PAGE);
+        let rows: Vec<Row> = found.into_iter().skip(from).take(PAGE).map(|(_, row)| row).collect();
+        let until = from + rows.len();
+        Self {
+            stats,
+            range: format!("{} to {until} of {total}", if total == 0 { 0 } else { from + 1 }),
+            previous: (from > 0)
+                .then(|| format!("{address}{}", filter.query(&filter.state, from.saturating_sub(PAGE)))),
+            next: (until < total).then(|| format!("{address}{}", filter.query(&filter.state, until))),
+            filtered: !filter.q.is_empty() || !filter.state.is_empty(),
+            total: count(agents.len() as u64, "agent", "agents"),
+            clear: format!(
+                "{address}{}",
+                Filter { environment: filter.environment.clone(), ..Filter::default() }.query("", 0)
+            ),
+            credentials: format!("{base}/-/credentials"),
+            rows,
+        }
+    }
+}
+
+/// `GET /{organisation}/{project}/-/agents?environment=…&q=…&state=…`.
+pub(super) async fn get_agents(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p)): Path<(String, String)>,
+    Query(filter): Query<Filter>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    let base = format!("/{o}/{p}");
+    let environments = author::environments(&state, &visitor.actor, &at).await?;
+    let all = fleet::agents(&state, &visitor.actor, &at, None).await?;
+    let chip = |text: &str, slug: &str, count: usize| Chip {
+        text: text.to_owned(),
+        href: format!(
+            "{base}/-/agents{}",
+            Filter { environment: slug.to_owned(), from: 0, ..filter.clone() }.query(&filter.state, 0)
+        ),
+        count,
+        current: filter.environment == slug,
+    };
+    let mut chips = vec![chip("All", "", all.len())];
+    for environment in &environments {
+        let n = all.iter().filter(|a| a.environment.id == environment.id).count();
+        chips.push(chip(&environment.slug, &environment.slug, n));
+    }
+    let instances = count(all.len() as u64, "agent serves", "agents serve");
+    let page = Page {
+        summary: format!("{instances} prompts of {}.", at.project.name),
+        q: filter.q.clone(),
+        environment: filter.environment.clone(),
+        chips,
+        fleet: fleet(&state, &visitor.actor, &at, &filter).await?,
+        base,
+    };
+    let topic = format!("agents/{o}/{p}{}", filter.query(&filter.state, filter.from));
+    let frame = visitor.in_project(&at).titled("Agents", "agents").following(encoded(&topic));
+    Ok(engine::page(StatusCode::OK, "agents.html", &frame, &page))
+}

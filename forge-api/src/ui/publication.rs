@@ -1,0 +1,410 @@
+//! One publication: the answer of every agent, as it arrives.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::editor::sentence;
+use super::engine;
+use super::fault::PageResult;
+use super::view::{Bar, Callout, Moment, Tally, bytes, count, duration, encoded, grouped, short};
+use super::visitor::Visitor;
+use crate::auth::Action;
+use crate::author::ProjectAt;
+use crate::clock;
+use crate::database::publication::PublicationFull;
+use crate::error::ApiError;
+use crate::publish::{self, AgentAnswer, Answer, PublicationView};
+use crate::state::AppState;
+
+/// Rows of agents that are active; those that need somebody are all shown, up to [`ROWS_MAX`].
+const ACTIVE_ROWS: usize = 25;
+const ROWS_MAX: usize = 200;
+/// Publications of one page.
+const LIST: i64 = 50;
+
+#[derive(Debug, Serialize)]
+struct Page {
+    set: String,
+    version: String,
+    environment: String,
+    number: i64,
+    serial: String,
+    at: Moment,
+    by: String,
+    replaces: Option<String>,
+    back: Option<Back>,
+    stage: Stage,
+    answer: AnswerView,
+    digest: String,
+    digest_short: String,
+    size: Option<String>,
+    key: Option<String>,
+    key_short: String,
+    life: Vec<Step>,
+}
+
+/// The way back: publishing the version before again.
+#[derive(Debug, Serialize)]
+struct Back {
+    version: String,
+    href: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Step {
+    icon: &'static str,
+    what: String,
+    at: Moment,
+}
+
+/// A word for where a publication is.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Stage {
+    pub state: &'static str,
+    pub word: &'static str,
+}
+
+impl Stage {
+    pub(crate) fn of(state: &str, newer: bool) -> Self {
+        match state {
+            "waiting" => Self { state: "warn", word: "waits for the broker" },
+            "failed" => Self { state: "bad", word: "not sent" },
+            "superseded" => Self { state: "delivered", word: "replaced before it was sent" },
+            _ if newer => Self { state: "delivered", word: "replaced" },
+            _ => Self { state: "ok", word: "live" },
+        }
+    }
+}
+
+/// The part of the page that changes by itself.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct AnswerView {
+    pub waiting: Option<Callout>,
+    pub line: String,
+    pub after: Option<String>,
+    pub spread: Option<String>,
+    pub bar: Bar,
+    pub legend: Vec<Tally>,
+    pub total: usize,
+    pub groups: Vec<Group>,
+    pub more: Option<String>,
+    pub environment: String,
+    pub project: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Group {
+    pub title: &'static str,
+    pub count: usize,
+    pub agents: Vec<AgentRow>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct AgentRow {
+    pub id: String,
+    pub host: String,
+    pub state: &'static str,
+    pub word: &'static str,
+    pub moving: bool,
+    pub why: String,
+    pub serves: String,
+    pub after: String,
+}
+
+const GROUPS: [(&str, &[Answer]); 4] = [
+    ("Need attention", &[Answer::Refused, Answer::Unreachable]),
+    ("On the way", &[Answer::Waiting, Answer::Delivered]),
+    ("Frozen, would apply", &[Answer::Frozen]),
+    ("Active", &[Answer::Active]),
+];
+
+impl AnswerView {
+    pub(crate) fn of(at: &ProjectAt, view: &PublicationView) -> Self {
+        let total = view.answers.len();
+        let active = view.count(Answer::Active);
+        let legend: Vec<Tally> = [
+            Answer::Active,
+            Answer::Delivered,
+            Answer::Waiting,
+            Answer::Frozen,
+            Answer::Refused,
+            Answer::Unreachable,
+        ]
+        .map(|a| Tally { state: a.as_str(), word: a.as_str(), count: view.count(a) as u64 })
+        .into_iter()
+        .filter(|t| t.count > 0)
+        .collect();
+        let version = &view.full.version.version;
+        let mut groups = Vec::new();
+        let mut hidden = 0;
+        for (title, kinds) in GROUPS {
+            let of_kind: Vec<&AgentAnswer> =
+                view.answers.iter().filter(|a| kinds.contains(&a.answer)).collect();
+            if of_kind.is_empty() {
+                continue;
+            }
+            let most = if title == "Active" { ACTIVE_ROWS } else { ROWS_MAX };
+            hidden += of_kind.len().saturating_sub(most);
+            let agents = of_kind.iter().take(most).map(|a| AgentRow::of(a, version)).collect();
+            groups.push(Group { title, count: of_kind.len(), agents });
+        }
+        Self {
+            waiting: waiting(view),
+            line: if total == 0 {
+                "No agent yet".to_owned()
+            } else {
+                format!("{} of {} active", grouped(active as u64), grouped(total as u64))
+            },
+            after: view.converged_after().map(duration),
+            spread: spread(view),
+            bar: Bar::of(&legend),
+            legend,
+            total,
+            groups,
+            more: (hidden > 0)
+                .then(|| format!("{} more are not listed here.", count(hidden as u64, "agent", "agents"))),
+            environment: view.full.environment.slug.clone(),
+            project: format!("/{}/{}", at.organisation.slug, at.project.slug),
+        }
+    }
+}
+
+/// `p50 71 ms · p99 166 ms`, where there are enough agents for it to say something.
+fn spread(view: &PublicationView) -> Option<String> {
+    let mut times: Vec<i64> =
+        view.answers.iter().filter(|a| a.answer == Answer::Active).filter_map(|a| a.after).collect();
+    times.sort_unstable();
+    let at = |part: usize| times.get((times.len() * part / 100).min(times.len().saturating_sub(1))).copied();
+    match (times.len(), at(50), at(99)) {
+        (5.., Some(half), Some(most)) => Some(format!("p50 {} · p99 {}", duration(half), duration(most))),
+        _ => None,
+    }
+}
+
+/// A publication that has not gone out says why and what happens next.
+fn waiting(view: &PublicationView) -> Option<Callout> {
+    let publication = &view.full.publication;
+    let serving = view.replaced.as_ref().map_or_else(
+        || "No agent serves this set yet.".to_owned(),
+        |old| format!("Agents go on serving {}.", old.version.version),
+    );
+    match publication.state.as_str() {
+        "waiting" => {
+            let tries = view.outbox.as_ref().map_or(0, |o| o.attempts);
+            if tries == 0 {
+                return None;
+            }
+            let mut callout = Callout::info(
+                format!("Publication {} waits for the broker.", publication.number),
+                format!("It is stored and goes out by itself when the broker is back. {serving}"),
+            );
+            let next = view.outbox.as_ref().map_or(0, |o| o.not_before - clock::now());
+            callout.small = Some(format!(
+                "tried {}, next {}",
+                count(tries.unsigned_abs(), "time", "times"),
+                if next > 0 { format!("in {}", duration(next)) } else { "now".to_owned() }
+            ));
+            Some(callout)
+        }
+        "failed" => Some(Callout::bad(
+            format!("Publication {} was not sent.", publication.number),
+            format!(
+                "{} {serving}",
+                sentence(publication.error.as_deref().unwrap_or("the broker refused it"))
+            ),
+        )),
+        _ => None,
+    }
+}
+
+impl AgentRow {
+    fn of(answer: &AgentAnswer, version: &str) -> Self {
+        let agent = &answer.agent;
+        let reason = answer.acknowledgement.as_ref().and_then(|a| a.reason.clone()).unwrap_or_default();
+        let heard = || Moment::relative(agent.last_seen_at).text;
+        let why = match answer.answer {
+            Answer::Refused if reason.is_empty() => "it gave no reason".to_owned(),
+            Answer::Refused => reason,
+            Answer::Unreachable => format!("last heard {}; replays when it is back", heard()),
+            Answer::Frozen => format!("checked {version}; applies it when it is thawed"),
+            Answer::Delivered => "checking signature and serial".to_owned(),
+            Answer::Waiting => "has not answered yet".to_owned(),
+            Answer::Active => String::new(),
+        };
+        let active = answer.answer == Answer::Active;
+        Self {
+            id: agent.name.clone(),
+            host: agent.host.clone(),
+            state: answer.answer.as_str(),
+            word: answer.answer.as_str(),
+            moving: matches!(answer.answer, Answer::Waiting | Answer::Delivered),
+            why,
+            serves: if active { version.to_owned() } else { String::new() },
+            after: answer.after.filter(|_| active).map(duration).unwrap_or_default(),
+        }
+    }
+}
+
+/// `GET /{organisation}/{project}/-/publications/{number}`.
+pub(super) async fn get_publication(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, number)): Path<(String, String, i64)>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    let view = publish::find(&state, &visitor.actor, &at, number).await?;
+    let page = page(&visitor, &at, &view);
+    let title = format!("{number}");
+    let frame = visitor
+        .in_project(&at)
+        .crumb("Publications", format!("/{o}/{p}/-/publications"))
+        .titled(title, "publications")
+        .following(encoded(&format!("publication/{o}/{p}/{number}")));
+    Ok(engine::page(StatusCode::OK, "publication.html", &frame, &page))
+}
+
+fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
+    let PublicationFull { publication, environment, set, version } = &view.full;
+    let base = format!("/{}/{}/{}", at.organisation.slug, at.project.slug, set.slug);
+    let may_publish = visitor.actor.may(&at.organisation.id, Action::Publish);
+    let back = view
+        .replaced
+        .as_ref()
+        .filter(|old| may_publish && view.newer.is_none() && old.version.version != version.version)
+        .map(|old| Back {
+            version: old.version.version.clone(),
+            href: format!(
+                "{base}/-/publish?version={}&environment={}",
+                encoded(&old.version.version),
+                encoded(&environment.slug)
+            ),
+        });
+    let mut life = vec![Step {
+        icon: "signed",
+        what: "Signed and stored".to_owned(),
+        at: Moment::clock(publication.created_at),
+    }];
+    if let Some(sent) = publication.sent_at {
+        life.push(Step { icon: "publish", what: "Sent to the broker".to_owned(), at: Moment::clock(sent) });
+    }
+    if let Some(after) = view.converged_after() {
+        let active = view.count(Answer::Active);
+        let what = if active == view.answers.len() {
+            "Active everywhere".to_owned()
+        } else {
+            format!("Active on {} of {}", active, view.answers.len())
+        };
+        life.push(Step { icon: "check", what, at: Moment::clock(publication.created_at + after) });
+    }
+    if let Some(newer) = &view.newer {
+        life.push(Step {
+            icon: "arrow",
+            what: format!("Replaced by {} (publication {})", newer.version.version, newer.publication.number),
+            at: Moment::clock(newer.publication.created_at),
+        });
+    }
+    let key = signer(&publication.attestation);
+    Page {
+        set: set.slug.clone(),
+        version: version.version.clone(),
+        environment: environment.slug.clone(),
+        number: publication.number,
+        serial: match &view.replaced {
+            Some(old) => format!("{}, after {}", publication.serial, old.publication.serial),
+            None => format!("{}, the first", publication.serial),
+        },
+        at: Moment::relative(publication.created_at),
+        by: publication.published_by.clone(),
+        replaces: view.replaced.as_ref().map(|old| old.version.version.clone()),
+        back,
+        stage: Stage::of(&publication.state, view.newer.is_some()),
+        answer: AnswerView::of(at, view),
+        digest_short: short(&version.digest),
+        digest: version.digest.clone(),
+        size: Some(bytes(version.size.unsigned_abs())),
+        key_short: key.as_deref().map(short).unwrap_or_default(),
+        key,
+        life,
+    }
+}
+
+/// The public key that signed the attestation.
+fn signer(attestation: &str) -> Option<String> {
+    let envelope: serde_json::Value = serde_json::from_str(attestation).ok()?;
+    envelope.pointer("/signatures/0/keyid")?.as_str().map(ToOwned::to_owned)
+}
+
+#[derive(Debug, Serialize)]
+struct ListPage {
+    rows: Vec<ListRow>,
+    next: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ListRow {
+    href: String,
+    number: i64,
+    set: String,
+    version: String,
+    environment: String,
+    stage: Stage,
+    serial: i64,
+    by: String,
+    at: Moment,
+}
+
+/// Where a list goes on.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Before {
+    before: Option<i64>,
+}
+
+/// `GET /{organisation}/{project}/-/publications`.
+pub(super) async fn get_publications(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p)): Path<(String, String)>,
+    Query(Before { before }): Query<Before>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    let found = publish::list(&state, &visitor.actor, &at, before, LIST).await?;
+    let overview = crate::overview::project(&state, &visitor.actor, &at).await?;
+    let is_head = |id: &str| overview.sets.iter().any(|s| s.live.iter().any(|l| l.full.publication.id == id));
+    let last = found.last().map(|f| f.publication.number).filter(|n| found.len() == LIST as usize && *n > 1);
+    let rows = found
+        .into_iter()
+        .map(|f| ListRow {
+            href: format!("/{o}/{p}/-/publications/{}", f.publication.number),
+            number: f.publication.number,
+            set: f.set.slug,
+            version: f.version.version,
+            environment: f.environment.slug,
+            stage: Stage::of(&f.publication.state, !is_head(&f.publication.id)),
+            serial: f.publication.serial,
+            by: f.publication.published_by,
+            at: Moment::relative(f.publication.created_at),
+        })
+        .collect();
+    let page = ListPage { rows, next: last.map(|n| format!("/{o}/{p}/-/publications?before={n}")) };
+    let frame = visitor
+        .in_project(&at)
+        .titled("Publications", "publications")
+        .following(encoded(&format!("project/{o}/{p}")));
+    Ok(engine::page(StatusCode::OK, "publications.html", &frame, &page))
+}
+
+/// The fragments of one publication.
+pub(super) async fn fragments(
+    state: &AppState,
+    visitor: &Visitor,
+    o: &str,
+    p: &str,
+    number: &str,
+) -> Result<(AnswerView, Stage), ApiError> {
+    let at = visitor.project(state, o, p).await?;
+    let number = number.parse().map_err(|_| ApiError::NotFound("publication"))?;
+    let view = publish::find(state, &visitor.actor, &at, number).await?;
+    let stage = Stage::of(&view.full.publication.state, view.newer.is_some());
+    Ok((AnswerView::of(&at, &view), stage))
+}

@@ -1,0 +1,470 @@
+//! Publishing: what is replaced where, word by word, and who will hear of it.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect};
+use serde::{Deserialize, Serialize};
+
+use super::changes::Changes;
+use super::diff::Diff;
+use super::editor::base;
+use super::engine;
+use super::fault::{PageResult, beside_form};
+use super::fleet::Health;
+use super::form::Form;
+use super::lock::Content;
+use super::view::{Action as Way, Bar, Callout, Choice, Moment, Tally, bytes, count, short};
+use super::visitor::Visitor;
+use crate::auth::Action;
+use crate::author::{self, SetAt};
+use crate::database::project::Environment;
+use crate::database::publication::PublicationFull;
+use crate::database::version::Version;
+use crate::error::ApiError;
+use crate::fleet::{self, AgentView};
+use crate::lock;
+use crate::publish::{self, Request};
+use crate::state::AppState;
+
+/// Most versions to choose from.
+const VERSIONS_MAX: usize = 100;
+
+#[derive(Debug, Default, Serialize)]
+struct Page {
+    base: String,
+    project: String,
+    set: String,
+    problem: Option<Callout>,
+    versions: Vec<VersionChoice>,
+    environments: Vec<EnvironmentChoice>,
+    version: String,
+    environment: String,
+    live: Option<Live>,
+    serial: i64,
+    expected_serial: i64,
+    plus: usize,
+    minus: usize,
+    made: String,
+    digest: String,
+    digest_short: String,
+    changes: String,
+    diffs: Vec<Diff>,
+    more: Option<String>,
+    will_title: String,
+    will: Bar,
+    legend: Vec<Tally>,
+    undo: String,
+    button: String,
+    /// Exactly this is live already.
+    same: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct VersionChoice {
+    version: String,
+    note: Option<String>,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct EnvironmentChoice {
+    slug: String,
+    agents: String,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Live {
+    version: String,
+    number: i64,
+    at: Moment,
+    agents: String,
+}
+
+/// What was chosen.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Chosen {
+    #[serde(default)]
+    version: String,
+    #[serde(default)]
+    environment: String,
+}
+
+/// `GET /{organisation}/{project}/{set}/-/publish?version=…&environment=…`.
+pub(super) async fn get_publish(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+    Query(chosen): Query<Chosen>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    show(&state, &visitor, &set, &chosen, StatusCode::OK, None).await
+}
+
+/// `POST /{organisation}/{project}/{set}/-/publish`.
+pub(super) async fn post_publish(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let chosen = Chosen { version: form.get("version").into(), environment: form.get("environment").into() };
+    let request = Request {
+        environment: &chosen.environment,
+        version: &chosen.version,
+        expected_serial: form.get("expected_serial").parse().ok(),
+        comment: form.get("comment"),
+    };
+    match publish::publish(&state, &visitor.actor, &set, request).await {
+        Ok(full) => {
+            Ok(Redirect::to(&format!("/{o}/{p}/-/publications/{}", full.publication.number)).into_response())
+        }
+        Err(error) => {
+            let code = error.code();
+            let (status, why) = beside_form(error)?;
+            let mut problem = Callout::bad("Not published.", format!("{why} Nothing was changed."));
+            match code {
+                "serial_mismatch" => {
+                    problem.title = "Not published: something else was published meanwhile.".into();
+                    problem.text = "What is live now stands below. Look at it again, then publish.".into();
+                }
+                "not_locked" => problem
+                    .actions
+                    .push(Way { text: "Lock it".into(), href: format!("{}/-/lock", base(&set)) }),
+                _ => {}
+            }
+            show(&state, &visitor, &set, &chosen, status, Some(problem)).await
+        }
+    }
+}
+
+async fn show(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    chosen: &Chosen,
+    status: StatusCode,
+    problem: Option<Callout>,
+) -> PageResult {
+    let actor = &visitor.actor;
+    actor.require(&set.at.organisation.id, Action::Publish)?;
+    let versions = lock::versions(state, actor, set).await?;
+    let environments = author::environments(state, actor, &set.at).await?;
+    let agents = fleet::agents(state, actor, &set.at, None).await?;
+    let mut page = Page {
+        base: base(set),
+        project: format!("/{}/{}", set.at.organisation.slug, set.at.project.slug),
+        set: set.set.slug.clone(),
+        problem,
+        ..Page::default()
+    };
+    let version = versions
+        .iter()
+        .find(|v| v.version == chosen.version)
+        .or_else(|| super::lock::newest(&versions).map(|(v, _)| v))
+        .or(versions.first());
+    // Where nothing was chosen: the first environment that serves another version of this set.
+    let mut environment = environments.iter().find(|e| e.slug == chosen.environment);
+    if let (None, Some(version)) = (environment, version) {
+        for one in &environments {
+            let live = publish::live(state, actor, set, one).await?;
+            if live.is_some_and(|l| l.version.id != version.id) {
+                environment = Some(one);
+                break;
+            }
+        }
+    }
+    if let (Some(environment), Some(version)) = (environment.or(environments.first()), version) {
+        let live = publish::live(state, actor, set, environment).await?;
+        let after = Content::of_version(state, actor, set, version).await?;
+        let before = match &live {
+            Some(live) => Content::of_version(state, actor, set, &live.version).await?,
+            None => Content::default(),
+        };
+        page.choose(&versions, &environments, &agents, version, environment);
+        page.swap(version, environment, live.as_ref(), Changes::between(before.side(), after.side()));
+        page.foresee(environment, &agents);
+    }
+    let frame = visitor
+        .in_project(&set.at)
+        .crumb(&set.set.slug, base(set))
+        .titled(format!("Publish {}", set.set.slug), "sets");
+    Ok(engine::page(status, "publish.html", &frame, &page))
+}
+
+impl Page {
+    fn choose(
+        &mut self,
+        versions: &[Version],
+        environments: &[Environment],
+        agents: &[AgentView],
+        version: &Version,
+        environment: &Environment,
+    ) {
+        self.versions = versions
+            .iter()
+            .take(VERSIONS_MAX)
+            .map(|v| VersionChoice {
+                version: v.version.clone(),
+                note: (v.kind != "locked").then(|| "draft".to_owned()),
+                chosen: v.id == version.id,
+            })
+            .collect();
+        self.environments = environments
+            .iter()
+            .map(|e| {
+                let n = agents.iter().filter(|a| a.environment.id == e.id).count();
+                EnvironmentChoice {
+                    slug: e.slug.clone(),
+                    agents: count(n as u64, "agent", "agents"),
+                    chosen: e.id == environment.id,
+                }
+            })
+            .collect();
+    }
+
+    fn swap(
+        &mut self,
+        version: &Version,
+        environment: &Environment,
+        live: Option<&PublicationFull>,
+        changes: Changes,
+    ) {
+        self.version = version.version.clone();
+        self.environment = environment.slug.clone();
+        self.expected_serial = live.map_or(0, |l| l.publication.serial);
+        self.serial = self.expected_serial + 1;
+        self.plus = changes.plus;
+        self.minus = changes.minus;
+        self.made = match &version.approver {
+            Some(approver) => format!("Approved by {approver}"),
+            None => format!("Locked by {}", version.author),
+        };
+        self.digest = version.digest.clone();
+        self.digest_short = short(&version.digest);
+        self.same = live.is_some_and(|l| l.version.id == version.id);
+        let older = live.is_some_and(|l| l.version.created_at > version.created_at);
+        self.button = match (self.same, older) {
+            (true, _) => format!("{} is live in {}", version.version, environment.slug),
+            (_, true) => format!("Roll back to {} in {}", version.version, environment.slug),
+            _ => format!("Publish {} to {}", version.version, environment.slug),
+        };
+        self.undo = match live {
+            Some(live) => format!("Undo: publish {} again.", live.version.version),
+            None => "Every agent answers.".to_owned(),
+        };
+        let size = bytes(version.size.unsigned_abs());
+        self.changes = match live {
+            Some(_) if self.same => "Nothing: this very version is live.".to_owned(),
+            Some(_) => format!("{} {size} in all.", changes.sentence()),
+            None => format!("{} {size} in all. Nothing was live before.", changes.sentence()),
+        };
+        self.live = live.map(|l| Live {
+            version: l.version.version.clone(),
+            number: l.publication.number,
+            at: Moment::relative(l.publication.created_at),
+            agents: String::new(),
+        });
+        if live.is_some() {
+            (self.diffs, self.more) = changes.shown();
+        }
+    }
+
+    /// What the agents are going to do with it, as far as can be said before.
+    fn foresee(&mut self, environment: &Environment, agents: &[AgentView]) {
+        let here: Vec<&AgentView> = agents.iter().filter(|a| a.environment.id == environment.id).collect();
+        let tally = |state, word, kinds: &[Health]| Tally {
+            state,
+            word,
+            count: here.iter().filter(|a| kinds.contains(&Health::of(a))).count() as u64,
+        };
+        let frozen =
+            here.iter().filter(|a| a.agent.mode == "FROZEN" && Health::of(a) != Health::Unreachable).count()
+                as u64;
+        let mut legend = vec![
+            tally("active", "will check and apply it", &[Health::Active, Health::Refused, Health::Stale]),
+            tally("frozen", "frozen: hold it back", &[Health::Frozen]),
+            tally("unreachable", "unreachable: apply it when back", &[Health::Unreachable]),
+        ];
+        // A frozen agent that also refused or is stale waits all the same.
+        if let [applies, held, _] = legend.as_mut_slice() {
+            let more = frozen.saturating_sub(held.count);
+            applies.count = applies.count.saturating_sub(more);
+            held.count += more;
+        }
+        legend.retain(|t| t.count > 0);
+        self.will = Bar::of(&legend);
+        self.legend = legend;
+        let n = count(here.len() as u64, "agent", "agents");
+        self.will_title = format!("What {n} of {} will do", environment.slug);
+        if let Some(live) = &mut self.live {
+            live.agents = n;
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct VersionsPage {
+    base: String,
+    set: String,
+    may_publish: bool,
+    rows: Vec<VersionRow>,
+}
+
+#[derive(Debug, Serialize)]
+struct VersionRow {
+    version: String,
+    note: Option<&'static str>,
+    live: Vec<String>,
+    size: String,
+    digest: String,
+    digest_short: String,
+    at: Moment,
+    by: String,
+    compare: String,
+    publish: String,
+}
+
+/// `GET /{organisation}/{project}/{set}/-/versions`.
+pub(super) async fn get_versions(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let versions = lock::versions(&state, &visitor.actor, &set).await?;
+    let mut live = Vec::new();
+    for environment in author::environments(&state, &visitor.actor, &set.at).await? {
+        if let Some(full) = publish::live(&state, &visitor.actor, &set, &environment).await? {
+            live.push((environment.slug, full.version.id));
+        }
+    }
+    let base = base(&set);
+    let rows = versions
+        .into_iter()
+        .map(|v| {
+            let number = super::view::encoded(&v.version);
+            VersionRow {
+                note: (v.kind != "locked").then_some("snapshot of a draft"),
+                live: live.iter().filter(|(_, id)| *id == v.id).map(|(e, _)| e.clone()).collect(),
+                size: bytes(v.size.unsigned_abs()),
+                digest_short: short(&v.digest),
+                digest: v.digest,
+                at: Moment::relative(v.created_at),
+                by: v.author,
+                compare: format!("{base}/-/compare?from={number}&to=draft"),
+                publish: format!("{base}/-/publish?version={number}"),
+                version: v.version,
+            }
+        })
+        .collect();
+    let page = VersionsPage {
+        set: set.set.slug.clone(),
+        may_publish: visitor.actor.may(&set.at.organisation.id, Action::Publish),
+        rows,
+        base: base.clone(),
+    };
+    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
+    Ok(engine::page(StatusCode::OK, "versions.html", &frame, &page))
+}
+
+#[derive(Debug, Serialize)]
+struct ComparePage {
+    base: String,
+    set: String,
+    summary: String,
+    may_lock: bool,
+    from: Vec<Choice>,
+    to: Vec<Choice>,
+    diffs: Vec<Diff>,
+    more: Option<String>,
+}
+
+/// Which two states.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Pair {
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    to: String,
+}
+
+/// `GET /{organisation}/{project}/{set}/-/compare/{from}...{to}`, the address to send to somebody.
+pub(super) async fn get_compare_address(
+    Path((o, p, s, pair)): Path<(String, String, String, String)>,
+) -> PageResult {
+    let (from, to) = pair.split_once("...").ok_or(ApiError::NotFound("page"))?;
+    let (from, to) = (super::view::encoded(from), super::view::encoded(to));
+    Ok(Redirect::to(&format!("/{o}/{p}/{s}/-/compare?from={from}&to={to}")).into_response())
+}
+
+/// `GET /{organisation}/{project}/{set}/-/compare?from=…&to=…`.
+pub(super) async fn get_compare(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+    Query(pair): Query<Pair>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let versions = lock::versions(&state, &visitor.actor, &set).await?;
+    let to = if pair.to.is_empty() { publish::DRAFT.to_owned() } else { pair.to };
+    let from = match pair.from.as_str() {
+        "" => super::lock::newest(&versions).map(|(v, _)| v.version.clone()),
+        from => Some(from.to_owned()),
+    };
+    let before = match &from {
+        Some(from) => content(&state, &visitor, &set, from).await?,
+        None => Content::default(),
+    };
+    let after = content(&state, &visitor, &set, &to).await?;
+    let changes = Changes::between(before.side(), after.side());
+    let choice = |value: &str, chosen: &str| Choice {
+        value: value.to_owned(),
+        text: if value == publish::DRAFT { "draft".to_owned() } else { value.to_owned() },
+        chosen: value == chosen,
+    };
+    let all = || versions.iter().map(|v| v.version.as_str()).take(VERSIONS_MAX);
+    let chosen_from = from.clone().unwrap_or_default();
+    let summary = if changes.why.is_empty() {
+        changes.sentence()
+    } else {
+        let newest = super::lock::newest(&versions);
+        format!("{} For callers {} matters most.", changes.sentence(), changes.why)
+            + &newest.filter(|_| to == publish::DRAFT).map_or(String::new(), |(_, n)| {
+                format!(" The proposed version is {}.", changes.next(Some(&n)))
+            })
+    };
+    let mut from_choices: Vec<Choice> = all().map(|v| choice(v, &chosen_from)).collect();
+    if from.is_none() {
+        from_choices.insert(0, Choice { value: String::new(), text: "nothing".into(), chosen: true });
+    }
+    let (diffs, more) = changes.shown();
+    let page = ComparePage {
+        base: base(&set),
+        set: set.set.slug.clone(),
+        summary,
+        may_lock: visitor.actor.may(&set.at.organisation.id, Action::Lock)
+            && set.set.state != "locked"
+            && to == publish::DRAFT,
+        from: from_choices,
+        to: std::iter::once(publish::DRAFT).chain(all()).map(|v| choice(v, &to)).collect(),
+        diffs,
+        more,
+    };
+    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(&set)).titled("Compare", "sets");
+    Ok(engine::page(StatusCode::OK, "compare.html", &frame, &page))
+}
+
+async fn content(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    version: &str,
+) -> Result<Content, ApiError> {
+    if version == publish::DRAFT {
+        return Ok(Content::of_draft(&author::draft(state, &visitor.actor, set).await?));
+    }
+    let found = lock::find_version(state, &visitor.actor, set, version).await?;
+    Content::of_version(state, &visitor.actor, set, &found).await
+}

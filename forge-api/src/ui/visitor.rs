@@ -1,0 +1,138 @@
+//! Who looks at a page: the session's actor, their organisations, and how they like to see things.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::fault::Fault;
+use super::frame::{Frame, Person, Place};
+use super::view::initials;
+use crate::auth::{Actor, Role};
+use crate::author::{self, ProjectAt, SetAt};
+use crate::database::organisation::Organisation;
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// Somebody who is signed in.
+#[derive(Debug, Clone)]
+pub(crate) struct Visitor {
+    pub actor: Actor,
+    pub organisations: Vec<(Organisation, Role)>,
+    pub look: Look,
+}
+
+/// What a browser remembers of its person's taste, in cookies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// None follows the system.
+    pub theme: Option<&'static str>,
+    /// Keys of one letter are on.
+    pub keys: bool,
+}
+
+impl Look {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let theme = match cookie(headers, "theme").as_deref() {
+            Some("light") => Some("light"),
+            Some("dark") => Some("dark"),
+            _ => None,
+        };
+        Self { theme, keys: cookie(headers, "keys").as_deref() != Some("off") }
+    }
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|h| h.to_str().ok())
+        .flat_map(|h| h.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(n, _)| *n == name)
+        .map(|(_, value)| value.to_owned())
+}
+
+impl FromRequestParts<AppState> for Visitor {
+    type Rejection = Fault;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Fault> {
+        let Ok(actor) = <Actor as FromRequestParts<AppState>>::from_request_parts(parts, state).await else {
+            let next = match parts.method.as_str() {
+                "GET" => parts.uri.path_and_query().map_or("/", |p| p.as_str()),
+                _ => "/",
+            };
+            return Err(Fault::SignIn { next: next.to_owned() });
+        };
+        let organisations = author::organisations(state, &actor).await?;
+        Ok(Self { actor, organisations, look: Look::of(&parts.headers) })
+    }
+}
+
+impl Visitor {
+    pub(crate) async fn organisation(&self, slug: &str) -> Result<&Organisation> {
+        let found = self.organisations.iter().find(|(o, _)| o.slug == slug);
+        found.map(|(o, _)| o).ok_or(ApiError::NotFound("organisation"))
+    }
+
+    pub(crate) async fn project(
+        &self,
+        state: &AppState,
+        organisation: &str,
+        project: &str,
+    ) -> Result<ProjectAt> {
+        author::find_project(state, &self.actor, organisation, project).await
+    }
+
+    pub(crate) async fn set(
+        &self,
+        state: &AppState,
+        organisation: &str,
+        project: &str,
+        set: &str,
+    ) -> Result<SetAt> {
+        let at = self.project(state, organisation, project).await?;
+        author::find_set(state, &self.actor, &at, set).await
+    }
+
+    /// A frame outside of any organisation; the navigation shows the first one.
+    pub(crate) fn anywhere(&self) -> Frame {
+        let place = |o: &Organisation| Place::new(&o.slug, &o.name);
+        Frame {
+            theme: self.look.theme,
+            csrf: self.actor.csrf().to_owned(),
+            user: Some(Person { name: self.actor.name.clone(), initials: initials(&self.actor.name) }),
+            organisations: self.organisations.iter().map(|(o, _)| place(o)).collect(),
+            organisation: self.organisations.first().map(|(o, _)| place(o)),
+            ..Frame::default()
+        }
+    }
+
+    pub(crate) fn in_organisation(&self, organisation: &Organisation) -> Frame {
+        Frame { organisation: Some(Place::new(&organisation.slug, &organisation.name)), ..self.anywhere() }
+            .crumb(&organisation.name, format!("/{}", organisation.slug))
+    }
+
+    pub(crate) fn in_project(&self, at: &ProjectAt) -> Frame {
+        Frame {
+            project: Some(Place::new(&at.project.slug, &at.project.name)),
+            ..self.in_organisation(&at.organisation)
+        }
+        .crumb(&at.project.name, format!("/{}/{}", at.organisation.slug, at.project.slug))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    #[test]
+    fn taste_is_read_from_cookies_and_nothing_else_gets_in() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::COOKIE, HeaderValue::from_static("a=b; theme=dark; keys=off"));
+        assert_eq!(Look::of(&headers), Look { theme: Some("dark"), keys: false });
+        headers.insert(header::COOKIE, HeaderValue::from_static("theme=\"><script>"));
+        assert_eq!(Look::of(&headers), Look { theme: None, keys: true });
+    }
+}
