@@ -268,3 +268,71 @@ pub fn system_permissions(user: &str) -> Permissions {
 pub fn operator_permissions() -> Permissions {
     Permissions::allow(vec![">".into()], vec![">".into()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slug(text: &str) -> Slug {
+        Slug::new(text).unwrap()
+    }
+
+    /// Whether every subject of `inner` is one of `outer`.
+    fn covers(outer: &str, inner: &str) -> bool {
+        let (mut outer, mut inner) = (outer.split('.'), inner.split('.'));
+        loop {
+            match (outer.next(), inner.next()) {
+                (None, None) => return true,
+                (Some(">"), Some(_)) => return true,
+                (Some("*"), Some(token)) if token != ">" => {}
+                (Some(a), Some(b)) if a == b => {}
+                _ => return false,
+            }
+        }
+    }
+
+    #[test]
+    fn every_import_is_exported_and_names_its_own_project() {
+        let environments = [slug("dev"), slug("prod")];
+        let imports = imports(&slug("acme"), &slug("support"), &environments, "AFORGE");
+        assert_eq!(imports.len(), 2 * exports().len());
+        for import in imports {
+            let exported =
+                exports().iter().any(|e| e.kind == import.kind && covers(&e.subject, &import.subject));
+            assert!(exported, "{}", import.subject);
+            let own = import.subject.contains("forge.acme.support.")
+                || import.subject.contains(".FORGE_acme_support_");
+            assert!(own, "{}", import.subject);
+            assert_eq!(import.account, "AFORGE");
+        }
+    }
+
+    #[test]
+    fn an_agent_may_do_exactly_what_the_design_lists() {
+        let template = agent_template(&slug("acme"), &slug("support"));
+        let (s, p) = ("FORGE_acme_support_{{tag(env)}}", "forge.acme.support.{{tag(env)}}");
+        assert_eq!(
+            template.publish.allow,
+            [
+                format!("FJS.API.CONSUMER.INFO.{s}.*"),
+                format!("FJS.API.CONSUMER.MSG.NEXT.{s}.*"),
+                format!("FJS.API.DIRECT.GET.{s}"),
+                format!("FJS.API.DIRECT.GET.{s}.{p}.bundle.*"),
+                format!("$JS.ACK.{s}.*.>"),
+                format!("{p}.status.*"),
+                format!("{p}.enroll.*"),
+            ]
+        );
+        assert_eq!(template.subscribe.allow, ["_INBOX_{{subject()}}.>".to_owned(), format!("{p}.ctl.>")]);
+        assert_eq!(template.responses, None);
+    }
+
+    #[test]
+    fn whoever_looks_may_write_nothing() {
+        let template = inspect_template(&slug("acme"), &slug("support"));
+        for subject in &template.publish.allow {
+            let reads = [".INFO.", ".LIST.", ".NAMES.", ".GET."].iter().any(|verb| subject.contains(verb));
+            assert!(reads, "{subject}");
+        }
+    }
+}

@@ -24,6 +24,14 @@ pub const LEAF: &str = include_str!("../conf/leaf.conf");
 pub const COMPOSE: &str = include_str!("../conf/compose.conf");
 /// What all of them share; they include it by its name.
 pub const COMMON: &str = include_str!("../conf/common.conf");
+/// Every file with its name, as `forge nats-config` writes them.
+pub const FILES: [(&str, &str); 5] = [
+    ("common.conf", COMMON),
+    ("server.conf", SERVER),
+    ("cluster.conf", CLUSTER),
+    ("leaf.conf", LEAF),
+    ("compose.conf", COMPOSE),
+];
 /// Name of the file that [`Operator`] is written to, as the others include it.
 pub const OPERATOR_FILE: &str = "operator.conf";
 
@@ -95,4 +103,22 @@ fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_and_the_private_server_have_the_same_bounds() {
+        assert!(COMMON.contains(&format!("max_payload: {MAX_PAYLOAD}\n")));
+        assert!(COMMON.contains(&format!("max_pending: {MAX_PENDING}\n")));
+        assert!(COMMON.contains(&format!("write_deadline: \"{WRITE_DEADLINE}\"\n")));
+        assert!(MAX_PAYLOAD > crate::stream::MESSAGE_MAX.unsigned_abs().into());
+    }
+
+    #[test]
+    fn a_path_with_quotes_stays_one_string() {
+        assert_eq!(quoted(r#"/data/"a\b""#), r#""/data/\"a\\b\"""#);
+    }
 }

@@ -173,3 +173,38 @@ pub fn parse_status(subject: &str) -> Option<(Scope, Slug)> {
 pub fn parse_enrol(subject: &str) -> Option<(Scope, Slug)> {
     parse_agent_subject(subject, "enroll")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_subject_reads_back_and_others_do_not() {
+        let scope = Scope::new("acme", "support", "dev").unwrap();
+        let agent = Slug::new("agent-1").unwrap();
+        assert_eq!(parse_status(&status(&scope, &agent)), Some((scope.clone(), agent.clone())));
+        assert_eq!(parse_enrol(&enrol(&scope, &agent)), Some((scope.clone(), agent.clone())));
+        assert_eq!(parse_status(&enrol(&scope, &agent)), None);
+        for bad in [
+            "",
+            "forge",
+            "forge.acme.support.dev.status",
+            "forge.acme.support.dev.status.a.b",
+            "forge.acme.support.dev.status.*",
+            "other.acme.support.dev.status.a",
+            "forge.acme..dev.status.a",
+        ] {
+            assert_eq!(parse_status(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_names_are_those_of_the_design() {
+        let scope = Scope::new("acme", "support", "dev").unwrap();
+        assert_eq!(stream(&scope), "FORGE_acme_support_dev");
+        assert_eq!(bundle(&scope, &Slug::new("chat").unwrap()), "forge.acme.support.dev.bundle.chat");
+        assert_eq!(republish_destination(&scope), "forge.acme.support.dev.ctl.bundle.{{wildcard(1)}}");
+        assert_eq!(heartbeat(&scope), "forge.acme.support.dev.ctl.heartbeat");
+        assert_eq!(direct_get(&scope), "FJS.API.DIRECT.GET.FORGE_acme_support_dev");
+    }
+}

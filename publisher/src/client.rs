@@ -2,33 +2,54 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, Event};
-use tokio::sync::mpsc;
-use zeroize::Zeroizing;
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use tokio::sync::{mpsc, watch};
+
+use crate::keys::Key;
 
 /// A request without an answer is given up after this time. A denied request looks the same.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-const RECONNECT_FIRST: Duration = Duration::from_millis(50);
-const RECONNECT_MAX: Duration = Duration::from_secs(3);
+const RECONNECT_FIRST: Duration = Duration::from_millis(25);
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+/// How long a connection is held back for its account to be there. The server waits for 2 s.
+const ACCOUNT_WAIT: Duration = Duration::from_secs(1);
 /// Messages of one subscription that may wait: a burst of every agent's status.
 const SUBSCRIPTION_CAPACITY: usize = 256 * 1024;
 
-/// A token and the seed that proves it.
+/// A token and the key that proves it.
 pub(crate) struct Identity {
-    pub(crate) public: String,
-    pub(crate) credentials: Zeroizing<String>,
+    pub(crate) user: Key,
+    pub(crate) token: String,
 }
 
 /// Starts a connection that is made, and kept, in the background. Every event goes to `events`.
+///
+/// It signs in when `account_is_there` says so, or a little later: a server that is asked for an
+/// account which it does not have looks for it elsewhere first, for 2 s.
 pub(crate) async fn connect(
     name: &str,
     servers: &[String],
-    identity: &Identity,
+    identity: Identity,
     events: mpsc::UnboundedSender<Event>,
+    account_is_there: Option<watch::Receiver<bool>>,
 ) -> Result<Client, std::io::Error> {
-    let options = ConnectOptions::with_credentials(&identity.credentials)?
+    let inbox = nats_config::subject::inbox(identity.user.public());
+    let identity = std::sync::Arc::new(identity);
+    let sign_in = move |nonce: Vec<u8>| {
+        let (identity, account_is_there) = (identity.clone(), account_is_there.clone());
+        async move {
+            if let Some(mut there) = account_is_there {
+                let _ = tokio::time::timeout(ACCOUNT_WAIT, there.wait_for(|there| *there)).await;
+            }
+            let mut auth = Auth::new();
+            auth.signature = Some(identity.user.sign(&nonce).map_err(AuthError::new)?);
+            auth.jwt = Some(identity.token.clone());
+            Ok(auth)
+        }
+    };
+    let options = ConnectOptions::with_auth_callback(sign_in)
         .name(name)
-        .custom_inbox_prefix(nats_config::subject::inbox(&identity.public))
+        .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .reconnect_delay_callback(reconnect_delay)

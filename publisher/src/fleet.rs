@@ -16,6 +16,7 @@ const ENROLMENT_GROUP: &str = "forge";
 
 /// Something that an agent did.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "events are taken one at a time and never kept")]
 pub enum FleetEvent {
     /// Its status, which is also its acknowledgement. Scope and name are those of the subject.
     Status(Box<AgentStatus>),

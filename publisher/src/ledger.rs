@@ -14,7 +14,7 @@ use schemas::{Scope, Slug};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::provision::{Broker, BrokerError, nobody_answers};
+use crate::provision::{Broker, BrokerError};
 use crate::publish::ApiFailure;
 
 /// How far away the deadline of a pause is set; renew it well before.
@@ -104,12 +104,8 @@ impl Broker {
 
     async fn api(&self, doing: &'static str, subject: String, body: String) -> Result<Answer, BrokerError> {
         self.must_be_connected(doing)?;
-        let answer = self.inner.forge.request(subject, body.into()).await.map_err(|error| {
-            if nobody_answers(&error) {
-                tracing::debug!("JetStream does not answer yet");
-            }
-            BrokerError::Unreachable { doing, source: Some(error.into()) }
-        })?;
+        let request = async_nats::Request::new().payload(body.into());
+        let answer = self.ask(subject, request).await.map_err(|error| error.into_error(doing))?;
         serde_json::from_slice(&answer.payload).map_err(|source| BrokerError::Answer { doing, source })
     }
 }

@@ -109,13 +109,14 @@ impl Broker {
         let BrokerConfig { servers, keys, limits, name } = config;
         let (system_events, system_seen) = mpsc::unbounded_channel();
         let (forge_events, forge_seen) = mpsc::unbounded_channel();
+        let (account_ensured, account_is_there) = watch::channel(false);
         let identity = own_identity(
             &keys.system_account,
             &keys.system_user,
             &name,
             &account::system_permissions(keys.system_user.public()),
         )?;
-        let system = client::connect(&format!("{name} (system)"), &servers, &identity, system_events)
+        let system = client::connect(&format!("{name} (system)"), &servers, identity, system_events, None)
             .await
             .map_err(BrokerError::Address)?;
         let identity = own_identity(
@@ -124,8 +125,9 @@ impl Broker {
             &name,
             &account::forge_permissions(keys.forge_user.public()),
         )?;
-        let forge =
-            client::connect(&name, &servers, &identity, forge_events).await.map_err(BrokerError::Address)?;
+        let forge = client::connect(&name, &servers, identity, forge_events, Some(account_is_there))
+            .await
+            .map_err(BrokerError::Address)?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(10))
             .ack_timeout(crate::publish::ACK_TIMEOUT)
@@ -136,11 +138,8 @@ impl Broker {
         let heads = Heads::default();
         let counter = count_connections(forge_seen, connections, heads.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(counter));
-        tokio::spawn(stop.clone().run_until_cancelled_owned(keep_forge_account(
-            system.clone(),
-            keys.clone(),
-            system_seen,
-        )));
+        let keeper = keep_forge_account(system.clone(), keys.clone(), system_seen, account_ensured);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(keeper));
         Ok(Self {
             inner: Arc::new(Inner {
                 keys,
@@ -254,6 +253,21 @@ impl Broker {
         }
     }
 
+    /// A request that is given up when the connection is lost on the way: the answer to it died
+    /// with the old connection.
+    pub(crate) async fn ask(
+        &self,
+        subject: String,
+        request: async_nats::Request,
+    ) -> Result<async_nats::Message, Unanswered> {
+        let mut connected = self.inner.connected.clone();
+        connected.mark_unchanged();
+        tokio::select! {
+            answer = self.inner.forge.send_request(subject, request) => answer.map_err(Unanswered::Failed),
+            _ = connected.changed() => Err(Unanswered::ConnectionLost),
+        }
+    }
+
     pub(crate) fn must_be_connected(&self, doing: &'static str) -> Result<(), BrokerError> {
         match self.inner.forge.connection_state() {
             State::Connected => Ok(()),
@@ -270,7 +284,7 @@ fn own_identity(
 ) -> Result<Identity, BrokerError> {
     let claims = claims::own_user(account, user.public(), name, permissions, None)?;
     let token = jwt::mint(account, claims)?;
-    Ok(Identity { public: user.public().to_owned(), credentials: jwt::credentials_file(&token, user) })
+    Ok(Identity { user: user.clone(), token })
 }
 
 async fn count_connections(
@@ -294,28 +308,42 @@ async fn count_connections(
 
 /// At each connection of the system user: see that the FORGE account is there, since without it
 /// the other connection cannot be made.
-async fn keep_forge_account(system: Client, keys: Arc<KeyRing>, mut events: mpsc::UnboundedReceiver<Event>) {
+async fn keep_forge_account(
+    system: Client,
+    keys: Arc<KeyRing>,
+    mut events: mpsc::UnboundedReceiver<Event>,
+    ensured: watch::Sender<bool>,
+) {
     while let Some(event) = events.recv().await {
-        if event != Event::Connected {
-            continue;
-        }
-        let mut pause = Duration::from_millis(50);
-        while system.connection_state() == State::Connected {
-            let ensured = match claims::forge_account(&keys) {
-                Ok(wanted) => ensure_account(&system, &keys, wanted).await,
-                Err(error) => Err(error.into()),
-            };
-            match ensured {
-                Ok(true) => tracing::info!("gave the broker the account of FORGE"),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(error = %error, "the account of FORGE is not in the broker yet");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(5));
-                    continue;
-                }
+        match event {
+            Event::Connected => {
+                ensure_forge_account(&system, &keys).await;
+                ensured.send_replace(true);
             }
-            break;
+            Event::Disconnected => {
+                ensured.send_replace(false);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Until it is there, or the connection has gone.
+async fn ensure_forge_account(system: &Client, keys: &KeyRing) {
+    let mut pause = Duration::from_millis(50);
+    while system.connection_state() == State::Connected {
+        let ensured = match claims::forge_account(keys) {
+            Ok(wanted) => ensure_account(system, keys, wanted).await,
+            Err(error) => Err(error.into()),
+        };
+        match ensured {
+            Ok(true) => return tracing::info!("gave the broker the account of FORGE"),
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(error = %error, "the account of FORGE is not in the broker yet");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
         }
     }
 }
@@ -369,7 +397,27 @@ async fn push_account(system: &Client, keys: &KeyRing, wanted: Claims) -> Result
     }
 }
 
-/// Whether a request failed because nobody is there to answer.
-pub(crate) fn nobody_answers(error: &async_nats::RequestError) -> bool {
-    matches!(error.kind(), RequestErrorKind::NoResponders)
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unanswered {
+    #[error("the connection was lost on the way")]
+    ConnectionLost,
+    #[error("{0}")]
+    Failed(#[source] async_nats::RequestError),
+}
+
+impl Unanswered {
+    /// Nobody is there to answer.
+    pub(crate) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Failed(e) if e.kind() == RequestErrorKind::NoResponders)
+    }
+
+    /// It was larger than the broker takes.
+    pub(crate) fn is_too_large(&self) -> bool {
+        matches!(self, Self::Failed(e) if e.kind() == RequestErrorKind::MaxPayloadExceeded)
+    }
+
+    pub(crate) fn into_error(self, doing: &'static str) -> BrokerError {
+        BrokerError::Unreachable { doing, source: Some(Box::new(self)) }
+    }
 }

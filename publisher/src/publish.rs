@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, RequestErrorKind, client::Request};
+use async_nats::{HeaderMap, Message, Request};
 use bytes::Bytes;
 use nats_config::{header, subject, system};
 use schemas::bundle::Encoding;
@@ -15,7 +15,7 @@ use schemas::{Scope, Slug, Version};
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::provision::{Broker, BrokerError, nobody_answers};
+use crate::provision::{Broker, BrokerError};
 
 /// How long a stored message's acknowledgement may take: it waits behind the fan-out.
 pub const ACK_TIMEOUT: Duration = Duration::from_secs(40);
@@ -206,18 +206,15 @@ impl Broker {
             .payload(outgoing.wire.clone())
             .timeout(Some(ACK_TIMEOUT));
         let limit = self.inner.forge.max_payload();
-        let answer = match self.inner.forge.send_request(subject.to_owned(), request).await {
+        let answer = match self.ask(subject.to_owned(), request).await {
             Ok(answer) => answer,
-            Err(error) if nobody_answers(&error) => {
+            Err(error) if error.is_nobody() => {
                 return Err(PublishError::NoStream { stream: subject::stream(&outgoing.scope) });
             }
-            Err(error) if error.kind() == RequestErrorKind::MaxPayloadExceeded => {
+            Err(error) if error.is_too_large() => {
                 return Err(PublishError::TooLarge { found: outgoing.wire.len(), limit });
             }
-            Err(error) => {
-                let source = Some(error.into());
-                return Ok(Outcome::Unknown(BrokerError::Unreachable { doing: "publishing", source }));
-            }
+            Err(error) => return Ok(Outcome::Unknown(error.into_error("publishing"))),
         };
         let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|source| {
             PublishError::Unreachable(BrokerError::Answer { doing: "publishing", source })
@@ -246,16 +243,12 @@ impl Broker {
     ) -> Result<Option<Message>, PublishError> {
         let stream = subject::stream(scope);
         self.must_be_connected("reading a stream").map_err(PublishError::Unreachable)?;
-        let answer =
-            match self.inner.forge.request(system::direct_get(&stream), query.to_string().into()).await {
-                Ok(answer) => answer,
-                Err(error) if nobody_answers(&error) => return Err(PublishError::NoStream { stream }),
-                Err(error) => {
-                    let source = Some(error.into());
-                    let doing = "reading a stream";
-                    return Err(PublishError::Unreachable(BrokerError::Unreachable { doing, source }));
-                }
-            };
+        let request = Request::new().payload(query.to_string().into());
+        let answer = match self.ask(system::direct_get(&stream), request).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_nobody() => return Err(PublishError::NoStream { stream }),
+            Err(error) => return Err(PublishError::Unreachable(error.into_error("reading a stream"))),
+        };
         match answer.status.map(u16::from) {
             None => Ok(Some(answer)),
             Some(404) => Ok(None),

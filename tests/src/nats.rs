@@ -337,6 +337,15 @@ impl TestBroker {
         Ok(client)
     }
 
+    /// Waits until the server has dealt with everything that an agent's client of `environment` sent
+    /// so far: a subscription holds from then on.
+    pub async fn settle(&self, client: &Client, environment: &str) -> Result<()> {
+        let nothing = r#"{"last_by_subj":"nothing"}"#;
+        let direct_get = nats_config::subject::direct_get(&self.scope(environment));
+        client.request(direct_get, nothing.into()).await?;
+        Ok(())
+    }
+
     /// A plain client on the FORGE account that may do everything there.
     pub async fn operator(&self) -> Result<Client> {
         let minted = credentials::mint_operator(&self.keys, "operator", None)?;

@@ -24,9 +24,9 @@ const CONFIGURATION: &str = "nats-server.conf";
 const PORT: &str = "port";
 const LOCK: &str = "lock";
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
-const BACK_OFF_MAX: Duration = Duration::from_secs(5);
+const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// A server that ran this long did not die of its start.
-const STEADY: Duration = Duration::from_secs(30);
+const STEADY: Duration = Duration::from_millis(500);
 
 /// What [`EmbeddedServer::start`] needs.
 #[derive(Debug, Clone)]

@@ -1,1 +1,246 @@
-//! fleet
+//! What agents say reaches FORGE: status, enrolment, presence; and what FORGE does with a consumer.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use nats_config::{header, subject};
+use nkeys::KeyPair;
+use publisher::{FleetEvent, Limits};
+use schemas::canonical::Digest;
+use schemas::envelope::{Head, Trust};
+use schemas::status::{AgentStatus, Counters, EnrolAnswer, EnrolRequest, Mode, SCHEMA_VERSION};
+use schemas::{Scope, Slug};
+use tests::nats::{TestBroker, now};
+use tests::until::{secs, until};
+
+fn status(scope: &Scope, agent: &str) -> AgentStatus {
+    AgentStatus {
+        schema_version: SCHEMA_VERSION,
+        agent: Slug::new(agent).expect("a slug"),
+        identity: KeyPair::new_user().public_key(),
+        scope: scope.clone(),
+        host: "host".into(),
+        service: String::new(),
+        agent_version: "0.1.0".into(),
+        mode: Mode::Accepting,
+        at: now(),
+        started_at: now(),
+        floor: 7,
+        stale: false,
+        sets: Vec::new(),
+        cache: "disk".into(),
+        counters: Counters::default(),
+    }
+}
+
+fn enrolment(scope: &Scope, agent: &Slug, identity: &KeyPair) -> Result<EnrolRequest> {
+    let mut request = EnrolRequest {
+        schema_version: SCHEMA_VERSION,
+        agent: agent.clone(),
+        scope: scope.clone(),
+        identity: identity.public_key(),
+        host: "host".into(),
+        service: "checkout".into(),
+        agent_version: "0.1.0".into(),
+        mode: Mode::Accepting,
+        at: now(),
+        signature: String::new(),
+    };
+    request.signature = STANDARD.encode(identity.sign(&request.signed_bytes())?);
+    Ok(request)
+}
+
+/// FORGE's ear, once the broker knows of it: a request that comes after the subscriptions, on each
+/// of the two connections, has been answered.
+async fn listening(test: &TestBroker) -> Result<BoxStream<'static, FleetEvent>> {
+    let fleet = test.broker.fleet().await?;
+    test.broker.ensure_project(&test.project, &test.project_keys).await?;
+    test.broker.last(&test.scope("dev"), &Slug::new("chat")?).await?;
+    Ok(fleet)
+}
+
+#[tokio::test]
+async fn a_status_arrives_and_an_impostors_does_not() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let mut fleet = listening(&test).await?;
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let scope = test.scope("dev");
+    let send = async |subject: String, body: Vec<u8>| client.publish(subject, body.into()).await;
+    let agent = |name: &str| Slug::new(name).expect("a slug");
+    // One that speaks for another agent, one for another environment, and one that is no status.
+    send(subject::status(&scope, &agent("agent-2")), serde_json::to_vec(&status(&scope, "agent-1"))?).await?;
+    let other = status(&test.scope("prod"), "agent-1");
+    send(subject::status(&scope, &agent("agent-1")), serde_json::to_vec(&other)?).await?;
+    send(subject::status(&scope, &agent("agent-1")), b"{".to_vec()).await?;
+    let good = status(&scope, "agent-1");
+    send(subject::status(&scope, &agent("agent-1")), serde_json::to_vec(&good)?).await?;
+    loop {
+        match tokio::time::timeout(secs(5), fleet.next()).await?.context("an event")? {
+            FleetEvent::Status(found) => {
+                assert_eq!(*found, good, "the first that is believed");
+                return Ok(());
+            }
+            FleetEvent::Connected(_) | FleetEvent::Disconnected(_) => {}
+            event @ FleetEvent::Enrol(..) => panic!("{event:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_enrolment_is_answered_once_and_only_with_its_identitys_signature() -> Result<()> {
+    let test = TestBroker::start().await?;
+    // Two FORGE processes; one of them answers.
+    let (one, two) = (test.broker.fleet().await?, test.broker.fleet().await?);
+    let mut fleet = futures::stream::select(one, two);
+    let answering = tokio::spawn(async move {
+        let mut answered = 0;
+        while let Ok(Some(event)) = tokio::time::timeout(secs(2), fleet.next()).await {
+            if let FleetEvent::Enrol(request, responder) = event {
+                answered += 1;
+                let message = format!("hello {}", request.agent);
+                let _ = responder.answer(&EnrolAnswer::Refused { code: "test".into(), message }).await;
+            }
+        }
+        answered
+    });
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let (scope, agent, identity) = (test.scope("dev"), Slug::new("agent-1")?, KeyPair::new_user());
+    let ask = async |request: &EnrolRequest| -> Result<EnrolAnswer> {
+        let answer =
+            client.request(subject::enrol(&scope, &agent), serde_json::to_vec(request)?.into()).await?;
+        Ok(serde_json::from_slice(&answer.payload)?)
+    };
+    let good = enrolment(&scope, &agent, &identity)?;
+    let answer = until("FORGE listens", secs(10), async || ask(&good).await.ok()).await;
+    assert!(matches!(answer, EnrolAnswer::Refused { message, .. } if message == "hello agent-1"));
+    let forged = EnrolRequest { identity: KeyPair::new_user().public_key(), ..good };
+    assert!(ask(&forged).await.is_err(), "an enrolment that its identity did not sign was answered");
+    assert_eq!(answering.await?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn connects_and_disconnects_are_told_with_the_credential() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let mut fleet = listening(&test).await?;
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let mut connected = None;
+    let mut client = Some(client);
+    loop {
+        match tokio::time::timeout(secs(5), fleet.next()).await?.context("an event")? {
+            FleetEvent::Connected(presence) if presence.user == credential.public_key => {
+                assert_eq!(presence.account, test.project_keys.account.public());
+                assert_eq!(presence.address, "127.0.0.1");
+                connected = Some(presence);
+                drop(client.take().context("one connect")?);
+            }
+            FleetEvent::Disconnected(presence) if presence.user == credential.public_key => {
+                let connected = connected.context("no connect before the disconnect")?;
+                assert_eq!((presence.client, presence.server), (connected.client, connected.server));
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_statuses_are_taken_in_well_under_a_second() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let mut fleet = listening(&test).await?;
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let scope = test.scope("dev");
+    let mut messages = Vec::new();
+    for n in 0..1_000 {
+        let status = status(&scope, &format!("agent-{n}"));
+        messages.push((subject::status(&scope, &status.agent), serde_json::to_vec(&status)?));
+    }
+    let begin = Instant::now();
+    for (subject, body) in messages {
+        client.publish(subject, body.into()).await?;
+    }
+    let mut agents = std::collections::HashSet::new();
+    while agents.len() < 1_000 {
+        let event = tokio::time::timeout(secs(5), fleet.next()).await?.context("an event")?;
+        if let FleetEvent::Status(status) = event {
+            agents.insert(status.agent);
+        }
+    }
+    let took = begin.elapsed();
+    eprintln!("1,000 statuses in {took:?}");
+    assert!(took < Duration::from_secs(1), "1,000 statuses took {took:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn agents_above_the_bound_go_without_a_durable() -> Result<()> {
+    let test = TestBroker::with_limits(Limits { durables: 2, ..Limits::default() }).await?;
+    let scope = test.scope("dev");
+    let agent = |n: u32| Slug::new(&format!("agent-{n}")).expect("a slug");
+    assert_eq!(test.broker.ensure_consumer(&scope, &agent(1)).await?.as_deref(), Some("agent-1"));
+    assert_eq!(test.broker.ensure_consumer(&scope, &agent(2)).await?.as_deref(), Some("agent-2"));
+    assert_eq!(test.broker.ensure_consumer(&scope, &agent(3)).await?, None);
+    assert_eq!(test.broker.ensure_consumer(&scope, &agent(1)).await?.as_deref(), Some("agent-1"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_paused_consumer_gives_nothing_and_wakes_at_once_when_resumed() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let (scope, agent) = (test.scope("dev"), Slug::new("agent-1")?);
+    let name = test.broker.ensure_consumer(&scope, &agent).await?.context("a consumer")?;
+    let stream = test.broker.jetstream().get_stream(subject::stream(&scope)).await?;
+    let paused = async || stream.consumer_info(&name).await.map(|info| info.paused);
+    test.broker.pause(&scope, &agent).await?;
+    test.broker.pause(&scope, &agent).await?;
+    assert!(paused().await?);
+    test.publish(test.bundle("chat", "1.0.0", &[("a", "one")])).await?;
+
+    // An agent with a pull that waits.
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let inbox = client.new_inbox();
+    let mut pulled = client.subscribe(inbox.clone()).await?;
+    let next = format!("{}.CONSUMER.MSG.NEXT.{}.{name}", subject::JETSTREAM_PREFIX, subject::stream(&scope));
+    let pull = r#"{"batch":1,"expires":20000000000}"#;
+    client.publish_with_reply(next, inbox, pull.into()).await?;
+    test.settle(&client, "dev").await?;
+    let early = tokio::time::timeout(Duration::from_millis(300), pulled.next()).await;
+    assert!(early.is_err(), "a paused consumer gave {early:?}");
+    let begin = Instant::now();
+    test.broker.resume(&scope, &agent).await?;
+    let message = tokio::time::timeout(secs(5), pulled.next()).await?.context("a message")?;
+    assert!(message.headers.is_some_and(|h| h.get(header::SERIAL).is_some()));
+    eprintln!("resumed in {:?}", begin.elapsed());
+    assert!(begin.elapsed() < Duration::from_secs(1));
+    assert!(!paused().await?);
+    // An agent that has none needs none.
+    test.broker.pause(&scope, &Slug::new("agent-without")?).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_heartbeat_reaches_the_agents_and_verifies() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let (credential, connection) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let mut heard = client.subscribe(subject::heartbeat(&test.scope("dev"))).await?;
+    test.settle(&client, "dev").await?;
+    let head = Head { set: Slug::new("chat")?, serial: 3, digest: Digest::of(b"x") };
+    test.beat("dev", vec![head.clone()], secs(10)).await?;
+    let message = tokio::time::timeout(secs(5), heard.next()).await?.context("a message")?;
+    let certificate = message.headers.as_ref().and_then(|h| h.get(header::KEY)).context("a certificate")?;
+    let line = std::str::from_utf8(&message.payload)?;
+    let trust = Trust { roots: connection.roots, scope: test.scope("dev") };
+    let heartbeat = trust.verify_heartbeat(certificate.as_str(), line, now())?;
+    assert_eq!((heartbeat.heads, heartbeat.period_ms), (vec![head], 10_000));
+    Ok(())
+}

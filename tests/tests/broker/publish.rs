@@ -21,8 +21,8 @@ async fn a_stored_bundle_is_republished_to_the_agents_of_its_environment_alone()
     let (dev, prod) = (test.client(&dev).await?, test.client(&prod).await?);
     let mut heard = dev.subscribe(subject::announcements(&test.scope("dev"))).await?;
     let mut unheard = prod.subscribe(subject::announcements(&test.scope("prod"))).await?;
-    dev.flush().await?;
-    prod.flush().await?;
+    test.settle(&dev, "dev").await?;
+    test.settle(&prod, "prod").await?;
 
     let published = test.publish(test.bundle("chat", "1.0.0", &[("hello", "Hello {{ name }}!")])).await?;
 
