@@ -17,10 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::author::ProjectAt;
 use crate::clock;
-use crate::database::{Conn, credential, project};
+use crate::database::{Conn, credential, key, project};
 use crate::error::{ApiError, Result, chain};
+use crate::republish;
 use crate::state::AppState;
 
+/// Under this name the settings keep the addresses of the embedded broker, for other commands.
+pub(crate) const ADDRESSES: &str = "broker.addresses";
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 /// Everything is gone through again this often, in case a change was lost.
@@ -105,7 +108,7 @@ impl BrokerLink {
         Ok(known)
     }
 
-    fn set_addresses(&self, addresses: Vec<String>) {
+    pub(crate) fn set_addresses(&self, addresses: Vec<String>) {
         *self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
@@ -148,6 +151,11 @@ async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
         (config.nats_url.clone(), None)
     };
     let for_agents = if config.agent_nats_url.is_empty() { servers.clone() } else { config.agent_nats_url.clone() };
+    if embedded.is_some() {
+        let mut tx = state.database.write().await?;
+        key::put_setting(&mut tx, ADDRESSES, &servers.join(","), clock::now()).await?;
+        tx.commit().await?;
+    }
     state.broker.set_addresses(for_agents);
     let limits = nats_config::stream::Limits { replicas: config.nats_replicas, ..Default::default() };
     let broker = Broker::connect(BrokerConfig {
@@ -205,6 +213,9 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
                     pause = RETRY_FIRST;
                     state.broker.0.rounds.send_modify(|n| *n += 1);
                     if fresh {
+                        if let Err(error) = republish::heal(state, broker).await {
+                            tracing::warn!(error = %chain(&error), "streams were not compared with the database");
+                        }
                         state.relay.broker_is_back();
                     }
                     PROVISION_EVERY

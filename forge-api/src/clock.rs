@@ -24,6 +24,12 @@ pub fn rfc3339(at: Micros) -> String {
     jiff::Timestamp::from_microsecond(at).map_or_else(|_| String::new(), |t| t.to_string())
 }
 
+/// Reads a time as RFC 3339 writes it.
+#[must_use]
+pub fn parse(text: &str) -> Option<Micros> {
+    text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond)
+}
+
 /// `Fri, 20 Nov 2026 23:47:03 GMT`, as HTTP writes a time.
 #[must_use]
 pub fn http_date(at: Micros) -> String {

@@ -1,4 +1,35 @@
-//! FORGE.
+//! FORGE: where prompts are written, locked and published.
+//!
+//! The line runs through the modules in this order:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`author`] | what people write: organisations, projects, environments, sets, drafts, import |
+//! | [`review`] | binds an approval to the digest of a draft |
+//! | [`lock`] | makes a draft a version, which never changes again |
+//! | [`publish`] | writes publication, serial and outbox row in one transaction |
+//! | [`relay`] | sends what stands in the outbox, once |
+//! | [`fleet`] | takes up what agents say: statuses, answers, enrolments |
+//! | [`heartbeat`] | tells agents what is newest, signed |
+//!
+//! Around it:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`database`] | SQLite or PostgreSQL behind one source of queries |
+//! | [`broker`] | the embedded or external broker, kept as the database says |
+//! | [`keys`], [`seal`] | private keys, and how they lie at rest |
+//! | [`credential`] | what agents connect with |
+//! | [`auth`], [`session`] | roles, the table of routes; signing in |
+//! | [`audit`] | who did what, append-only and chained |
+//! | [`overview`], [`events`] | what the pages show, and when to look again |
+//! | [`server`], [`api`], [`ui`] | the web server, the API, the pages |
+//! | [`republish`] | rebuilds the streams of a broker that lost its store |
+//! | [`run`], [`demo`] | `forge serve` and `forge demo` |
+//! | [`request`] | one HTTP request to our own server |
+//! | [`config`], [`state`], [`limit`], [`clock`], [`error`] | what everything shares |
+
+pub mod api;
 pub mod audit;
 pub mod auth;
 pub mod author;
@@ -7,6 +38,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod database;
+pub mod demo;
 pub mod error;
 pub mod events;
 pub mod fleet;
@@ -17,8 +49,12 @@ pub mod lock;
 pub mod overview;
 pub mod publish;
 pub mod relay;
+pub mod republish;
+pub mod request;
 pub mod review;
+pub mod run;
 pub mod seal;
+pub mod server;
 pub mod session;
 pub mod state;
 pub mod ui;

@@ -88,6 +88,15 @@ pub async fn create_user(state: &AppState, email: &str, name: &str, password: Op
     Ok(row)
 }
 
+/// A user by their e-mail address, for the console.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn user_by_email(state: &AppState, email: &str) -> Result<User> {
+    let mut conn = state.database.read().await?;
+    user::by_email(&mut conn, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))
+}
+
 async fn hash_password(password: &str) -> Result<String> {
     if password.chars().count() < PASSWORD_MIN {
         let detail = format!("a password has at least {PASSWORD_MIN} characters; a few words do well");

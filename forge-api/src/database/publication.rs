@@ -160,6 +160,30 @@ pub async fn head(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result
         .first::<FullRow>(c).await.optional()?).map(full))
 }
 
+/// The newest publication of every environment and set that was sent.
+pub async fn newest_sent(conn: &mut Conn) -> Result<Vec<Publication>> {
+    let sent: Vec<(String, String, Option<i64>)> = on!(conn, c => publications::table
+        .filter(publications::state.eq("sent"))
+        .group_by((publications::environment_id, publications::set_id))
+        .select((
+            publications::environment_id,
+            publications::set_id,
+            diesel::dsl::max(publications::serial),
+        ))
+        .load(c).await?);
+    let mut out = Vec::with_capacity(sent.len());
+    for (environment, set, serial) in sent {
+        let Some(serial) = serial else { continue };
+        out.extend(on!(&mut *conn, c => publications::table
+            .filter(publications::environment_id.eq(&environment))
+            .filter(publications::set_id.eq(&set))
+            .filter(publications::serial.eq(serial))
+            .select(Publication::as_select())
+            .first(c).await.optional()?));
+    }
+    Ok(out)
+}
+
 /// Publications of an environment and set with at least this serial, oldest first.
 pub async fn since_serial(
     conn: &mut Conn,

@@ -1,0 +1,113 @@
+//! The API, version 1: thin handlers over the domain. Its routes stand in
+//! [`crate::auth::route::API`]; its description is made from them ([`openapi`]).
+
+mod account;
+mod agents;
+pub mod body;
+mod current_bundle;
+mod health;
+mod openapi;
+mod organisations;
+mod projects;
+mod prompts;
+mod publications;
+mod reviews;
+mod sets;
+mod versions;
+
+pub use current_bundle::BUNDLE_TYPE;
+pub use openapi::document;
+
+use axum::Router;
+use axum::http::{HeaderMap, header};
+use axum::routing::{delete, get, post, put};
+
+use crate::auth::Actor;
+use crate::author::{self, ProjectAt, SetAt};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// Every route of the API.
+pub fn router() -> Router<AppState> {
+    let project = Router::new()
+        .route("/", get(projects::get_project))
+        .route("/environments", get(projects::list_environments).post(projects::create_environment))
+        .route("/sets", get(sets::list_sets).post(sets::create_set))
+        .route("/sets/{set}", get(sets::get_set))
+        .route(
+            "/sets/{set}/prompts/{*prompt}",
+            get(prompts::get_prompt).put(prompts::put_prompt).delete(prompts::delete_prompt),
+        )
+        .route(
+            "/sets/{set}/partials/{*partial}",
+            get(prompts::get_partial).put(prompts::put_partial).delete(prompts::delete_partial),
+        )
+        .route("/sets/{set}/check", post(prompts::check_prompt))
+        .route("/sets/{set}/preview", post(prompts::preview_prompt))
+        .route("/sets/{set}/import", post(prompts::import_prompts))
+        .route("/sets/{set}/lock", post(versions::lock_set))
+        .route("/sets/{set}/reopen", post(versions::reopen_set))
+        .route("/sets/{set}/reviews", get(reviews::list_reviews).post(reviews::request_review))
+        .route("/sets/{set}/reviews/current/approve", post(reviews::approve_review))
+        .route("/sets/{set}/reviews/current/return", post(reviews::return_review))
+        .route("/sets/{set}/versions", get(versions::list_versions))
+        .route("/sets/{set}/versions/{version}", get(versions::get_version))
+        .route("/sets/{set}/versions/{version}/bundle", get(versions::get_version_bundle))
+        .route("/publications", get(publications::list_publications).post(publications::publish))
+        .route("/publications/{number}", get(publications::get_publication))
+        .route("/agents", get(agents::list_agents))
+        .route("/credentials", get(agents::list_credentials).post(agents::create_credential))
+        .route("/credentials/{credential}", delete(agents::revoke_credential))
+        .route("/current_bundle", get(current_bundle::get_current_bundle));
+    let v1 = Router::new()
+        .route("/openapi.json", get(openapi::get_openapi))
+        .route("/sessions", post(account::create_session))
+        .route("/sessions/current", delete(account::delete_session))
+        .route("/me", get(account::get_me))
+        .route("/tokens", get(account::list_tokens).post(account::create_token))
+        .route("/tokens/{token}", delete(account::revoke_token))
+        .route("/organisations", get(organisations::list_organisations).post(organisations::create_organisation))
+        .route("/organisations/{organisation}/members", get(organisations::list_members))
+        .route("/organisations/{organisation}/members", put(organisations::put_member))
+        .route("/organisations/{organisation}/audit", get(organisations::list_audit))
+        .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))
+        .route("/organisations/{organisation}/projects", get(projects::list_projects).post(projects::create_project))
+        .nest("/projects/{project}", project);
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+}
+
+async fn project_at(state: &AppState, actor: &Actor, project: &str) -> Result<ProjectAt> {
+    author::find_project_by_id(state, actor, project).await
+}
+
+async fn set_at(state: &AppState, actor: &Actor, project: &str, set: &str) -> Result<SetAt> {
+    let at = project_at(state, actor, project).await?;
+    author::find_set(state, actor, &at, set).await
+}
+
+/// The revision that a request started from: `If-Match: "3"`; none means that it must be new.
+fn if_match(headers: &HeaderMap) -> Result<i64> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(0) };
+    value
+        .to_str()
+        .ok()
+        .and_then(|v| v.trim().trim_matches('"').parse().ok())
+        .ok_or_else(|| ApiError::invalid("bad_revision", "If-Match", "write the revision, such as If-Match: \"3\""))
+}
+
+/// The cursor of a list: a number below which it goes on.
+#[derive(Debug, serde::Deserialize)]
+struct Page {
+    before: Option<i64>,
+    limit: Option<i64>,
+}
+
+impl Page {
+    fn limit(&self) -> i64 {
+        self.limit.unwrap_or(50).clamp(1, 200)
+    }
+}

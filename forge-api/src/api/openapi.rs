@@ -1,0 +1,163 @@
+//! The description of the API, made from the table of routes and the types of its bodies, so that
+//! neither can be forgotten.
+
+use std::sync::LazyLock;
+
+use axum::Json;
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, SchemaGenerator};
+use serde_json::{Map, Value, json};
+
+use super::body;
+use crate::auth::route::{API, Access, Route};
+
+static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
+
+pub(super) async fn get_openapi() -> Json<&'static Value> {
+    Json(document())
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn document() -> &'static Value {
+    &DOCUMENT
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Value> {
+    Some(generator.subschema_for::<T>().to_value())
+}
+
+/// What a route takes and gives.
+fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Value>) {
+    use body::*;
+    let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
+    let path = path.strip_prefix("/projects/{project}").map_or(path, |rest| if rest.is_empty() { "/" } else { rest });
+    match (route.method, path) {
+        ("POST", "/sessions") => (schema::<SignIn>(g), schema::<SignedIn>(g)),
+        ("GET", "/me") => (None, schema::<Me>(g)),
+        ("GET", "/tokens") => (None, schema::<List<TokenBody>>(g)),
+        ("POST", "/tokens") => (schema::<NewToken>(g), schema::<TokenBody>(g)),
+        ("GET", "/organisations") => (None, schema::<List<OrganisationBody>>(g)),
+        ("POST", "/organisations") => (schema::<Named>(g), schema::<OrganisationBody>(g)),
+        ("GET", "/organisations/{organisation}/members") => (None, schema::<List<MemberBody>>(g)),
+        ("PUT", "/organisations/{organisation}/members") => (schema::<PutMember>(g), None),
+        ("GET", "/organisations/{organisation}/audit") => (None, schema::<List<AuditBody>>(g)),
+        ("GET", "/organisations/{organisation}/audit/verify") => (None, schema::<ChainBody>(g)),
+        ("GET", "/organisations/{organisation}/projects") => (None, schema::<List<ProjectBody>>(g)),
+        ("POST", "/organisations/{organisation}/projects") => (schema::<Named>(g), schema::<ProjectBody>(g)),
+        ("GET", "/") => (None, schema::<OverviewBody>(g)),
+        ("GET", "/environments") => (None, schema::<List<EnvironmentBody>>(g)),
+        ("POST", "/environments") => (schema::<NewEnvironmentBody>(g), schema::<EnvironmentBody>(g)),
+        ("GET", "/sets") => (None, schema::<List<SetBody>>(g)),
+        ("POST", "/sets") => (schema::<Named>(g), schema::<SetBody>(g)),
+        ("GET", "/sets/{set}") => (None, schema::<DraftBody>(g)),
+        ("GET", "/sets/{set}/prompts/{*prompt}") => (None, schema::<PromptBody>(g)),
+        ("PUT", "/sets/{set}/prompts/{*prompt}") => (schema::<schemas::prompt::Prompt>(g), schema::<PromptBody>(g)),
+        ("GET", "/sets/{set}/partials/{*partial}") => (None, schema::<PartialBody>(g)),
+        ("PUT", "/sets/{set}/partials/{*partial}") => (schema::<PartialSource>(g), schema::<PartialBody>(g)),
+        ("POST", "/sets/{set}/check") => (schema::<Preview>(g), schema::<CheckBody>(g)),
+        ("POST", "/sets/{set}/preview") => (schema::<Preview>(g), schema::<PreviewBody>(g)),
+        ("POST", "/sets/{set}/import") => (schema::<Import>(g), schema::<ImportBody>(g)),
+        ("POST", "/sets/{set}/lock") => (schema::<LockRequest>(g), schema::<VersionBody>(g)),
+        ("GET", "/sets/{set}/reviews") => (None, schema::<List<ReviewBody>>(g)),
+        ("POST", "/sets/{set}/reviews") => (schema::<ReviewRequest>(g), schema::<ReviewBody>(g)),
+        ("POST", "/sets/{set}/reviews/current/approve") => (schema::<Approve>(g), None),
+        ("GET", "/sets/{set}/versions") => (None, schema::<List<VersionBody>>(g)),
+        ("GET", "/sets/{set}/versions/{version}") => (None, schema::<VersionBody>(g)),
+        ("GET", "/sets/{set}/versions/{version}/bundle" | "/current_bundle") => {
+            (None, schema::<schemas::bundle::Bundle>(g))
+        }
+        ("GET", "/publications") => (None, schema::<List<PublicationBody>>(g)),
+        ("POST", "/publications") => (schema::<PublishRequest>(g), schema::<PublicationBody>(g)),
+        ("GET", "/publications/{number}") => (None, schema::<PublicationDetail>(g)),
+        ("GET", "/agents") => (None, schema::<List<AgentBody>>(g)),
+        ("GET", "/credentials") => (None, schema::<List<CredentialBody>>(g)),
+        ("POST", "/credentials") => (schema::<NewCredential>(g), schema::<CreatedCredential>(g)),
+        ("DELETE", "/credentials/{credential}") => (None, schema::<Revoked>(g)),
+        _ => (None, None),
+    }
+}
+
+fn build() -> Value {
+    let mut generator =
+        SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into()).into_generator();
+    let mut paths: Map<String, Value> = Map::new();
+    for route in API {
+        let operation = operation(route, &mut generator);
+        let path = route.path.replace("{*", "{");
+        if let Value::Object(methods) = paths.entry(path).or_insert_with(|| json!({})) {
+            methods.insert(route.method.to_lowercase(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": { "title": "FORGE", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "security": [{ "token": [] }, { "session": [] }],
+        "paths": paths,
+        "components": {
+            "schemas": generator.take_definitions(true),
+            "securitySchemes": {
+                "token": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": crate::session::COOKIE },
+            },
+            "responses": { "Problem": {
+                "description": "what did not happen, and why (RFC 9457); nothing was changed",
+                "content": { "application/problem+json": { "schema": {
+                    "type": "object", "required": ["type", "title", "status", "code", "detail"],
+                    "properties": {
+                        "type": { "type": "string" }, "title": { "type": "string" },
+                        "status": { "type": "integer" }, "code": { "type": "string" },
+                        "detail": { "type": "string" },
+                    },
+                } } },
+            } },
+        },
+    })
+}
+
+fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
+    let (takes, gives) = bodies(route, generator);
+    let parameters: Vec<Value> = route
+        .path
+        .split('/')
+        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            let name = name.trim_start_matches('*');
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .chain(queries(route.path, route.method))
+        .collect();
+    let good = gives.map_or_else(
+        || json!({ "description": "done" }),
+        |schema| json!({ "description": "done", "content": { "application/json": { "schema": schema } } }),
+    );
+    let mut operation = json!({
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": { "2XX": good, "default": { "$ref": "#/components/responses/Problem" } },
+    });
+    if let Some(schema) = takes {
+        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+    }
+    match route.access {
+        Access::Public => operation["security"] = json!([]),
+        Access::SignedIn => {}
+        Access::May(action) => operation["x-needs"] = json!(action.to_string()),
+    }
+    operation
+}
+
+fn queries(path: &str, method: &str) -> Vec<Value> {
+    let names: &[(&str, bool)] = match (method, path.rsplit('/').next()) {
+        ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
+        ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
+        ("GET", Some("agents")) => &[("environment", false)],
+        _ => &[],
+    };
+    names
+        .iter()
+        .map(|(name, required)| {
+            json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } })
+        })
+        .collect()
+}

@@ -1,0 +1,77 @@
+//! Organisations, members, audit log.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::Page;
+use super::account::role;
+use super::body::{AuditBody, ChainBody, List, MemberBody, Named, OrganisationBody, PutMember};
+use crate::audit::{self, Chain};
+use crate::auth::{Actor, Role};
+use crate::author;
+use crate::error::Result;
+use crate::server::{ApiJson, ApiQuery};
+use crate::state::AppState;
+
+pub(super) async fn list_organisations(
+    State(state): State<AppState>,
+    actor: Actor,
+) -> Result<Json<List<OrganisationBody>>> {
+    let found = author::organisations(&state, &actor).await?;
+    Ok(Json(List::whole(found.into_iter().map(|(o, role)| OrganisationBody::new(o, role)).collect())))
+}
+
+pub(super) async fn create_organisation(
+    State(state): State<AppState>,
+    actor: Actor,
+    ApiJson(body): ApiJson<Named>,
+) -> Result<(StatusCode, Json<OrganisationBody>)> {
+    let made = author::create_organisation(&state, &actor, &body.slug, &body.name).await?;
+    Ok((StatusCode::CREATED, Json(OrganisationBody::new(made, Role::Owner))))
+}
+
+pub(super) async fn list_members(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Json<List<MemberBody>>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let found = author::members(&state, &actor, &organisation).await?;
+    Ok(Json(List::whole(found.into_iter().map(|(u, role)| MemberBody::new(u, role)).collect())))
+}
+
+pub(super) async fn put_member(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+    ApiJson(body): ApiJson<PutMember>,
+) -> Result<StatusCode> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    author::add_member(&state, &actor, &organisation, &body.email, role(&body.role)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn list_audit(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+    ApiQuery(page): ApiQuery<Page>,
+) -> Result<Json<List<AuditBody>>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let found = audit::list(&state, &actor, &organisation, page.before, page.limit()).await?;
+    let next = found.last().map(|e| e.sequence).filter(|n| *n > 1);
+    Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next }))
+}
+
+pub(super) async fn verify_audit(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Json<ChainBody>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    Ok(Json(match audit::verify(&state, &actor, &organisation).await? {
+        Chain::Whole { entries } => ChainBody { whole: true, entries: Some(entries), broken_at: None },
+        Chain::BrokenAt { sequence } => ChainBody { whole: false, entries: None, broken_at: Some(sequence) },
+    }))
+}

@@ -1,0 +1,71 @@
+//! Projects and environments.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::body::{EnvironmentBody, List, Named, NewEnvironmentBody, OverviewBody, ProjectBody};
+use super::project_at;
+use crate::auth::Actor;
+use crate::author::{self, NewEnvironment, NewProject, ProjectAt};
+use crate::error::Result;
+use crate::overview;
+use crate::server::ApiJson;
+use crate::state::AppState;
+
+pub(super) async fn list_projects(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Json<List<ProjectBody>>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let found = author::projects(&state, &actor, &organisation).await?;
+    let items = found
+        .into_iter()
+        .map(|project| ProjectBody::from(&ProjectAt { organisation: organisation.clone(), project }))
+        .collect();
+    Ok(Json(List::whole(items)))
+}
+
+pub(super) async fn create_project(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+    ApiJson(body): ApiJson<Named>,
+) -> Result<(StatusCode, Json<ProjectBody>)> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let new = NewProject { slug: &body.slug, name: &body.name, description: &body.description };
+    let made = author::create_project(&state, &actor, &organisation, new).await?;
+    Ok((StatusCode::CREATED, Json(ProjectBody::from(&made))))
+}
+
+pub(super) async fn get_project(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<Json<OverviewBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    Ok(Json(overview::project(&state, &actor, &at).await?.into()))
+}
+
+pub(super) async fn list_environments(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<Json<List<EnvironmentBody>>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let found = author::environments(&state, &actor, &at).await?;
+    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+}
+
+pub(super) async fn create_environment(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+    ApiJson(body): ApiJson<NewEnvironmentBody>,
+) -> Result<(StatusCode, Json<EnvironmentBody>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let new = NewEnvironment { slug: &body.slug, name: &body.name, takes_drafts: body.takes_drafts };
+    let made = author::create_environment(&state, &actor, &at, new).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}

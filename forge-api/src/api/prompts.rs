@@ -1,0 +1,140 @@
+//! Prompts and partials of a draft, and what an editor asks.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use schemas::PromptId;
+use schemas::prompt::{Partial, Prompt};
+use serde::Serialize;
+
+use super::body::{
+    CheckBody, Import, ImportBody, MessageBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody,
+};
+use super::{if_match, set_at};
+use crate::auth::Actor;
+use crate::author::{self, Rendered};
+use crate::error::{ApiError, Result};
+use crate::server::ApiJson;
+use crate::state::AppState;
+
+type SetPart = Path<(String, String, String)>;
+
+/// A draft with its revision as its tag.
+fn tagged<T: Serialize>(status: StatusCode, revision: i64, body: T) -> Response {
+    (status, [(header::ETAG, format!("\"{revision}\""))], Json(body)).into_response()
+}
+
+fn saved(revision: i64) -> StatusCode {
+    if revision == 1 { StatusCode::CREATED } else { StatusCode::OK }
+}
+
+pub(super) async fn get_prompt(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, prompt)): SetPart,
+) -> Result<Response> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = author::prompt_draft(&state, &actor, &set, &prompt).await?;
+    Ok(tagged(StatusCode::OK, found.revision, PromptBody::from(found)))
+}
+
+pub(super) async fn put_prompt(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, id)): SetPart,
+    headers: HeaderMap,
+    ApiJson(prompt): ApiJson<Prompt>,
+) -> Result<Response> {
+    let id = PromptId::new(&id)?;
+    if prompt.id != id {
+        let detail = format!("the address says {id}, the body {}; they must be the same", prompt.id);
+        return Err(ApiError::invalid("invalid", "id", detail));
+    }
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let expected = if_match(&headers)?;
+    let done = author::save_prompt(&state, &actor, &set, &prompt, expected).await?;
+    Ok(tagged(saved(done.revision), done.revision, PromptBody::from(done)))
+}
+
+pub(super) async fn delete_prompt(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, id)): SetPart,
+    headers: HeaderMap,
+) -> Result<StatusCode> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    author::delete_prompt(&state, &actor, &set, &id, if_match(&headers)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn get_partial(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, name)): SetPart,
+) -> Result<Response> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = author::partial_draft(&state, &actor, &set, &name).await?;
+    Ok(tagged(StatusCode::OK, found.revision, PartialBody::from(found)))
+}
+
+pub(super) async fn put_partial(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, name)): SetPart,
+    headers: HeaderMap,
+    ApiJson(body): ApiJson<PartialSource>,
+) -> Result<Response> {
+    let partial = Partial { name: PromptId::new(&name)?, source: body.source };
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let done = author::save_partial(&state, &actor, &set, &partial, if_match(&headers)?).await?;
+    Ok(tagged(saved(done.revision), done.revision, PartialBody::from(done)))
+}
+
+pub(super) async fn delete_partial(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, name)): SetPart,
+    headers: HeaderMap,
+) -> Result<StatusCode> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    author::delete_partial(&state, &actor, &set, &name, if_match(&headers)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn check_prompt(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+    ApiJson(body): ApiJson<Preview>,
+) -> Result<Json<CheckBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = author::check(&state, &actor, &set, &body.prompt).await?;
+    Ok(Json(CheckBody { errors: found.errors, variables: found.variables }))
+}
+
+pub(super) async fn preview_prompt(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+    ApiJson(body): ApiJson<Preview>,
+) -> Result<Json<PreviewBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    Ok(Json(match author::render(&state, &actor, &set, &body.prompt, body.values).await? {
+        Rendered::Text(text) => PreviewBody::Text { text },
+        Rendered::Messages(messages) => PreviewBody::Messages {
+            messages: messages.into_iter().map(|(role, text)| MessageBody { role, text }).collect(),
+        },
+    }))
+}
+
+pub(super) async fn import_prompts(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+    ApiJson(body): ApiJson<Import>,
+) -> Result<Json<ImportBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let done = author::import::import(&state, &actor, &set, &body.prompts).await?;
+    Ok(Json(ImportBody { written: done.written, unchanged: done.unchanged }))
+}

@@ -1,0 +1,45 @@
+//! Prompt sets.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::body::{DraftBody, List, Named, SetBody};
+use super::{project_at, set_at};
+use crate::auth::Actor;
+use crate::author::{self, NewSet};
+use crate::error::Result;
+use crate::server::ApiJson;
+use crate::state::AppState;
+
+pub(super) async fn list_sets(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<Json<List<SetBody>>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let found = author::sets(&state, &actor, &at).await?;
+    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+}
+
+pub(super) async fn create_set(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+    ApiJson(body): ApiJson<Named>,
+) -> Result<(StatusCode, Json<SetBody>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let new = NewSet { slug: &body.slug, name: &body.name, description: &body.description };
+    let made = author::create_set(&state, &actor, &at, new).await?;
+    Ok((StatusCode::CREATED, Json(made.set.into())))
+}
+
+pub(super) async fn get_set(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+) -> Result<Json<DraftBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let draft = author::draft(&state, &actor, &set).await?;
+    Ok(Json(DraftBody::new(set.set, draft)))
+}

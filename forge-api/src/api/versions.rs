@@ -1,0 +1,71 @@
+//! Locking, and versions.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+
+use super::body::{List, LockRequest, VersionBody};
+use super::current_bundle::{Served, serve};
+use super::set_at;
+use crate::auth::Actor;
+use crate::error::Result;
+use crate::lock;
+use crate::server::ApiJson;
+use crate::state::AppState;
+
+type SetPath = Path<(String, String)>;
+type VersionPath = Path<(String, String, String)>;
+
+pub(super) async fn lock_set(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): SetPath,
+    ApiJson(body): ApiJson<LockRequest>,
+) -> Result<(StatusCode, Json<VersionBody>)> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let digest = body.draft_digest.as_deref();
+    let made = lock::lock(&state, &actor, &set, &body.version, digest, &body.notes).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+pub(super) async fn reopen_set(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): SetPath,
+) -> Result<StatusCode> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    lock::reopen(&state, &actor, &set).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn list_versions(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): SetPath,
+) -> Result<Json<List<VersionBody>>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = lock::versions(&state, &actor, &set).await?;
+    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+}
+
+pub(super) async fn get_version(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, version)): VersionPath,
+) -> Result<Json<VersionBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    Ok(Json(lock::find_version(&state, &actor, &set, &version).await?.into()))
+}
+
+pub(super) async fn get_version_bundle(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, version)): VersionPath,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = lock::find_version(&state, &actor, &set, &version).await?;
+    let body = lock::version_body(&state, &actor, &set, &found).await?;
+    serve(&headers, Served { version: &found, at: found.created_at, publication: None, body })
+}

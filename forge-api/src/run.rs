@@ -1,0 +1,126 @@
+//! `forge serve`: everything that one process does, started together and ended together.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::state::AppState;
+use crate::{broker, fleet, heartbeat, relay, server};
+
+/// How long the tasks may take to end.
+const END: Duration = Duration::from_secs(10);
+/// A task that broke is started again after this.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A FORGE that runs.
+#[derive(Debug)]
+pub struct Running {
+    pub state: AppState,
+    pub address: SocketAddr,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+/// Starts everything. The broker may be away: FORGE serves, and what is published waits.
+///
+/// # Errors
+/// The address cannot be had, or data directory, database or master key cannot be used.
+pub async fn start(config: Config) -> anyhow::Result<Running> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("listening on {} (option listen)", config.listen))?;
+    let address = listener.local_addr().context("asking for the address served on")?;
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let state = AppState::open(config, public_url).await.context("opening the database and the keys")?;
+    let stop = CancellationToken::new();
+    let mut tasks = JoinSet::new();
+    let keep = |tasks: &mut JoinSet<()>, name: &'static str, task: fn(AppState, CancellationToken) -> Task| {
+        tasks.spawn(keep(name, state.clone(), stop.clone(), task));
+    };
+    keep(&mut tasks, "broker", |state, stop| Box::pin(broker::run(state, stop)));
+    keep(&mut tasks, "relay", |state, stop| Box::pin(relay::run(state, stop)));
+    keep(&mut tasks, "fleet", |state, stop| Box::pin(fleet::run(state, stop)));
+    keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
+    let (serving, end) = (state.clone(), stop.clone());
+    tasks.spawn(async move {
+        if let Err(error) = server::serve(listener, serving, end.clone()).await {
+            tracing::error!(error = %error, "the web server ended");
+            end.cancel();
+        }
+    });
+    Ok(Running { state, address, stop, tasks })
+}
+
+type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Runs a task until `stop`, and again if it breaks.
+async fn keep(
+    name: &'static str,
+    state: AppState,
+    stop: CancellationToken,
+    task: fn(AppState, CancellationToken) -> Task,
+) {
+    while !stop.is_cancelled() {
+        match tokio::spawn(task(state.clone(), stop.clone())).await {
+            Ok(()) => {}
+            Err(error) => tracing::error!(task.name = name, error = %error, "a task broke; starting it again"),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
+            return;
+        }
+    }
+}
+
+impl Running {
+    /// Completes when the process is asked to end, or the web server ended.
+    pub async fn until_asked_to_end(&self) {
+        let terminate = async {
+            #[cfg(unix)]
+            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+                Ok(mut signal) => {
+                    signal.recv().await;
+                }
+                Err(_) => std::future::pending().await,
+            }
+            #[cfg(not(unix))]
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            () = terminate => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    /// Ends everything, the embedded broker too.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(END, async { while self.tasks.join_next().await.is_some() {} }).await;
+        if ended.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+/// Serves until asked to end.
+///
+/// # Errors
+/// As [`start`].
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let running = start(config).await?;
+    println!("forge serves on http://{}", running.address);
+    tracing::info!(
+        forge.address = %running.address, forge.url = %running.state.public_url,
+        database.kind = running.state.database.kind(), "forge serves"
+    );
+    running.until_asked_to_end().await;
+    tracing::info!("forge ends");
+    running.stop().await;
+    Ok(())
+}
