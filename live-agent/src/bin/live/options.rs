@@ -1,5 +1,6 @@
 //! Where settings come from: flag, environment, the profile's file, default; in this order.
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -171,7 +172,10 @@ fn default_config_dir() -> Result<PathBuf, Failure> {
 pub(crate) fn log(filter: &str, json: bool) -> Result<(), Failure> {
     let filter =
         EnvFilter::try_new(filter).map_err(|error| Failure::Configuration(format!("log: {error}")))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if json {
         builder.json().init();
     } else {

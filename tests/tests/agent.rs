@@ -1,0 +1,16 @@
+//! The agent against a real broker: what comes, what must not come, and what happens in between.
+
+#[path = "agent/bad_input.rs"]
+mod bad_input;
+#[path = "agent/command.rs"]
+mod command;
+#[path = "agent/disk.rs"]
+mod disk;
+#[path = "agent/following.rs"]
+mod following;
+#[path = "agent/frozen.rs"]
+mod frozen;
+#[path = "agent/outages.rs"]
+mod outages;
+#[path = "agent/stage.rs"]
+mod stage;

@@ -1,0 +1,266 @@
+//! The `live` command, as people and scripts use it.
+
+use std::process::{Output, Stdio};
+
+use anyhow::{Context as _, Result};
+use nats_config::subject;
+use schemas::connect::ConnectString;
+use serde_json::Value;
+use tests::nats::TestBroker;
+use tests::tools;
+use tests::until::until;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+
+use crate::stage::{PATIENCE, publish};
+
+struct Shell {
+    test: TestBroker,
+}
+
+impl Shell {
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tools::binary("live"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", self.test.directory())
+            .env("LIVE_CONFIG_DIR", self.test.directory().join("config"))
+            .env("LIVE_CACHE_DIR", self.test.directory().join("cache"))
+            .env("LIVE_NAME", "shell")
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn live(&self, arguments: &[&str]) -> Result<Output> {
+        let output = self.command(arguments).output();
+        Ok(tokio::time::timeout(PATIENCE, output).await.context("live hangs")??)
+    }
+
+    /// What it says, where it must do it.
+    async fn says(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.live(arguments).await?;
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        anyhow::ensure!(output.status.success(), "{arguments:?}: {error}");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    async fn json(&self, arguments: &[&str]) -> Result<Value> {
+        Ok(serde_json::from_str(&self.says(arguments).await?)?)
+    }
+
+    /// Exit code and message, where it must fail.
+    async fn fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
+        let output = self.live(arguments).await?;
+        anyhow::ensure!(!output.status.success(), "{arguments:?} went well");
+        Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned()))
+    }
+
+    async fn connect(&self, line: &str) -> Result<Output> {
+        let mut child = self
+            .command(&["connect"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("no stdin")?;
+        stdin.write_all(line.as_bytes()).await?;
+        stdin.write_all(b"\n").await?;
+        drop(stdin);
+        Ok(tokio::time::timeout(PATIENCE * 2, child.wait_with_output()).await.context("it hangs")??)
+    }
+
+    fn connect_string(&self) -> Result<ConnectString> {
+        let (minted, connection) = self.test.mint("shell")?;
+        Ok(ConnectString { connection, creds: minted.creds.to_string() })
+    }
+
+    /// An agent in the foreground, once it has said that it runs.
+    async fn run(&self, arguments: &[&str]) -> Result<(Child, tokio::io::Lines<BufReader<ChildStdout>>)> {
+        let mut all = vec!["run"];
+        all.extend_from_slice(arguments);
+        let mut child = self.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let first = line(&mut lines).await?;
+        anyhow::ensure!(first.contains("shell"), "{first}");
+        until("it answers", PATIENCE, async || {
+            self.says(&["status"]).await.ok().filter(|s| s.contains("connected, "))
+        })
+        .await;
+        Ok((child, lines))
+    }
+}
+
+async fn line(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<String> {
+    let next = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("it says nothing")??;
+    next.context("it ended")
+}
+
+#[tokio::test]
+async fn a_connect_string_becomes_a_profile_only_when_it_works() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut shell = Shell { test: TestBroker::start().await? };
+    publish(&shell.test, "1.0.0", "Hello!").await?;
+    let config = shell.test.directory().join("config");
+
+    let (code, error) = shell.fails(&["status"]).await?;
+    assert_eq!(code, 64, "{error}");
+    assert!(error.contains("live connect"), "{error}");
+
+    let found = shell.connect_string()?;
+    let nonsense = shell.connect("anvil1.nonsense").await?;
+    assert_eq!(nonsense.status.code(), Some(64));
+    let cut = found.to_line();
+    let cut = shell.connect(&cut[..cut.len() - 20]).await?;
+    assert_eq!(cut.status.code(), Some(64));
+    assert!(!config.exists(), "nothing is kept of what does not work");
+
+    let good = shell.connect(&found.to_line()).await?;
+    let said = String::from_utf8_lossy(&good.stderr).into_owned();
+    assert!(good.status.success(), "{said}");
+    assert!(said.contains("1 sets with 1 prompts"), "{said}");
+    for file in ["default.creds", "default.connect.json"] {
+        let mode = std::fs::metadata(config.join(file))?.permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+    let output = String::from_utf8_lossy(&good.stdout).into_owned() + &said;
+    assert!(!output.contains("SU") || !output.contains("SEED"), "no secret is shown");
+    assert_eq!(shell.says(&["prompt", "hello"]).await?, "Hello!\n");
+
+    // A credential that was revoked is not kept.
+    let (minted, connection) = shell.test.mint("gone")?;
+    shell.test.revoke(&minted.public_key).await?;
+    let gone = ConnectString { connection, creds: minted.creds.to_string() };
+    let refused = shell.connect(&gone.to_line()).await?;
+    assert_eq!(refused.status.code(), Some(69), "{}", String::from_utf8_lossy(&refused.stderr));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    let mut bundle = shell.test.bundle("chat", "1.0.0", &[("hello", "Hello {{ name }}, {{ n }} new")]);
+    for (name, kind) in [("name", r#"{"type":"string"}"#), ("n", r#"{"type":"integer"}"#)] {
+        let mut parameter: Value = serde_json::from_str(kind)?;
+        parameter["name"] = name.into();
+        parameter["required"] = true.into();
+        bundle.prompts[0].parameters.push(serde_json::from_value(parameter)?);
+    }
+    shell.test.publish(bundle.clone()).await?;
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+
+    // Without an agent.
+    let status = shell.json(&["status", "--json"]).await?;
+    assert_eq!(status["running"], false);
+    assert!(shell.says(&["status"]).await?.contains("no agent is running; from disk"));
+    let rendered = ["prompt", "hello", "--var", "name=Ada", "--var", "n=3"];
+    assert_eq!(shell.says(&rendered).await?, "Hello Ada, 3 new\n");
+    let (code, error) = shell.fails(&["prompt", "hello", "--var", "name=Ada", "--var", "n=three"]).await?;
+    assert_eq!(code, 1);
+    assert!(error.contains("hello") && error.contains(" n") && error.contains("integer"), "{error}");
+    assert!(!error.contains("three"), "a value is never shown: {error}");
+    assert!(shell.says(&["list"]).await?.contains("@chat/hello"));
+    assert_eq!(shell.says(&["get", "hello"]).await?, "Hello {{ name }}, {{ n }} new\n");
+
+    // With one.
+    let (mut child, mut lines) =
+        shell.run(&["--print", "hello", "--var", "name=Ada", "--var", "n=3"]).await?;
+    assert_eq!(line(&mut lines).await?, "--- hello ---");
+    assert_eq!(line(&mut lines).await?, "Hello Ada, 3 new");
+    assert_eq!(line(&mut lines).await?, "---");
+    assert_eq!(shell.json(&["status", "--json"]).await?["running"], true);
+    assert_eq!(shell.says(&rendered).await?, "Hello Ada, 3 new\n");
+    assert_eq!(shell.says(&["mode", "frozen"]).await?, "FROZEN\n");
+    bundle.version = "1.1.0".parse()?;
+    bundle.prompts[0].content =
+        schemas::prompt::Content::Text { template: "Bye {{ name }}, {{ n }} old".into() };
+    shell.test.publish(bundle).await?;
+    let waits = until("it waits", PATIENCE, async || {
+        shell.says(&["sync"]).await.ok().filter(|said| said.contains("waits for ACCEPTING"))
+    })
+    .await;
+    assert!(waits.contains("serial 2"), "{waits}");
+    assert_eq!(shell.says(&rendered).await?, "Hello Ada, 3 new\n");
+    assert_eq!(shell.says(&["mode", "accepting"]).await?, "ACCEPTING\n");
+    let change = line(&mut lines).await?;
+    assert!(change.contains("@chat 1.0.0 -> 1.1.0"), "{change}");
+    assert_eq!(line(&mut lines).await?, "--- hello ---");
+    assert_eq!(line(&mut lines).await?, "Bye Ada, 3 old");
+    assert_eq!(shell.says(&rendered).await?, "Bye Ada, 3 old\n");
+    let source = shell.json(&["get", "@chat/hello", "--json"]).await?;
+    assert_eq!(source["parameters"][1]["type"], "integer");
+
+    // SIGTERM ends it well, and its socket is gone.
+    let pid = i32::try_from(child.id().context("it runs")?)?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?;
+    assert!(tokio::time::timeout(PATIENCE, child.wait()).await??.success());
+    assert!(!shell.test.directory().join("cache/live.sock").exists());
+
+    // A file for an image, and an agent that starts from it with nothing else there.
+    let baked = shell.test.directory().join("prompts.baked");
+    let baked = baked.to_str().context("a path")?;
+    assert!(shell.says(&["bake", baked]).await?.contains("1 sets"));
+    let empty = shell.test.directory().join("empty");
+    let output = self::tools_free(&shell, baked, empty.to_str().context("a path")?).await?;
+    assert_eq!(output, "Bye Ada, 3 old\n");
+    Ok(())
+}
+
+async fn tools_free(shell: &Shell, baked: &str, cache: &str) -> Result<String> {
+    let arguments = ["prompt", "hello", "--var", "name=Ada", "--var", "n=3"];
+    let more = ["--baked", baked, "--cache-dir", cache];
+    let all: Vec<&str> = arguments.into_iter().chain(more).collect();
+    shell.says(&all).await
+}
+
+#[tokio::test]
+async fn a_mode_set_without_an_agent_holds_for_the_next_one() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    publish(&shell.test, "1.0.0", "one").await?;
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+    assert_eq!(shell.says(&["mode", "frozen"]).await?, "FROZEN\n");
+    assert_eq!(shell.says(&["mode"]).await?, "FROZEN\n");
+    publish(&shell.test, "1.1.0", "two").await?;
+    let (_child, _lines) = shell.run(&[]).await?;
+    assert_eq!(shell.says(&["mode"]).await?, "FROZEN\n");
+    assert_eq!(shell.says(&["prompt", "hello"]).await?, "one\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn wrong_usage_and_bad_configuration_have_their_own_exit_codes() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    assert_eq!(shell.fails(&["frobnicate"]).await?.0, 2);
+    assert_eq!(shell.fails(&["mode", "sleepy"]).await?.0, 2);
+    let (creds, connect) = shell.test.write_credential("shell")?;
+    let (creds, connect) = (creds.to_str().context("path")?, connect.to_str().context("path")?);
+    let with = |more: &[&'static str]| {
+        let mut all = vec!["status", "--connection", connect, "--credentials", creds];
+        all.extend_from_slice(more);
+        all.into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let code = async |arguments: Vec<String>| {
+        shell.fails(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await
+    };
+    let (bad, error) = code(with(&["--name", "Not A Slug"])).await?;
+    assert!(bad == 64 && error.contains("name:"), "{bad} {error}");
+    let (bad, error) = code(with(&["--mode-default", "sleepy"])).await?;
+    assert!(bad == 64 && error.contains("mode:"), "{bad} {error}");
+    let missing = shell.fails(&["status", "--connection", connect, "--credentials", "/none"]).await?;
+    assert!(missing.0 == 64 && missing.1.contains("credentials:"), "{missing:?}");
+    // A cache of another scope.
+    let cache = shell.test.directory().join("cache");
+    let (minted, connection) = shell.test.mint_in("prod", "other")?;
+    let other = live_agent::LiveAgent::builder()
+        .connection(connection)
+        .credentials(minted.creds.as_str())
+        .cache_dir(&cache)
+        .start()
+        .await?;
+    other.stop().await;
+    let (bad, error) = code(with(&[])).await?;
+    assert!(bad == 64 && error.contains("cache_dir:") && error.contains("prod"), "{bad} {error}");
+    assert_eq!(subject::stream(&shell.test.scope("dev")), "FORGE_acme_support_dev");
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! FROZEN holds until somebody ends it.
+
+use anyhow::Result;
+use live_agent::{Mode, vars};
+use schemas::status::PendingState;
+use tests::nats::TestBroker;
+use tests::until::{secs, until};
+
+use crate::stage::{PATIENCE, hello, of_set, on_disk, publish, refusal, serves};
+
+#[tokio::test]
+async fn frozen_holds_over_restarts_and_thawing_takes_up_what_waited() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    agent.set_mode(Mode::Frozen).await?;
+    publish(&test, "1.1.0", "two").await?;
+    let waits = |agent: &live_agent::LiveAgent, serial| {
+        let status = agent.status();
+        let pending = of_set(&status, "chat")?.pending.clone()?;
+        (pending.state == PendingState::Verified && pending.serial == Some(serial)).then_some(())
+    };
+    until("the second waits", PATIENCE, async || waits(&agent, 2)).await;
+    assert_eq!(hello(&agent), "one");
+    agent.stop().await;
+    publish(&test, "1.2.0", "three").await?;
+
+    // Even an agent that is told to accept by default stays frozen.
+    let agent = on_disk(&test, "icy", &dir)?.mode_default(Mode::Accepting).start().await?;
+    assert_eq!((agent.mode(), hello(&agent).as_str()), (Mode::Frozen, "one"));
+    until("the third waits", PATIENCE, async || waits(&agent, 3)).await;
+    let report = agent.sync().await?;
+    assert_eq!(report.mode, Mode::Frozen);
+    assert_eq!(report.sets.first().and_then(|s| s.pending.as_ref()?.serial), Some(3));
+    assert_eq!(hello(&agent), "one");
+
+    agent.set_mode(Mode::Accepting).await?;
+    assert_eq!(hello(&agent), "three", "what waited is active when the call returns");
+    assert!(of_set(&agent.status(), "chat").is_some_and(|s| s.pending.is_none()));
+    agent.stop().await;
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    assert_eq!((agent.mode(), hello(&agent).as_str()), (Mode::Accepting, "three"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_waits_is_here_after_a_restart_with_the_broker_down() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    agent.set_mode(Mode::Frozen).await?;
+    publish(&test, "1.1.0", "two").await?;
+    until("it waits", PATIENCE, async || of_set(&agent.status(), "chat")?.pending.clone()).await;
+    agent.stop().await;
+    test.server.stop().await;
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    assert_eq!(hello(&agent), "one");
+    agent.set_mode(Mode::Accepting).await?;
+    assert_eq!(hello(&agent), "two");
+    Ok(())
+}
+
+#[tokio::test]
+async fn frozen_with_an_empty_cache_serves_nothing_and_says_so() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "1.0.0", "one").await?;
+    let agent = on_disk(&test, "empty", &dir)?.mode_default(Mode::Frozen).start().await?;
+    agent.wait_current(PATIENCE).await?;
+    let error = agent.prompt("hello", &vars! {}).unwrap_err().to_string();
+    assert!(error.contains("FROZEN") && error.contains("empty"), "{error}");
+    assert!(of_set(&agent.status(), "chat").is_some_and(|s| s.active.is_none() && s.pending.is_some()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn frozen_outlives_the_loss_of_the_database() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    agent.set_mode(Mode::Frozen).await?;
+    agent.stop().await;
+    std::fs::write(dir.join("store/data.mdb"), vec![0xA5; 40_000])?;
+    let agent = on_disk(&test, "icy", &dir)?.start().await?;
+    assert_eq!(agent.mode(), Mode::Frozen);
+    agent.wait_current(PATIENCE).await?;
+    assert!(agent.prompt("hello", &vars! {}).is_err(), "it never thaws by itself");
+    agent.set_mode(Mode::Accepting).await?;
+    until("it is served again", secs(5), async || (hello(&agent) == "one").then_some(())).await;
+    assert_eq!(refusal(&agent.status(), "chat"), None);
+    Ok(())
+}
