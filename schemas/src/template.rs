@@ -2,11 +2,11 @@
 //!
 //! Templates are Tera templates, run by the unmodified engine. What makes them safe stands around
 //! it: each source is read into a tree first, checked against a list of what is allowed, priced, and
-//! rewritten by insertion so that the engine charges a budget while it runs. A template that is only
-//! text and variables never reaches the engine.
+//! rewritten by insertion so that the engine charges a budget while it runs. A template of text,
+//! variables, loops and simple conditions never reaches the engine.
 //!
 //! ```text
-//! source → lex → parse → inspect (guard) ─┬─ direct                  text and variables
+//! source → lex → parse → inspect (guard) ─┬─ direct (path, condition)  what is plain
 //!                                         └─ engine (filters, budget)  everything else
 //! ```
 //!
@@ -16,7 +16,8 @@
 //! | `inspect` | follows includes, finds what is used and not declared |
 //! | `guard` | what a template uses and costs, and where the prices go |
 //! | `filters`, `budget` | what filters, tests and functions cost, and the counter they charge |
-//! | `direct`, `engine` | the two ways to a text |
+//! | `direct`, `engine` | the two ways to a text; they write the same |
+//! | `path`, `condition` | variables and conditions on the short way |
 //! | `compiled`, `set` | a prompt and a version, ready to render |
 //! | `values` | what a caller gives |
 //! | `error` | what is wrong with a template, and why a render stopped |
@@ -26,6 +27,7 @@
 
 mod budget;
 mod compiled;
+mod condition;
 mod direct;
 mod engine;
 mod error;
@@ -34,6 +36,7 @@ mod guard;
 mod inspect;
 mod lex;
 mod parse;
+mod path;
 mod set;
 mod syntax;
 mod values;
@@ -82,4 +85,9 @@ pub fn extract(template: &str) -> Result<Vec<String>, TemplateError> {
             code: flaw.code,
         }
     })
+}
+
+/// The filters that a template may use, for completion in an editor.
+pub fn filter_names() -> impl Iterator<Item = &'static str> + Clone {
+    filters::names()
 }

@@ -74,14 +74,16 @@ pub fn check(
     values: &Values,
 ) -> Result<(), Box<ParameterErrors>> {
     let mut known = 0;
-    let fits = parameters.iter().all(|parameter| match values.get(&parameter.name) {
-        Some(value) => {
-            known += 1;
-            self::fits(&parameter.kind, value)
+    let fits = parameters.iter().enumerate().all(|(place, parameter)| {
+        match values.get_near(&parameter.name, place) {
+            Some(value) => {
+                known += 1;
+                self::fits(&parameter.kind, value)
+            }
+            None => !parameter.required,
         }
-        None => !parameter.required,
     });
-    if fits && known == values.names().len() {
+    if fits && known == values.len() {
         return Ok(());
     }
     let mut errors = Vec::new();
@@ -123,15 +125,15 @@ fn fits(kind: &Kind, value: &Value) -> bool {
         }),
         Kind::Object { properties } if properties.is_empty() => value.is_map(),
         Kind::Object { properties } => value.as_map().is_some_and(|map| {
-            let mut known = 0;
-            let fit = properties.iter().all(|parameter| match property(map, &parameter.name) {
-                Some(value) => {
-                    known += 1;
-                    fits(&parameter.kind, value)
-                }
-                None => !parameter.required,
+            // Entry by entry, so that one that is not declared is met on the way.
+            let mut required = properties.iter().filter(|parameter| parameter.required).count();
+            let fit = map.iter().filter(|(_, value)| !value.is_none()).all(|(key, value)| {
+                let Some(name) = key.as_str() else { return false };
+                let Some(parameter) = properties.iter().find(|p| p.name == name) else { return false };
+                required -= usize::from(parameter.required);
+                fits(&parameter.kind, value)
             });
-            fit && known == map.values().filter(|value| !value.is_none()).count()
+            fit && required == 0
         }),
     }
 }
@@ -215,7 +217,7 @@ fn kind(kind: &Kind, value: &Value, path: &str, errors: &mut Vec<ParameterError>
             wrong(ParameterErrorCode::OutOfBounds, format!("a string of {count} characters"));
         }
         Kind::Integer { .. } | Kind::Number { .. } if !fits(kind, value) => {
-            wrong(ParameterErrorCode::OutOfBounds, format!("a {} out of bounds", got(value)));
+            wrong(ParameterErrorCode::OutOfBounds, "one out of bounds".into());
         }
         Kind::List { items, min_items, max_items } => {
             let list = value.as_array().unwrap_or_default();

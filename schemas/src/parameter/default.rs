@@ -37,7 +37,7 @@ pub(crate) fn fill(parameters: &[Parameter], values: &Values) -> Values {
     let mut filled = values.clone();
     for parameter in parameters {
         if let Some(value) = values.get(&parameter.name).and_then(|value| inside(&parameter.kind, value)) {
-            filled.replace(&parameter.name, value);
+            filled.replace(parameter.name.clone().into(), value);
         }
     }
     filled

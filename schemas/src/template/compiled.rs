@@ -7,9 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::budget::Stop;
-use super::direct::{Direct, Halt};
-use super::engine::{Engine, Failure, Source, Spot};
-use super::error::{Limit, RenderError, RenderPlace, TemplateError, TemplateErrorCode};
+use super::direct::{Direct, Halt, Why};
+use super::engine::{self, Engine, Failure, Source, Spot};
+use super::error::{RenderError, RenderPlace, TemplateError, TemplateErrorCode};
 use super::inspect::{self, Inspection, Library, Place};
 use super::values::Values;
 use crate::names::PromptId;
@@ -85,10 +85,11 @@ impl CompiledPrompt {
                 _ => Part::Plain,
             })
             .collect();
+        let names: Vec<&str> = prompt.parameters.iter().map(|p| p.name.as_str()).collect();
         let mut sources = Vec::new();
         let mut priced = Vec::new();
         for template in &templates {
-            let part = match Direct::of(&template.nodes) {
+            let part = match Direct::of(&template.nodes, names.clone()) {
                 Some(direct) => Part::Direct(direct),
                 None => {
                     let name = format!("@{}", template.index);
@@ -235,7 +236,7 @@ impl CompiledPrompt {
             }
             (Part::Direct(direct), _) => direct
                 .render(source, values, &self.defaults, out)
-                .map_err(|halt| self.halted(index, source, halt)),
+                .map_err(|halt| self.halted(index, source, &halt)),
             (Part::Engine { name, cost }, Some(engine)) => {
                 engine.render(name, *cost, values, out).map_err(|failure| self.failed(index, failure))
             }
@@ -260,26 +261,23 @@ impl CompiledPrompt {
         })
     }
 
-    fn halted(&self, index: usize, source: &str, halt: Halt) -> RenderError {
-        let (Halt::Missing { at, .. } | Halt::TooLong { at }) = halt;
-        let (line, column) = inspect::line_and_column(source, at);
+    fn halted(&self, index: usize, source: &str, halt: &Halt) -> RenderError {
+        let (line, column) = inspect::line_and_column(source, halt.at);
         let place = self.place(index, line, column);
-        let name: String = source
-            .get(at..)
-            .unwrap_or_default()
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
-        match halt {
-            Halt::TooLong { .. } => RenderError::Limit { place, limit: Limit::Output },
-            Halt::Missing { is_field: true, .. } => {
-                RenderError::Template { place, message: format!("there is no field `{name}` in the value") }
+        let is_part = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
+        let name: String = source.get(halt.at..).unwrap_or_default().chars().take_while(is_part).collect();
+        let message = match halt.why {
+            Why::Limit(limit) => return RenderError::Limit { place, limit },
+            Why::NoField => engine::no_field(&name),
+            Why::NoValue => engine::no_value(&name),
+            Why::NotIterable { found, by_key: false } => {
+                format!("iteration not possible on type `{found}`")
             }
-            Halt::Missing { is_field: false, .. } => RenderError::Template {
-                place,
-                message: format!("`{name}` has no value: give it, or write `{name} | default(value=…)`"),
-            },
-        }
+            Why::NotIterable { found, by_key: true } => {
+                format!("key/value iteration is not possible on type `{found}`, only on maps")
+            }
+        };
+        RenderError::Template { place, message }
     }
 
     fn failed(&self, index: usize, failure: Failure) -> RenderError {

@@ -1,57 +1,61 @@
-//! The short way: a template of nothing but text and plain variables needs no engine.
+//! The short way: a template of text, plain variables, loops and simple conditions needs no engine.
 //!
-//! It is written piece by piece, and the text is the one that Tera would write. A test holds the
-//! two against each other.
+//! It is written piece by piece, and the text is the one that Tera would write; a test holds the two
+//! against each other. What is found here is only what can be read off a value without a copy.
 
 use std::fmt::Write as _;
 
 use tera::Value;
-use tera::value::{Key, ValueKind};
+use tera::value::ValueKind;
 
-use super::budget::OUTPUT_MAX;
+use super::budget::{FUEL, OUTPUT_MAX};
+use super::condition::Condition;
+use super::error::Limit;
+use super::path::{self, Frame, Item, Lookup, Names, Path, Span, span};
 use super::syntax::{Expr, ExprKind, Node};
 use super::values::Values;
 
-/// A stretch of the source, in bytes.
-type Span = (u32, u32);
-
 #[derive(Debug)]
-enum Piece {
+enum Step {
     Text(Span),
-    /// A variable and its attributes.
-    Variable(Box<[Span]>),
+    Variable(Path),
+    LoopField(path::LoopField),
+    For { target: Path, has_key: bool, body: Box<[Step]>, otherwise: Box<[Step]> },
+    If { branches: Box<[(Condition, Box<[Step]>)]>, otherwise: Box<[Step]> },
 }
 
-/// A template that is only text and variables.
+/// A template that is written without the engine.
 #[derive(Debug)]
-pub(super) struct Direct(Box<[Piece]>);
+pub(super) struct Direct(Box<[Step]>);
 
-/// Why a text was not written; `at` is the byte of the source where the variable's name starts.
+/// Why a text was not written.
 #[derive(Debug)]
-pub(super) enum Halt {
-    Missing { at: usize, is_field: bool },
-    TooLong { at: usize },
+pub(super) struct Halt {
+    /// Byte of the source that it is about.
+    pub at: usize,
+    pub why: Why,
+}
+
+#[derive(Debug)]
+pub(super) enum Why {
+    NoValue,
+    NoField,
+    NotIterable { found: &'static str, by_key: bool },
+    Limit(Limit),
 }
 
 impl Direct {
     /// Takes a template the short way, where that can be gone.
-    pub(super) fn of(nodes: &[Node<'_>]) -> Option<Self> {
-        let piece = |node: &Node<'_>| match node {
-            Node::Text { at, text } => Some(Piece::Text(span(*at, text.len())?)),
-            Node::Output(expr) => {
-                let mut path = Vec::new();
-                collect(expr, &mut path)?;
-                Some(Piece::Variable(path.into()))
-            }
-            _ => None,
-        };
-        nodes.iter().map(piece).collect::<Option<Box<[_]>>>().map(Self)
+    ///
+    /// `parameters` are the names that are declared; callers mostly keep to their order.
+    pub(super) fn of<'s>(nodes: &[Node<'s>], parameters: Vec<&'s str>) -> Option<Self> {
+        steps(nodes, &mut Names { parameters, loops: Vec::new() }).map(Self)
     }
 
     /// Appends the text to `out`. `defaults` stands in for what `values` does not have.
     ///
     /// # Errors
-    /// The first variable that is not there, or that makes the text too long.
+    /// The first variable that is not there or cannot be walked, or a limit.
     pub(super) fn render(
         &self,
         source: &str,
@@ -60,66 +64,168 @@ impl Direct {
         out: &mut String,
     ) -> Result<(), Halt> {
         let longest = out.len() + OUTPUT_MAX;
-        let cut = |span: &Span| source.get(span.0 as usize..span.1 as usize).unwrap_or_default();
-        for piece in &self.0 {
-            match piece {
-                Piece::Text(span) => out.push_str(cut(span)),
-                Piece::Variable(path) => {
-                    let Some((name, attributes)) = path.split_first() else { continue };
-                    let missing = |span: &Span, is_field| Halt::Missing { at: span.0 as usize, is_field };
-                    let mut value = values
-                        .get(cut(name))
-                        .or_else(|| defaults.get(cut(name)))
-                        .ok_or_else(|| missing(name, false))?;
-                    for attribute in attributes {
-                        value = field(value, cut(attribute)).ok_or_else(|| missing(attribute, true))?;
+        let lookup = Lookup { source, values, defaults };
+        Writer { lookup, longest, fuel: FUEL, out }.steps(&self.0, None)
+    }
+}
+
+fn steps<'s>(nodes: &[Node<'s>], names: &mut Names<'s>) -> Option<Box<[Step]>> {
+    nodes.iter().map(|node| step(node, names)).collect()
+}
+
+fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
+    Some(match node {
+        Node::Text { at, text } => Step::Text(span(*at, text.len())?),
+        Node::Output(Expr { kind: ExprKind::LoopField(field), .. }) => {
+            Step::LoopField(path::LoopField::of(field)?)
+        }
+        Node::Output(expr) => Step::Variable(Path::of(expr, names)?),
+        Node::For { names: own, target, body, otherwise } => {
+            let target = Path::of(target, names)?;
+            let (key, value) = match own.as_slice() {
+                [value] => (None, *value),
+                [key, value] => (Some(*key), *value),
+                _ => return None,
+            };
+            names.loops.push([key, Some(value)]);
+            let body = steps(body, names);
+            names.loops.pop();
+            Step::For { target, has_key: key.is_some(), body: body?, otherwise: steps(otherwise, names)? }
+        }
+        Node::If { branches, otherwise } => {
+            let mut taken = Vec::with_capacity(branches.len());
+            for (condition, body) in branches {
+                taken.push((Condition::of(condition, names)?, steps(body, names)?));
+            }
+            Step::If { branches: taken.into(), otherwise: steps(otherwise, names)? }
+        }
+        Node::Set { .. }
+        | Node::SetBlock { .. }
+        | Node::FilterBlock { .. }
+        | Node::Include { .. }
+        | Node::Jump => return None,
+    })
+}
+
+struct Writer<'v, 'o> {
+    lookup: Lookup<'v>,
+    longest: usize,
+    fuel: u64,
+    out: &'o mut String,
+}
+
+impl<'v> Writer<'v, '_> {
+    fn steps(&mut self, steps: &[Step], frame: Option<&Frame<'_>>) -> Result<(), Halt> {
+        for step in steps {
+            match step {
+                Step::Text(span) => self.out.push_str(self.lookup.cut(*span)),
+                Step::Variable(path) => {
+                    let value = self.lookup.find(path, frame)?;
+                    write(value, self.out);
+                    self.spend(path, value)?;
+                }
+                Step::LoopField(field) => {
+                    if let Some(frame) = frame {
+                        write(&field.of_frame(frame), self.out);
                     }
-                    write(value, out);
-                    if out.len() > longest {
-                        return Err(Halt::TooLong { at: name.0 as usize });
+                }
+                Step::For { target, has_key, body, otherwise } => {
+                    if !self.each(target, *has_key, body, frame)? {
+                        self.steps(otherwise, frame)?;
                     }
+                }
+                Step::If { branches, otherwise } => {
+                    let mut chosen = otherwise;
+                    for (condition, body) in branches {
+                        if condition.holds(&self.lookup, frame)? {
+                            chosen = body;
+                            break;
+                        }
+                    }
+                    self.steps(chosen, frame)?;
                 }
             }
         }
         Ok(())
     }
-}
 
-fn span(at: usize, length: usize) -> Option<Span> {
-    Some((u32::try_from(at).ok()?, u32::try_from(at + length).ok()?))
-}
-
-fn collect(expr: &Expr<'_>, path: &mut Vec<Span>) -> Option<()> {
-    match &expr.kind {
-        ExprKind::Var(name) => path.push(span(expr.start, name.len())?),
-        ExprKind::Attr { base, name, name_at, optional: false } => {
-            collect(base, path)?;
-            path.push(span(*name_at, name.len())?);
+    /// Takes one unit, and what a value costs to be written.
+    fn spend(&mut self, path: &Path, value: &Value) -> Result<(), Halt> {
+        let mut units = 1;
+        if !value.is_string() {
+            units += value.as_array().map_or(0, <[Value]>::len) as u64;
+            units += value.as_map().map_or(0, tera::Map::len) as u64;
         }
-        _ => return None,
+        self.fuel = self.fuel.saturating_sub(units);
+        let limit = if self.out.len() > self.longest {
+            Limit::Output
+        } else if self.fuel == 0 {
+            Limit::Work
+        } else {
+            return Ok(());
+        };
+        Err(Halt { at: path.at(), why: Why::Limit(limit) })
     }
-    Some(())
-}
 
-fn field<'v>(value: &'v Value, name: &'v str) -> Option<&'v Value> {
-    /// Up to here a walk is faster than a hash.
-    const WALK: usize = 12;
-    let map = value.as_map()?;
-    if map.len() <= WALK {
-        map.iter().find_map(|(key, value)| (key.as_str() == Some(name)).then_some(value))
-    } else {
-        map.get(&Key::Str(name))
+    /// Runs a loop, and says whether there was a round.
+    fn each(
+        &mut self,
+        target: &Path,
+        has_key: bool,
+        body: &[Step],
+        up: Option<&Frame<'_>>,
+    ) -> Result<bool, Halt> {
+        let value = self.lookup.find_or_none(target, up)?;
+        let found = value.map_or(ValueKind::Undefined, Value::kind);
+        let is_walkable =
+            matches!(found, ValueKind::Array | ValueKind::Map | ValueKind::String | ValueKind::Bytes);
+        let value = match value {
+            Some(value) if is_walkable && (!has_key || found == ValueKind::Map) => value,
+            _ => {
+                let why =
+                    Why::NotIterable { found: value.map_or("undefined", Value::name), by_key: is_walkable };
+                return Err(Halt { at: target.at(), why });
+            }
+        };
+        let length = value.len().unwrap_or_default();
+        let round = |writer: &mut Self, index: usize, key: Option<Value>, item: Item<'_>| {
+            writer.fuel = writer.fuel.saturating_sub(1 + body.len() as u64);
+            if writer.fuel == 0 || writer.out.len() > writer.longest {
+                let limit = if writer.fuel == 0 { Limit::Work } else { Limit::Output };
+                return Err(Halt { at: target.at(), why: Why::Limit(limit) });
+            }
+            writer.steps(body, Some(&Frame { up, key, item, index, length }))
+        };
+        if let Some(items) = value.as_array() {
+            for (index, item) in items.iter().enumerate() {
+                round(self, index, None, Item::Lent(item))?;
+            }
+        } else if let Some(map) = value.as_map() {
+            for (index, (key, item)) in map.iter().enumerate() {
+                round(self, index, Some(key.as_value()), Item::Lent(item))?;
+            }
+        } else if let Some(text) = value.as_str() {
+            let mut buffer = [0; 4];
+            for (index, c) in text.chars().enumerate() {
+                round(self, index, None, Item::Own(Value::from(&*c.encode_utf8(&mut buffer))))?;
+            }
+        } else if let Some(bytes) = value.as_bytes() {
+            for (index, byte) in bytes.iter().enumerate() {
+                round(self, index, None, Item::Own(Value::from(u64::from(*byte))))?;
+            }
+        }
+        Ok(length > 0)
     }
 }
 
 /// Writes a value as Tera does.
 fn write(value: &Value, out: &mut String) {
+    if let Some(text) = value.as_str() {
+        out.push_str(text);
+        return;
+    }
     // Writing to a String cannot fail.
     let _ = match value.kind() {
-        ValueKind::String => {
-            out.push_str(value.as_str().unwrap_or_default());
-            Ok(())
-        }
         ValueKind::I64 => value.as_i64().map_or(Ok(()), |n| write!(out, "{n}")),
         ValueKind::U64 => value.as_u64().map_or(Ok(()), |n| write!(out, "{n}")),
         ValueKind::Bool => {

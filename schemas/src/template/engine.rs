@@ -233,10 +233,10 @@ fn harmless(message: &str) -> String {
         message.strip_prefix(prefix).and_then(|rest| rest.split_once('`')).map(|(name, _)| name)
     };
     if let Some(name) = name("Variable `") {
-        return format!("`{name}` has no value: give it, or write `{name} | default(value=…)`");
+        return no_value(name);
     }
     if let Some(name) = name("Field `") {
-        return format!("there is no field `{name}` in the value");
+        return no_field(name);
     }
     if message.starts_with("Tried to render a variable that is undefined") {
         return "this has no value: give it, or write `… | default(value=…)`".into();
@@ -245,4 +245,12 @@ fn harmless(message: &str) -> String {
         return sentence(message);
     }
     "a filter, test or operator cannot take the value that it was given".into()
+}
+
+pub(super) fn no_value(name: &str) -> String {
+    format!("`{name}` has no value: give it, or write `{name} | default(value=…)`")
+}
+
+pub(super) fn no_field(name: &str) -> String {
+    format!("there is no field `{name}` in the value")
 }

@@ -202,14 +202,14 @@ impl<'s> Guard<'s, '_> {
 
     /// Charges a value that is looked at as a whole.
     fn operand(&mut self, operand: &Expr<'s>) {
-        if !(operand.is_scalar() || matches!(operand.bare().kind, ExprKind::Text)) {
+        if !(operand.is_scalar() || matches!(operand.bare().kind, ExprKind::Text(_))) {
             self.wrap(operand, WEIGH);
         }
     }
 
     fn expr(&mut self, expr: &Expr<'s>) -> u64 {
         match &expr.kind {
-            ExprKind::Scalar | ExprKind::Text | ExprKind::LoopField => 1,
+            ExprKind::Scalar(_) | ExprKind::Text(_) | ExprKind::LoopField(_) => 1,
             ExprKind::Var(name) => {
                 self.name(name, expr.start);
                 1
@@ -218,7 +218,7 @@ impl<'s> Guard<'s, '_> {
             ExprKind::Index { base, index } => {
                 let cost = self.expr(base).saturating_add(self.expr(index)).saturating_add(1);
                 // A text as subscript finds a field of an object; anything else may cut a text up.
-                if !matches!(index.bare().kind, ExprKind::Text) {
+                if !matches!(index.bare().kind, ExprKind::Text(_)) {
                     self.subscript(base, Some(index), index.start);
                 }
                 cost
@@ -339,7 +339,7 @@ impl<'s> Guard<'s, '_> {
                 }
                 None => self.insert(inside, format!("none|{INDEX}(v={path})")),
             }
-        } else if matches!(base.bare().kind, ExprKind::Text | ExprKind::Literal(_)) {
+        } else if matches!(base.bare().kind, ExprKind::Text(_) | ExprKind::Literal(_)) {
             // As long as the source says, and no longer.
         } else if base.closed && !matches!(base.kind, ExprKind::Index { .. } | ExprKind::Slice { .. }) {
             self.insert(base.end, format!("|{LOOK}"));

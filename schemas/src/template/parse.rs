@@ -368,9 +368,9 @@ impl<'p, 's> Words<'p, 's> {
         let kind = match (token.kind, token.text) {
             (TokenKind::Number, _)
             | (TokenKind::Ident, "true" | "True" | "false" | "False" | "none" | "None" | "null") => {
-                ExprKind::Scalar
+                ExprKind::Scalar(token.text)
             }
-            (TokenKind::Str, _) => ExprKind::Text,
+            (TokenKind::Str, _) => ExprKind::Text(token.text),
             (TokenKind::Op, "-") | (TokenKind::Ident, "not") => {
                 if self.is("-") || self.is("not") {
                     return Err(self.unexpected("a value: `-` and `not` cannot follow one another"));
@@ -421,7 +421,7 @@ impl<'p, 's> Words<'p, 's> {
                         );
                         return Err(Flaw::syntax(name_at, message));
                     }
-                    ExprKind::LoopField
+                    ExprKind::LoopField(attr)
                 } else {
                     ExprKind::Attr { base, name: attr, name_at, optional }
                 }

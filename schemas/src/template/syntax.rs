@@ -58,12 +58,13 @@ pub(super) struct Expr<'s> {
 
 #[derive(Debug, Clone)]
 pub(super) enum ExprKind<'s> {
-    /// A number, boolean or none.
-    Scalar,
-    Text,
+    /// A number, boolean or none, as it is written.
+    Scalar(&'s str),
+    /// A text with its quotes.
+    Text(&'s str),
     Var(&'s str),
     /// `loop.index` and its like, inside of a loop.
-    LoopField,
+    LoopField(&'s str),
     Attr {
         base: Box<Expr<'s>>,
         name: &'s str,
@@ -139,8 +140,8 @@ impl<'s> Expr<'s> {
     /// Whether its value is small whatever the values are: a number, a boolean, a short answer.
     pub(super) fn is_scalar(&self) -> bool {
         match &self.bare().kind {
-            ExprKind::Scalar
-            | ExprKind::LoopField
+            ExprKind::Scalar(_)
+            | ExprKind::LoopField(_)
             | ExprKind::Not(_)
             | ExprKind::Minus(_)
             | ExprKind::Test { .. } => true,
@@ -159,8 +160,10 @@ impl<'s> Expr<'s> {
             ExprKind::Attr { base, .. } => base.is_path(),
             ExprKind::Index { base, index } => {
                 base.is_path()
-                    && (matches!(index.kind, ExprKind::Scalar | ExprKind::Text | ExprKind::LoopField)
-                        || index.is_path())
+                    && (matches!(
+                        index.kind,
+                        ExprKind::Scalar(_) | ExprKind::Text(_) | ExprKind::LoopField(_)
+                    ) || index.is_path())
             }
             _ => false,
         }

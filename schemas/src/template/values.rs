@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::Serialize;
 use serde_json::Map;
@@ -22,8 +23,10 @@ const VALUE_WEIGHT: usize = 24;
 /// writes the same text everywhere.
 #[derive(Clone, Default)]
 pub struct Values {
-    context: Context,
-    names: Vec<Cow<'static, str>>,
+    /// In the order they came.
+    entries: Vec<(Cow<'static, str>, Value)>,
+    /// The same, made when the engine first asks for it.
+    context: OnceLock<Context>,
     weight: usize,
     fault: Option<Fault>,
 }
@@ -44,7 +47,7 @@ pub enum Fault {
 /// Only the names: a value may be private.
 impl fmt::Debug for Values {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Values").field("names", &self.names).finish_non_exhaustive()
+        f.debug_struct("Values").field("names", &self.names().collect::<Vec<_>>()).finish_non_exhaustive()
     }
 }
 
@@ -106,28 +109,45 @@ impl Values {
             self.fault = Some(Fault::TooLarge);
             return;
         }
-        if !self.context.contains_key(&name) {
-            self.names.push(name.clone());
-        }
-        self.context.insert_value(name, value);
+        self.replace(name, value);
     }
 
     /// The names that are set, in the order they came.
     pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
-        self.names.iter().map(|name| &**name)
+        self.entries.iter().map(|(name, _)| &**name)
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.context.get(name)
+        self.get_near(name, 0)
     }
 
-    /// Replaces a value by one that was made of it.
-    pub(crate) fn replace(&mut self, name: &str, value: Value) {
-        self.context.insert_value(name.to_owned(), value);
+    /// The value of `name`, which probably stands at `place`.
+    pub(crate) fn get_near(&self, name: &str, place: usize) -> Option<&Value> {
+        let there = self.entries.get(place).filter(|(own, _)| own == name);
+        there.or_else(|| self.entries.iter().find(|(own, _)| own == name)).map(|(_, value)| value)
+    }
+
+    /// Sets `name` to a value that is in order already.
+    pub(crate) fn replace(&mut self, name: Cow<'static, str>, value: Value) {
+        self.context = OnceLock::new();
+        match self.entries.iter_mut().find(|(own, _)| *own == name) {
+            Some((_, own)) => *own = value,
+            None => self.entries.push((name, value)),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     pub(crate) fn context(&self) -> &Context {
-        &self.context
+        self.context.get_or_init(|| {
+            let mut context = Context::new();
+            for (name, value) in &self.entries {
+                context.insert_value(name.clone(), value.clone());
+            }
+            context
+        })
     }
 
     pub(crate) fn fault(&self) -> Option<&Fault> {

@@ -1,4 +1,9 @@
-//! What the schemas promise, from outside.
+//! What the schemas promise, seen from outside.
 
+mod equal;
+mod formats;
+mod fuzz;
 mod hostile;
+mod parameters;
 mod render;
+mod wire;
