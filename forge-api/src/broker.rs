@@ -24,6 +24,8 @@ use crate::state::AppState;
 
 /// Under this name the settings keep the addresses of the embedded broker, for other commands.
 pub(crate) const ADDRESSES: &str = "broker.addresses";
+/// A broker that runs beside answers within this time.
+const BESIDE: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 /// Everything is gone through again this often, in case a change was lost.
@@ -142,6 +144,29 @@ pub async fn run(state: AppState, stop: CancellationToken) {
     }
 }
 
+/// As [`run`], for a command beside a FORGE that may be serving: the embedded broker is used where
+/// it runs, and started where it does not.
+pub async fn run_beside(state: AppState, stop: CancellationToken) {
+    if state.config.nats_url.is_empty()
+        && let Ok(addresses) = state.broker.addresses()
+        && let Ok(broker) = connect(&state, addresses).await
+        && broker.ready(BESIDE).await.is_ok()
+    {
+        state.broker.0.broker.send_replace(Some(broker.clone()));
+        stop.run_until_cancelled(keep(&state, &broker, None)).await;
+        return;
+    }
+    run(state, stop).await;
+}
+
+async fn connect(state: &AppState, servers: Vec<String>) -> Result<Broker> {
+    let replicas = state.config.nats_replicas;
+    let limits = nats_config::stream::Limits { replicas, ..Default::default() };
+    let keys = Arc::clone(state.keys.ring());
+    let config = BrokerConfig { servers, keys, limits, name: "forge".into() };
+    Broker::connect(config).await.map_err(ApiError::internal)
+}
+
 async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
     let config = &state.config;
     let (servers, embedded) = if config.nats_url.is_empty() {
@@ -157,15 +182,7 @@ async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
         tx.commit().await?;
     }
     state.broker.set_addresses(for_agents);
-    let limits = nats_config::stream::Limits { replicas: config.nats_replicas, ..Default::default() };
-    let broker = Broker::connect(BrokerConfig {
-        servers,
-        keys: Arc::clone(state.keys.ring()),
-        limits,
-        name: "forge".into(),
-    })
-    .await
-    .map_err(ApiError::internal)?;
+    let broker = connect(state, servers).await?;
     Ok((broker, embedded))
 }
 

@@ -16,9 +16,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -65,8 +66,9 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
 }
 
-async fn nothing_here() -> ApiError {
-    ApiError::NotFound("page")
+async fn nothing_here(request: Request) -> Response {
+    let error = ApiError::NotFound("page");
+    if ui::wants_page(&request) { ui::error_page(&error) } else { error.into_response() }
 }
 
 /// Serves until `stop`, then lets running requests end, within bounds.

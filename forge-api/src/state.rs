@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use schemas::Micros;
 
-use crate::broker::BrokerLink;
+use crate::broker::{ADDRESSES, BrokerLink};
 use crate::clock;
 use crate::config::Config;
-use crate::database::Database;
+use crate::database::{Database, key};
 use crate::error::{ApiError, Result};
 use crate::events::Events;
 use crate::keys::Keys;
@@ -51,16 +51,30 @@ impl AppState {
         let sealer = config.master_key.open().map_err(ApiError::internal)?;
         let database = Database::open(&config.database).await.map_err(ApiError::internal)?;
         let keys = Keys::open(&database, sealer).await?;
+        let broker = BrokerLink::default();
+        broker.set_addresses(addresses(&config, &database).await?);
         Ok(Self(Arc::new(Shared {
             limits: Limits::new(&config),
             config,
             database,
             keys,
             events: Events::default(),
-            broker: BrokerLink::default(),
+            broker,
             relay: Bell::default(),
             started_at: clock::now(),
             public_url,
         })))
     }
+}
+
+/// Where agents find the broker, as far as it is known before the broker started.
+async fn addresses(config: &Config, database: &Database) -> Result<Vec<String>> {
+    for known in [&config.agent_nats_url, &config.nats_url] {
+        if !known.is_empty() {
+            return Ok(known.clone());
+        }
+    }
+    let mut conn = database.read().await?;
+    let kept = key::setting(&mut conn, ADDRESSES).await?.unwrap_or_default();
+    Ok(kept.split(',').filter(|a| !a.is_empty()).map(str::to_owned).collect())
 }

@@ -18,6 +18,7 @@ use crate::auth::{Actor, Entry};
 use crate::error::{ApiError, Result};
 use crate::session;
 use crate::state::AppState;
+use crate::ui;
 
 /// Largest form, in bytes.
 const FORM_MAX: usize = 4 * 1024 * 1024;
@@ -56,8 +57,10 @@ impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
 }
 
 pub(super) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let page = ui::wants_page(&request);
     match check(&state, request).await {
         Ok(request) => next.run(request).await,
+        Err(error) if page => ui::error_page(&error),
         Err(error) => error.into_response(),
     }
 }

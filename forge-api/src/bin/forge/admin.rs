@@ -1,0 +1,119 @@
+//! What an operator does from the console.
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use forge_api::auth::{Actor, Entry, Role};
+use forge_api::author::{self, NewProject};
+use forge_api::credential::{self, New};
+use forge_api::database::organisation::Organisation;
+use forge_api::error::ApiError;
+use forge_api::seal::write_private;
+use forge_api::session;
+use forge_api::state::AppState;
+
+use crate::arguments::{Credential, User};
+
+/// Writes the files of an external broker. Nothing in them is secret.
+pub(crate) fn nats_config(state: &AppState, directory: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
+    let operator = publisher::operator_files(state.keys.ring())?.to_string();
+    let files = nats_config::conf::FILES.iter().map(|(name, text)| (*name, (*text).to_owned()));
+    for (name, text) in files.chain([(nats_config::conf::OPERATOR_FILE, operator)]) {
+        let path = directory.join(name);
+        std::fs::write(&path, text).with_context(|| format!("writing {}", path.display()))?;
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+pub(crate) fn role(text: &str) -> anyhow::Result<Role> {
+    Role::parse(text).with_context(|| {
+        format!("{text:?} is no role; choose one of {}", Role::ALL.map(Role::as_str).join(", "))
+    })
+}
+
+async fn organisation(state: &AppState, slug: &str) -> anyhow::Result<Organisation> {
+    let console = Actor::console();
+    match author::find_organisation(state, &console, slug).await {
+        Err(ApiError::NotFound(_)) => Ok(author::create_organisation(state, &console, slug, "").await?),
+        other => Ok(other?),
+    }
+}
+
+pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> {
+    match command {
+        User::Add { email, name, password_file, organisation: slug, role: given } => {
+            let role = role(&given)?;
+            let password = match &password_file {
+                Some(path) => Some(
+                    std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?,
+                ),
+                None => None,
+            };
+            let password = password.as_deref().map(|p| p.trim_end_matches(['\r', '\n']));
+            let made = session::create_user(state, &email, &name, password).await?;
+            if let Some(slug) = slug {
+                let organisation = organisation(state, &slug).await?;
+                author::add_member(state, &Actor::console(), &organisation, &made.email, role).await?;
+            }
+            println!("{}", made.id);
+            Ok(())
+        }
+        User::SignInLink { email } => {
+            let link = session::sign_in_link(state, &email).await?;
+            println!("{}{link}", state.public_url);
+            Ok(())
+        }
+        User::Token { email, organisation: slug, role: given, name } => {
+            let user = session::user_by_email(state, &email).await?;
+            let organisation = author::find_organisation(state, &Actor::console(), &slug).await?;
+            let actor = Actor {
+                user_id: user.id,
+                name: user.name,
+                email: user.email,
+                entry: Entry::Console,
+                memberships: Vec::new(),
+            };
+            let (token, _) =
+                session::create_token(state, &actor, &organisation.id, &name, role(&given)?, None).await?;
+            println!("{token}");
+            Ok(())
+        }
+    }
+}
+
+pub(crate) async fn project(state: &AppState, path: &str, name: &str) -> anyhow::Result<()> {
+    let Some((slug, project)) = path.split_once('/') else { bail!("write organisation/project") };
+    let organisation = organisation(state, slug).await?;
+    let new = NewProject { slug: project, name, description: "" };
+    let made = author::create_project(state, &Actor::console(), &organisation, new).await?;
+    println!("{}", made.project.id);
+    Ok(())
+}
+
+pub(crate) async fn credential(state: &AppState, new: &Credential) -> anyhow::Result<()> {
+    let Some((organisation, project)) = new.project.split_once('/') else { bail!("write organisation/project") };
+    let console = Actor::console();
+    let at = author::find_project(state, &console, organisation, project).await?;
+    let kind = if new.inspect {
+        publisher::credentials::Role::Inspect
+    } else {
+        publisher::credentials::Role::Agent
+    };
+    let wanted = New { environment: &new.environment, name: &new.name, kind, expires_at: None };
+    let made = credential::create(state, &console, &at, wanted).await?;
+    let write = |path: &Path, bytes: &[u8]| {
+        write_private(path, bytes).with_context(|| format!("writing {}", path.display()))
+    };
+    match (&new.directory, &new.out) {
+        (Some(directory), _) => {
+            let connection = serde_json::to_vec_pretty(&made.connection)?;
+            write(&directory.join(format!("{}.connect.json", new.name)), &connection)?;
+            write(&directory.join(format!("{}.creds", new.name)), made.creds.as_bytes())?;
+        }
+        (None, Some(path)) => write(path, format!("{}\n", *made.connect_line).as_bytes())?,
+        (None, None) => println!("{}", *made.connect_line),
+    }
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! The command line. The options of the configuration come from its own table.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches, Command as Parser, FromArgMatches as _, Subcommand};
+use forge_api::config::{Config, ConfigError, OPTIONS};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves the pages and the API, and runs the broker unless there is an external one
+    Serve,
+    /// Shows the whole line on real parts, with an agent as a second process
+    Demo {
+        /// A folder of prompts to import
+        #[arg(long, default_value = "examples/fabric-patterns")]
+        patterns: PathBuf,
+        /// Edits, publishes, sees the agent change, and ends: exit code 0 when all of it worked
+        #[arg(long)]
+        check: bool,
+    },
+    /// Brings the database up to date, and ends
+    Migrate,
+    /// Shows the configuration, or the table of all options
+    Config {
+        /// The table of the documentation
+        #[arg(long)]
+        table: bool,
+    },
+    /// Asks a serving FORGE whether it is ready: exit code 0 if it is
+    Health {
+        /// Where it serves [default: the option listen]
+        #[arg(long)]
+        url: Option<String>,
+    },
+    /// Rebuilds the broker's accounts, streams and messages from the database
+    Republish,
+    /// Writes the configuration of an external broker
+    NatsConfig {
+        /// The folder to write to
+        directory: PathBuf,
+    },
+    /// Users and how they come in
+    #[command(subcommand)]
+    User(User),
+    /// Creates a project, and its organisation where it is new
+    Project {
+        /// organisation/project
+        path: String,
+        /// Its name for people
+        #[arg(long, default_value = "")]
+        name: String,
+    },
+    /// Makes a credential and writes its two files
+    Credential(Credential),
+    /// Writes a folder of prompts into a set's draft
+    Import(Import),
+    /// Writes a set's draft into a folder
+    Export {
+        /// organisation/project/set
+        path: String,
+        /// The folder to write to
+        directory: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Creates a user
+    Add {
+        email: String,
+        #[arg(long, default_value = "")]
+        name: String,
+        /// A file with the password [default: none; the user signs in by link]
+        #[arg(long)]
+        password_file: Option<PathBuf>,
+        /// An organisation that the user belongs to; it is created where it is new
+        #[arg(long)]
+        organisation: Option<String>,
+        /// owner, admin, context_engineer, reviewer or viewer
+        #[arg(long, default_value = "owner")]
+        role: String,
+    },
+    /// Prints a link that signs a user in once
+    SignInLink { email: String },
+    /// Prints an API token of a user
+    Token {
+        email: String,
+        #[arg(long)]
+        organisation: String,
+        /// The most that the token may do
+        #[arg(long, default_value = "owner")]
+        role: String,
+        #[arg(long, default_value = "console")]
+        name: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Credential {
+    /// organisation/project
+    #[arg(long)]
+    pub(crate) project: String,
+    #[arg(long, default_value = "prod")]
+    pub(crate) environment: String,
+    /// Which service it is for; the files are named after it
+    #[arg(long)]
+    pub(crate) name: String,
+    /// Writes <name>.creds and <name>.connect.json here
+    #[arg(long, conflicts_with = "out")]
+    pub(crate) directory: Option<PathBuf>,
+    /// Writes the connect string to this file
+    #[arg(long)]
+    pub(crate) out: Option<PathBuf>,
+    /// For a person with the `nats` CLI instead of an agent
+    #[arg(long)]
+    pub(crate) inspect: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    /// The folder of prompts
+    pub(crate) folder: PathBuf,
+    /// organisation/project/set; the set is created where it is new
+    pub(crate) path: String,
+    /// Locks the draft as this version
+    #[arg(long)]
+    pub(crate) lock: Option<String>,
+    /// Publishes that version to this environment
+    #[arg(long, requires = "lock")]
+    pub(crate) publish: Option<String>,
+}
+
+/// What was asked on the command line.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(crate) command: Command,
+    options: ArgMatches,
+}
+
+impl Arguments {
+    /// Reads the command line; ends the process where it cannot be understood.
+    pub(crate) fn read() -> Self {
+        let mut parser = Parser::new("forge")
+            .version(env!("CARGO_PKG_VERSION"))
+            .about("Where prompts are written, locked and published")
+            .after_help(
+                "Exit codes: 0 done, 1 not done, 2 wrong usage, 64 bad configuration.\n\
+                 Each option can be set by its variable too; see `forge config --table`.",
+            )
+            .subcommand_required(true);
+        for option in OPTIONS {
+            let help = format!("{} [{}]", option.help, option.variable);
+            parser = parser.arg(
+                Arg::new(option.key)
+                    .long(option.key)
+                    .global(true)
+                    .hide_short_help(true)
+                    .value_name("VALUE")
+                    .help(help),
+            );
+        }
+        let options = Command::augment_subcommands(parser).get_matches();
+        match Command::from_arg_matches(&options) {
+            Ok(command) => Self { command, options },
+            Err(error) => error.exit(),
+        }
+    }
+
+    /// The configuration of flags, environment and file.
+    pub(crate) fn config(&self) -> Result<Config, ConfigError> {
+        let is_demo = matches!(self.command, Command::Demo { .. });
+        let deepest = self.options.subcommand().map_or(&self.options, |(_, m)| m.subcommand().map_or(m, |(_, m)| m));
+        let flags = |key: &str| {
+            deepest.try_get_one::<String>(key).ok().flatten().cloned().or_else(|| match key {
+                // The demo keeps apart from the real thing, and says little.
+                "data-dir" if is_demo && std::env::var_os("FORGE_DATA_DIR").is_none() => Some("data/demo".into()),
+                "log" if is_demo && std::env::var_os("FORGE_LOG").is_none() => Some("warn".into()),
+                _ => None,
+            })
+        };
+        Config::load(&flags, &|variable| std::env::var(variable).ok())
+    }
+}

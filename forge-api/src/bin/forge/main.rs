@@ -1,0 +1,136 @@
+//! `forge`: where prompts are written, locked and published.
+
+mod admin;
+mod arguments;
+mod prompts;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use forge_api::config::{Config, ConfigError, LogFormat};
+use forge_api::state::AppState;
+use forge_api::{config, demo, republish, request, run};
+
+use arguments::{Arguments, Command};
+
+/// Bad configuration, as `sysexits.h` numbers it.
+const BAD_CONFIGURATION: u8 = 64;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::read();
+    let config = match arguments.config() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("forge: {}", chain(&error));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    if let Err(error) = log(&config) {
+        eprintln!("forge: {}", chain(&error));
+        return ExitCode::from(BAD_CONFIGURATION);
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("forge: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(act(config, arguments.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("forge: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn chain(error: &ConfigError) -> String {
+    forge_api::error::chain(error)
+}
+
+fn log(config: &Config) -> Result<(), ConfigError> {
+    let bad = |e: &dyn std::fmt::Display| ConfigError::Value {
+        key: "log",
+        variable: "FORGE_LOG",
+        detail: format!("{:?} is no filter: {e}", config.log),
+    };
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|e| bad(&e))?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Text => builder.try_init(),
+    }
+    .map_err(|e| bad(&e))
+}
+
+/// Opens the database for a command that runs beside, or without, a serving FORGE.
+async fn open(config: Config) -> anyhow::Result<AppState> {
+    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    AppState::open(config, url).await.context("opening the database and the keys")
+}
+
+async fn act(config: Config, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve => run::serve(config).await,
+        Command::Demo { patterns, check } => demo::run(config, &demo::Options { patterns, check }).await,
+        Command::Migrate => {
+            open(config).await?;
+            println!("the database is up to date");
+            Ok(())
+        }
+        Command::Config { table } => {
+            if table {
+                print!("{}", config::table());
+            } else {
+                println!("{config:#?}");
+            }
+            Ok(())
+        }
+        Command::Health { url } => health(&config, url.as_deref()).await,
+        Command::Republish => rebuild(config).await,
+        Command::NatsConfig { directory } => admin::nats_config(&open(config).await?, &directory),
+        Command::User(command) => admin::user(&open(config).await?, command).await,
+        Command::Project { path, name } => admin::project(&open(config).await?, &path, &name).await,
+        Command::Credential(new) => admin::credential(&open(config).await?, &new).await,
+        Command::Import(import) => prompts::import(&open(config).await?, &import).await,
+        Command::Export { path, directory } => prompts::export(&open(config).await?, &path, &directory).await,
+    }
+}
+
+/// Asks a serving FORGE whether it is ready.
+async fn health(config: &Config, url: Option<&str>) -> anyhow::Result<()> {
+    let address = match url {
+        None => std::net::SocketAddr::new(loopback(config.listen.ip()), config.listen.port()),
+        Some(url) => {
+            let host = url.trim_start_matches("http://").trim_end_matches('/');
+            let mut found = tokio::net::lookup_host(host).await.with_context(|| format!("looking up {host}"))?;
+            found.next().with_context(|| format!("{host} has no address"))?
+        }
+    };
+    let answer = request::Request::new(request::Method::Get, "/health/ready").send(address).await?;
+    println!("{}", answer.text());
+    anyhow::ensure!(answer.status == 200, "not ready");
+    Ok(())
+}
+
+/// What is served on every address is asked for on the loopback.
+fn loopback(ip: std::net::IpAddr) -> std::net::IpAddr {
+    if !ip.is_unspecified() {
+        return ip;
+    }
+    if ip.is_ipv4() { std::net::Ipv4Addr::LOCALHOST.into() } else { std::net::Ipv6Addr::LOCALHOST.into() }
+}
+
+/// Rebuilds accounts, streams and messages, with the running broker or one started for it.
+async fn rebuild(config: Config) -> anyhow::Result<()> {
+    let state = open(config).await?;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let broker = tokio::spawn(forge_api::broker::run_beside(state.clone(), stop.clone()));
+    let done = republish::all(&state).await;
+    stop.cancel();
+    broker.await.context("the broker's task")?;
+    let done = done?;
+    println!("{} publications sent again, {} were there", done.sent, done.there);
+    Ok(())
+}
