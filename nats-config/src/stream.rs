@@ -17,6 +17,8 @@ pub const MESSAGE_MAX: i32 = 8 * 1024 * 1024;
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// A durable consumer that nobody uses for this long goes.
 pub const CONSUMER_INACTIVE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// An agent that says nothing for this long is no longer listed.
+const STATUS_AGE: Duration = Duration::from_secs(24 * 3600);
 /// Consumers that the server takes above the bound of agents: for people who look.
 const CONSUMER_RESERVE: usize = 64;
 
@@ -68,6 +70,27 @@ pub fn config(scope: &Scope, limits: &Limits) -> Config {
             ("anvil.project".to_owned(), scope.project.to_string()),
             ("anvil.environment".to_owned(), scope.environment.to_string()),
         ]),
+        ..Config::default()
+    }
+}
+
+/// The last status of every agent, for people with the `nats` CLI; the database is the truth. It
+/// answers nobody: an agent does not wait for it.
+#[must_use]
+pub fn statuses(limits: &Limits) -> Config {
+    Config {
+        name: subject::STATUS_STREAM.to_owned(),
+        description: Some("Anvil: the last status of every agent".to_owned()),
+        subjects: vec![subject::ALL_STATUS.to_owned()],
+        storage: StorageType::Memory,
+        discard: DiscardPolicy::Old,
+        max_messages: -1,
+        max_messages_per_subject: 1,
+        max_bytes: -1,
+        max_age: STATUS_AGE,
+        no_ack: true,
+        num_replicas: limits.replicas,
+        allow_direct: true,
         ..Config::default()
     }
 }

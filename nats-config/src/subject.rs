@@ -108,6 +108,9 @@ pub(crate) fn stream_of(organisation: &Slug, project: &Slug, environment: &str) 
     format!("FORGE_{organisation}_{project}_{environment}")
 }
 
+/// The stream with the last status of every agent, for the `nats` CLI.
+pub const STATUS_STREAM: &str = "FORGE_STATUS";
+
 /// The account of a project's agents: `AGENTS_<organisation>_<project>`.
 #[must_use]
 pub fn agents_account(organisation: &Slug, project: &Slug) -> String {

@@ -1,5 +1,6 @@
 //! How FORGE connects: its own reconnect delay, a retry of the first connect, a bound on requests.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
@@ -29,6 +30,7 @@ pub(crate) struct Identity {
 pub(crate) async fn connect(
     name: &str,
     servers: &[String],
+    authorities: &[PathBuf],
     identity: Identity,
     events: mpsc::UnboundedSender<Event>,
     account_is_there: Option<watch::Receiver<bool>>,
@@ -47,7 +49,11 @@ pub(crate) async fn connect(
             Ok(auth)
         }
     };
-    let options = ConnectOptions::with_auth_callback(sign_in)
+    let options = authorities
+        .iter()
+        .fold(ConnectOptions::with_auth_callback(sign_in), |options, file| {
+            options.add_root_certificates(file.clone())
+        })
         .name(name)
         .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()

@@ -106,6 +106,14 @@ impl Broker {
         self.must_be_connected(doing)?;
         let request = async_nats::Request::new().payload(body.into());
         let answer = self.ask(subject, request).await.map_err(|error| error.into_error(doing))?;
-        serde_json::from_slice(&answer.payload).map_err(|source| BrokerError::Answer { doing, source })
+        let answer: Answer = serde_json::from_slice(&answer.payload)
+            .map_err(|source| BrokerError::Answer { doing, source })?;
+        match answer.error {
+            // No leader yet, or the store is not ready.
+            Some(error) if error.code == 503 => {
+                Err(BrokerError::Unreachable { doing, source: Some(error.description.into()) })
+            }
+            _ => Ok(answer),
+        }
     }
 }

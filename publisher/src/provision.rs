@@ -4,6 +4,8 @@
 //! what differs, so that a broker whose store was wiped is whole again after the same calls.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -90,6 +92,8 @@ pub(crate) struct Inner {
     pub(crate) system: Client,
     pub(crate) heads: Heads,
     connected: watch::Receiver<u64>,
+    /// The connection for which the stream of statuses was seen to.
+    statuses_ensured: AtomicU64,
     _keeper: DropGuard,
 }
 
@@ -106,6 +110,18 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Address`] for an address that is none, [`BrokerError::Jwt`] for bad keys.
     pub async fn connect(config: BrokerConfig) -> Result<Self, BrokerError> {
+        Self::connect_trusting(config, &[]).await
+    }
+
+    /// As [`Broker::connect`], for a broker with certificates of a private authority: `authorities`
+    /// are PEM files, taken beside those that the system trusts.
+    ///
+    /// # Errors
+    /// As [`Broker::connect`].
+    pub async fn connect_trusting(
+        config: BrokerConfig,
+        authorities: &[PathBuf],
+    ) -> Result<Self, BrokerError> {
         let BrokerConfig { servers, keys, limits, name } = config;
         let (system_events, system_seen) = mpsc::unbounded_channel();
         let (forge_events, forge_seen) = mpsc::unbounded_channel();
@@ -116,18 +132,26 @@ impl Broker {
             &name,
             &account::system_permissions(keys.system_user.public()),
         )?;
-        let system = client::connect(&format!("{name} (system)"), &servers, identity, system_events, None)
-            .await
-            .map_err(BrokerError::Address)?;
+        let system = client::connect(
+            &format!("{name} (system)"),
+            &servers,
+            authorities,
+            identity,
+            system_events,
+            None,
+        )
+        .await
+        .map_err(BrokerError::Address)?;
         let identity = own_identity(
             &keys.forge_account,
             &keys.forge_user,
             &name,
             &account::forge_permissions(keys.forge_user.public()),
         )?;
-        let forge = client::connect(&name, &servers, identity, forge_events, Some(account_is_there))
-            .await
-            .map_err(BrokerError::Address)?;
+        let forge =
+            client::connect(&name, &servers, authorities, identity, forge_events, Some(account_is_there))
+                .await
+                .map_err(BrokerError::Address)?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(10))
             .ack_timeout(crate::publish::ACK_TIMEOUT)
@@ -149,6 +173,7 @@ impl Broker {
                 system,
                 heads,
                 connected,
+                statuses_ensured: AtomicU64::new(0),
                 _keeper: stop.drop_guard(),
             }),
         })
@@ -211,22 +236,34 @@ impl Broker {
         ensure_account(&self.inner.system, &self.inner.keys, wanted).await
     }
 
-    /// Creates the stream of a scope, or brings its configuration up to date.
+    /// Creates the stream of a scope, or brings its configuration up to date; and once for each
+    /// connection the stream of statuses.
     ///
     /// # Errors
     /// [`BrokerError`].
     pub async fn ensure_environment(&self, scope: &Scope) -> Result<(), BrokerError> {
-        self.must_be_connected("making a stream")?;
-        let config = stream::config(scope, &self.inner.limits);
+        let connection = *self.inner.connected.borrow();
+        if self.inner.statuses_ensured.load(Ordering::Relaxed) != connection {
+            self.ensure_stream(stream::statuses(&self.inner.limits)).await?;
+            self.inner.statuses_ensured.store(connection, Ordering::Relaxed);
+        }
+        self.ensure_stream(stream::config(scope, &self.inner.limits)).await
+    }
+
+    async fn ensure_stream(&self, config: jetstream::stream::Config) -> Result<(), BrokerError> {
+        let doing = "making a stream";
+        self.must_be_connected(doing)?;
         let name = config.name.clone();
-        match self.inner.jetstream.create_or_update_stream(config).await {
-            Ok(_) => Ok(()),
-            Err(error) => match error.kind() {
-                CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::Response => {
-                    Err(BrokerError::unreachable("making a stream", error))
-                }
-                _ => Err(BrokerError::Stream { stream: name, reason: error.to_string() }),
-            },
+        let Err(error) = self.inner.jetstream.create_or_update_stream(config).await else { return Ok(()) };
+        match error.kind() {
+            CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::Response => {
+                Err(BrokerError::unreachable(doing, error))
+            }
+            // 503: no leader yet, or the store is not ready.
+            CreateStreamErrorKind::JetStream(e) if e.code() == 503 => {
+                Err(BrokerError::unreachable(doing, error))
+            }
+            _ => Err(BrokerError::Stream { stream: name, reason: error.to_string() }),
         }
     }
 
