@@ -64,6 +64,40 @@ pub enum ParameterErrorCode {
     Unknown,
 }
 
+/// Up to so many parameters are looked up without taking memory.
+const FEW: usize = 12;
+
+/// The values of a prompt's parameters, in the order of their declarations.
+#[derive(Debug)]
+pub(crate) struct Given<'v> {
+    few: [Option<&'v Value>; FEW],
+    more: Vec<Option<&'v Value>>,
+}
+
+impl<'v> Given<'v> {
+    /// Looks up what `values` has of `parameters`.
+    pub(crate) fn of(parameters: &[Parameter], values: &'v Values) -> Self {
+        let mut given = Self { few: [None; FEW], more: Vec::new() };
+        for (place, parameter) in parameters.iter().enumerate() {
+            let value = values.get_near(&parameter.name, place);
+            match given.few.get_mut(place) {
+                Some(slot) => *slot = value,
+                None => given.more.push(value),
+            }
+        }
+        given
+    }
+
+    /// The value of the parameter that was declared at `place`.
+    #[inline]
+    pub(crate) fn get(&self, place: usize) -> Option<&'v Value> {
+        match self.few.get(place) {
+            Some(value) => *value,
+            None => self.more.get(place - FEW).copied().flatten(),
+        }
+    }
+}
+
 /// Checks `values` against `parameters`.
 ///
 /// # Errors
@@ -73,18 +107,29 @@ pub fn check(
     parameters: &[Parameter],
     values: &Values,
 ) -> Result<(), Box<ParameterErrors>> {
+    given(prompt, parameters, values).map(drop)
+}
+
+/// Checks `values` and gives them in the order of the declarations.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn given<'v>(
+    prompt: &PromptId,
+    parameters: &[Parameter],
+    values: &'v Values,
+) -> Result<Given<'v>, Box<ParameterErrors>> {
+    let given = Given::of(parameters, values);
     let mut known = 0;
-    let fits = parameters.iter().enumerate().all(|(place, parameter)| {
-        match values.get_near(&parameter.name, place) {
-            Some(value) => {
-                known += 1;
-                self::fits(&parameter.kind, value)
-            }
-            None => !parameter.required,
+    let fits = parameters.iter().enumerate().all(|(place, parameter)| match given.get(place) {
+        Some(value) => {
+            known += 1;
+            self::fits(&parameter.kind, value)
         }
+        None => !parameter.required,
     });
     if fits && known == values.len() {
-        return Ok(());
+        return Ok(given);
     }
     let mut errors = Vec::new();
     for parameter in parameters {

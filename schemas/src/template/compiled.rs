@@ -1,6 +1,5 @@
 //! A prompt, ready to be rendered as often as it is asked for.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
@@ -14,6 +13,7 @@ use super::inspect::{self, Inspection, Library, Place};
 use super::values::Values;
 use crate::names::PromptId;
 use crate::parameter;
+use crate::parameter::check::{self, Given};
 use crate::prompt::{Content, Message, Partial, Prompt, Role};
 
 /// A message of a chat as it goes to a model.
@@ -160,11 +160,10 @@ impl CompiledPrompt {
         let Content::Text { template } = &self.prompt.content else {
             return Err(RenderError::IsChat { prompt: self.prompt.id.clone() });
         };
-        let values = self.prepare(values)?;
-        match self.parts.first() {
-            Some(part) => self.write(part, 0, template, &values, out),
+        self.with_values(values, |values, given| match self.parts.first() {
+            Some(part) => self.write(part, 0, template, values, given, out),
             None => Ok(()),
-        }
+        })
     }
 
     /// Renders a chat. `history` holds the caller's messages for each placeholder by name; one that
@@ -187,36 +186,41 @@ impl CompiledPrompt {
             let name = name.chars().take(80).collect();
             return Err(RenderError::UnknownPlaceholder { prompt: self.prompt.id.clone(), name });
         }
-        let values = self.prepare(values)?;
-        let mut rendered = Vec::with_capacity(messages.len());
-        for (index, (message, part)) in messages.iter().zip(&self.parts).enumerate() {
-            match message {
-                Message::Message { role, template } => {
-                    let mut content = String::new();
-                    self.write(part, index, template, &values, &mut content)?;
-                    rendered.push(RenderedMessage { role: *role, content });
-                }
-                Message::Placeholder { name } => {
-                    let given = history.iter().filter(|(own, _)| own == name);
-                    rendered.extend(given.flat_map(|(_, messages)| messages.iter().cloned()));
+        self.with_values(values, |values, given| {
+            let mut rendered = Vec::with_capacity(messages.len());
+            for (index, (message, part)) in messages.iter().zip(&self.parts).enumerate() {
+                match message {
+                    Message::Message { role, template } => {
+                        let mut content = String::new();
+                        self.write(part, index, template, values, given, &mut content)?;
+                        rendered.push(RenderedMessage { role: *role, content });
+                    }
+                    Message::Placeholder { name } => {
+                        let own = history.iter().filter(|(own, _)| own == name);
+                        rendered.extend(own.flat_map(|(_, messages)| messages.iter().cloned()));
+                    }
                 }
             }
-        }
-        Ok(rendered)
+            Ok(rendered)
+        })
     }
 
     /// Checks the values, and fills in the defaults that stand inside of objects.
-    fn prepare<'v>(&self, values: &'v Values) -> Result<Cow<'v, Values>, RenderError> {
+    fn with_values<T>(
+        &self,
+        values: &Values,
+        render: impl FnOnce(&Values, &Given<'_>) -> Result<T, RenderError>,
+    ) -> Result<T, RenderError> {
         let prompt = &self.prompt;
         if let Some(fault) = values.fault() {
             return Err(RenderError::Values { prompt: prompt.id.clone(), message: fault.to_string() });
         }
-        parameter::check::check(&prompt.id, &prompt.parameters, values).map_err(RenderError::Parameters)?;
-        Ok(if self.has_nested_defaults {
-            Cow::Owned(parameter::default::fill(&prompt.parameters, values))
-        } else {
-            Cow::Borrowed(values)
-        })
+        let given = check::given(&prompt.id, &prompt.parameters, values).map_err(RenderError::Parameters)?;
+        if !self.has_nested_defaults {
+            return render(values, &given);
+        }
+        let filled = parameter::default::fill(&prompt.parameters, values);
+        render(&filled, &Given::of(&prompt.parameters, &filled))
     }
 
     fn write(
@@ -225,6 +229,7 @@ impl CompiledPrompt {
         index: usize,
         source: &str,
         values: &Values,
+        given: &Given<'_>,
         out: &mut String,
     ) -> Result<(), RenderError> {
         let start = out.len();
@@ -235,7 +240,7 @@ impl CompiledPrompt {
                 Ok(())
             }
             (Part::Direct(direct), _) => direct
-                .render(source, values, &self.defaults, out)
+                .render(source, given, &self.defaults, out)
                 .map_err(|halt| self.halted(index, source, &halt)),
             (Part::Engine { name, cost }, Some(engine)) => {
                 engine.render(name, *cost, values, out).map_err(|failure| self.failed(index, failure))

@@ -14,6 +14,7 @@ use super::error::Limit;
 use super::path::{self, Frame, Item, Lookup, Names, Path, Span, span};
 use super::syntax::{Expr, ExprKind, Node};
 use super::values::Values;
+use crate::parameter::check::Given;
 
 #[derive(Debug)]
 enum Step {
@@ -52,20 +53,20 @@ impl Direct {
         steps(nodes, &mut Names { parameters, loops: Vec::new() }).map(Self)
     }
 
-    /// Appends the text to `out`. `defaults` stands in for what `values` does not have.
+    /// Appends the text to `out`. `defaults` stands in for what is not given.
     ///
     /// # Errors
     /// The first variable that is not there or cannot be walked, or a limit.
     pub(super) fn render(
         &self,
         source: &str,
-        values: &Values,
+        given: &Given<'_>,
         defaults: &Values,
         out: &mut String,
     ) -> Result<(), Halt> {
         let longest = out.len() + OUTPUT_MAX;
-        let lookup = Lookup { source, values, defaults };
-        Writer { lookup, longest, fuel: FUEL, out }.steps(&self.0, None)
+        let lookup = Lookup { source, given, defaults };
+        Writer { lookup: &lookup, longest, fuel: FUEL, out }.steps(&self.0, None)
     }
 }
 
@@ -108,7 +109,7 @@ fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
 }
 
 struct Writer<'v, 'o> {
-    lookup: Lookup<'v>,
+    lookup: &'v Lookup<'v>,
     longest: usize,
     fuel: u64,
     out: &'o mut String,
@@ -121,7 +122,10 @@ impl<'v> Writer<'v, '_> {
                 Step::Text(span) => self.out.push_str(self.lookup.cut(*span)),
                 Step::Variable(path) => {
                     let value = self.lookup.find(path, frame)?;
-                    write(value, self.out);
+                    match value.as_str() {
+                        Some(text) => self.out.push_str(text),
+                        None => write(value, self.out),
+                    }
                     self.spend(path, value)?;
                 }
                 Step::LoopField(field) => {
@@ -137,7 +141,7 @@ impl<'v> Writer<'v, '_> {
                 Step::If { branches, otherwise } => {
                     let mut chosen = otherwise;
                     for (condition, body) in branches {
-                        if condition.holds(&self.lookup, frame)? {
+                        if condition.holds(self.lookup, frame)? {
                             chosen = body;
                             break;
                         }
@@ -150,6 +154,7 @@ impl<'v> Writer<'v, '_> {
     }
 
     /// Takes one unit, and what a value costs to be written.
+    #[inline]
     fn spend(&mut self, path: &Path, value: &Value) -> Result<(), Halt> {
         let mut units = 1;
         if !value.is_string() {
@@ -220,19 +225,35 @@ impl<'v> Writer<'v, '_> {
 
 /// Writes a value as Tera does.
 fn write(value: &Value, out: &mut String) {
-    if let Some(text) = value.as_str() {
-        out.push_str(text);
-        return;
+    match value.kind() {
+        ValueKind::String => out.push_str(value.as_str().unwrap_or_default()),
+        ValueKind::I64 | ValueKind::U64 => match value.as_i64() {
+            Some(n) => integer(n, out),
+            // Writing to a String cannot fail.
+            None => drop(write!(out, "{value}")),
+        },
+        ValueKind::Bool => out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" }),
+        ValueKind::None | ValueKind::Undefined => {}
+        _ => drop(write!(out, "{value}")),
     }
-    // Writing to a String cannot fail.
-    let _ = match value.kind() {
-        ValueKind::I64 => value.as_i64().map_or(Ok(()), |n| write!(out, "{n}")),
-        ValueKind::U64 => value.as_u64().map_or(Ok(()), |n| write!(out, "{n}")),
-        ValueKind::Bool => {
-            out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" });
-            Ok(())
+}
+
+/// Writes the digits of `n`, without the machinery of formatting.
+fn integer(n: i64, out: &mut String) {
+    let mut digits = [0_u8; 20];
+    let mut rest = n.unsigned_abs();
+    let mut used = 0;
+    for slot in digits.iter_mut().rev() {
+        *slot = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        used += 1;
+        if rest == 0 {
+            break;
         }
-        ValueKind::None | ValueKind::Undefined => Ok(()),
-        _ => write!(out, "{value}"),
-    };
+    }
+    if n < 0 {
+        out.push('-');
+    }
+    let shown = digits.get(digits.len() - used..).unwrap_or_default();
+    out.push_str(std::str::from_utf8(shown).unwrap_or_default());
 }

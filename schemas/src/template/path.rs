@@ -6,6 +6,7 @@ use tera::value::Key;
 use super::direct::{Halt, Why};
 use super::syntax::{Expr, ExprKind};
 use super::values::Values;
+use crate::parameter::check::Given;
 
 /// A stretch of the source, in bytes.
 pub(super) type Span = (u32, u32);
@@ -32,7 +33,7 @@ pub(super) struct Names<'s> {
 
 #[derive(Debug, Clone, Copy)]
 enum Root {
-    /// What the caller gives; it probably stands at `place`.
+    /// The parameter that is declared at `place`.
     Value { place: u16 },
     /// What a loop stands at, so many loops further out.
     Item { up: u16 },
@@ -57,7 +58,7 @@ pub(super) enum Item<'f> {
 /// Where values are looked up.
 pub(super) struct Lookup<'v> {
     pub source: &'v str,
-    pub values: &'v Values,
+    pub given: &'v Given<'v>,
     pub defaults: &'v Values,
 }
 
@@ -77,19 +78,25 @@ impl Path {
             }
         };
         attributes.reverse();
-        let place = names.parameters.iter().position(|own| *own == name).unwrap_or_default();
-        let mut root = Root::Value { place: u16::try_from(place).ok()? };
+        let mut root = None;
         for (up, [key, value]) in names.loops.iter().rev().enumerate() {
             let up = u16::try_from(up).ok()?;
             if *value == Some(name) {
-                root = Root::Item { up };
+                root = Some(Root::Item { up });
                 break;
             }
             if *key == Some(name) {
-                root = Root::Key { up };
+                root = Some(Root::Key { up });
                 break;
             }
         }
+        let root = match root {
+            Some(root) => root,
+            None => {
+                let place = names.parameters.iter().position(|own| *own == name)?;
+                Root::Value { place: u16::try_from(place).ok()? }
+            }
+        };
         Some(Self { root, name: span(expr.start, name.len())?, attributes: attributes.into() })
     }
 
@@ -100,6 +107,7 @@ impl Path {
 }
 
 impl<'v> Lookup<'v> {
+    #[inline]
     pub(super) fn cut(&self, span: Span) -> &'v str {
         self.source.get(span.0 as usize..span.1 as usize).unwrap_or_default()
     }
@@ -108,14 +116,13 @@ impl<'v> Lookup<'v> {
     ///
     /// # Errors
     /// It is not there.
-    pub(super) fn find<'a>(&self, path: &Path, frame: Option<&'a Frame<'a>>) -> Result<&'a Value, Halt>
-    where
-        'v: 'a,
-    {
-        self.find_or_none(path, frame)?.ok_or_else(|| match path.attributes.last() {
-            Some(last) => Halt { at: last.0 as usize, why: Why::NoField },
-            None => Halt { at: path.at(), why: Why::NoValue },
-        })
+    #[inline]
+    pub(super) fn find<'a>(&'a self, path: &Path, frame: Option<&'a Frame<'a>>) -> Result<&'a Value, Halt> {
+        let mut value = self.root(path, frame);
+        for attribute in &path.attributes {
+            value = value.and_then(|value| field(value, self.cut(*attribute)));
+        }
+        value.ok_or_else(|| self.missing(path, frame))
     }
 
     /// The value of a path, or none where the last part of it is not there.
@@ -123,34 +130,50 @@ impl<'v> Lookup<'v> {
     /// # Errors
     /// Another part of it is not there.
     pub(super) fn find_or_none<'a>(
-        &self,
+        &'a self,
         path: &Path,
         frame: Option<&'a Frame<'a>>,
-    ) -> Result<Option<&'a Value>, Halt>
-    where
-        'v: 'a,
-    {
-        let root: Option<&'a Value> = match path.root {
+    ) -> Result<Option<&'a Value>, Halt> {
+        let mut value = self.root(path, frame);
+        for attribute in &path.attributes {
+            let base = value.ok_or_else(|| self.missing(path, frame))?;
+            value = field(base, self.cut(*attribute));
+        }
+        Ok(value)
+    }
+
+    #[inline]
+    fn root<'a>(&'a self, path: &Path, frame: Option<&'a Frame<'a>>) -> Option<&'a Value> {
+        match path.root {
             Root::Value { place } => {
-                let name = self.cut(path.name);
-                self.values.get_near(name, usize::from(place)).or_else(|| self.defaults.get(name))
+                let default = || self.defaults.get(self.cut(path.name));
+                self.given.get(usize::from(place)).or_else(default)
             }
             Root::Item { up } => nth(frame, up).map(|frame| match &frame.item {
                 Item::Lent(value) => *value,
                 Item::Own(value) => value,
             }),
             Root::Key { up } => nth(frame, up).and_then(|frame| frame.key.as_ref()),
-        };
-        let Some((last, attributes)) = path.attributes.split_last() else { return Ok(root) };
-        let mut value = root.ok_or_else(|| Halt { at: path.at(), why: Why::NoValue })?;
-        for attribute in attributes {
-            value = field(value, self.cut(*attribute))
-                .ok_or_else(|| Halt { at: attribute.0 as usize, why: Why::NoField })?;
         }
-        Ok(field(value, self.cut(*last)))
+    }
+
+    /// Which part of a path is not there.
+    #[cold]
+    fn missing(&self, path: &Path, frame: Option<&Frame<'_>>) -> Halt {
+        let Some(mut value) = self.root(path, frame) else {
+            return Halt { at: path.at(), why: Why::NoValue };
+        };
+        for attribute in &path.attributes {
+            match field(value, self.cut(*attribute)) {
+                Some(next) => value = next,
+                None => return Halt { at: attribute.0 as usize, why: Why::NoField },
+            }
+        }
+        Halt { at: path.at(), why: Why::NoValue }
     }
 }
 
+#[inline]
 fn nth<'a>(mut frame: Option<&'a Frame<'a>>, up: u16) -> Option<&'a Frame<'a>> {
     for _ in 0..up {
         frame = frame?.up;
@@ -158,6 +181,7 @@ fn nth<'a>(mut frame: Option<&'a Frame<'a>>, up: u16) -> Option<&'a Frame<'a>> {
     frame
 }
 
+#[inline]
 fn field<'v>(value: &'v Value, name: &'v str) -> Option<&'v Value> {
     /// Up to here a walk is faster than a hash.
     const WALK: usize = 12;

@@ -73,13 +73,16 @@ fn the_recorded_bundle_of_version_1_is_verified_and_renders() {
 
     let encoding = Encoding::from_header(headers["Content-Encoding"].as_str()).unwrap();
     let decoded = bundle::decode(body.as_bytes(), encoding).unwrap();
-    let verified = trust.verify(header("Forge-Key"), header("Forge-Attestation"), &decoded, 1_790_000_000_000_000).unwrap();
+    let verified = trust
+        .verify(header("Forge-Key"), header("Forge-Attestation"), &decoded, 1_790_000_000_000_000)
+        .unwrap();
     assert_eq!(verified.digest.to_string(), header("Forge-Digest"));
     assert_eq!(verified.attestation.serial.to_string(), header("Forge-Serial"));
     assert_eq!(verified.attestation.version.to_string(), header("Forge-Version"));
     assert_eq!(verified.attestation.set.as_str(), header("Forge-Set"));
     assert_eq!(verified.attestation.publication, header("Nats-Msg-Id"));
-    for (seed, public) in [("root_seed", trust.roots[0].as_str()), ("publishing_seed", verified.key.as_str())] {
+    for (seed, public) in [("root_seed", trust.roots[0].as_str()), ("publishing_seed", verified.key.as_str())]
+    {
         let pair = KeyPair::from_seed(keys[seed].as_str().unwrap()).unwrap();
         assert_eq!(pair.public_key(), public, "{seed}");
     }
@@ -99,7 +102,10 @@ fn the_recorded_bundle_of_version_1_is_verified_and_renders() {
     let messages = chat.render_messages(&vars! { question: "Why?" }, &[("history", &past)]).unwrap();
     let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();
     assert_eq!(texts, ["Answer in a kind tone.", "Hi", "Why?"]);
-    assert_eq!(set.get("json.rules").unwrap().render(&vars! {}).unwrap(), "Answer with {{\"ok\": true}} only.");
+    assert_eq!(
+        set.get("json.rules").unwrap().render(&vars! {}).unwrap(),
+        "Answer with {{\"ok\": true}} only."
+    );
 }
 
 /// Records the fixture. By hand only, once for each version of the format; never over an old one.
@@ -173,7 +179,9 @@ fn record_the_fixture() {
     });
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("bundle.json"), body).unwrap();
-    std::fs::write(folder.join("headers.json"), serde_json::to_string_pretty(&headers).unwrap() + "\n").unwrap();
-    std::fs::write(folder.join("keys.test-only.json"), serde_json::to_string_pretty(&keys).unwrap() + "\n").unwrap();
+    std::fs::write(folder.join("headers.json"), serde_json::to_string_pretty(&headers).unwrap() + "\n")
+        .unwrap();
+    std::fs::write(folder.join("keys.test-only.json"), serde_json::to_string_pretty(&keys).unwrap() + "\n")
+        .unwrap();
     std::fs::write(folder.join("root.pub"), root.public_key() + "\n").unwrap();
 }

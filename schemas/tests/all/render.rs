@@ -300,7 +300,7 @@ fn no_error_repeats_a_value() {
         "{{ throw(message=s) }}",
         "{{ m.gone }}",
         "{{ m | get(key='gone') }}",
-        "{{ m | get(key=s) }}",
+        "{{ m | get(key=s ~ s) }}",
         "{% for x in m.k.q %}{% endfor %}",
         "{{ s | round(method=s) }}",
         "{{ s[s] }}",

@@ -6,9 +6,7 @@ use nkeys::KeyPair;
 use schemas::bundle::{self, Bundle, BundleError, Dependency, Encoding};
 use schemas::canonical::{Digest, to_canonical};
 use schemas::connect::{ConnectError, ConnectString, Connection};
-use schemas::envelope::{
-    self, Attestation, Envelope, Head, Heartbeat, KeyCertificate, Trust, TrustError,
-};
+use schemas::envelope::{self, Attestation, Envelope, Head, Heartbeat, KeyCertificate, Trust, TrustError};
 use schemas::prompt::Prompt;
 use schemas::status::{AgentStatus, EnrolAnswer, PendingState, RefusalCode};
 use schemas::{Micros, Scope};
@@ -229,10 +227,16 @@ fn every_broken_link_is_named() {
     assert!(matches!(late, Err(TrustError::Expired { what: "attestation" })));
 
     // Signed as it is, and wrong in itself.
-    let lying = envelope::attest(&broken.key, Digest::of(b"else"), attestation(&broken.body)).unwrap().to_line();
+    let lying =
+        envelope::attest(&broken.key, Digest::of(b"else"), attestation(&broken.body)).unwrap().to_line();
     let found = broken.trust.verify(&broken.certificate, &lying, &broken.body, NOW);
     assert!(matches!(found, Err(TrustError::DigestMismatch { .. })));
-    let named = envelope::sign(&broken.key, "acme/support/prod/else@1.0.0".into(), Digest::of(&broken.body), attestation(&broken.body));
+    let named = envelope::sign(
+        &broken.key,
+        "acme/support/prod/else@1.0.0".into(),
+        Digest::of(&broken.body),
+        attestation(&broken.body),
+    );
     let found = broken.trust.verify(&broken.certificate, &named.unwrap().to_line(), &broken.body, NOW);
     assert!(matches!(found, Err(TrustError::WrongSubject { .. })));
     let mut longer = broken.body.clone();
@@ -270,7 +274,11 @@ fn a_flipped_bit_anywhere_is_noticed() {
         for envelope in altered {
             let mut broken = chain_like(&whole);
             let line = envelope.to_line();
-            if certificate { broken.certificate = line } else { broken.attestation = line }
+            if certificate {
+                broken.certificate = line
+            } else {
+                broken.attestation = line
+            }
             assert!(matches!(broken.verify(), Err(TrustError::BadSignature(_))), "{envelope:?}");
         }
     }
