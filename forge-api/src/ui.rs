@@ -44,7 +44,7 @@ mod visitor;
 use axum::Router;
 use axum::routing::{get, post};
 
-pub(crate) use fault::error_page;
+pub(crate) use fault::{error_page, wants_page};
 
 use crate::state::AppState;
 

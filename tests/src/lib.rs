@@ -4,12 +4,16 @@
 //! |---|---|
 //! | [`until`] | waiting: a condition and a deadline |
 //! | [`tools`] | where the programs are that tests start |
+//! | [`forge`] | `forge` and `live` processes, and a client of the API |
+//! | [`browser`] | a real Chromium |
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`postgres`] | a private PostgreSQL cluster |
 //!
 //! The tests themselves are in `tests/tests/`, one file per subject. `forge` and `live` are started
 //! as the programs that users start; this crate does not link `forge-api`.
 
+pub mod browser;
+pub mod forge;
 pub mod nats;
 pub mod postgres;
 pub mod tools;

@@ -1,6 +1,7 @@
 //! What a page says when it cannot do what was asked: what, why, and the way out.
 
-use axum::http::StatusCode;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 
@@ -51,6 +52,12 @@ impl IntoResponse for Fault {
     }
 }
 
+/// Whether who asks is a person with a browser, outside of the API.
+pub(crate) fn wants_page(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    !request.uri().path().starts_with("/api/") && accept.contains("text/html")
+}
+
 /// The page of an error that belongs to no form.
 pub(crate) fn error_page(error: &ApiError) -> Response {
     let request = matches!(error, ApiError::Internal(_)).then(crate::clock::new_id);
@@ -76,11 +83,6 @@ pub(crate) fn error_page(error: &ApiError) -> Response {
     let page = Page { icon, title: title.clone(), text, href: "/", action: "Go to the dashboard", request };
     let frame = Frame::default().titled(title, "");
     engine::page(error.status(), "fault.html", &frame, &page)
-}
-
-/// `GET` of an address that leads nowhere.
-pub(crate) async fn not_found() -> Response {
-    error_page(&ApiError::NotFound("page"))
 }
 
 /// The words of an error beside the form that it came from; anything else is a page of its own.

@@ -251,11 +251,6 @@ pub(crate) fn initials(name: &str) -> String {
     if first.is_empty() { "?".to_owned() } else { first.to_uppercase() }
 }
 
-/// The tone of an edit state's badge follows from its word.
-pub(crate) fn edit_state(state: &str) -> String {
-    state.to_uppercase()
-}
-
 /// A value in a query string.
 pub(crate) fn encoded(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
