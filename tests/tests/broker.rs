@@ -2,8 +2,10 @@
 //! publishing, replay, and what happens when it dies.
 
 mod broker {
+    mod cluster;
     mod credentials;
     mod fleet;
+    mod leaf;
     mod permissions;
     mod publish;
     mod server;

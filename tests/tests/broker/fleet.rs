@@ -181,6 +181,33 @@ async fn a_thousand_statuses_are_taken_in_well_under_a_second() -> Result<()> {
 }
 
 #[tokio::test]
+async fn the_last_status_of_each_agent_stands_in_a_stream_for_the_cli() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let (credential, _) = test.mint("one")?;
+    let client = test.client(&credential).await?;
+    let scope = test.scope("dev");
+    let mut last = None;
+    for floor in [1, 2, 3] {
+        for agent in ["agent-1", "agent-2"] {
+            let status = AgentStatus { floor, ..status(&scope, agent) };
+            let body = serde_json::to_vec(&status)?;
+            client.publish(subject::status(&scope, &status.agent), body.into()).await?;
+            last = Some(status);
+        }
+    }
+    let last = last.context("a status")?;
+    let stream = test.broker.jetstream().get_stream(subject::STATUS_STREAM).await?;
+    until("the last of each is there", secs(5), async || {
+        let state = stream.get_info().await.ok()?.state;
+        (state.messages == 2 && state.last_sequence == 6).then_some(())
+    })
+    .await;
+    let found = stream.direct_get_last_for_subject(subject::status(&scope, &last.agent)).await?;
+    assert_eq!(serde_json::from_slice::<AgentStatus>(&found.payload)?, last);
+    Ok(())
+}
+
+#[tokio::test]
 async fn agents_above_the_bound_go_without_a_durable() -> Result<()> {
     let test = TestBroker::with_limits(Limits { durables: 2, ..Limits::default() }).await?;
     let scope = test.scope("dev");

@@ -295,7 +295,6 @@ async fn the_server_takes_every_configuration_file() -> Result<()> {
         ("NATS_STORE", text("store")),
         ("NATS_ACCOUNTS", text("accounts")),
         ("NATS_HUB", "tls://hub.example:7422".to_owned()),
-        ("NATS_LEAF_ACCOUNT", project.account.public().to_owned()),
         ("NATS_LEAF_CREDS", text("leaf.creds")),
     ];
     for (name, _) in conf::FILES.iter().filter(|(name, _)| *name != "common.conf") {
