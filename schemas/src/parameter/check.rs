@@ -155,12 +155,18 @@ pub(super) fn property<'v>(map: &'v tera::Map, name: &'v str) -> Option<&'v Valu
 
 fn fits(kind: &Kind, value: &Value) -> bool {
     match kind {
+        Kind::String { min_length: None, max_length: None } => value.is_string(),
         Kind::String { min_length, max_length } => value
             .as_str()
             .is_some_and(|text| within(*min_length, *max_length, || text.chars().count() as u64)),
-        Kind::Integer { minimum, maximum } => integer(value).is_some_and(|n| {
-            minimum.is_none_or(|low| n >= i128::from(low)) && maximum.is_none_or(|high| n <= i128::from(high))
-        }),
+        Kind::Integer { minimum, maximum } => match value.as_i64() {
+            Some(n) => minimum.is_none_or(|low| n >= low) && maximum.is_none_or(|high| n <= high),
+            // Beyond 64 bits, or no integer at all.
+            None => integer(value).is_some_and(|n| {
+                minimum.is_none_or(|low| n >= i128::from(low))
+                    && maximum.is_none_or(|high| n <= i128::from(high))
+            }),
+        },
         Kind::Number { minimum, maximum } => number(value)
             .is_some_and(|n| minimum.is_none_or(|low| n >= low) && maximum.is_none_or(|high| n <= high)),
         Kind::Boolean => value.is_bool(),

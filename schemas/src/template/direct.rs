@@ -122,11 +122,8 @@ impl<'v> Writer<'v, '_> {
                 Step::Text(span) => self.out.push_str(self.lookup.cut(*span)),
                 Step::Variable(path) => {
                     let value = self.lookup.find(path, frame)?;
-                    match value.as_str() {
-                        Some(text) => self.out.push_str(text),
-                        None => write(value, self.out),
-                    }
-                    self.spend(path, value)?;
+                    let units = write(value, self.out);
+                    self.spend(path, units)?;
                 }
                 Step::LoopField(field) => {
                     if let Some(frame) = frame {
@@ -153,14 +150,9 @@ impl<'v> Writer<'v, '_> {
         Ok(())
     }
 
-    /// Takes one unit, and what a value costs to be written.
+    /// Takes `units`, and looks at the length of what was written.
     #[inline]
-    fn spend(&mut self, path: &Path, value: &Value) -> Result<(), Halt> {
-        let mut units = 1;
-        if !value.is_string() {
-            units += value.as_array().map_or(0, <[Value]>::len) as u64;
-            units += value.as_map().map_or(0, tera::Map::len) as u64;
-        }
+    fn spend(&mut self, path: &Path, units: u64) -> Result<(), Halt> {
         self.fuel = self.fuel.saturating_sub(units);
         let limit = if self.out.len() > self.longest {
             Limit::Output
@@ -223,37 +215,25 @@ impl<'v> Writer<'v, '_> {
     }
 }
 
-/// Writes a value as Tera does.
-fn write(value: &Value, out: &mut String) {
+/// Writes a value as Tera does, and says how many units that takes.
+#[inline]
+fn write(value: &Value, out: &mut String) -> u64 {
     match value.kind() {
         ValueKind::String => out.push_str(value.as_str().unwrap_or_default()),
         ValueKind::I64 | ValueKind::U64 => match value.as_i64() {
-            Some(n) => integer(n, out),
-            // Writing to a String cannot fail.
-            None => drop(write!(out, "{value}")),
+            Some(n) => out.push_str(itoa::Buffer::new().format(n)),
+            None => return other(value, out),
         },
         ValueKind::Bool => out.push_str(if value.as_bool() == Some(true) { "true" } else { "false" }),
         ValueKind::None | ValueKind::Undefined => {}
-        _ => drop(write!(out, "{value}")),
+        _ => return other(value, out),
     }
+    1
 }
 
-/// Writes the digits of `n`, without the machinery of formatting.
-fn integer(n: i64, out: &mut String) {
-    let mut digits = [0_u8; 20];
-    let mut rest = n.unsigned_abs();
-    let mut used = 0;
-    for slot in digits.iter_mut().rev() {
-        *slot = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        used += 1;
-        if rest == 0 {
-            break;
-        }
-    }
-    if n < 0 {
-        out.push('-');
-    }
-    let shown = digits.get(digits.len() - used..).unwrap_or_default();
-    out.push_str(std::str::from_utf8(shown).unwrap_or_default());
+#[cold]
+fn other(value: &Value, out: &mut String) -> u64 {
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{value}");
+    1 + value.as_array().map_or(0, <[Value]>::len) as u64 + value.as_map().map_or(0, tera::Map::len) as u64
 }

@@ -1,5 +1,7 @@
 //! Variables and their attributes, found without a copy.
 
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use tera::Value;
 use tera::value::Key;
 
@@ -20,7 +22,16 @@ pub(super) fn span(at: usize, length: usize) -> Option<Span> {
 pub(super) struct Path {
     root: Root,
     name: Span,
-    attributes: Box<[Span]>,
+    attributes: Box<[Attribute]>,
+}
+
+#[derive(Debug)]
+struct Attribute {
+    name: Box<str>,
+    /// Byte of the source where it starts.
+    at: u32,
+    /// Where in the object it stood the last time: objects of one kind mostly look alike.
+    place: AtomicU8,
 }
 
 /// The names that a template knows where it is being read.
@@ -71,7 +82,8 @@ impl Path {
             match &expr.kind {
                 ExprKind::Var(name) => break *name,
                 ExprKind::Attr { base, name, name_at, optional: false } => {
-                    attributes.push(span(*name_at, name.len())?);
+                    let at = u32::try_from(*name_at).ok()?;
+                    attributes.push(Attribute { name: (*name).into(), at, place: AtomicU8::new(0) });
                     expr = base;
                 }
                 _ => return None,
@@ -117,10 +129,14 @@ impl<'v> Lookup<'v> {
     /// # Errors
     /// It is not there.
     #[inline]
-    pub(super) fn find<'a>(&'a self, path: &Path, frame: Option<&'a Frame<'a>>) -> Result<&'a Value, Halt> {
+    pub(super) fn find<'a>(
+        &'a self,
+        path: &'a Path,
+        frame: Option<&'a Frame<'a>>,
+    ) -> Result<&'a Value, Halt> {
         let mut value = self.root(path, frame);
         for attribute in &path.attributes {
-            value = value.and_then(|value| field(value, self.cut(*attribute)));
+            value = value.and_then(|value| field(value, attribute));
         }
         value.ok_or_else(|| self.missing(path, frame))
     }
@@ -131,19 +147,19 @@ impl<'v> Lookup<'v> {
     /// Another part of it is not there.
     pub(super) fn find_or_none<'a>(
         &'a self,
-        path: &Path,
+        path: &'a Path,
         frame: Option<&'a Frame<'a>>,
     ) -> Result<Option<&'a Value>, Halt> {
         let mut value = self.root(path, frame);
         for attribute in &path.attributes {
             let base = value.ok_or_else(|| self.missing(path, frame))?;
-            value = field(base, self.cut(*attribute));
+            value = field(base, attribute);
         }
         Ok(value)
     }
 
     #[inline]
-    fn root<'a>(&'a self, path: &Path, frame: Option<&'a Frame<'a>>) -> Option<&'a Value> {
+    fn root<'a>(&'a self, path: &'a Path, frame: Option<&'a Frame<'a>>) -> Option<&'a Value> {
         match path.root {
             Root::Value { place } => {
                 let default = || self.defaults.get(self.cut(path.name));
@@ -164,9 +180,9 @@ impl<'v> Lookup<'v> {
             return Halt { at: path.at(), why: Why::NoValue };
         };
         for attribute in &path.attributes {
-            match field(value, self.cut(*attribute)) {
+            match field(value, attribute) {
                 Some(next) => value = next,
-                None => return Halt { at: attribute.0 as usize, why: Why::NoField },
+                None => return Halt { at: attribute.at as usize, why: Why::NoField },
             }
         }
         Halt { at: path.at(), why: Why::NoValue }
@@ -182,15 +198,31 @@ fn nth<'a>(mut frame: Option<&'a Frame<'a>>, up: u16) -> Option<&'a Frame<'a>> {
 }
 
 #[inline]
-fn field<'v>(value: &'v Value, name: &'v str) -> Option<&'v Value> {
+fn field<'v>(value: &'v Value, attribute: &'v Attribute) -> Option<&'v Value> {
+    let map = value.as_map()?;
+    let place = usize::from(attribute.place.load(Ordering::Relaxed));
+    match map.get_index(place) {
+        Some((key, value)) if key.as_str() == Some(&attribute.name) => Some(value),
+        _ => search(map, attribute),
+    }
+}
+
+fn search<'v>(map: &'v tera::Map, attribute: &'v Attribute) -> Option<&'v Value> {
     /// Up to here a walk is faster than a hash.
     const WALK: usize = 12;
-    let map = value.as_map()?;
-    if map.len() <= WALK {
-        map.iter().find_map(|(key, value)| (key.as_str() == Some(name)).then_some(value))
+    let (place, value) = if map.len() <= WALK {
+        let mut entries = map.iter().enumerate();
+        entries.find_map(|(place, (key, value))| {
+            (key.as_str() == Some(&attribute.name)).then_some((place, value))
+        })?
     } else {
-        map.get(&Key::Str(name))
+        let (place, _, value) = map.get_full(&Key::Str(&attribute.name))?;
+        (place, value)
+    };
+    if let Ok(place) = u8::try_from(place) {
+        attribute.place.store(place, Ordering::Relaxed);
     }
+    Some(value)
 }
 
 /// `loop.index` and its like.
