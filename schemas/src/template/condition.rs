@@ -41,6 +41,16 @@ impl Condition {
         })
     }
 
+    /// Units of looking at it.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Self::Truth(_) | Self::LoopField(_) | Self::Defined(..) => 1,
+            Self::Equal(..) => 2,
+            Self::Not(inner) => 1 + inner.weight(),
+            Self::Both(left, right) | Self::Either(left, right) => 1 + left.weight() + right.weight(),
+        }
+    }
+
     /// Whether it holds.
     ///
     /// # Errors
@@ -58,10 +68,12 @@ impl Condition {
     }
 }
 
-/// The value of a text without escapes, a boolean or a small integer.
+/// The value of a short text without escapes, a boolean or a small integer.
 fn literal(expr: &Expr<'_>) -> Option<Value> {
+    /// Longer texts cost more to compare than a step does; the engine prices that.
+    const SHORT: usize = 64;
     match &expr.bare().kind {
-        ExprKind::Text(text) if !text.contains('\\') => {
+        ExprKind::Text(text) if text.len() <= SHORT && !text.contains('\\') => {
             Some(Value::from(text.get(1..text.len().checked_sub(1)?)?))
         }
         ExprKind::Scalar("true" | "True") => Some(Value::from(true)),

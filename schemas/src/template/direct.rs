@@ -21,8 +21,19 @@ enum Step {
     Text(Span),
     Variable(Path),
     LoopField(path::LoopField),
-    For { target: Path, has_key: bool, body: Box<[Step]>, otherwise: Box<[Step]> },
+    For(Loop),
     If { branches: Box<[(Condition, Box<[Step]>)]>, otherwise: Box<[Step]> },
+}
+
+#[derive(Debug)]
+struct Loop {
+    target: Path,
+    has_key: bool,
+    body: Box<[Step]>,
+    /// Units of one round, loops in it not counted.
+    round: u64,
+    /// What is written where there is no round.
+    otherwise: Box<[Step]>,
 }
 
 /// A template that is written without the engine.
@@ -91,7 +102,10 @@ fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
             names.loops.push([key, Some(value)]);
             let body = steps(body, names);
             names.loops.pop();
-            Step::For { target, has_key: key.is_some(), body: body?, otherwise: steps(otherwise, names)? }
+            let body = body?;
+            let round = 2 + weight(&body);
+            let otherwise = steps(otherwise, names)?;
+            Step::For(Loop { target, has_key: key.is_some(), body, round, otherwise })
         }
         Node::If { branches, otherwise } => {
             let mut taken = Vec::with_capacity(branches.len());
@@ -106,6 +120,19 @@ fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
         | Node::Include { .. }
         | Node::Jump => return None,
     })
+}
+
+/// Units of `steps`, every branch counted and loops in them not.
+fn weight(steps: &[Step]) -> u64 {
+    let one = |step: &Step| match step {
+        Step::Text(_) | Step::Variable(_) | Step::LoopField(_) => 1,
+        Step::For(own) => 2 + weight(&own.otherwise),
+        Step::If { branches, otherwise } => {
+            let taken = branches.iter().map(|(condition, body)| condition.weight() + weight(body));
+            taken.sum::<u64>() + weight(otherwise)
+        }
+    };
+    steps.iter().map(one).sum()
 }
 
 struct Writer<'v, 'o> {
@@ -130,9 +157,9 @@ impl<'v> Writer<'v, '_> {
                         write(&field.of_frame(frame), self.out);
                     }
                 }
-                Step::For { target, has_key, body, otherwise } => {
-                    if !self.each(target, *has_key, body, frame)? {
-                        self.steps(otherwise, frame)?;
+                Step::For(own) => {
+                    if !self.each(own, frame)? {
+                        self.steps(&own.otherwise, frame)?;
                     }
                 }
                 Step::If { branches, otherwise } => {
@@ -165,19 +192,14 @@ impl<'v> Writer<'v, '_> {
     }
 
     /// Runs a loop, and says whether there was a round.
-    fn each(
-        &mut self,
-        target: &Path,
-        has_key: bool,
-        body: &[Step],
-        up: Option<&Frame<'_>>,
-    ) -> Result<bool, Halt> {
+    fn each(&mut self, own: &Loop, up: Option<&Frame<'_>>) -> Result<bool, Halt> {
+        let Loop { target, has_key, body, round: units, .. } = own;
         let value = self.lookup.find_or_none(target, up)?;
         let found = value.map_or(ValueKind::Undefined, Value::kind);
         let is_walkable =
             matches!(found, ValueKind::Array | ValueKind::Map | ValueKind::String | ValueKind::Bytes);
         let value = match value {
-            Some(value) if is_walkable && (!has_key || found == ValueKind::Map) => value,
+            Some(value) if is_walkable && (!*has_key || found == ValueKind::Map) => value,
             _ => {
                 let why =
                     Why::NotIterable { found: value.map_or("undefined", Value::name), by_key: is_walkable };
@@ -186,7 +208,7 @@ impl<'v> Writer<'v, '_> {
         };
         let length = value.len().unwrap_or_default();
         let round = |writer: &mut Self, index: usize, key: Option<Value>, item: Item<'_>| {
-            writer.fuel = writer.fuel.saturating_sub(1 + body.len() as u64);
+            writer.fuel = writer.fuel.saturating_sub(*units);
             if writer.fuel == 0 || writer.out.len() > writer.longest {
                 let limit = if writer.fuel == 0 { Limit::Work } else { Limit::Output };
                 return Err(Halt { at: target.at(), why: Why::Limit(limit) });

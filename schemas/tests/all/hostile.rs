@@ -267,3 +267,18 @@ fn values_too_deep_or_too_large_are_refused() {
         assert!(matches!(error, RenderError::Values { .. }), "{error}");
     }
 }
+
+#[test]
+fn the_short_way_pays_for_what_it_looks_at() {
+    let loops =
+        |body: &str| format!("{{% for i in big %}}{{% for j in big %}}{body}{{% endfor %}}{{% endfor %}}");
+    let many = "{% if x %}{% endif %}".repeat(1_000);
+    for body in [
+        format!("{{% if x %}}{many}{{% endif %}}"),
+        format!("{{% if x == '{}' %}}{{% endif %}}", "x".repeat(30_000)),
+        format!("{{% if {} %}}{{% endif %}}", vec!["text"; 90].join(" and ")),
+        "{% for c in text %}{% endfor %}".into(),
+    ] {
+        assert_eq!(stopped(&loops(&body), &[]), Limit::Work);
+    }
+}
