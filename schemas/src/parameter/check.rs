@@ -180,13 +180,21 @@ fn fits(kind: &Kind, value: &Value) -> bool {
             let mut required = properties.iter().filter(|parameter| parameter.required).count();
             let fit = map.iter().filter(|(_, value)| !value.is_none()).all(|(key, value)| {
                 let Some(name) = key.as_str() else { return false };
-                let Some(parameter) = properties.iter().find(|p| p.name == name) else { return false };
+                let Some(parameter) = properties.iter().find(|p| is_same(&p.name, name)) else {
+                    return false;
+                };
                 required -= usize::from(parameter.required);
                 fits(&parameter.kind, value)
             });
             fit && required == 0
         }),
     }
+}
+
+/// Compares two names. They are short: a walk beats the call that `==` makes.
+#[inline]
+pub(crate) fn is_same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && a.bytes().zip(b.bytes()).all(|(a, b)| a == b)
 }
 
 fn within(low: Option<u64>, high: Option<u64>, count: impl FnOnce() -> u64) -> bool {

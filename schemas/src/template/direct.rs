@@ -19,10 +19,14 @@ use crate::parameter::check::Given;
 #[derive(Debug)]
 enum Step {
     Text(Span),
-    Variable(Path),
+    /// A variable, and the text before it.
+    Variable(Span, Path),
     LoopField(path::LoopField),
     For(Loop),
-    If { branches: Box<[(Condition, Box<[Step]>)]>, otherwise: Box<[Step]> },
+    If {
+        branches: Box<[(Condition, Box<[Step]>)]>,
+        otherwise: Box<[Step]>,
+    },
 }
 
 #[derive(Debug)]
@@ -82,7 +86,19 @@ impl Direct {
 }
 
 fn steps<'s>(nodes: &[Node<'s>], names: &mut Names<'s>) -> Option<Box<[Step]>> {
-    nodes.iter().map(|node| step(node, names)).collect()
+    let mut steps: Vec<Step> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let step = match (step(node, names)?, steps.last()) {
+            (Step::Variable(_, path), Some(Step::Text(before))) => {
+                let before = *before;
+                steps.pop();
+                Step::Variable(before, path)
+            }
+            (step, _) => step,
+        };
+        steps.push(step);
+    }
+    Some(steps.into())
 }
 
 fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
@@ -91,7 +107,7 @@ fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
         Node::Output(Expr { kind: ExprKind::LoopField(field), .. }) => {
             Step::LoopField(path::LoopField::of(field)?)
         }
-        Node::Output(expr) => Step::Variable(Path::of(expr, names)?),
+        Node::Output(expr) => Step::Variable((0, 0), Path::of(expr, names)?),
         Node::For { names: own, target, body, otherwise } => {
             let target = Path::of(target, names)?;
             let (key, value) = match own.as_slice() {
@@ -125,7 +141,7 @@ fn step<'s>(node: &Node<'s>, names: &mut Names<'s>) -> Option<Step> {
 /// Units of `steps`, every branch counted and loops in them not.
 fn weight(steps: &[Step]) -> u64 {
     let one = |step: &Step| match step {
-        Step::Text(_) | Step::Variable(_) | Step::LoopField(_) => 1,
+        Step::Text(_) | Step::Variable(..) | Step::LoopField(_) => 1,
         Step::For(own) => 2 + weight(&own.otherwise),
         Step::If { branches, otherwise } => {
             let taken = branches.iter().map(|(condition, body)| condition.weight() + weight(body));
@@ -147,7 +163,8 @@ impl<'v> Writer<'v, '_> {
         for step in steps {
             match step {
                 Step::Text(span) => self.out.push_str(self.lookup.cut(*span)),
-                Step::Variable(path) => {
+                Step::Variable(before, path) => {
+                    self.out.push_str(self.lookup.cut(*before));
                     let value = self.lookup.find(path, frame)?;
                     let units = write(value, self.out);
                     self.spend(path, units)?;

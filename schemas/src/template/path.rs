@@ -8,7 +8,7 @@ use tera::value::Key;
 use super::direct::{Halt, Why};
 use super::syntax::{Expr, ExprKind};
 use super::values::Values;
-use crate::parameter::check::Given;
+use crate::parameter::check::{Given, is_same};
 
 /// A stretch of the source, in bytes.
 pub(super) type Span = (u32, u32);
@@ -202,7 +202,7 @@ fn field<'v>(value: &'v Value, attribute: &'v Attribute) -> Option<&'v Value> {
     let map = value.as_map()?;
     let place = usize::from(attribute.place.load(Ordering::Relaxed));
     match map.get_index(place) {
-        Some((key, value)) if key.as_str() == Some(&attribute.name) => Some(value),
+        Some((key, value)) if key.as_str().is_some_and(|key| is_same(key, &attribute.name)) => Some(value),
         _ => search(map, attribute),
     }
 }

@@ -9,6 +9,8 @@ use serde_json::Map;
 use tera::value::Key;
 use tera::{Context, Value};
 
+use crate::parameter::check::is_same;
+
 /// Most bytes that the values of one render may weigh, counted roughly.
 pub const VALUES_MAX: usize = 4 * 1024 * 1024;
 /// Deepest nesting of lists and objects in one value.
@@ -123,7 +125,7 @@ impl Values {
 
     /// The value of `name`, which probably stands at `place`.
     pub(crate) fn get_near(&self, name: &str, place: usize) -> Option<&Value> {
-        let there = self.entries.get(place).filter(|(own, _)| own == name);
+        let there = self.entries.get(place).filter(|(own, _)| is_same(own, name));
         there.or_else(|| self.entries.iter().find(|(own, _)| own == name)).map(|(_, value)| value)
     }
 
