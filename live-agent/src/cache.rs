@@ -128,3 +128,65 @@ fn enter(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::bundle::{Bundle, SCHEMA_VERSION};
+    use schemas::canonical::Digest;
+    use schemas::prompt::Prompt;
+
+    use super::*;
+
+    fn set(name: &str, serial: u64, ids: &[&str]) -> ActiveSet {
+        let set: Slug = name.parse().unwrap();
+        let bundle = Bundle {
+            schema_version: SCHEMA_VERSION,
+            organisation: "acme".parse().unwrap(),
+            project: "support".parse().unwrap(),
+            set: set.clone(),
+            version: "1.0.0".parse().unwrap(),
+            prompts: ids.iter().map(|id| Prompt::text(id.parse().unwrap(), format!("{serial}"))).collect(),
+            partials: Vec::new(),
+            dependencies: Vec::new(),
+        };
+        let applied = Applied {
+            publication: "p".into(),
+            serial,
+            version: bundle.version.clone(),
+            digest: Digest::of(name.as_bytes()),
+            activated_at: 0,
+        };
+        ActiveSet { set, applied, compiled: CompiledSet::compile(&bundle).unwrap() }
+    }
+
+    fn finds(cache: &Cache, address: &str) -> String {
+        match cache.load().find(address) {
+            Found::One(prompt) => prompt.render(&schemas::vars! {}).unwrap(),
+            Found::Several(sets) => sets.iter().map(Slug::as_str).collect::<Vec<_>>().join("+"),
+            Found::None => "-".into(),
+        }
+    }
+
+    #[test]
+    fn a_prompt_is_found_by_its_id_and_by_its_address() {
+        let cache = Cache::default();
+        assert_eq!(finds(&cache, "a"), "-");
+        cache.put(vec![set("chat", 1, &["a", "x/b"])]);
+        assert_eq!(["a", "x/b", "@chat/a", "@chat/x/b"].map(|id| finds(&cache, id)), ["1", "1", "1", "1"]);
+        cache.put(vec![set("mail", 2, &["b", "a"]), set("shop", 3, &["c", "a"])]);
+        assert_eq!(["x/b", "b", "c"].map(|id| finds(&cache, id)), ["1", "2", "3"]);
+        assert_eq!(finds(&cache, "a"), "chat+mail+shop");
+        assert_eq!(["@chat/a", "@mail/a", "@shop/a"].map(|id| finds(&cache, id)), ["1", "2", "3"]);
+        assert_eq!(["@chat", "@none/a", "@/a", "", "@chat/c"].map(|id| finds(&cache, id)), ["-"; 5]);
+    }
+
+    #[test]
+    fn a_newer_set_takes_the_place_of_the_old_one_and_nothing_of_it_stays() {
+        let cache = Cache::default();
+        cache.put(vec![set("chat", 1, &["a", "gone"]), set("mail", 1, &["m"])]);
+        let before = cache.load();
+        cache.put(vec![set("chat", 2, &["a", "new"])]);
+        assert_eq!(["a", "new", "gone", "m"].map(|id| finds(&cache, id)), ["2", "2", "-", "1"]);
+        assert!(matches!(before.find("gone"), Found::One(_)), "who reads the old one reads all of it");
+    }
+}

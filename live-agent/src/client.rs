@@ -19,6 +19,8 @@ const SLOW_MAX: Duration = Duration::from_secs(8);
 /// A refused credential will hardly be taken a second later; the first attempts are quick all the
 /// same, since a broker that comes back empty refuses everybody until FORGE has filled it again.
 const REFUSED_MAX: Duration = Duration::from_secs(60);
+const REFUSED: &str =
+    "the broker refuses this credential: it was revoked or has expired; connect again with a new one";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -30,6 +32,8 @@ pub(crate) struct Link {
     pub(crate) connects: u64,
     /// Why the broker does not let this agent in, if it said so.
     pub(crate) refused: Option<String>,
+    /// How often it said so, one time after the other.
+    pub(crate) refusals: u32,
 }
 
 #[derive(Debug, Default)]
@@ -92,7 +96,7 @@ fn on_event(link: &watch::Sender<Link>, attempts: &Attempts, event: Event) {
             attempts.refusals.store(0, Ordering::Relaxed);
             let connects = attempts.connects.fetch_add(1, Ordering::Relaxed) + 1;
             tracing::info!("connected to the broker");
-            link.send_replace(Link { connected: true, connects, refused: None });
+            link.send_replace(Link { connected: true, connects, ..Link::default() });
         }
         Event::Disconnected | Event::Closed => {
             tracing::warn!("the connection to the broker is lost; serving what is here");
@@ -110,18 +114,18 @@ fn said(link: &watch::Sender<Link>, attempts: &Attempts, error: &str) {
         tracing::debug!(error, "broker");
         return;
     }
-    attempts.refusals.fetch_add(1, Ordering::Relaxed);
-    let known = link.borrow().refused.is_some();
-    if !known {
+    let refusals = attempts.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if refusals == 1 {
         tracing::error!(
             error,
             retry.seconds_max = REFUSED_MAX.as_secs(),
             "the broker refuses this credential: it was revoked or has expired; serving what is here"
         );
-        let why =
-            "the broker refuses this credential: it was revoked or has expired; connect again with a new one";
-        link.send_modify(|link| link.refused = Some(why.into()));
     }
+    link.send_modify(|link| {
+        link.refusals = refusals;
+        link.refused = Some(REFUSED.into());
+    });
 }
 
 /// A random part of `most`.

@@ -318,3 +318,81 @@ pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
         .ok_or(ConfigError::Missing { key: "cache_dir", how: "there is no home folder to put it into" })?;
     Ok(base.join("anvil-live").join(folder))
 }
+
+#[cfg(test)]
+mod tests {
+    use schemas::Scope;
+
+    use super::*;
+
+    fn good() -> (Connection, String) {
+        let connection = Connection {
+            schema_version: connect::SCHEMA_VERSION,
+            servers: vec!["nats://127.0.0.1:1".into()],
+            scope: Scope::new("acme", "support", "dev").unwrap(),
+            roots: vec![KeyPair::new_operator().public_key()],
+            forge_url: None,
+        };
+        (connection, format!("jwt\n{}\n", KeyPair::new_user().seed().unwrap()))
+    }
+
+    fn key_of(error: &ConfigError) -> String {
+        error.to_string().split([':', ' ']).next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn every_bad_configuration_names_its_key() {
+        let (connection, creds) = good();
+        let whole = || Builder::default().connection(connection.clone()).credentials(creds.clone());
+        let without = |change: fn(&mut Connection)| {
+            let mut changed = connection.clone();
+            change(&mut changed);
+            Builder::default().connection(changed).credentials(creds.clone())
+        };
+        let cases = [
+            ("connection", Builder::default().credentials(creds.clone())),
+            ("credentials", Builder::default().connection(connection.clone())),
+            ("connection", whole().connection_file("/none/of.json")),
+            ("credentials", whole().credentials_file("/none/of.creds")),
+            ("credentials", whole().credentials("no seed in here")),
+            ("name", whole().name("Not A Slug")),
+            ("connection", without(|c| c.servers.clear())),
+            ("connection", without(|c| c.servers = vec!["nats://:::".into()])),
+            ("connection", without(|c| c.roots = vec!["XYZ".into()])),
+            ("connection", without(|c| c.schema_version = 99)),
+        ];
+        for (key, builder) in cases {
+            let error = builder.build().unwrap_err();
+            assert_eq!(key_of(&error), key, "{error}");
+        }
+        assert!(whole().build().is_ok());
+    }
+
+    #[test]
+    fn the_environment_fills_in_what_is_not_given() {
+        let (connection, creds) = good();
+        let lookup = |key: &str| match key {
+            "LIVE_NAME" => Some("from-environment".to_owned()),
+            "LIVE_SERVICE" => Some("shop".to_owned()),
+            "LIVE_MODE" => Some("Frozen".to_owned()),
+            _ => None,
+        };
+        let builder =
+            Builder::default().connection(connection).credentials(creds).name("given").memory_only();
+        let config = builder.or_from(lookup).unwrap().build().unwrap();
+        assert_eq!(config.name.unwrap().as_str(), "given");
+        assert_eq!((config.service.as_str(), config.mode_default), ("shop", Mode::Frozen));
+        assert_eq!(config.cache, CachePlace::Memory);
+        let error = Builder::default().or_from(|_| Some("sleepy".into())).unwrap_err();
+        assert_eq!(key_of(&error), "mode");
+    }
+
+    #[test]
+    fn no_secret_is_in_what_is_logged_of_a_configuration() {
+        let (connection, creds) = good();
+        let builder = Builder::default().connection(connection).credentials(creds.clone()).memory_only();
+        let shown = format!("{builder:?} {:?}", builder.clone().build().unwrap());
+        let seed = creds.lines().nth(1).unwrap();
+        assert!(!shown.contains(seed), "{shown}");
+    }
+}

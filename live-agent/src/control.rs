@@ -121,10 +121,15 @@ pub(crate) async fn serve(cache_dir: &Path, handle: Handle) -> Result<(), ServeE
     let listener = UnixListener::bind(&path).map_err(ServeError::Bind)?;
     let _bound = Bound(path.clone());
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(ServeError::Bind)?;
+    // They end with the agent: nobody who asks may keep it alive.
+    let mut conversations = tokio::task::JoinSet::new();
     loop {
-        let (stream, _) = listener.accept().await.map_err(ServeError::Accept)?;
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted.map_err(ServeError::Accept)?.0,
+            Some(_) = conversations.join_next() => continue,
+        };
         let handle = handle.clone();
-        tokio::spawn(async move {
+        conversations.spawn(async move {
             if let Err(error) = converse(stream, &handle).await {
                 tracing::debug!(error = %error, "control");
             }

@@ -21,6 +21,9 @@ use crate::store::{self, StoreError, baked};
 use crate::{control, report};
 
 const COMMANDS_WAITING: usize = 16;
+/// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
+/// back empty and is being filled.
+const REFUSALS: u32 = 5;
 /// How long a sync waits for its answer.
 const SYNC: Duration = Duration::from_secs(30);
 
@@ -237,13 +240,16 @@ impl LiveAgent {
     /// Waits until the broker is connected and says that nothing is missing, for `most`.
     ///
     /// # Errors
-    /// It was not within that time; the agent serves what it has all the same.
+    /// It was not within that time, or the credential is refused; the agent serves what it has all the same.
     pub async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
         let mut link = self.handle.link.clone();
         let current = async {
             loop {
-                if link.wait_for(|l| l.connected).await.is_err() {
-                    return Err(AgentError::Stopped);
+                let now = link.wait_for(|l| l.connected || l.refusals >= REFUSALS).await;
+                match now.map(|now| now.refused.clone()) {
+                    Ok(None) => {}
+                    Ok(Some(why)) => return Err(AgentError::Unreachable(why)),
+                    Err(_) => return Err(AgentError::Stopped),
                 }
                 if let Ok(report) = self.sync().await {
                     return Ok(report);

@@ -29,6 +29,9 @@ impl Core {
         }
         self.state().cache = store.describe();
         self.tell.notify_one();
+        if !store.writes() && !self.memory_only() {
+            return Err(StoreError::Disk(store.describe()));
+        }
         saved.and(marked)
     }
 

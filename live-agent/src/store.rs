@@ -33,6 +33,8 @@ use crate::clock;
 pub(crate) mod baked;
 pub(crate) mod pages;
 pub(crate) mod record;
+#[cfg(test)]
+mod tests;
 
 use pages::{PagesError, Snapshot, Which};
 use record::{Kept, RecordError, State};

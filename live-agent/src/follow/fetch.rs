@@ -11,7 +11,8 @@ use nats_config::{header, subject};
 use schemas::{Scope, Slug};
 use tokio::sync::mpsc;
 
-const ANSWER: Duration = Duration::from_secs(5);
+/// Long enough for the largest bundle over a slow line; who is not there says so at once.
+const ANSWER: Duration = Duration::from_secs(20);
 const NOT_FOUND: u16 = 404;
 const END_OF_BATCH: u16 = 204;
 /// Messages in one batch of last messages.

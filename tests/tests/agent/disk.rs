@@ -27,6 +27,9 @@ async fn two_agents_share_a_cache_folder_and_both_serve() -> Result<()> {
     publish(&test, "1.1.0", "two").await?;
     serves(&first, 2).await;
     serves(&second, 2).await;
+    let unstored = second.set_mode(live_agent::Mode::Frozen).await.unwrap_err().to_string();
+    assert!(unstored.contains("until the process ends"), "{unstored}");
+    assert_eq!((second.mode(), first.mode()), (live_agent::Mode::Frozen, live_agent::Mode::Accepting));
     second.stop().await;
     first.stop().await;
     let third = on_disk(&test, "worker", &dir)?.start().await?;

@@ -4,6 +4,7 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::FalseyValueParser;
 use live_agent::config::{self, Builder};
 use live_agent::{ConfigError, LiveAgent};
 use serde::Deserialize;
@@ -45,7 +46,7 @@ pub(crate) struct Options {
     #[arg(long, global = true, env = "LIVE_LOG")]
     pub(crate) log: Option<String>,
     /// Writes JSON, one value a line
-    #[arg(long, global = true, env = "LIVE_JSON")]
+    #[arg(long, global = true, env = "LIVE_JSON", value_parser = FalseyValueParser::new())]
     pub(crate) json: bool,
 }
 
