@@ -5,8 +5,9 @@
 
 use super::error::TemplateErrorCode;
 
-/// Longest source of a template, in bytes.
-pub const SOURCE_MAX: usize = 64 * 1024;
+/// Longest source of a template, in bytes. What hurts is bounded by itself below; real prompts with long
+/// examples reach 230 KiB.
+pub const SOURCE_MAX: usize = 256 * 1024;
 /// Most tags and outputs in one template.
 const TAGS_MAX: usize = 4_000;
 /// Most tokens in one tag.
@@ -274,7 +275,10 @@ fn token(rest: &str, at: usize) -> Result<(TokenKind, usize), Flaw> {
         }
         _ => {
             let shown = rest.chars().next().unwrap_or(' ');
-            Err(Flaw::syntax(at, format!("unexpected character {shown:?}")))
+            let message = format!(
+                "unexpected character {shown:?}; are the braces only text? use `raw` or the plain engine"
+            );
+            Err(Flaw::syntax(at, message))
         }
     }
 }

@@ -86,6 +86,7 @@ fn endless_chains_are_refused() {
     let elif = format!("{{% if x %}}{}{{% endif %}}", "{% elif x %}".repeat(3_900));
     assert_eq!(refused(&elif, &[]), Some(TemplateErrorCode::TooComplex));
     assert!(refused(&"{{".repeat(32 * 1024), &[]).is_some(), "64 KiB of open braces");
+    assert!(refused(&"{{".repeat(128 * 1024), &[]).is_some(), "256 KiB of open braces");
     assert!(refused(&"{".repeat(64 * 1024), &[]).is_some());
     assert!(refused(&"{{x}}".repeat(4_001), &[]).is_some());
     assert!(refused(&"{%".repeat(32 * 1024), &[]).is_some());
