@@ -1,5 +1,5 @@
 //! The API, version 1: thin handlers over the domain. Its routes stand in
-//! [`crate::auth::route::API`]; its description is made from them ([`openapi`]).
+//! [`crate::auth::route::API`]; its description is made from them.
 
 mod account;
 mod agents;
@@ -66,12 +66,18 @@ pub fn router() -> Router<AppState> {
         .route("/me", get(account::get_me))
         .route("/tokens", get(account::list_tokens).post(account::create_token))
         .route("/tokens/{token}", delete(account::revoke_token))
-        .route("/organisations", get(organisations::list_organisations).post(organisations::create_organisation))
+        .route(
+            "/organisations",
+            get(organisations::list_organisations).post(organisations::create_organisation),
+        )
         .route("/organisations/{organisation}/members", get(organisations::list_members))
         .route("/organisations/{organisation}/members", put(organisations::put_member))
         .route("/organisations/{organisation}/audit", get(organisations::list_audit))
         .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))
-        .route("/organisations/{organisation}/projects", get(projects::list_projects).post(projects::create_project))
+        .route(
+            "/organisations/{organisation}/projects",
+            get(projects::list_projects).post(projects::create_project),
+        )
         .nest("/projects/{project}", project);
     Router::new()
         .nest("/api/v1", v1)
@@ -92,11 +98,9 @@ async fn set_at(state: &AppState, actor: &Actor, project: &str, set: &str) -> Re
 /// The revision that a request started from: `If-Match: "3"`; none means that it must be new.
 fn if_match(headers: &HeaderMap) -> Result<i64> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(0) };
-    value
-        .to_str()
-        .ok()
-        .and_then(|v| v.trim().trim_matches('"').parse().ok())
-        .ok_or_else(|| ApiError::invalid("bad_revision", "If-Match", "write the revision, such as If-Match: \"3\""))
+    value.to_str().ok().and_then(|v| v.trim().trim_matches('"').parse().ok()).ok_or_else(|| {
+        ApiError::invalid("bad_revision", "If-Match", "write the revision, such as If-Match: \"3\"")
+    })
 }
 
 /// The cursor of a list: a number below which it goes on.

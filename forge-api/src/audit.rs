@@ -120,9 +120,8 @@ pub async fn verify(state: &AppState, actor: &Actor, organisation: &Organisation
             return Ok(Chain::BrokenAt { sequence: at + 1 });
         }
         for entry in entries.iter().take_while(|e| e.sequence <= end) {
-            let sound = entry.sequence == at + 1
-                && entry.previous_hash == previous
-                && entry.hash == hash(entry)?;
+            let sound =
+                entry.sequence == at + 1 && entry.previous_hash == previous && entry.hash == hash(entry)?;
             if !sound {
                 return Ok(Chain::BrokenAt { sequence: at + 1 });
             }

@@ -121,8 +121,13 @@ impl BrokerLink {
     }
 }
 
-/// Starts or finds the broker and keeps it provisioned until `stop`.
+/// Starts or finds the broker and keeps it provisioned until `stop`. Streams that lost publications
+/// get them again.
 pub async fn run(state: AppState, stop: CancellationToken) {
+    hold(state, stop, true).await;
+}
+
+async fn hold(state: AppState, stop: CancellationToken, heal: bool) {
     let mut pause = RETRY_FIRST;
     let (broker, embedded) = loop {
         match start(&state).await {
@@ -138,7 +143,7 @@ pub async fn run(state: AppState, stop: CancellationToken) {
         }
     };
     state.broker.0.broker.send_replace(Some(broker.clone()));
-    stop.run_until_cancelled(keep(&state, &broker, embedded.as_ref())).await;
+    stop.run_until_cancelled(keep(&state, &broker, embedded.as_ref(), heal)).await;
     if let Some(server) = embedded {
         server.stop().await;
     }
@@ -153,10 +158,10 @@ pub async fn run_beside(state: AppState, stop: CancellationToken) {
         && broker.ready(BESIDE).await.is_ok()
     {
         state.broker.0.broker.send_replace(Some(broker.clone()));
-        stop.run_until_cancelled(keep(&state, &broker, None)).await;
+        stop.run_until_cancelled(keep(&state, &broker, None, false)).await;
         return;
     }
-    run(state, stop).await;
+    hold(state, stop, false).await;
 }
 
 async fn connect(state: &AppState, servers: Vec<String>) -> Result<Broker> {
@@ -175,7 +180,8 @@ async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
     } else {
         (config.nats_url.clone(), None)
     };
-    let for_agents = if config.agent_nats_url.is_empty() { servers.clone() } else { config.agent_nats_url.clone() };
+    let for_agents =
+        if config.agent_nats_url.is_empty() { servers.clone() } else { config.agent_nats_url.clone() };
     if embedded.is_some() {
         let mut tx = state.database.write().await?;
         key::put_setting(&mut tx, ADDRESSES, &servers.join(","), clock::now()).await?;
@@ -206,7 +212,7 @@ async fn embedded(state: &AppState) -> Result<EmbeddedServer> {
 }
 
 /// Provisions at each connection, when asked, and now and then.
-async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServer>) {
+async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServer>, heal: bool) {
     let mut connections = broker.connections();
     // What was brought up already over this connection; a new one may lead to a new store.
     let mut done = Done::default();
@@ -230,7 +236,7 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
                     pause = RETRY_FIRST;
                     state.broker.0.rounds.send_modify(|n| *n += 1);
                     if fresh {
-                        if let Err(error) = republish::heal(state, broker).await {
+                        if heal && let Err(error) = republish::heal(state, broker).await {
                             tracing::warn!(error = %chain(&error), "streams were not compared with the database");
                         }
                         state.relay.broker_is_back();

@@ -32,24 +32,99 @@ const fn setting(
 /// Every option of `forge`.
 pub const OPTIONS: &[Setting] = &[
     setting("config", "FORGE_CONFIG", "", "file with lines `key = value`, keys as the flags"),
-    setting("listen", "FORGE_LISTEN", "127.0.0.1:7450", "address and port to serve on; port 0 takes a free one"),
-    setting("public-url", "FORGE_PUBLIC_URL", "", "address under which people reach FORGE; default: http:// and the address served on"),
-    setting("data-dir", "FORGE_DATA_DIR", "data", "folder of the SQLite file, the master key and the embedded broker"),
-    setting("database-url", "FORGE_DATABASE_URL", "", "sqlite://<file> or postgres://…; default: forge.db in the data directory"),
-    setting("database-password-file", "FORGE_DATABASE_PASSWORD_FILE", "", "file with the password for postgres"),
+    setting(
+        "listen",
+        "FORGE_LISTEN",
+        "127.0.0.1:7450",
+        "address and port to serve on; port 0 takes a free one",
+    ),
+    setting(
+        "public-url",
+        "FORGE_PUBLIC_URL",
+        "",
+        "address under which people reach FORGE; default: http:// and the address served on",
+    ),
+    setting(
+        "data-dir",
+        "FORGE_DATA_DIR",
+        "data",
+        "folder of the SQLite file, the master key and the embedded broker",
+    ),
+    setting(
+        "database-url",
+        "FORGE_DATABASE_URL",
+        "",
+        "sqlite://<file> or postgres://…; default: forge.db in the data directory",
+    ),
+    setting(
+        "database-password-file",
+        "FORGE_DATABASE_PASSWORD_FILE",
+        "",
+        "file with the password for postgres",
+    ),
     setting("master-key", "FORGE_MASTER_KEY", "", "key that seals private keys: 32 bytes in base64"),
-    setting("master-key-file", "FORGE_MASTER_KEY_FILE", "", "file with the master key; default: master.key in the data directory, made at the first start"),
-    setting("nats-url", "FORGE_NATS_URL", "", "addresses of an external broker, separated by commas; default: an embedded one"),
-    setting("agent-nats-url", "FORGE_AGENT_NATS_URL", "", "addresses that agents get to connect to; default: those of FORGE"),
-    setting("nats-server", "FORGE_NATS_SERVER", "", "nats-server to embed; default: from the PATH, or installed into the tools directory"),
+    setting(
+        "master-key-file",
+        "FORGE_MASTER_KEY_FILE",
+        "",
+        "file with the master key; default: master.key in the data directory, made at the first start",
+    ),
+    setting(
+        "nats-url",
+        "FORGE_NATS_URL",
+        "",
+        "addresses of an external broker, separated by commas; default: an embedded one",
+    ),
+    setting(
+        "agent-nats-url",
+        "FORGE_AGENT_NATS_URL",
+        "",
+        "addresses that agents get to connect to; default: those of FORGE",
+    ),
+    setting(
+        "nats-server",
+        "FORGE_NATS_SERVER",
+        "",
+        "nats-server to embed; default: from the PATH, or installed into the tools directory",
+    ),
     setting("nats-replicas", "FORGE_NATS_REPLICAS", "1", "copies of each stream; 3 in a cluster"),
-    setting("tools-dir", "FORGE_TOOLS_DIR", ".tools", "folder into which nats-server is installed where there is none"),
-    setting("heartbeat-ms", "FORGE_HEARTBEAT_MS", "10000", "time between two signed heartbeats, in milliseconds"),
+    setting(
+        "tools-dir",
+        "FORGE_TOOLS_DIR",
+        ".tools",
+        "folder into which nats-server is installed where there is none",
+    ),
+    setting(
+        "heartbeat-ms",
+        "FORGE_HEARTBEAT_MS",
+        "10000",
+        "time between two signed heartbeats, in milliseconds",
+    ),
     setting("status-ms", "FORGE_STATUS_MS", "12000", "how often an agent sends its status, in milliseconds"),
-    setting("session-hours", "FORGE_SESSION_HOURS", "336", "a browser's session ends after so many hours of silence"),
-    setting("sign-in-per-minute", "FORGE_SIGN_IN_PER_MINUTE", "20", "attempts to sign in, per address and minute"),
-    setting("requests-per-second", "FORGE_REQUESTS_PER_SECOND", "100", "requests per user or address and second, in bursts of four times as many"),
-    setting("log", "FORGE_LOG", "info", "what is logged: error, warn, info, debug, or a filter by module"),
+    setting(
+        "session-hours",
+        "FORGE_SESSION_HOURS",
+        "336",
+        "a browser's session ends after so many hours of silence",
+    ),
+    setting(
+        "sign-in-per-minute",
+        "FORGE_SIGN_IN_PER_MINUTE",
+        "20",
+        "attempts to sign in, per address and minute",
+    ),
+    setting(
+        "requests-per-second",
+        "FORGE_REQUESTS_PER_SECOND",
+        "100",
+        "requests per user or address and second, in bursts of four times as many",
+    ),
+    setting(
+        "log",
+        "FORGE_LOG",
+        "info,async_nats=warn",
+        "what is logged: error, warn, info, debug, or a filter by module",
+    ),
     setting("log-format", "FORGE_LOG_FORMAT", "text", "text or json"),
 ];
 
@@ -189,8 +264,8 @@ fn bad(setting: Setting, detail: String) -> ConfigError {
 }
 
 fn read_file(path: &str) -> Result<BTreeMap<String, String>, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::File { path: path.into(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| ConfigError::File { path: path.into(), source })?;
     let mut out = BTreeMap::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -270,7 +345,8 @@ fn database(values: &Values<'_>, data_dir: &Path) -> Result<Address, ConfigError
     let address = Address::parse(&url).map_err(|e| bad(setting, e.to_string()))?;
     let Some(path) = values.path("database-password-file")? else { return Ok(address) };
     let setting = values.find("database-password-file")?.0;
-    let password = std::fs::read_to_string(&path).map_err(|e| bad(setting, format!("{}: {e}", path.display())))?;
+    let password =
+        std::fs::read_to_string(&path).map_err(|e| bad(setting, format!("{}: {e}", path.display())))?;
     match address {
         Address::Postgres(url) => Ok(Address::Postgres(with_password(&url, password.trim()))),
         Address::Sqlite(_) => Err(bad(setting, "SQLite takes no password".into())),

@@ -1,6 +1,6 @@
 //! One database, two kinds: SQLite in a file beside the process, or PostgreSQL.
 //!
-//! Queries are written once and compiled for both: [`on!`] takes the arm that fits the connection.
+//! Queries are written once and compiled for both: the macro `on!` takes the arm that fits the connection.
 //! Rows stand in the modules below, one a word of the domain; they never derive serde.
 //!
 //! On SQLite there is one writer and a pool of read-only connections; a write transaction begins
@@ -45,8 +45,7 @@ const POSTGRES_CONNECTIONS: usize = 16;
 const POOL_WAIT: Duration = Duration::from_secs(20);
 const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; \
      PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
-const SQLITE_READER: &str =
-    "PRAGMA busy_timeout = 15000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON;";
+const SQLITE_READER: &str = "PRAGMA busy_timeout = 15000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON;";
 
 type Sqlite = SyncConnectionWrapper<SqliteConnection>;
 type Pooled<C> = Object<AsyncDieselConnectionManager<C>>;
@@ -100,9 +99,7 @@ pub(crate) use on_rows;
 /// Why the database could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
-    #[error(
-        "the database address {0:?} is unknown: write sqlite://<file> or postgres://user@host/name"
-    )]
+    #[error("the database address {0:?} is unknown: write sqlite://<file> or postgres://user@host/name")]
     Address(String),
     #[error("no connection to the database could be had: is it running and reachable?")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
@@ -110,9 +107,7 @@ pub enum DatabaseError {
     Query(#[from] diesel::result::Error),
     #[error("a value in the database cannot be read: {0}")]
     Damaged(String),
-    #[error(
-        "the database was written by a newer program (migration {0} is unknown here): update forge"
-    )]
+    #[error("the database was written by a newer program (migration {0} is unknown here): update forge")]
     Newer(String),
     #[error("migration {name} could not be applied")]
     Migration {
@@ -135,6 +130,7 @@ impl DatabaseError {
 pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 
 /// A connection of either kind.
+#[allow(clippy::large_enum_variant, reason = "a connection lives for one request; a box would only cost")]
 pub enum Conn {
     Postgres(Pooled<AsyncPgConnection>),
     Sqlite(Pooled<Sqlite>),
@@ -278,10 +274,9 @@ impl Database {
                     readers: sqlite_pool(&url, SQLITE_READER, SQLITE_READERS)?,
                 }
             }
-            Address::Postgres(url) => Pools::Postgres(pool(
-                AsyncDieselConnectionManager::new(url.as_str()),
-                POSTGRES_CONNECTIONS,
-            )?),
+            Address::Postgres(url) => {
+                Pools::Postgres(pool(AsyncDieselConnectionManager::new(url.as_str()), POSTGRES_CONNECTIONS)?)
+            }
         };
         let database = Self(pools);
         database.migrate().await?;

@@ -18,11 +18,18 @@ pub struct Event {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A set, its prompts, versions or reviews.
-    Set { set_id: String },
+    Set {
+        set_id: String,
+    },
     /// A publication was made or sent, or agents answered it.
-    Publication { id: String, number: i64 },
+    Publication {
+        id: String,
+        number: i64,
+    },
     /// Agents came, went, or changed mode.
-    Agents { environment_id: String },
+    Agents {
+        environment_id: String,
+    },
     Credentials,
     Project,
 }

@@ -21,7 +21,9 @@ pub async fn run(state: AppState, stop: CancellationToken) {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            if broker.is_connected() && let Err(error) = beat_all(&state, &broker).await {
+            if broker.is_connected()
+                && let Err(error) = beat_all(&state, &broker).await
+            {
                 tracing::warn!(error = %chain(&error), "heartbeats were not sent");
             }
         }

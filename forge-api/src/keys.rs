@@ -107,7 +107,11 @@ impl Keys {
     }
 }
 
-async fn open_all(conn: &mut Conn, sealer: &Sealer, prefix: &str) -> Result<Vec<(String, Zeroizing<String>)>> {
+async fn open_all(
+    conn: &mut Conn,
+    sealer: &Sealer,
+    prefix: &str,
+) -> Result<Vec<(String, Zeroizing<String>)>> {
     let mut out = Vec::new();
     for row in key::with_prefix(conn, prefix).await? {
         let seed = sealer.open(&row.name, &row.sealed).map_err(ApiError::internal)?;

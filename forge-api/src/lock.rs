@@ -83,7 +83,10 @@ pub async fn lock(
         .await?
         .ok_or(ApiError::NotFound("prompt set"))?;
     if now.state == "locked" {
-        return Err(ApiError::conflict("locked", "the set is LOCKED already: reopen it to make the next version"));
+        return Err(ApiError::conflict(
+            "locked",
+            "the set is LOCKED already: reopen it to make the next version",
+        ));
     }
     let draft = load(&mut tx, set).await?;
     if draft.digest != seen.digest || expected_digest.is_some_and(|e| e != draft.digest.to_string()) {
@@ -95,13 +98,25 @@ pub async fn lock(
     }
     let approved = approver(&mut tx, set, &draft).await?;
     if now.state == "review" && approved.is_none() {
-        let detail = "the set is in REVIEW and nobody approved this draft yet: have it approved, or return it";
+        let detail =
+            "the set is in REVIEW and nobody approved this draft yet: have it approved, or return it";
         return Err(ApiError::conflict("not_approved", detail));
     }
-    let made = store(&mut tx, actor, set, &number, "locked", &body, notes, approved.as_ref().map(|(_, n)| n.as_str()))
-        .await?;
+    let made = store(
+        &mut tx,
+        actor,
+        set,
+        &number,
+        "locked",
+        &body,
+        notes,
+        approved.as_ref().map(|(_, n)| n.as_str()),
+    )
+    .await?;
     prompt_set::set_state(&mut tx, &set.set.id, "locked").await?;
-    if let Some((found, _)) = &approved && now.state == "review" {
+    if let Some((found, _)) = &approved
+        && now.state == "review"
+    {
         review::close(&mut tx, &found.id, "locked", clock::now()).await?;
     }
     let detail = json!({ "version": made.version, "digest": made.digest });
@@ -127,7 +142,10 @@ pub(crate) async fn store(
     if let Some(old) = version::find(conn, &set.set.id, &text).await? {
         return Err(ApiError::Conflict {
             code: "version_exists",
-            detail: format!("version {text} of {} exists already and never changes; choose a higher one", set.set.slug),
+            detail: format!(
+                "version {text} of {} exists already and never changes; choose a higher one",
+                set.set.slug
+            ),
             more: json!({ "version": old.version, "digest": old.digest }),
         });
     }

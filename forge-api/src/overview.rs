@@ -49,7 +49,11 @@ pub struct ProjectOverview {
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
-pub async fn dashboard(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<ProjectOverview>> {
+pub async fn dashboard(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+) -> Result<Vec<ProjectOverview>> {
     actor.require(&organisation.id, Action::View)?;
     let mut conn = state.database.read().await?;
     let mut out = Vec::new();

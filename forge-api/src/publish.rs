@@ -4,31 +4,32 @@
 //! from then on the database alone says what has to be in the stream, byte for byte. Sending is the
 //! relay's ([`crate::relay`]).
 
+mod view;
+
+pub use view::{
+    AgentAnswer, Answer, PublicationView, current_bundle, find, find_by_id, list, list_of_set, live,
+};
+
 use schemas::canonical::Digest;
 use schemas::envelope::Attestation;
-use schemas::Micros;
 use serde_json::json;
 
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::author::{ProjectAt, SetAt};
 use crate::clock;
-use crate::database::agent::{self, Acknowledgement, Agent};
-use crate::database::outbox::{self, OutboxRow};
+use crate::database::outbox;
 use crate::database::project::{self, Environment};
 use crate::database::publication::{self, Publication, PublicationFull};
 use crate::database::version::{self, Version};
 use crate::database::{Conn, DatabaseError, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::events::Kind;
-use crate::fleet::{Presence, presence};
 use crate::lock;
 use crate::state::AppState;
 
 /// The word that stands for the draft where a version is asked for.
 pub const DRAFT: &str = "draft";
-/// Most publications in one list.
-const LIST_MAX: i64 = 200;
 
 /// What is to be published where.
 #[derive(Debug, Clone, Copy)]
@@ -41,81 +42,17 @@ pub struct Request<'a> {
     pub comment: &'a str,
 }
 
-/// How one agent stands to one publication.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Answer {
-    /// It said no; the reason says why.
-    Refused,
-    /// It has said nothing, and has not been heard for a while.
-    Unreachable,
-    /// It is there and has said nothing yet.
-    Waiting,
-    Delivered,
-    /// It has it, and holds it back because it is FROZEN.
-    Frozen,
-    /// It serves it, or served it until something newer came.
-    Active,
-}
-
-impl Answer {
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Refused => "refused",
-            Self::Unreachable => "unreachable",
-            Self::Waiting => "waiting",
-            Self::Delivered => "delivered",
-            Self::Frozen => "frozen",
-            Self::Active => "active",
-        }
-    }
-}
-
-/// One agent's answer to a publication.
-#[derive(Debug, Clone)]
-pub struct AgentAnswer {
-    pub agent: Agent,
-    pub presence: Presence,
-    pub answer: Answer,
-    pub acknowledgement: Option<Acknowledgement>,
-    /// From publication to the answer as FORGE heard it, in microseconds.
-    pub after: Option<Micros>,
-}
-
-/// A publication with everything that is known of it.
-#[derive(Debug, Clone)]
-pub struct PublicationView {
-    pub full: PublicationFull,
-    /// What it replaced.
-    pub replaced: Option<PublicationFull>,
-    /// The newest of its set and environment, if that is another one.
-    pub newer: Option<PublicationFull>,
-    /// While it waits to be sent.
-    pub outbox: Option<OutboxRow>,
-    /// Worst first.
-    pub answers: Vec<AgentAnswer>,
-}
-
-impl PublicationView {
-    /// How many agents answered so.
-    #[must_use]
-    pub fn count(&self, answer: Answer) -> usize {
-        self.answers.iter().filter(|a| a.answer == answer).count()
-    }
-
-    /// From publication until the last agent was active, in microseconds, if all that answered are.
-    #[must_use]
-    pub fn converged_after(&self) -> Option<Micros> {
-        self.answers.iter().filter(|a| a.answer == Answer::Active).filter_map(|a| a.after).max()
-    }
-}
-
 /// Publishes a version, or an older one again (a rollback), with the next serial.
 ///
 /// # Errors
 /// Not allowed; not locked where only LOCKED is taken; another serial is live than the caller saw;
 /// too large. Nothing is changed then.
-pub async fn publish(state: &AppState, actor: &Actor, set: &SetAt, request: Request<'_>) -> Result<PublicationFull> {
+pub async fn publish(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    request: Request<'_>,
+) -> Result<PublicationFull> {
     actor.require(&set.at.organisation.id, Action::Publish)?;
     let environment = crate::author::find_environment(state, actor, &set.at, request.environment).await?;
     let snapshot = if request.version == DRAFT {
@@ -199,7 +136,10 @@ async fn store_snapshot(
     let count = prompt_set::next_snapshot(conn, &set.set.id).await?;
     let now = crate::author::prompt::load(conn, set).await?;
     if now.digest != *seen {
-        return Err(ApiError::conflict("draft_changed", "the draft changed while it was being published; try again"));
+        return Err(ApiError::conflict(
+            "draft_changed",
+            "the draft changed while it was being published; try again",
+        ));
     }
     let mut number = lock::suggest(&version::of_set(conn, &set.set.id).await?);
     number.pre = semver::Prerelease::new(&format!("dev.{count}")).map_err(ApiError::internal)?;
@@ -219,7 +159,9 @@ async fn write(
 ) -> Result<Publication> {
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
-    if let Some(expected) = request.expected_serial && expected != serial - 1 {
+    if let Some(expected) = request.expected_serial
+        && expected != serial - 1
+    {
         return Err(ApiError::Conflict {
             code: "serial_mismatch",
             detail: format!(
@@ -284,128 +226,4 @@ async fn write(
     });
     audit::record(conn, actor, &set.at.organisation.id, "version.published", &subject, detail).await?;
     Ok(row)
-}
-
-/// Publications of a project with a number below `before` (exclusive), newest first.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn list(
-    state: &AppState,
-    actor: &Actor,
-    at: &ProjectAt,
-    before: Option<i64>,
-    limit: i64,
-) -> Result<Vec<PublicationFull>> {
-    actor.require(&at.organisation.id, Action::View)?;
-    let mut conn = state.database.read().await?;
-    let below = before.unwrap_or(i64::MAX);
-    Ok(publication::of_project(&mut conn, &at.project.id, below, limit.clamp(1, LIST_MAX)).await?)
-}
-
-/// Publications of a set, newest first.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn list_of_set(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<PublicationFull>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
-    let mut conn = state.database.read().await?;
-    Ok(publication::of_set(&mut conn, &set.set.id, LIST_MAX).await?)
-}
-
-/// What is live: the newest publication of a set in an environment.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn live(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    environment: &Environment,
-) -> Result<Option<PublicationFull>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
-    let mut conn = state.database.read().await?;
-    Ok(publication::head(&mut conn, &environment.id, &set.set.id).await?)
-}
-
-/// The publication that is live, with the body as agents get it: what `current_bundle` answers.
-///
-/// # Errors
-/// [`ApiError::NotFound`] where nothing was published yet.
-pub async fn current_bundle(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    environment: &Environment,
-) -> Result<(PublicationFull, Vec<u8>)> {
-    let full = live(state, actor, set, environment).await?.ok_or(ApiError::NotFound("publication"))?;
-    let mut conn = state.database.read().await?;
-    let body = version::body(&mut conn, &full.version.id).await?.ok_or(ApiError::NotFound("version"))?;
-    Ok((full, body))
-}
-
-/// One publication by its number in the project, with every agent's answer.
-///
-/// # Errors
-/// [`ApiError::NotFound`].
-pub async fn find(state: &AppState, actor: &Actor, at: &ProjectAt, number: i64) -> Result<PublicationView> {
-    actor.require(&at.organisation.id, Action::View)?;
-    let mut conn = state.database.read().await?;
-    let full = publication::by_number(&mut conn, &at.project.id, number)
-        .await?
-        .ok_or(ApiError::NotFound("publication"))?;
-    view(state, &mut conn, full).await
-}
-
-/// One publication by its id, with every agent's answer.
-///
-/// # Errors
-/// [`ApiError::NotFound`].
-pub async fn find_by_id(state: &AppState, actor: &Actor, at: &ProjectAt, id: &str) -> Result<PublicationView> {
-    actor.require(&at.organisation.id, Action::View)?;
-    let mut conn = state.database.read().await?;
-    let full = publication::by_id(&mut conn, id)
-        .await?
-        .filter(|f| f.publication.project_id == at.project.id)
-        .ok_or(ApiError::NotFound("publication"))?;
-    view(state, &mut conn, full).await
-}
-
-async fn view(state: &AppState, conn: &mut Conn, full: PublicationFull) -> Result<PublicationView> {
-    let (environment, set) = (&full.publication.environment_id, &full.publication.set_id);
-    let replaced = match full.publication.serial {
-        ..=1 => None,
-        serial => publication::by_serial(conn, environment, set, serial - 1).await?,
-    };
-    let newer = publication::head(conn, environment, set)
-        .await?
-        .filter(|head| head.publication.serial > full.publication.serial);
-    let agents = agent::of_environment(conn, environment).await?;
-    let mut acknowledged: std::collections::HashMap<String, Acknowledgement> =
-        agent::acknowledgements(conn, &full.publication.id)
-            .await?
-            .into_iter()
-            .map(|a| (a.agent.clone(), a))
-            .collect();
-    let now = clock::now();
-    let mut answers: Vec<_> = agents
-        .into_iter()
-        .map(|agent| {
-            let acknowledgement = acknowledged.remove(&agent.name);
-            let presence = presence(&state.config, &agent, now);
-            let answer = match acknowledgement.as_ref().map(|a| a.state.as_str()) {
-                Some("active") => Answer::Active,
-                Some("refused") => Answer::Refused,
-                _ if presence == Presence::Unreachable => Answer::Unreachable,
-                Some("verified") => Answer::Frozen,
-                Some(_) => Answer::Delivered,
-                None => Answer::Waiting,
-            };
-            let after = acknowledgement.as_ref().map(|a| a.answered_at - full.publication.created_at);
-            AgentAnswer { agent, presence, answer, acknowledgement, after }
-        })
-        .collect();
-    answers.sort_by(|a, b| a.answer.cmp(&b.answer).then_with(|| a.agent.name.cmp(&b.agent.name)));
-    let outbox = outbox::find(conn, &full.publication.id).await?;
-    Ok(PublicationView { full, replaced, newer, outbox, answers })
 }

@@ -93,7 +93,12 @@ async fn set_slug(state: &AppState, head: &Publication) -> Result<String> {
 }
 
 /// Sends the last publications of a set up to `head`, oldest first, as they were sent before.
-async fn rebuild(state: &AppState, broker: &Broker, head: &Publication, history: usize) -> Result<Republished> {
+async fn rebuild(
+    state: &AppState,
+    broker: &Broker,
+    head: &Publication,
+    history: usize,
+) -> Result<Republished> {
     let oldest = head.serial.saturating_sub(i64::try_from(history).unwrap_or(i64::MAX) - 1).max(1);
     let rows = {
         let mut conn = state.database.read().await?;
@@ -114,7 +119,8 @@ async fn rebuild(state: &AppState, broker: &Broker, head: &Publication, history:
                 }
                 let sequence = i64::try_from(sent.sequence).unwrap_or(i64::MAX);
                 let mut tx = state.database.write().await?;
-                publication::mark_sent(&mut tx, &row.id, sequence, row.sent_at.unwrap_or_else(clock::now)).await?;
+                publication::mark_sent(&mut tx, &row.id, sequence, row.sent_at.unwrap_or_else(clock::now))
+                    .await?;
                 outbox::delete(&mut tx, &row.id).await?;
                 tx.commit().await?;
             }

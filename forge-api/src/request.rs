@@ -145,8 +145,12 @@ mod tests {
     #[test]
     fn answers_are_read_whole_or_in_chunks() {
         let plain = Answer::read(b"HTTP/1.1 200 OK\r\nETag: \"3\"\r\n\r\nhello").unwrap();
-        assert_eq!((plain.status, plain.header("etag"), plain.body.as_slice()), (200, Some("\"3\""), &b"hello"[..]));
-        let chunked = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n";
+        assert_eq!(
+            (plain.status, plain.header("etag"), plain.body.as_slice()),
+            (200, Some("\"3\""), &b"hello"[..])
+        );
+        let chunked =
+            b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n";
         assert_eq!(Answer::read(chunked).unwrap().body, b"hello");
         assert!(Answer::read(b"SSH-2.0").is_none());
     }

@@ -65,7 +65,9 @@ pub async fn approve(state: &AppState, actor: &Actor, set: &SetAt, digest: &str)
     let mut tx = state.database.write().await?;
     let review = open(&mut tx, set).await?;
     if review.requested_by_id == actor.user_id {
-        return Err(ApiError::Forbidden("who asked for a review cannot approve it; ask somebody else".into()));
+        return Err(ApiError::Forbidden(
+            "who asked for a review cannot approve it; ask somebody else".into(),
+        ));
     }
     if review.digest != digest {
         return Err(ApiError::Conflict {
@@ -183,13 +185,18 @@ pub async fn find(state: &AppState, actor: &Actor, set: &SetAt, number: i64) -> 
 }
 
 /// For a set in REVIEW: the id and name of who approved exactly this draft.
-pub(crate) async fn approver(conn: &mut Conn, set: &SetAt, draft: &Draft) -> Result<Option<(Review, String)>> {
+pub(crate) async fn approver(
+    conn: &mut Conn,
+    set: &SetAt,
+    draft: &Draft,
+) -> Result<Option<(Review, String)>> {
     let Some(review) = review::last(conn, &set.set.id).await? else { return Ok(None) };
     if review.state != "approved" || review.digest != draft.digest.to_string() {
         return Ok(None);
     }
     let approvals = review::approvals(conn, &review.id).await?;
-    let Some(approval) = approvals.iter().rev().find(|a| a.verdict == "approved" && a.digest == review.digest)
+    let Some(approval) =
+        approvals.iter().rev().find(|a| a.verdict == "approved" && a.digest == review.digest)
     else {
         return Ok(None);
     };

@@ -40,9 +40,10 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     let state = AppState::open(config, public_url).await.context("opening the database and the keys")?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
-    let keep = |tasks: &mut JoinSet<()>, name: &'static str, task: fn(AppState, CancellationToken) -> Task| {
-        tasks.spawn(keep(name, state.clone(), stop.clone(), task));
-    };
+    let keep =
+        |tasks: &mut JoinSet<()>, name: &'static str, task: fn(AppState, CancellationToken) -> Task| {
+            tasks.spawn(keep(name, state.clone(), stop.clone(), task));
+        };
     keep(&mut tasks, "broker", |state, stop| Box::pin(broker::run(state, stop)));
     keep(&mut tasks, "relay", |state, stop| Box::pin(relay::run(state, stop)));
     keep(&mut tasks, "fleet", |state, stop| Box::pin(fleet::run(state, stop)));
@@ -69,7 +70,9 @@ async fn keep(
     while !stop.is_cancelled() {
         match tokio::spawn(task(state.clone(), stop.clone())).await {
             Ok(()) => {}
-            Err(error) => tracing::error!(task.name = name, error = %error, "a task broke; starting it again"),
+            Err(error) => {
+                tracing::error!(task.name = name, error = %error, "a task broke; starting it again")
+            }
         }
         if stop.run_until_cancelled(tokio::time::sleep(AGAIN)).await.is_none() {
             return;
@@ -101,7 +104,8 @@ impl Running {
     /// Ends everything, the embedded broker too.
     pub async fn stop(mut self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(END, async { while self.tasks.join_next().await.is_some() {} }).await;
+        let ended =
+            tokio::time::timeout(END, async { while self.tasks.join_next().await.is_some() {} }).await;
         if ended.is_err() {
             tracing::warn!("some tasks did not end in time");
         }

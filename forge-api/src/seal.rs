@@ -46,9 +46,8 @@ impl Sealer {
     /// # Errors
     /// [`SealError::Key`].
     pub fn from_base64(text: &str) -> Result<Self, SealError> {
-        let bytes = Zeroizing::new(
-            data_encoding::BASE64.decode(text.trim().as_bytes()).map_err(|_| SealError::Key)?,
-        );
+        let bytes =
+            Zeroizing::new(data_encoding::BASE64.decode(text.trim().as_bytes()).map_err(|_| SealError::Key)?);
         XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| SealError::Key)
     }
 

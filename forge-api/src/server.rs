@@ -1,6 +1,6 @@
 //! The web server: API and pages behind one guard.
 //!
-//! Every request passes the guard ([`guard`]): it finds out who asks, refuses what is not in the
+//! Every request passes the guard: it finds out who asks, refuses what is not in the
 //! table of routes ([`crate::auth::route`]), counts, and checks that a browser's form came from us.
 
 pub mod body;
@@ -58,7 +58,10 @@ pub fn router(state: AppState) -> Router {
         .layer(fixed(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
-        .layer(fixed(HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"))
+        .layer(fixed(
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), microphone=(), geolocation=()",
+        ))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(TraceLayer::new_for_http())

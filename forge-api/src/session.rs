@@ -67,7 +67,11 @@ fn csrf_of(token: &str) -> String {
 pub async fn create_user(state: &AppState, email: &str, name: &str, password: Option<&str>) -> Result<User> {
     let email = email.trim().to_lowercase();
     let parts: Vec<_> = email.split('@').collect();
-    if email.len() > 254 || parts.len() != 2 || parts.iter().any(|p| p.is_empty()) || email.contains(char::is_whitespace) {
+    if email.len() > 254
+        || parts.len() != 2
+        || parts.iter().any(|p| p.is_empty())
+        || email.contains(char::is_whitespace)
+    {
         return Err(ApiError::invalid("invalid", "email", "this is no e-mail address"));
     }
     let password_hash = match password {
@@ -83,7 +87,9 @@ pub async fn create_user(state: &AppState, email: &str, name: &str, password: Op
         created_at: clock::now(),
     };
     let mut tx = state.database.write().await?;
-    user::insert(&mut tx, &row).await.map_err(|e| crate::author::organisation::taken(e, "user", &row.email))?;
+    user::insert(&mut tx, &row)
+        .await
+        .map_err(|e| crate::author::organisation::taken(e, "user", &row.email))?;
     tx.commit().await?;
     Ok(row)
 }
@@ -107,9 +113,9 @@ async fn hash_password(password: &str) -> Result<String> {
     }
     let password = zeroize::Zeroizing::new(password.to_owned());
     aside(move || {
-        let hash = Argon2::default().hash_password(password.as_bytes()).map_err(|e| {
-            ApiError::internal(format!("hashing a password: {e}"))
-        })?;
+        let hash = Argon2::default()
+            .hash_password(password.as_bytes())
+            .map_err(|e| ApiError::internal(format!("hashing a password: {e}")))?;
         Ok(hash.to_string())
     })
     .await
@@ -117,7 +123,8 @@ async fn hash_password(password: &str) -> Result<String> {
 
 async fn verify_password(hash: Option<String>, password: &str) -> Result<bool> {
     // Somebody unknown costs as much as somebody known.
-    const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$JcWXNoC8Zk9H4WWC1aFoVdlrRSN3GnKSp8gWyPpqLVI";
+    const NOBODY: &str =
+        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$JcWXNoC8Zk9H4WWC1aFoVdlrRSN3GnKSp8gWyPpqLVI";
     if password.len() > PASSWORD_MAX {
         return Ok(false);
     }
@@ -207,7 +214,8 @@ pub async fn sign_out(state: &AppState, actor: &Actor) -> Result<()> {
 pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
     let token = random_token();
     let mut tx = state.database.write().await?;
-    let user = user::by_email(&mut tx, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
+    let user =
+        user::by_email(&mut tx, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
     let now = clock::now();
     let row = SignInLink {
         id: clock::new_id(),
@@ -371,9 +379,9 @@ async fn memberships(conn: &mut Conn, user_id: &str, token: Option<&ApiToken>) -
 /// [`ApiError::Forbidden`].
 pub fn check_csrf(actor: &Actor, given: &str) -> Result<()> {
     match &actor.entry {
-        Entry::Session { csrf, .. } if !same(csrf, given) => {
-            Err(ApiError::Forbidden("this form is too old or came from elsewhere; load the page again".into()))
-        }
+        Entry::Session { csrf, .. } if !same(csrf, given) => Err(ApiError::Forbidden(
+            "this form is too old or came from elsewhere; load the page again".into(),
+        )),
         _ => Ok(()),
     }
 }

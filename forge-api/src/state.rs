@@ -47,7 +47,7 @@ impl AppState {
     /// # Errors
     /// The data directory, the database or the master key cannot be used.
     pub async fn open(config: Config, public_url: String) -> Result<Self> {
-        std::fs::create_dir_all(&config.data_dir).map_err(ApiError::internal)?;
+        make_private(&config.data_dir).map_err(ApiError::internal)?;
         let sealer = config.master_key.open().map_err(ApiError::internal)?;
         let database = Database::open(&config.database).await.map_err(ApiError::internal)?;
         let keys = Keys::open(&database, sealer).await?;
@@ -77,4 +77,16 @@ async fn addresses(config: &Config, database: &Database) -> Result<Vec<String>> 
     let mut conn = database.read().await?;
     let kept = key::setting(&mut conn, ADDRESSES).await?.unwrap_or_default();
     Ok(kept.split(',').filter(|a| !a.is_empty()).map(str::to_owned).collect())
+}
+
+/// Makes the data directory, for its owner only, unless it is there.
+fn make_private(path: &std::path::Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt as _;
+        builder.mode(0o700);
+    }
+    builder.create(path)
 }

@@ -47,7 +47,10 @@ pub(super) async fn get_me(actor: Actor) -> Json<Me> {
     Json(Me { name: actor.name, email: actor.email, csrf_token, organisations })
 }
 
-pub(super) async fn list_tokens(State(state): State<AppState>, actor: Actor) -> Result<Json<List<TokenBody>>> {
+pub(super) async fn list_tokens(
+    State(state): State<AppState>,
+    actor: Actor,
+) -> Result<Json<List<TokenBody>>> {
     let found = session::tokens(&state, &actor).await?;
     Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
 }

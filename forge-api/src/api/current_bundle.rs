@@ -48,7 +48,10 @@ pub(super) async fn get_current_bundle(
     let environment = author::find_environment(&state, &actor, &at, &which.environment).await?;
     let (full, body) = publish::current_bundle(&state, &actor, &set, &environment).await?;
     let publication = &full.publication;
-    serve(&headers, Served { version: &full.version, at: publication.created_at, publication: Some(publication), body })
+    serve(
+        &headers,
+        Served { version: &full.version, at: publication.created_at, publication: Some(publication), body },
+    )
 }
 
 fn value(text: &str) -> Result<HeaderValue> {

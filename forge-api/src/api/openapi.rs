@@ -31,7 +31,9 @@ fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Option<Value> {
 fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Value>) {
     use body::*;
     let path = route.path.strip_prefix("/api/v1").unwrap_or(route.path);
-    let path = path.strip_prefix("/projects/{project}").map_or(path, |rest| if rest.is_empty() { "/" } else { rest });
+    let path = path
+        .strip_prefix("/projects/{project}")
+        .map_or(path, |rest| if rest.is_empty() { "/" } else { rest });
     match (route.method, path) {
         ("POST", "/sessions") => (schema::<SignIn>(g), schema::<SignedIn>(g)),
         ("GET", "/me") => (None, schema::<Me>(g)),
@@ -52,7 +54,9 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("POST", "/sets") => (schema::<Named>(g), schema::<SetBody>(g)),
         ("GET", "/sets/{set}") => (None, schema::<DraftBody>(g)),
         ("GET", "/sets/{set}/prompts/{*prompt}") => (None, schema::<PromptBody>(g)),
-        ("PUT", "/sets/{set}/prompts/{*prompt}") => (schema::<schemas::prompt::Prompt>(g), schema::<PromptBody>(g)),
+        ("PUT", "/sets/{set}/prompts/{*prompt}") => {
+            (schema::<schemas::prompt::Prompt>(g), schema::<PromptBody>(g))
+        }
         ("GET", "/sets/{set}/partials/{*partial}") => (None, schema::<PartialBody>(g)),
         ("PUT", "/sets/{set}/partials/{*partial}") => (schema::<PartialSource>(g), schema::<PartialBody>(g)),
         ("POST", "/sets/{set}/check") => (schema::<Preview>(g), schema::<CheckBody>(g)),
@@ -79,8 +83,9 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
 }
 
 fn build() -> Value {
-    let mut generator =
-        SchemaSettings::draft2020_12().with(|s| s.definitions_path = "/components/schemas".into()).into_generator();
+    let mut generator = SchemaSettings::draft2020_12()
+        .with(|s| s.definitions_path = "/components/schemas".into())
+        .into_generator();
     let mut paths: Map<String, Value> = Map::new();
     for route in API {
         let operation = operation(route, &mut generator);
@@ -137,7 +142,8 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "responses": { "2XX": good, "default": { "$ref": "#/components/responses/Problem" } },
     });
     if let Some(schema) = takes {
-        operation["requestBody"] = json!({ "required": true, "content": { "application/json": { "schema": schema } } });
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/json": { "schema": schema } } });
     }
     match route.access {
         Access::Public => operation["security"] = json!([]),

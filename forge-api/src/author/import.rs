@@ -50,7 +50,8 @@ pub fn read_folder(folder: &Path) -> Result<Vec<Prompt>> {
     let mut found = BTreeMap::new();
     walk(folder, folder, 0, &mut found)?;
     if found.is_empty() {
-        let detail = format!("no prompts in {}: it holds no .md, .txt, .tera or .prompt.json", folder.display());
+        let detail =
+            format!("no prompts in {}: it holds no .md, .txt, .tera or .prompt.json", folder.display());
         return Err(ApiError::invalid("empty", "folder", detail));
     }
     Ok(found.into_values().collect())
@@ -111,7 +112,8 @@ fn prompt_of(id: PromptId, system: String, user: String) -> Prompt {
         let user = Message::Message { role: Role::User, template: user };
         prompt.content = Content::Chat { messages: vec![system, user] };
     }
-    let variables: std::result::Result<Vec<Vec<String>>, _> = prompt.templates().map(template::extract).collect();
+    let variables: std::result::Result<Vec<Vec<String>>, _> =
+        prompt.templates().map(template::extract).collect();
     for name in variables.unwrap_or_default().concat() {
         if prompt.parameters.iter().all(|p| p.name != name) {
             prompt.parameters.push(Parameter {

@@ -59,7 +59,10 @@ pub(crate) fn title(name: &str, slug: &str) -> String {
 /// A duplicate name as a conflict, everything else as it is.
 pub(crate) fn taken(error: crate::database::DatabaseError, what: &'static str, name: &str) -> ApiError {
     if error.is_duplicate() {
-        ApiError::conflict("name_taken", format!("there is already a {what} named {name}; choose another name"))
+        ApiError::conflict(
+            "name_taken",
+            format!("there is already a {what} named {name}; choose another name"),
+        )
     } else {
         error.into()
     }
@@ -94,7 +97,11 @@ pub async fn find_organisation(state: &AppState, actor: &Actor, slug: &str) -> R
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
-pub async fn members(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<(User, Role)>> {
+pub async fn members(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+) -> Result<Vec<(User, Role)>> {
     actor.require(&organisation.id, Action::View)?;
     let mut conn = state.database.read().await?;
     let found = organisation::members(&mut conn, &organisation.id).await?;
@@ -118,7 +125,10 @@ pub async fn add_member(
     let members = organisation::members(&mut tx, &organisation.id).await?;
     let owners: Vec<_> = members.iter().filter(|(_, r)| r == Role::Owner.as_str()).collect();
     if role != Role::Owner && owners.len() == 1 && owners.iter().any(|(u, _)| u.id == user.id) {
-        return Err(ApiError::conflict("last_owner", "an organisation needs an owner: name another one first"));
+        return Err(ApiError::conflict(
+            "last_owner",
+            "an organisation needs an owner: name another one first",
+        ));
     }
     let row = Membership {
         organisation_id: organisation.id.clone(),

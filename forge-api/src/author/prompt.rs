@@ -10,8 +10,8 @@ use schemas::template::SOURCE_MAX;
 use schemas::{Micros, PromptId};
 use serde_json::json;
 
-use super::set::begin_edit;
 use super::SetAt;
+use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -79,12 +79,7 @@ impl Draft {
 fn parse(row: PromptRow) -> Result<PromptDraft> {
     let prompt = serde_json::from_str(&row.body)
         .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", row.prompt_id)))?;
-    Ok(PromptDraft {
-        prompt,
-        revision: row.revision,
-        updated_at: row.updated_at,
-        updated_by: row.updated_by,
-    })
+    Ok(PromptDraft { prompt, revision: row.revision, updated_at: row.updated_at, updated_by: row.updated_by })
 }
 
 fn parse_partial(row: PartialRow) -> Result<PartialDraft> {
@@ -167,12 +162,16 @@ pub async fn save_prompt(
     actor.require(&set.at.organisation.id, Action::Edit)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
     if prompt.templates().any(|t| t.len() > SOURCE_MAX) {
-        return Err(ApiError::TooLarge(format!("a template has at most {SOURCE_MAX} bytes; split it by partials")));
+        return Err(ApiError::TooLarge(format!(
+            "a template has at most {SOURCE_MAX} bytes; split it by partials"
+        )));
     }
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there = prompt::find(&mut tx, &set.set.id, prompt.id.as_str()).await?;
-    if let Some(row) = &there && row.revision != expected {
+    if let Some(row) = &there
+        && row.revision != expected
+    {
         let current = json!({
             "revision": row.revision, "updated_at": clock::rfc3339(row.updated_at),
             "updated_by": row.updated_by,
@@ -224,7 +223,13 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
 ///
 /// # Errors
 /// As [`save_prompt`].
-pub async fn delete_prompt(state: &AppState, actor: &Actor, set: &SetAt, id: &str, expected: i64) -> Result<()> {
+pub async fn delete_prompt(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    id: &str,
+    expected: i64,
+) -> Result<()> {
     actor.require(&set.at.organisation.id, Action::Edit)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
@@ -253,7 +258,12 @@ pub async fn delete_prompt(state: &AppState, actor: &Actor, set: &SetAt, id: &st
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
-pub async fn revisions(state: &AppState, actor: &Actor, set: &SetAt, id: &str) -> Result<Vec<PromptRevision>> {
+pub async fn revisions(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    id: &str,
+) -> Result<Vec<PromptRevision>> {
     actor.require(&set.at.organisation.id, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(prompt::revisions(&mut conn, &set.set.id, id, REVISIONS_MAX).await?)
@@ -280,9 +290,10 @@ pub async fn save_partial(
     let there = prompt::find_partial(&mut tx, &set.set.id, name).await?;
     let revision = there.as_ref().map_or(0, |r| r.revision);
     if revision != expected {
-        let current = there.as_ref().map_or(json!(null), |r| {
-            json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by })
-        });
+        let current = there.as_ref().map_or(
+            json!(null),
+            |r| json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by }),
+        );
         let by = there.as_ref().map_or("somebody", |r| r.updated_by.as_str());
         return Err(conflict(&format!("partial {name}"), expected, current, by));
     }
@@ -308,7 +319,13 @@ pub async fn save_partial(
 ///
 /// # Errors
 /// As [`save_prompt`].
-pub async fn delete_partial(state: &AppState, actor: &Actor, set: &SetAt, name: &str, expected: i64) -> Result<()> {
+pub async fn delete_partial(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    name: &str,
+    expected: i64,
+) -> Result<()> {
     actor.require(&set.at.organisation.id, Action::Edit)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;

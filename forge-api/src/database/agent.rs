@@ -50,23 +50,23 @@ pub struct Acknowledgement {
 /// Writes what agents said about themselves. Consumer and first sight are kept.
 pub async fn put_all(conn: &mut Conn, rows: &[Agent]) -> Result<()> {
     on_rows!(conn, rows, rows => diesel::insert_into(agents::table)
-            .values(rows)
-            .on_conflict((agents::environment_id, agents::name))
-            .do_update()
-            .set((
-                agents::identity.eq(excluded(agents::identity)),
-                agents::host.eq(excluded(agents::host)),
-                agents::service.eq(excluded(agents::service)),
-                agents::agent_version.eq(excluded(agents::agent_version)),
-                agents::mode.eq(excluded(agents::mode)),
-                agents::stale.eq(excluded(agents::stale)),
-                agents::stream_floor.eq(excluded(agents::stream_floor)),
-                agents::cache.eq(excluded(agents::cache)),
-                agents::status.eq(excluded(agents::status)),
-                agents::started_at.eq(excluded(agents::started_at)),
-                agents::last_seen_at.eq(excluded(agents::last_seen_at)),
-                agents::disconnected_at.eq(excluded(agents::disconnected_at)),
-            )));
+    .values(rows)
+    .on_conflict((agents::environment_id, agents::name))
+    .do_update()
+    .set((
+        agents::identity.eq(excluded(agents::identity)),
+        agents::host.eq(excluded(agents::host)),
+        agents::service.eq(excluded(agents::service)),
+        agents::agent_version.eq(excluded(agents::agent_version)),
+        agents::mode.eq(excluded(agents::mode)),
+        agents::stale.eq(excluded(agents::stale)),
+        agents::stream_floor.eq(excluded(agents::stream_floor)),
+        agents::cache.eq(excluded(agents::cache)),
+        agents::status.eq(excluded(agents::status)),
+        agents::started_at.eq(excluded(agents::started_at)),
+        agents::last_seen_at.eq(excluded(agents::last_seen_at)),
+        agents::disconnected_at.eq(excluded(agents::disconnected_at)),
+    )));
     Ok(())
 }
 
@@ -112,7 +112,12 @@ pub async fn find(conn: &mut Conn, environment_id: &str, name: &str) -> Result<O
         .first(c).await.optional()?))
 }
 
-pub async fn set_consumer(conn: &mut Conn, environment_id: &str, name: &str, consumer: Option<&str>) -> Result<()> {
+pub async fn set_consumer(
+    conn: &mut Conn,
+    environment_id: &str,
+    name: &str,
+    consumer: Option<&str>,
+) -> Result<()> {
     on!(conn, c => diesel::update(agents::table.find((environment_id, name)))
         .set(agents::consumer.eq(consumer))
         .execute(c).await?);

@@ -52,7 +52,12 @@ pub async fn append(conn: &mut Conn, row: &AuditEntry) -> Result<()> {
 }
 
 /// Entries below a sequence (exclusive), newest first.
-pub async fn below(conn: &mut Conn, organisation_id: &str, sequence: i64, limit: i64) -> Result<Vec<AuditEntry>> {
+pub async fn below(
+    conn: &mut Conn,
+    organisation_id: &str,
+    sequence: i64,
+    limit: i64,
+) -> Result<Vec<AuditEntry>> {
     Ok(on!(conn, c => audit_log::table
         .filter(audit_log::organisation_id.eq(organisation_id))
         .filter(audit_log::sequence.lt(sequence))
@@ -63,7 +68,12 @@ pub async fn below(conn: &mut Conn, organisation_id: &str, sequence: i64, limit:
 }
 
 /// Entries above a sequence (exclusive), oldest first: for checking the chain.
-pub async fn above(conn: &mut Conn, organisation_id: &str, sequence: i64, limit: i64) -> Result<Vec<AuditEntry>> {
+pub async fn above(
+    conn: &mut Conn,
+    organisation_id: &str,
+    sequence: i64,
+    limit: i64,
+) -> Result<Vec<AuditEntry>> {
     Ok(on!(conn, c => audit_log::table
         .filter(audit_log::organisation_id.eq(organisation_id))
         .filter(audit_log::sequence.gt(sequence))

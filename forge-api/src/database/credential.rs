@@ -60,7 +60,8 @@ pub async fn revoke(conn: &mut Conn, id: &str, at: i64, by: &str) -> Result<bool
             .filter(credentials::id.eq(id))
             .filter(credentials::revoked_at.is_null()))
         .set((credentials::revoked_at.eq(at), credentials::revoked_by.eq(by)))
-        .execute(c).await?) == 1)
+        .execute(c).await?)
+        == 1)
 }
 
 /// Public keys that the broker must refuse, with the time of revocation. Expired ones need no entry.

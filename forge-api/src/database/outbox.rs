@@ -83,7 +83,8 @@ pub async fn claim(conn: &mut Conn, id: &str, owner: &str, now: i64, until: i64)
             .filter(outbox::publication_id.eq(id))
             .filter(outbox::lease_until.le(now)))
         .set((outbox::lease_owner.eq(owner), outbox::lease_until.eq(until)))
-        .execute(c).await?) == 1)
+        .execute(c).await?)
+        == 1)
 }
 
 /// Gives a row back to be tried again at `not_before`.

@@ -69,15 +69,15 @@ pub async fn count(conn: &mut Conn, set_id: &str) -> Result<i64> {
 /// Inserts prompts, or replaces the bodies of those that are there.
 pub async fn put_all(conn: &mut Conn, rows: &[PromptRow]) -> Result<()> {
     on_rows!(conn, rows, rows => diesel::insert_into(prompts::table)
-            .values(rows)
-            .on_conflict((prompts::set_id, prompts::prompt_id))
-            .do_update()
-            .set((
-                prompts::body.eq(excluded(prompts::body)),
-                prompts::revision.eq(excluded(prompts::revision)),
-                prompts::updated_at.eq(excluded(prompts::updated_at)),
-                prompts::updated_by.eq(excluded(prompts::updated_by)),
-            )));
+    .values(rows)
+    .on_conflict((prompts::set_id, prompts::prompt_id))
+    .do_update()
+    .set((
+        prompts::body.eq(excluded(prompts::body)),
+        prompts::revision.eq(excluded(prompts::revision)),
+        prompts::updated_at.eq(excluded(prompts::updated_at)),
+        prompts::updated_by.eq(excluded(prompts::updated_by)),
+    )));
     Ok(())
 }
 
@@ -95,7 +95,12 @@ pub async fn add_revisions(conn: &mut Conn, rows: &[PromptRevision]) -> Result<(
 }
 
 /// The last revisions of a prompt, newest first.
-pub async fn revisions(conn: &mut Conn, set_id: &str, prompt_id: &str, limit: i64) -> Result<Vec<PromptRevision>> {
+pub async fn revisions(
+    conn: &mut Conn,
+    set_id: &str,
+    prompt_id: &str,
+    limit: i64,
+) -> Result<Vec<PromptRevision>> {
     Ok(on!(conn, c => prompt_revisions::table
         .filter(prompt_revisions::set_id.eq(set_id))
         .filter(prompt_revisions::prompt_id.eq(prompt_id))

@@ -61,12 +61,7 @@ macro_rules! joined {
 }
 macro_rules! columns {
     () => {
-        (
-            Publication::as_select(),
-            Environment::as_select(),
-            PromptSet::as_select(),
-            Version::as_select(),
-        )
+        (Publication::as_select(), Environment::as_select(), PromptSet::as_select(), Version::as_select())
     };
 }
 
@@ -79,7 +74,8 @@ pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<PublicationFull>>
     Ok(on!(conn, c => joined!()
         .filter(publications::id.eq(id))
         .select(columns!())
-        .first::<FullRow>(c).await.optional()?).map(full))
+        .first::<FullRow>(c).await.optional()?)
+    .map(full))
 }
 
 pub async fn by_number(conn: &mut Conn, project_id: &str, number: i64) -> Result<Option<PublicationFull>> {
@@ -87,7 +83,8 @@ pub async fn by_number(conn: &mut Conn, project_id: &str, number: i64) -> Result
         .filter(publications::project_id.eq(project_id))
         .filter(publications::number.eq(number))
         .select(columns!())
-        .first::<FullRow>(c).await.optional()?).map(full))
+        .first::<FullRow>(c).await.optional()?)
+    .map(full))
 }
 
 pub async fn by_serial(
@@ -101,7 +98,8 @@ pub async fn by_serial(
         .filter(publications::set_id.eq(set_id))
         .filter(publications::serial.eq(serial))
         .select(columns!())
-        .first::<FullRow>(c).await.optional()?).map(full))
+        .first::<FullRow>(c).await.optional()?)
+    .map(full))
 }
 
 /// Publications of a project below a number (exclusive), newest first.
@@ -117,7 +115,10 @@ pub async fn of_project(
         .order(publications::number.desc())
         .limit(limit)
         .select(columns!())
-        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+        .load::<FullRow>(c).await?)
+    .into_iter()
+    .map(full)
+    .collect())
 }
 
 /// Publications of a set, newest first.
@@ -127,7 +128,10 @@ pub async fn of_set(conn: &mut Conn, set_id: &str, limit: i64) -> Result<Vec<Pub
         .order(publications::number.desc())
         .limit(limit)
         .select(columns!())
-        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+        .load::<FullRow>(c).await?)
+    .into_iter()
+    .map(full)
+    .collect())
 }
 
 /// The newest publication of every set in every environment of a project.
@@ -137,7 +141,10 @@ pub async fn heads_of_project(conn: &mut Conn, project_id: &str) -> Result<Vec<P
         .filter(publications::project_id.eq(project_id))
         .order((environments::position.asc(), prompt_sets::slug.asc()))
         .select(columns!())
-        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+        .load::<FullRow>(c).await?)
+    .into_iter()
+    .map(full)
+    .collect())
 }
 
 /// The newest publication of every set in one environment.
@@ -147,7 +154,10 @@ pub async fn heads_of_environment(conn: &mut Conn, environment_id: &str) -> Resu
         .filter(publications::environment_id.eq(environment_id))
         .order(prompt_sets::slug.asc())
         .select(columns!())
-        .load::<FullRow>(c).await?).into_iter().map(full).collect())
+        .load::<FullRow>(c).await?)
+    .into_iter()
+    .map(full)
+    .collect())
 }
 
 /// The newest publication of one set in one environment.
@@ -157,7 +167,8 @@ pub async fn head(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result
         .filter(heads::environment_id.eq(environment_id))
         .filter(heads::set_id.eq(set_id))
         .select(columns!())
-        .first::<FullRow>(c).await.optional()?).map(full))
+        .first::<FullRow>(c).await.optional()?)
+    .map(full))
 }
 
 /// The newest publication of every environment and set that was sent.

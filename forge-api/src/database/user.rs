@@ -139,7 +139,8 @@ pub async fn revoke_token(conn: &mut Conn, user_id: &str, id: &str, now: i64) ->
             .filter(api_tokens::user_id.eq(user_id))
             .filter(api_tokens::revoked_at.is_null()))
         .set(api_tokens::revoked_at.eq(now))
-        .execute(c).await?) == 1)
+        .execute(c).await?)
+        == 1)
 }
 
 pub async fn touch_token(conn: &mut Conn, id: &str, now: i64) -> Result<()> {

@@ -53,7 +53,10 @@ impl LiveProcess {
             .spawn()
             .with_context(|| format!("starting {}", live.display()))?;
         if let Some(mut stdin) = connecting.stdin.take() {
-            stdin.write_all(format!("{connect}\n").as_bytes()).await.context("handing over the connect string")?;
+            stdin
+                .write_all(format!("{connect}\n").as_bytes())
+                .await
+                .context("handing over the connect string")?;
         }
         let output = connecting.wait_with_output().await.context("waiting for live connect")?;
         if !output.status.success() {
@@ -82,13 +85,19 @@ impl LiveProcess {
         Ok(Self { child, lines })
     }
 
-    /// Waits until the agent printed the prompt with `part` in it; gives the text.
-    pub(super) async fn printed(&mut self, part: &str, deadline: Duration) -> anyhow::Result<String> {
+    /// Waits until the agent printed a text of the prompt that is wanted; gives it.
+    pub(super) async fn printed(
+        &mut self,
+        wanted: impl Fn(&str) -> bool,
+        deadline: Duration,
+    ) -> anyhow::Result<String> {
         let lines = Arc::clone(&self.lines);
         let found = async {
             loop {
                 let more = lines.more.notified();
-                if let Some(text) = last_text(&lines.all.lock().unwrap_or_else(PoisonError::into_inner), part) {
+                if let Some(text) =
+                    last_text(&lines.all.lock().unwrap_or_else(PoisonError::into_inner), &wanted)
+                {
                     return text;
                 }
                 more.await;
@@ -96,7 +105,7 @@ impl LiveProcess {
         };
         tokio::select! {
             found = tokio::time::timeout(deadline, found) => {
-                found.with_context(|| format!("the agent did not print {part:?} within {} s", deadline.as_secs()))
+                found.with_context(|| format!("the agent did not print the expected text within {} s", deadline.as_secs()))
             }
             status = self.child.wait() => bail!("the agent ended: {}", status?),
         }
@@ -118,8 +127,8 @@ impl LiveProcess {
     }
 }
 
-/// The last text between `--- welcome.message ---` and `---` that holds `part`.
-fn last_text(lines: &[String], part: &str) -> Option<String> {
+/// The last text between `--- welcome.message ---` and `---` that is wanted.
+fn last_text(lines: &[String], wanted: &impl Fn(&str) -> bool) -> Option<String> {
     let head = format!("--- {PRINTED} ---");
     let mut found = None;
     let mut rest = lines;
@@ -127,7 +136,7 @@ fn last_text(lines: &[String], part: &str) -> Option<String> {
         let body = rest.get(start + 1..)?;
         let Some(end) = body.iter().position(|l| l == "---") else { break };
         let text = body.get(..end)?.join("\n");
-        if text.contains(part) {
+        if wanted(&text) {
             found = Some(text);
         }
         rest = body.get(end + 1..)?;
@@ -141,11 +150,23 @@ mod tests {
 
     #[test]
     fn the_last_whole_text_is_taken() {
-        let lines: Vec<String> = ["x", "--- welcome.message ---", "Welcome 1", "---", "y", "--- welcome.message ---", "Welcome 2", "more", "---", "--- welcome.message ---", "Welcome 3"]
-            .map(str::to_owned)
-            .to_vec();
-        assert_eq!(last_text(&lines, "Welcome").as_deref(), Some("Welcome 2\nmore"));
-        assert_eq!(last_text(&lines, "Welcome 1").as_deref(), Some("Welcome 1"));
-        assert_eq!(last_text(&lines, "Welcome 3"), None);
+        let lines: Vec<String> = [
+            "x",
+            "--- welcome.message ---",
+            "Welcome 1",
+            "---",
+            "y",
+            "--- welcome.message ---",
+            "Welcome 2",
+            "more",
+            "---",
+            "--- welcome.message ---",
+            "Welcome 3",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        assert_eq!(last_text(&lines, &|_| true).as_deref(), Some("Welcome 2\nmore"));
+        assert_eq!(last_text(&lines, &|t| t.contains('1')).as_deref(), Some("Welcome 1"));
+        assert_eq!(last_text(&lines, &|t| t.contains('3')), None);
     }
 }

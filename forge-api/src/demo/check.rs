@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
+use super::Progress;
 use super::agent::LiveProcess;
 use super::stage::Stage;
-use super::Progress;
 use crate::auth::Role;
 use crate::request::{Method, Request};
 use crate::run::Running;
@@ -24,7 +24,13 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn call(&self, method: Method, path: &str, revision: Option<&str>, body: Option<Value>) -> anyhow::Result<(Value, Option<String>)> {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        revision: Option<&str>,
+        body: Option<Value>,
+    ) -> anyhow::Result<(Value, Option<String>)> {
         let mut request = Request::new(method, path).bearer(&self.token);
         if let Some(revision) = revision {
             request = request.header("if-match", revision);
@@ -32,7 +38,8 @@ impl Client<'_> {
         if let Some(body) = &body {
             request = request.json(body);
         }
-        let answer = request.send(self.running.address).await.with_context(|| format!("asking for {path}"))?;
+        let answer =
+            request.send(self.running.address).await.with_context(|| format!("asking for {path}"))?;
         if !(200..300).contains(&answer.status) {
             bail!("{path} answered {}: {}", answer.status, answer.text());
         }
@@ -48,9 +55,15 @@ pub(super) async fn check(
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     let state = &running.state;
-    let (token, _) =
-        session::create_token(state, &stage.owner, &stage.at.organisation.id, "demo check", Role::Owner, None)
-            .await?;
+    let (token, _) = session::create_token(
+        state,
+        &stage.owner,
+        &stage.at.organisation.id,
+        "demo check",
+        Role::Owner,
+        None,
+    )
+    .await?;
     let client = Client { running, token };
 
     client.call(Method::Post, &format!("{SET}/reopen"), None, None).await?;
@@ -62,9 +75,10 @@ pub(super) async fn check(
     progress.done("through the API: reopened, edited, locked as 1.0.1");
 
     let started = Instant::now();
-    let publish = json!({ "set": "welcome", "environment": "prod", "version": "1.0.1", "expected_serial": 1 });
+    let publish =
+        json!({ "set": "welcome", "environment": "prod", "version": "1.0.1", "expected_serial": 1 });
     let (made, _) = client.call(Method::Post, PUBLICATIONS, None, Some(publish)).await?;
-    let text = agent.printed(&marker, DEADLINE).await?;
+    let text = agent.printed(|text| text.contains(&marker), DEADLINE).await?;
     let printed = started.elapsed();
     if text != format!("{marker}, Ada.") {
         bail!("the agent printed {text:?}");
@@ -75,7 +89,8 @@ pub(super) async fn check(
         printed.as_millis()
     ));
 
-    let (detail, _) = client.call(Method::Get, &format!("{PUBLICATIONS}/{}", made["number"]), None, None).await?;
+    let (detail, _) =
+        client.call(Method::Get, &format!("{PUBLICATIONS}/{}", made["number"]), None, None).await?;
     if detail["state"] != "sent" || detail["active"] != 1 || detail["refused"] != 0 {
         bail!("publication {} is {detail}", made["number"]);
     }

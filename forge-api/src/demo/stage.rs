@@ -36,7 +36,9 @@ impl Stage {
         let console = Actor::console();
         let organisation = match author::find_organisation(state, &console, "demo").await {
             Ok(found) => found,
-            Err(ApiError::NotFound(_)) => author::create_organisation(state, &console, "demo", "Demo").await?,
+            Err(ApiError::NotFound(_)) => {
+                author::create_organisation(state, &console, "demo", "Demo").await?
+            }
             Err(error) => return Err(error.into()),
         };
         let user = match session::create_user(state, OWNER, "Demo owner", None).await {
@@ -123,7 +125,10 @@ impl Stage {
         self.active("welcome", deadline).await
     }
 
-    pub(super) async fn head(&self, set: &str) -> anyhow::Result<Option<crate::database::publication::PublicationFull>> {
+    pub(super) async fn head(
+        &self,
+        set: &str,
+    ) -> anyhow::Result<Option<crate::database::publication::PublicationFull>> {
         let Some(set) = self.find(set).await? else { return Ok(None) };
         let environment = author::find_environment(&self.state, &self.owner, &self.at, PROD).await?;
         Ok(publish::live(&self.state, &self.owner, &set, &environment).await?)
@@ -140,14 +145,18 @@ impl Stage {
                 let reason = refused.acknowledgement.as_ref().and_then(|a| a.reason.clone());
                 bail!("the agent refused {set}: {}", reason.unwrap_or_default());
             }
-            if view.count(Answer::Active) > 0 && let Some(after) = view.converged_after() {
+            if view.count(Answer::Active) > 0
+                && let Some(after) = view.converged_after()
+            {
                 #[allow(clippy::cast_precision_loss, reason = "milliseconds for people")]
                 return Ok(after as f64 / 1000.0);
             }
             if Instant::now() > end {
                 bail!(
                     "no agent serves publication {} of {set} after {} s; it is {}",
-                    head.publication.number, deadline.as_secs(), view.full.publication.state
+                    head.publication.number,
+                    deadline.as_secs(),
+                    view.full.publication.state
                 );
             }
             tokio::time::sleep(LOOK).await;

@@ -7,18 +7,20 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use publisher::Broker;
 use publisher::fleet::{FleetEvent, Presence, Responder};
-use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode, PendingState, RefusalCode};
+use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode};
 use schemas::{Micros, Scope};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::enrol;
+use super::read::{Heard, answers_of, row_of, state_word};
 use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::project::Environment;
 use crate::database::{credential, project, publication};
-use crate::error::{ApiError, Result, chain};
+use crate::error::{Result, chain};
 use crate::events::Kind;
 use crate::state::AppState;
 
@@ -27,6 +29,8 @@ const GATHER: Duration = Duration::from_millis(200);
 /// A quiet fleet is written at once: nothing more came for so long.
 const QUIET: Duration = Duration::from_millis(5);
 const BATCH_MAX: usize = 2000;
+/// An agent names its connection after itself, behind this.
+const CONNECTION: &str = "live ";
 /// Enrolments that are answered at once.
 const ENROLMENTS: usize = 16;
 /// A frozen agent's consumer is paused anew this often, well before the pause ends.
@@ -48,12 +52,6 @@ pub async fn run(state: AppState, stop: CancellationToken) {
         }
     })
     .await;
-}
-
-/// A status and when it was heard.
-struct Heard {
-    status: Box<AgentStatus>,
-    at: Micros,
 }
 
 /// What is known of one agent's last word, so that it is not written twice.
@@ -204,7 +202,8 @@ impl Ingest {
     /// Of these publications, those that exist.
     async fn known(&mut self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>> {
         let ids: HashSet<String> = ids.collect();
-        let missing: Vec<String> = ids.iter().filter(|i| !self.publications.contains_key(*i)).cloned().collect();
+        let missing: Vec<String> =
+            ids.iter().filter(|i| !self.publications.contains_key(*i)).cloned().collect();
         if !missing.is_empty() {
             if self.publications.len() > 100_000 {
                 self.publications.clear();
@@ -251,7 +250,11 @@ impl Ingest {
             }
             let (broker, scope, agent) = (self.broker.clone(), status.scope.clone(), status.agent.clone());
             tokio::spawn(async move {
-                let done = if pause { broker.pause(&scope, &agent).await } else { broker.resume(&scope, &agent).await };
+                let done = if pause {
+                    broker.pause(&scope, &agent).await
+                } else {
+                    broker.resume(&scope, &agent).await
+                };
                 if let Err(error) = done {
                     tracing::warn!(agent.id = %agent, error = %chain(&error), "the consumer's pause does not follow the agent's mode yet");
                 }
@@ -264,9 +267,12 @@ impl Ingest {
         let permits = Arc::clone(&self.enrolments);
         tokio::spawn(async move {
             let Ok(_permit) = permits.acquire_owned().await else { return };
-            let answer = answer(&state, &broker, &request).await.unwrap_or_else(|error| {
+            let answer = enrol::answer(&state, &broker, &request).await.unwrap_or_else(|error| {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment failed");
-                EnrolAnswer::Refused { code: "unavailable".into(), message: "forge cannot enrol at the moment; ask again".into() }
+                EnrolAnswer::Refused {
+                    code: "unavailable".into(),
+                    message: "forge cannot enrol at the moment; ask again".into(),
+                }
             });
             if let Err(error) = responder.answer(&answer).await {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment was not answered");
@@ -286,147 +292,17 @@ impl Ingest {
         let Some(found) = credential::by_key(&mut tx, &who.user).await? else { return Ok(()) };
         credential::seen(&mut tx, &who.user, now).await?;
         if !connected {
-            // An agent names its connection after itself.
-            agent::disconnected(&mut tx, &found.environment_id, &who.name, now).await?;
+            let name = who.name.strip_prefix(CONNECTION).unwrap_or(&who.name);
+            agent::disconnected(&mut tx, &found.environment_id, name, now).await?;
         }
         tx.commit().await?;
         let mut conn = self.state.database.read().await?;
-        if let Some((organisation, project, _)) = project::environment_by_id(&mut conn, &found.environment_id).await? {
+        if let Some((organisation, project, _)) =
+            project::environment_by_id(&mut conn, &found.environment_id).await?
+        {
             let kind = Kind::Agents { environment_id: found.environment_id };
             self.state.events.tell(&organisation.id, &project.id, kind);
         }
         Ok(())
     }
-}
-
-/// An enrolment: the first identity that used a name keeps it.
-async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<EnrolAnswer> {
-    let (organisation, name) = (request.scope.organisation.as_str(), request.agent.as_str());
-    let mut tx = state.database.write().await?;
-    let found = project::by_slugs(&mut tx, organisation, request.scope.project.as_str()).await?;
-    let (_, project) = found.ok_or(ApiError::NotFound("project"))?;
-    let environment = project::environment(&mut tx, &project.id, request.scope.environment.as_str())
-        .await?
-        .ok_or(ApiError::NotFound("environment"))?;
-    let now = clock::now();
-    match agent::find(&mut tx, &environment.id, name).await? {
-        Some(old) if old.identity != request.identity && super::presence(&state.config, &old, now) == super::Presence::Connected => {
-            return Ok(EnrolAnswer::Refused {
-                code: "name_taken".into(),
-                message: format!("another agent is connected as {name}; give this one another name"),
-            });
-        }
-        Some(_) => {}
-        None => {
-            let row = Agent {
-                environment_id: environment.id.clone(),
-                name: name.into(),
-                identity: request.identity.clone(),
-                host: clip(&request.host),
-                service: clip(&request.service),
-                agent_version: clip(&request.agent_version),
-                mode: request.mode.as_str().into(),
-                stale: false,
-                stream_floor: 0,
-                cache: String::new(),
-                status: "null".into(),
-                consumer: None,
-                started_at: request.at,
-                first_seen_at: now,
-                last_seen_at: now,
-                disconnected_at: None,
-            };
-            agent::put_all(&mut tx, &[row]).await?;
-        }
-    }
-    tx.commit().await?;
-    let consumer = broker
-        .ensure_consumer(&request.scope, &request.agent)
-        .await
-        .map_err(|e| ApiError::Unavailable(chain(&e)))?;
-    let mut tx = state.database.write().await?;
-    agent::set_consumer(&mut tx, &environment.id, name, consumer.as_deref()).await?;
-    tx.commit().await?;
-    let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    Ok(EnrolAnswer::Enrolled {
-        stream: nats_config::subject::stream(&request.scope),
-        consumer,
-        heartbeat_ms: millis(state.config.heartbeat),
-        status_ms: millis(state.config.status),
-    })
-}
-
-fn clip(text: &str) -> String {
-    text.chars().take(200).collect()
-}
-
-fn row_of(environment_id: &str, heard: &Heard) -> Agent {
-    let status = heard.status.as_ref();
-    Agent {
-        environment_id: environment_id.into(),
-        name: status.agent.to_string(),
-        identity: clip(&status.identity),
-        host: clip(&status.host),
-        service: clip(&status.service),
-        agent_version: clip(&status.agent_version),
-        mode: status.mode.as_str().into(),
-        stale: status.stale,
-        stream_floor: i64::try_from(status.floor).unwrap_or(i64::MAX),
-        cache: clip(&status.cache),
-        status: serde_json::to_string(status).unwrap_or_else(|_| "null".into()),
-        consumer: None,
-        started_at: status.started_at,
-        first_seen_at: heard.at,
-        last_seen_at: heard.at,
-        disconnected_at: None,
-    }
-}
-
-fn state_word(state: &str) -> &'static str {
-    match state {
-        "active" => "active",
-        "verified" => "verified",
-        "refused" => "refused",
-        _ => "delivered",
-    }
-}
-
-/// The answers to publications that a status holds.
-fn answers_of(heard: &Heard) -> Vec<Acknowledgement> {
-    let status = heard.status.as_ref();
-    let mut out = Vec::new();
-    for set in &status.sets {
-        if let Some(active) = &set.active {
-            out.push(Acknowledgement {
-                publication_id: active.publication.clone(),
-                agent: status.agent.to_string(),
-                state: "active".into(),
-                reason_code: None,
-                reason: None,
-                activated_at: Some(active.activated_at),
-                answered_at: heard.at,
-            });
-        }
-        let Some(pending) = &set.pending else { continue };
-        let Some(publication) = &pending.publication else { continue };
-        let state = match pending.state {
-            PendingState::Verified => "verified",
-            PendingState::Refused => "refused",
-            PendingState::Delivered | PendingState::Unknown => "delivered",
-        };
-        out.push(Acknowledgement {
-            publication_id: publication.clone(),
-            agent: status.agent.to_string(),
-            state: state.into(),
-            reason_code: pending.reason.as_ref().map(|r| code_word(r.code)),
-            reason: pending.reason.as_ref().map(|r| r.message.chars().take(1000).collect()),
-            activated_at: None,
-            answered_at: heard.at,
-        });
-    }
-    out
-}
-
-fn code_word(code: RefusalCode) -> String {
-    serde_json::to_value(code).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
 }

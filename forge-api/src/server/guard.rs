@@ -70,6 +70,10 @@ async fn check(state: &AppState, mut request: Request) -> Result<Request> {
         // Nothing is there: the fallback says so.
         return Ok(request);
     };
+    if request.uri().path().starts_with("/api/") && !path.as_str().starts_with("/api/") {
+        // A page whose first word happens to be a variable is no answer to a program.
+        return Err(ApiError::NotFound("page"));
+    }
     let Some(route) = route::find(request.method().as_str(), path.as_str()) else {
         // Either the method is wrong, or somebody forgot the table: nobody gets in.
         return Err(ApiError::NotFound("page"));
@@ -133,7 +137,9 @@ async fn from_us(actor: Option<&Actor>, request: Request) -> Result<Request> {
     }
     let host = headers.get(header::HOST).and_then(|v| v.to_str().ok());
     let origin = headers.get(header::ORIGIN).and_then(|v| v.to_str().ok());
-    if let Some(origin) = origin && origin.split_once("://").map(|(_, h)| h) != host {
+    if let Some(origin) = origin
+        && origin.split_once("://").map(|(_, h)| h) != host
+    {
         return Err(foreign());
     }
     let Some(actor) = actor else { return Ok(request) };

@@ -93,14 +93,13 @@ pub(crate) async fn project(state: &AppState, path: &str, name: &str) -> anyhow:
 }
 
 pub(crate) async fn credential(state: &AppState, new: &Credential) -> anyhow::Result<()> {
-    let Some((organisation, project)) = new.project.split_once('/') else { bail!("write organisation/project") };
+    let Some((organisation, project)) = new.project.split_once('/') else {
+        bail!("write organisation/project")
+    };
     let console = Actor::console();
     let at = author::find_project(state, &console, organisation, project).await?;
-    let kind = if new.inspect {
-        publisher::credentials::Role::Inspect
-    } else {
-        publisher::credentials::Role::Agent
-    };
+    let kind =
+        if new.inspect { publisher::credentials::Role::Inspect } else { publisher::credentials::Role::Agent };
     let wanted = New { environment: &new.environment, name: &new.name, kind, expires_at: None };
     let made = credential::create(state, &console, &at, wanted).await?;
     let write = |path: &Path, bytes: &[u8]| {

@@ -169,12 +169,16 @@ impl Arguments {
     /// The configuration of flags, environment and file.
     pub(crate) fn config(&self) -> Result<Config, ConfigError> {
         let is_demo = matches!(self.command, Command::Demo { .. });
-        let deepest = self.options.subcommand().map_or(&self.options, |(_, m)| m.subcommand().map_or(m, |(_, m)| m));
+        let serves = matches!(self.command, Command::Serve);
+        let deepest =
+            self.options.subcommand().map_or(&self.options, |(_, m)| m.subcommand().map_or(m, |(_, m)| m));
         let flags = |key: &str| {
             deepest.try_get_one::<String>(key).ok().flatten().cloned().or_else(|| match key {
-                // The demo keeps apart from the real thing, and says little.
-                "data-dir" if is_demo && std::env::var_os("FORGE_DATA_DIR").is_none() => Some("data/demo".into()),
-                "log" if is_demo && std::env::var_os("FORGE_LOG").is_none() => Some("warn".into()),
+                // The demo keeps apart from the real thing; what ends by itself says little.
+                "data-dir" if is_demo && std::env::var_os("FORGE_DATA_DIR").is_none() => {
+                    Some("data/demo".into())
+                }
+                "log" if !serves && std::env::var_os("FORGE_LOG").is_none() => Some("warn".into()),
                 _ => None,
             })
         };

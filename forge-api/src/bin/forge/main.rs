@@ -104,7 +104,8 @@ async fn health(config: &Config, url: Option<&str>) -> anyhow::Result<()> {
         None => std::net::SocketAddr::new(loopback(config.listen.ip()), config.listen.port()),
         Some(url) => {
             let host = url.trim_start_matches("http://").trim_end_matches('/');
-            let mut found = tokio::net::lookup_host(host).await.with_context(|| format!("looking up {host}"))?;
+            let mut found =
+                tokio::net::lookup_host(host).await.with_context(|| format!("looking up {host}"))?;
             found.next().with_context(|| format!("{host} has no address"))?
         }
     };

@@ -1,0 +1,83 @@
+//! Sessions, tokens, oneself.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::rfc3339;
+use crate::database::user::ApiToken;
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SignIn {
+    #[serde(default)]
+    pub email: String,
+    #[serde(default)]
+    pub password: String,
+    /// The token of a one-time link, instead of the other two.
+    #[serde(default)]
+    pub link: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SignedIn {
+    /// To be sent as `x-csrf-token` with every change.
+    pub csrf_token: String,
+    pub name: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Me {
+    pub name: String,
+    pub email: String,
+    pub csrf_token: String,
+    pub organisations: Vec<MembershipBody>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MembershipBody {
+    pub organisation: String,
+    pub role: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct NewToken {
+    pub organisation: String,
+    #[serde(default)]
+    pub name: String,
+    /// owner, admin, context_engineer, reviewer or viewer; at most one's own.
+    pub role: String,
+    /// RFC 3339.
+    #[serde(default)]
+    pub expires_at: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct TokenBody {
+    pub id: String,
+    pub name: String,
+    pub role: String,
+    pub created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    /// Shown once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+}
+
+impl From<ApiToken> for TokenBody {
+    fn from(t: ApiToken) -> Self {
+        Self {
+            id: t.id,
+            name: t.name,
+            role: t.role,
+            created_at: rfc3339(t.created_at),
+            expires_at: t.expires_at.map(rfc3339),
+            last_used_at: t.last_used_at.map(rfc3339),
+            revoked_at: t.revoked_at.map(rfc3339),
+            token: None,
+        }
+    }
+}

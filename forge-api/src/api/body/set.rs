@@ -1,0 +1,143 @@
+//! Prompt sets and their drafts.
+
+use schemars::JsonSchema;
+use schemas::prompt::Partial;
+use schemas::prompt::Prompt;
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use serde_json::Value;
+
+use crate::author::Draft;
+use crate::author::PartialDraft;
+use crate::author::PromptDraft;
+use crate::clock::rfc3339;
+use crate::database::prompt_set::PromptSet;
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SetBody {
+    pub id: String,
+    pub slug: String,
+    pub name: String,
+    pub description: String,
+    /// editing, review or locked.
+    pub state: String,
+    pub revision: i64,
+    pub updated_at: String,
+    pub updated_by: String,
+}
+
+impl From<PromptSet> for SetBody {
+    fn from(s: PromptSet) -> Self {
+        Self {
+            id: s.id,
+            slug: s.slug,
+            name: s.name,
+            description: s.description,
+            state: s.state,
+            revision: s.revision,
+            updated_at: rfc3339(s.updated_at),
+            updated_by: s.updated_by,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DraftBody {
+    #[serde(flatten)]
+    pub set: SetBody,
+    /// Of the draft's content.
+    pub draft_digest: String,
+    pub prompts: Vec<PromptBody>,
+    pub partials: Vec<PartialBody>,
+}
+
+impl DraftBody {
+    pub(crate) fn new(set: PromptSet, draft: Draft) -> Self {
+        Self {
+            set: set.into(),
+            draft_digest: draft.digest.to_string(),
+            prompts: draft.prompts.into_iter().map(Into::into).collect(),
+            partials: draft.partials.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PromptBody {
+    pub revision: i64,
+    pub updated_at: String,
+    pub updated_by: String,
+    pub prompt: Prompt,
+}
+
+impl From<PromptDraft> for PromptBody {
+    fn from(p: PromptDraft) -> Self {
+        Self {
+            revision: p.revision,
+            updated_at: rfc3339(p.updated_at),
+            updated_by: p.updated_by,
+            prompt: p.prompt,
+        }
+    }
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PartialBody {
+    pub revision: i64,
+    pub updated_at: String,
+    pub updated_by: String,
+    pub partial: Partial,
+}
+
+impl From<PartialDraft> for PartialBody {
+    fn from(p: PartialDraft) -> Self {
+        Self {
+            revision: p.revision,
+            updated_at: rfc3339(p.updated_at),
+            updated_by: p.updated_by,
+            partial: p.partial,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct PartialSource {
+    pub source: String,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Preview {
+    pub prompt: Prompt,
+    #[serde(default)]
+    pub values: Map<String, Value>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum PreviewBody {
+    Text { text: String },
+    Messages { messages: Vec<MessageBody> },
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct MessageBody {
+    pub role: schemas::prompt::Role,
+    pub text: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct CheckBody {
+    pub errors: Vec<schemas::template::TemplateError>,
+    pub variables: Vec<String>,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Import {
+    pub prompts: Vec<Prompt>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ImportBody {
+    pub written: usize,
+    pub unchanged: usize,
+}

@@ -1,0 +1,190 @@
+//! Every route, asked by everybody.
+
+use forge_api::api;
+use forge_api::auth::Role;
+use forge_api::auth::route::{API, Access, PAGES, Route};
+use forge_api::database::audit;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{App, SET, on_both, prompt};
+
+on_both!(the_api_lets_each_role_do_what_the_table_says, pages_let_each_role_see_what_the_table_says);
+
+/// The address of a route with something real in every place.
+fn address(route: &Route, credential: &str) -> String {
+    let path = route
+        .path
+        .replace("{project}", if route.path.starts_with("/api/") { "acme:support" } else { "support" })
+        .replace("{organisation}", "acme")
+        .replace("{set}", "chat")
+        .replace("{*prompt}", "welcome.message")
+        .replace("{*partial}", "greeting")
+        .replace("{version}", "1.0.0")
+        .replace("{number}", "1")
+        .replace("{credential}", credential)
+        .replace("{id}", credential)
+        .replace("{pair}", "1.0.0...1.0.0")
+        .replace("{guide}", "keys")
+        .replace("{token}", "nothing")
+        .replace("{name}", "forge.css");
+    match path.rsplit('/').next() {
+        Some("current_bundle") => format!("{path}?environment=prod&set=chat"),
+        Some("delete") => format!("{path}?prompt=welcome.message"),
+        Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
+        Some("compare") => format!("{path}?from=1.0.0&to=draft"),
+        _ => path,
+    }
+}
+
+/// A body that could be taken.
+fn body(route: &Route) -> Value {
+    match (route.method, route.path.rsplit('/').next().unwrap_or_default()) {
+        ("POST", "organisations" | "projects" | "sets" | "environments") => json!({ "slug": "another" }),
+        ("PUT", "members") => json!({ "email": "viewer@example.org", "role": "viewer" }),
+        ("POST", "tokens") => json!({ "organisation": "acme", "role": "viewer" }),
+        ("PUT", "{*prompt}") => prompt("welcome.message", "Hello", &[]),
+        ("PUT", "{*partial}") => json!({ "source": "Hello" }),
+        ("POST", "check" | "preview") => json!({ "prompt": prompt("x", "Hello", &[]) }),
+        ("POST", "import") => json!({ "prompts": [] }),
+        ("POST", "lock") => json!({ "version": "1.0.0" }),
+        ("POST", "reviews") => json!({}),
+        ("POST", "approve") => json!({ "digest": "sha256:0" }),
+        ("POST", "publications") => json!({ "set": "chat", "environment": "prod", "version": "1.0.0" }),
+        ("POST", "credentials") => json!({ "environment": "prod", "name": "service" }),
+        ("POST", "sessions") => json!({ "email": "owner@example.org", "password": "wrong" }),
+        _ => json!({}),
+    }
+}
+
+/// A project with something of everything; gives the id of a credential.
+async fn furnish(app: &App) -> String {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+    app.reopen().await;
+    let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/greeting"));
+    assert_eq!(partial.json(&json!({ "source": "Hi" })).send().await.unwrap().status(), 201);
+    let path = "/api/v1/projects/acme:support/credentials";
+    let made = app.post(path, 201, json!({ "environment": "prod", "name": "a" })).await;
+    made["id"].as_str().unwrap().to_owned()
+}
+
+async fn audited(app: &App) -> i64 {
+    let mut conn = app.state.database.read().await.unwrap();
+    audit::tip(&mut conn, &app.organisation.id).await.unwrap().map_or(0, |(sequence, _)| sequence)
+}
+
+async fn the_api_lets_each_role_do_what_the_table_says(app: App) {
+    let credential = furnish(&app).await;
+    for route in API {
+        let method: Method = route.method.parse().unwrap();
+        let path = address(route, &credential);
+        let what = format!("{} {}", route.method, route.path);
+        let (body, before) = (body(route), audited(&app).await);
+
+        let answer = app.anonymous(method.clone(), &path).json(&body).send().await.unwrap();
+        if route.access == Access::Public {
+            assert_ne!(answer.status(), 401, "{what}");
+            continue;
+        }
+        assert_eq!(answer.status(), 401, "nobody: {what}");
+        if route.access == Access::SignedIn {
+            continue;
+        }
+        let answer = app.strange(method.clone(), &path).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "a stranger: {what}");
+        let Access::May(action) = route.access else { continue };
+        for role in Role::ALL.into_iter().filter(|r| !r.may(action)) {
+            let answer = app.request(role, method.clone(), &path).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), 403, "{}: {what}", role.as_str());
+        }
+        assert_eq!(audited(&app).await, before, "who may not must not change anything: {what}");
+        for role in Role::ALL.into_iter().filter(|r| r.may(action)) {
+            let answer = app.request(role, method.clone(), &path).json(&body).send().await.unwrap();
+            let status = answer.status().as_u16();
+            // The state of things may forbid it by now; the role does not.
+            assert!(
+                ![401, 403, 404, 405, 500].contains(&status),
+                "{} {status}: {what}: {}",
+                role.as_str(),
+                answer.text().await.unwrap()
+            );
+        }
+        // What the last one did must not stand in the way of the next route.
+        if route.path.ends_with("/lock") {
+            app.reopen().await;
+        }
+        if route.path.ends_with("/reviews") && route.method == "POST" {
+            let path = format!("{SET}/reviews/current/return");
+            assert_eq!(app.request(Role::Owner, Method::POST, &path).send().await.unwrap().status(), 204);
+            let path = format!("{SET}/reviews");
+            let answer = app.request(Role::Owner, Method::POST, &path).json(&json!({})).send().await.unwrap();
+            assert_eq!(answer.status(), 201);
+        }
+    }
+}
+
+async fn pages_let_each_role_see_what_the_table_says(app: App) {
+    let credential = furnish(&app).await;
+    for route in PAGES {
+        let method: Method = route.method.parse().unwrap();
+        let path = address(route, &credential);
+        let what = format!("{} {path}", route.method);
+        let Access::May(action) = route.access else { continue };
+        let ask = |request: reqwest::RequestBuilder| {
+            let request = request.header("accept", "text/html");
+            if method == Method::POST { request.form(&[("nothing", "")]) } else { request }
+        };
+        let before = audited(&app).await;
+        let answer = ask(app.anonymous(method.clone(), &path)).send().await.unwrap();
+        let to = answer.headers().get("location").map(|l| l.to_str().unwrap().to_owned());
+        assert!(to.is_some_and(|to| to.starts_with("/-/sign-in")), "nobody is sent to sign in: {what}");
+        let answer = ask(app.strange(method.clone(), &path)).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "a stranger: {what}");
+        for role in Role::ALL.into_iter().filter(|r| !r.may(action)) {
+            let answer = ask(app.request(role, method.clone(), &path)).send().await.unwrap();
+            let status = answer.status().as_u16();
+            assert!([403, 404, 422].contains(&status), "{} {status}: {what}", role.as_str());
+        }
+        assert_eq!(audited(&app).await, before, "who may not must not change anything: {what}");
+        if method == Method::GET {
+            for role in Role::ALL.into_iter().filter(|r| r.may(action)) {
+                let answer = ask(app.request(role, method.clone(), &path)).send().await.unwrap();
+                let status = answer.status().as_u16();
+                assert!(status < 400, "{} {status}: {what}", role.as_str());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_description_of_the_api_has_every_route_and_no_other() {
+    let document = api::document();
+    let mut described = 0;
+    for route in API {
+        let path = route.path.replace("{*", "{");
+        let operation = &document["paths"][&path][route.method.to_lowercase()];
+        assert_eq!(operation["summary"], route.summary, "{} {path}", route.method);
+        let places = path.matches('{').count();
+        let parameters = operation["parameters"].as_array().unwrap();
+        assert_eq!(parameters.iter().filter(|p| p["in"] == "path").count(), places, "{path}");
+        described += 1;
+    }
+    let all: usize =
+        document["paths"].as_object().unwrap().values().map(|m| m.as_object().unwrap().len()).sum();
+    assert_eq!(all, described);
+    let text = document.to_string();
+    for reference in text.split("\"#/components/schemas/").skip(1) {
+        let name = reference.split('"').next().unwrap();
+        assert!(document["components"]["schemas"].get(name).is_some(), "{name} is not described");
+    }
+}
+
+#[test]
+fn no_route_stands_twice_in_the_table() {
+    let mut seen = std::collections::HashSet::new();
+    for route in API.iter().chain(PAGES) {
+        assert!(seen.insert((route.method, route.path)), "{} {}", route.method, route.path);
+    }
+}

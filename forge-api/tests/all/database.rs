@@ -1,0 +1,243 @@
+//! The database by itself, both kinds.
+
+use std::time::Instant;
+
+use diesel_async::RunQueryDsl as _;
+use forge_api::audit::{self, Chain};
+use forge_api::auth::Actor;
+use forge_api::author::{self, SetAt};
+use forge_api::database::agent::{self, Acknowledgement, Agent};
+use forge_api::database::{Conn, Database, DatabaseError, outbox, project, publication};
+use forge_api::publish::{self, Request};
+use forge_api::state::AppState;
+use forge_api::{clock, lock};
+
+use crate::app::{App, on_both};
+
+on_both!(
+    processes_that_start_at_once_agree_on_layout_and_keys,
+    a_database_of_a_newer_program_is_refused,
+    what_was_written_in_stone_cannot_be_changed,
+    a_changed_audit_log_shows,
+    a_transaction_that_is_dropped_leaves_nothing,
+    racing_publishers_get_serials_without_gaps,
+    of_racing_publishers_who_expect_the_same_serial_one_wins,
+    a_row_of_the_outbox_is_claimed_by_one,
+    a_thousand_statuses_are_written_at_once,
+);
+
+/// Runs a statement as it is.
+async fn sql(database: &Database, statement: &str) -> Result<usize, diesel::result::Error> {
+    let mut tx = database.write().await.unwrap();
+    let done = match &mut *tx {
+        Conn::Postgres(c) => diesel::sql_query(statement).execute(&mut **c).await,
+        Conn::Sqlite(c) => diesel::sql_query(statement).execute(&mut **c).await,
+    };
+    if done.is_ok() {
+        tx.commit().await.unwrap();
+    }
+    done
+}
+
+/// Everything that is stored, as text.
+pub(crate) async fn dump(app: &App) -> String {
+    if app.is_postgres() {
+        return app.dump_postgres();
+    }
+    let mut out = String::new();
+    for entry in std::fs::read_dir(app.directory.path().join("data")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("forge.db") {
+            out.push_str(&String::from_utf8_lossy(&std::fs::read(path).unwrap()));
+        }
+    }
+    out
+}
+
+async fn set_with_version(app: &App) -> (Actor, SetAt) {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let console = Actor::console();
+    let set = author::find_set(&app.state, &console, &app.at, "chat").await.unwrap();
+    (console, set)
+}
+
+async fn processes_that_start_at_once_agree_on_layout_and_keys(app: App) {
+    let fresh = app.fresh_config();
+    let open = || AppState::open(fresh.clone(), "http://localhost".into());
+    let (a, b, c) = tokio::join!(open(), open(), open());
+    let (a, b, c) = (a.unwrap(), b.unwrap(), c.unwrap());
+    let root = |s: &AppState| s.keys.ring().root.public().to_owned();
+    assert_eq!(root(&a), root(&b));
+    assert_eq!(root(&b), root(&c));
+    let made = author::create_organisation(&a, &Actor::console(), "acme", "").await.unwrap();
+    assert_eq!(author::find_organisation(&c, &Actor::console(), "acme").await.unwrap().id, made.id);
+}
+
+async fn a_database_of_a_newer_program_is_refused(app: App) {
+    sql(&app.state.database, "INSERT INTO schema_migrations (name, applied_at) VALUES ('9999_later', 1)")
+        .await
+        .unwrap();
+    let error = Database::open(&app.config().database).await.unwrap_err();
+    assert!(matches!(&error, DatabaseError::Newer(name) if name == "9999_later"), "{error}");
+}
+
+async fn what_was_written_in_stone_cannot_be_changed(app: App) {
+    set_with_version(&app).await;
+    for statement in [
+        "UPDATE audit_log SET actor_name = 'somebody else'",
+        "DELETE FROM audit_log",
+        "UPDATE versions SET digest = 'another'",
+        "DELETE FROM versions",
+    ] {
+        let error = sql(&app.state.database, statement).await.expect_err(statement);
+        let text = error.to_string();
+        assert!(text.contains("append-only") || text.contains("immutable"), "{statement}: {text}");
+    }
+    assert_eq!(lock_count(&app).await, 1);
+}
+
+async fn lock_count(app: &App) -> usize {
+    let console = Actor::console();
+    let set = author::find_set(&app.state, &console, &app.at, "chat").await.unwrap();
+    lock::versions(&app.state, &console, &set).await.unwrap().len()
+}
+
+async fn a_changed_audit_log_shows(app: App) {
+    set_with_version(&app).await;
+    let console = Actor::console();
+    let whole = audit::verify(&app.state, &console, &app.organisation).await.unwrap();
+    assert!(matches!(whole, Chain::Whole { entries } if entries > 5), "{whole:?}");
+    // Somebody with the database in their hands takes the guard away first.
+    let off = if app.is_postgres() {
+        "ALTER TABLE audit_log DISABLE TRIGGER ALL"
+    } else {
+        "DROP TRIGGER audit_log_no_update"
+    };
+    sql(&app.state.database, off).await.unwrap();
+    let id = &app.organisation.id;
+    let change =
+        format!("UPDATE audit_log SET actor_name = 'x' WHERE sequence = 3 AND organisation_id = '{id}'");
+    assert_eq!(sql(&app.state.database, &change).await.unwrap(), 1);
+    let found = audit::verify(&app.state, &console, &app.organisation).await.unwrap();
+    assert_eq!(found, Chain::BrokenAt { sequence: 3 });
+}
+
+async fn a_transaction_that_is_dropped_leaves_nothing(app: App) {
+    for _ in 0..3 {
+        let mut tx = app.state.database.write().await.unwrap();
+        let row = forge_api::database::organisation::Organisation {
+            id: clock::new_id(),
+            slug: "ghost".into(),
+            name: "Ghost".into(),
+            created_at: 1,
+        };
+        forge_api::database::organisation::insert(&mut tx, &row).await.unwrap();
+        drop(tx);
+    }
+    let mut conn = app.state.database.read().await.unwrap();
+    assert!(forge_api::database::organisation::by_slug(&mut conn, "ghost").await.unwrap().is_none());
+    drop(conn);
+    author::create_organisation(&app.state, &Actor::console(), "ghost", "").await.unwrap();
+}
+
+async fn racing_publishers_get_serials_without_gaps(app: App) {
+    let (console, set) = set_with_version(&app).await;
+    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let racing = (0..20).map(|_| publish::publish(&app.state, &console, &set, request));
+    let made = futures::future::join_all(racing).await;
+    let mut serials: Vec<_> = made.iter().map(|m| m.as_ref().unwrap().publication.serial).collect();
+    serials.sort_unstable();
+    assert_eq!(serials, (1..=20).collect::<Vec<_>>());
+    let mut numbers: Vec<_> = made.iter().map(|m| m.as_ref().unwrap().publication.number).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
+    let mut conn = app.state.database.read().await.unwrap();
+    assert_eq!(outbox::count(&mut conn).await.unwrap(), 20);
+}
+
+async fn of_racing_publishers_who_expect_the_same_serial_one_wins(app: App) {
+    let (console, set) = set_with_version(&app).await;
+    let request = Request { environment: "prod", version: "1.0.0", expected_serial: Some(0), comment: "" };
+    let racing = (0..8).map(|_| publish::publish(&app.state, &console, &set, request));
+    let made = futures::future::join_all(racing).await;
+    assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
+    assert!(made.iter().filter_map(|m| m.as_ref().err()).all(|e| e.code() == "serial_mismatch"));
+}
+
+async fn a_row_of_the_outbox_is_claimed_by_one(app: App) {
+    let (console, set) = set_with_version(&app).await;
+    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let made = publish::publish(&app.state, &console, &set, request).await.unwrap();
+    let (id, now) = (made.publication.id, clock::now());
+    let claim = |owner: &'static str, now: i64| {
+        let (database, id) = (app.state.database.clone(), id.clone());
+        async move {
+            let mut tx = database.write().await.unwrap();
+            let won = outbox::claim(&mut tx, &id, owner, now, now + 1_000_000).await.unwrap();
+            tx.commit().await.unwrap();
+            won
+        }
+    };
+    let (a, b, c) = tokio::join!(claim("a", now), claim("b", now), claim("c", now));
+    assert_eq!([a, b, c].iter().filter(|won| **won).count(), 1);
+    assert!(claim("d", now + 2_000_000).await, "a lease that ran out is free again");
+}
+
+async fn a_thousand_statuses_are_written_at_once(app: App) {
+    let (console, set) = set_with_version(&app).await;
+    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let made = publish::publish(&app.state, &console, &set, request).await.unwrap();
+    let mut conn = app.state.database.read().await.unwrap();
+    let prod = project::environment(&mut conn, &app.at.project.id, "prod").await.unwrap().unwrap();
+    let row = |n: usize| Agent {
+        environment_id: prod.id.clone(),
+        name: format!("agent-{n}"),
+        identity: "U".into(),
+        host: "host".into(),
+        service: "checkout".into(),
+        agent_version: "1".into(),
+        mode: "ACCEPTING".into(),
+        stale: false,
+        stream_floor: 1,
+        cache: "disk".into(),
+        status: "{}".into(),
+        consumer: None,
+        started_at: 1,
+        first_seen_at: 1,
+        last_seen_at: clock::now(),
+        disconnected_at: None,
+    };
+    let answer = |n: usize, state: &str, at: i64| Acknowledgement {
+        publication_id: made.publication.id.clone(),
+        agent: format!("agent-{n}"),
+        state: state.into(),
+        reason_code: None,
+        reason: None,
+        activated_at: None,
+        answered_at: at,
+    };
+    let rows: Vec<_> = (0..1000).map(row).collect();
+    let delivered: Vec<_> = (0..1000).map(|n| answer(n, "delivered", 1)).collect();
+    let active: Vec<_> = (0..1000).map(|n| answer(n, "active", 2)).collect();
+    let late: Vec<_> = (0..1000).map(|n| answer(n, "active", 3)).collect();
+    let started = Instant::now();
+    for answers in [&delivered, &active, &late] {
+        let mut tx = app.state.database.write().await.unwrap();
+        agent::put_all(&mut tx, &rows).await.unwrap();
+        agent::put_acknowledgements(&mut tx, answers).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    let each = started.elapsed() / 3;
+    assert!(each.as_millis() < 1500, "a thousand statuses took {each:?}");
+    let stored = agent::acknowledgements(&mut conn, &made.publication.id).await.unwrap();
+    assert_eq!(stored.len(), 1000);
+    assert!(
+        stored.iter().all(|a| a.state == "active" && a.answered_at == 2),
+        "the first time it was active counts"
+    );
+    assert_eq!(agent::of_environment(&mut conn, &prod.id).await.unwrap().len(), 1000);
+    let view = publish::find(&app.state, &console, &app.at, 1).await.unwrap();
+    assert_eq!(view.count(publish::Answer::Active), 1000);
+    assert!(publication::newest_sent(&mut conn).await.unwrap().is_empty(), "nothing was sent");
+}

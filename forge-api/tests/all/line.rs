@@ -1,0 +1,148 @@
+//! Author, review, lock, publish: while the broker is away.
+
+use forge_api::auth::Role;
+use forge_api::database::outbox;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::app::{App, PUBLICATIONS, SET, json_of, on_both, problem};
+
+on_both!(
+    a_publication_waits_while_the_broker_is_away,
+    a_rollback_is_an_older_version_with_a_higher_serial,
+    the_same_content_has_the_same_digest_in_every_environment,
+    a_review_binds_an_approval_to_what_was_read,
+    a_revocation_counts_although_the_broker_is_away,
+    the_audit_log_tells_the_whole_story_and_its_chain_holds,
+    a_locked_set_is_not_edited_until_it_is_reopened,
+);
+
+async fn a_publication_waits_while_the_broker_is_away(app: App) {
+    let ready: Value = json_of(app.anonymous(Method::GET, "/health/ready").send().await.unwrap(), 200).await;
+    assert_eq!((&ready["database"], &ready["broker"]), (&json!("ok"), &json!("unreachable")));
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let made = app.publish("1.0.0", "prod").await;
+    let detail = app.get(&format!("{PUBLICATIONS}/1")).await;
+    assert_eq!(
+        (&detail["state"], &detail["serial"], &detail["id"]),
+        (&json!("waiting"), &json!(1), &made["id"])
+    );
+    assert_eq!(detail["attempts"], 0);
+    let mut conn = app.state.database.read().await.unwrap();
+    assert_eq!(outbox::count(&mut conn).await.unwrap(), 1);
+    let metrics = app.anonymous(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("forge_outbox_waiting 1\n"), "{metrics}");
+}
+
+async fn a_rollback_is_an_older_version_with_a_higher_serial(app: App) {
+    app.save("welcome.message", "one", &[]).await;
+    let first = app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+    app.reopen().await;
+    app.save_from("welcome.message", "two", &[], Some(1), 200).await;
+    app.lock("1.1.0").await;
+    let second = app.publish("1.1.0", "prod").await;
+    assert_eq!((&second["rollback"], &second["serial"]), (&json!(false), &json!(2)));
+    let back = app.publish("1.0.0", "prod").await;
+    assert_eq!(
+        (&back["rollback"], &back["serial"], &back["digest"]),
+        (&json!(true), &json!(3), &first["digest"])
+    );
+    let overview = app.get("/api/v1/projects/acme:support").await;
+    assert_eq!(overview["sets"][0]["live"][0]["version"], "1.0.0");
+    assert_eq!(overview["sets"][0]["latest"], "1.1.0");
+    let detail = app.get(&format!("{PUBLICATIONS}/3")).await;
+    assert_eq!(detail["replaced"], "1.1.0");
+    let page = app.get(&format!("{PUBLICATIONS}?limit=2")).await;
+    let numbers = |list: &Value| -> Vec<i64> {
+        list["items"].as_array().unwrap().iter().map(|p| p["number"].as_i64().unwrap()).collect()
+    };
+    assert_eq!(numbers(&page), [3, 2]);
+    assert_eq!(numbers(&app.get(&format!("{PUBLICATIONS}?limit=2&before={}", page["next"])).await), [1]);
+}
+
+async fn the_same_content_has_the_same_digest_in_every_environment(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let locked = app.lock("1.0.0").await;
+    for environment in ["dev", "staging", "prod"] {
+        let made = app.publish("1.0.0", environment).await;
+        assert_eq!((&made["digest"], &made["serial"]), (&locked["digest"], &json!(1)), "{environment}");
+    }
+}
+
+async fn a_review_binds_an_approval_to_what_was_read(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let post = |role: Role, path: &str, body: Value| {
+        app.request(role, Method::POST, &format!("{SET}{path}")).json(&body).send()
+    };
+    let asked = post(Role::ContextEngineer, "/reviews", json!({ "title": "Friendlier" })).await.unwrap();
+    let digest = json_of(asked, 201).await["digest"].clone();
+    assert_eq!(app.get(SET).await["state"], "review");
+
+    let edit = app.request(Role::ContextEngineer, Method::PUT, &format!("{SET}/prompts/other"));
+    let edit = edit.json(&crate::app::prompt("other", "x", &[])).send().await.unwrap();
+    problem(edit, 409, "in_review").await;
+    let lock = post(Role::ContextEngineer, "/lock", json!({ "version": "1.0.0" })).await.unwrap();
+    problem(lock, 409, "not_approved").await;
+    let wrong = json!({ "digest": format!("sha256:{}", "0".repeat(64)) });
+    let wrong = post(Role::Reviewer, "/reviews/current/approve", wrong).await.unwrap();
+    problem(wrong, 409, "digest_mismatch").await;
+    let good = json!({ "digest": digest });
+    assert_eq!(post(Role::Reviewer, "/reviews/current/approve", good).await.unwrap().status(), 204);
+    let locked = post(Role::ContextEngineer, "/lock", json!({ "version": "1.0.0" })).await.unwrap();
+    assert_eq!(json_of(locked, 201).await["approver"], "reviewer");
+
+    // Who asked cannot approve.
+    app.reopen().await;
+    let asked = post(Role::Owner, "/reviews", json!({})).await.unwrap();
+    let digest = json_of(asked, 201).await["digest"].clone();
+    let own = post(Role::Owner, "/reviews/current/approve", json!({ "digest": digest })).await.unwrap();
+    problem(own, 403, "forbidden").await;
+    assert_eq!(post(Role::Reviewer, "/reviews/current/return", json!({})).await.unwrap().status(), 204);
+    assert_eq!(app.get(SET).await["state"], "editing");
+}
+
+async fn a_revocation_counts_although_the_broker_is_away(app: App) {
+    let path = "/api/v1/projects/acme:support/credentials";
+    let made = app.post(path, 201, json!({ "environment": "prod", "name": "service" })).await;
+    let line = schemas::connect::ConnectString::from_line(made["connect"].as_str().unwrap()).unwrap();
+    assert_eq!(line.connection.scope.to_string(), "acme/support/prod");
+    assert_eq!(line.connection.roots, [app.state.keys.ring().root.public()]);
+    let one = format!("{path}/{}", made["id"].as_str().unwrap());
+    let gone = app.request(Role::Admin, Method::DELETE, &one).send().await.unwrap();
+    assert_eq!(json_of(gone, 200).await["broker_knows"], false);
+    assert!(app.get(path).await["items"][0]["revoked_at"].is_string());
+    app.refused(path, json!({ "environment": "nowhere", "name": "x" }), 404, "not_found").await;
+    app.refused(path, json!({ "environment": "prod", "name": " " }), 422, "invalid").await;
+    let past = json!({ "environment": "prod", "name": "x", "expires_at": "2020-01-01T00:00:00Z" });
+    app.refused(path, past, 422, "invalid").await;
+}
+
+async fn the_audit_log_tells_the_whole_story_and_its_chain_holds(app: App) {
+    app.save("welcome.message", "a secret text", &[]).await;
+    app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+    let log = app.get("/api/v1/organisations/acme/audit").await;
+    let actions: Vec<_> =
+        log["items"].as_array().unwrap().iter().map(|e| e["action"].as_str().unwrap()).collect();
+    assert_eq!(actions[..3], ["version.published", "set.locked", "prompt.saved"]);
+    assert!(!log.to_string().contains("a secret text"), "the log never holds a prompt's text");
+    let chain = app.get("/api/v1/organisations/acme/audit/verify").await;
+    assert_eq!((&chain["whole"], &chain["entries"]), (&json!(true), &log["items"][0]["sequence"]));
+}
+
+async fn a_locked_set_is_not_edited_until_it_is_reopened(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let edit = app.request(Role::Owner, Method::PUT, &format!("{SET}/prompts/other"));
+    let edit = edit.json(&crate::app::prompt("other", "x", &[])).send().await.unwrap();
+    problem(edit, 409, "locked").await;
+    app.reopen().await;
+    app.save("other", "x", &[]).await;
+    let gone = app.request(Role::Owner, Method::DELETE, &format!("{SET}/prompts/other"));
+    problem(gone.header("if-match", "\"7\"").send().await.unwrap(), 409, "revision_conflict").await;
+    let gone = app.request(Role::Owner, Method::DELETE, &format!("{SET}/prompts/other"));
+    assert_eq!(gone.header("if-match", "\"1\"").send().await.unwrap().status(), 204);
+    assert_eq!(app.get(SET).await["prompts"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,10 @@
+//! FORGE through its own door: the real router over a real socket, on both databases. The broker is
+//! away throughout; the whole line with a broker stands in the crate `tests`.
+
+mod app;
+mod authorization;
+mod bundle;
+mod database;
+mod input;
+mod line;
+mod sign_in;
