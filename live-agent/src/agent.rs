@@ -117,6 +117,24 @@ pub(crate) struct Core {
     store: Mutex<Store>,
 }
 
+/// What a refused message says that it is; nothing of it is verified.
+#[derive(Debug)]
+struct About {
+    set: Option<Slug>,
+    serial: Option<u64>,
+    publication: Option<String>,
+}
+
+impl About {
+    fn of(message: &Message) -> Self {
+        Self {
+            set: Some(message.set.clone()),
+            serial: Some(message.serial),
+            publication: message.publication.clone(),
+        }
+    }
+}
+
 impl Core {
     /// Opens the store and brings up what is in it, then what is baked in.
     ///
@@ -203,7 +221,7 @@ impl Core {
                     let one = active_set(&set, checked, &held);
                     active.insert(set, (one, held));
                 }
-                Err(refusal) => self.note_refusal(Some(&set), Some(kept.message.serial), refusal),
+                Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
             }
         }
         let mut serve = Vec::with_capacity(active.len());
@@ -245,7 +263,12 @@ impl Core {
         let message = match read {
             Ok(message) => message,
             Err(unreadable) => {
-                self.note_refusal(unreadable.set.as_ref(), None, unreadable.refusal);
+                let about = About {
+                    set: unreadable.set,
+                    serial: unreadable.serial,
+                    publication: unreadable.publication,
+                };
+                self.note_refusal(about, unreadable.refusal);
                 return Outcome::Refused;
             }
         };
@@ -260,14 +283,14 @@ impl Core {
             Standing::Older | Standing::Conflict => {
                 // Whether it is signed or not: it is not taken up.
                 let refusal = self.stale_serial(&message);
-                self.note_refusal(Some(&set), Some(serial), refusal);
+                self.note_refusal(About::of(&message), refusal);
                 return Outcome::Refused;
             }
         }
         let checked = match verify::check(&self.trust, &message, clock::now()) {
             Ok(checked) => checked,
             Err(refusal) => {
-                self.note_refusal(Some(&set), Some(serial), refusal);
+                self.note_refusal(About::of(&message), refusal);
                 return Outcome::Refused;
             }
         };
@@ -366,17 +389,18 @@ impl Core {
         }
     }
 
-    fn note_refusal(&self, set: Option<&Slug>, serial: Option<u64>, reason: Refusal) {
+    fn note_refusal(&self, about: About, reason: Refusal) {
         tracing::warn!(
-            prompt_set = set.map(Slug::as_str), bundle.serial = serial, refusal.code = ?reason.code,
+            prompt_set = about.set.as_ref().map(Slug::as_str), bundle.serial = about.serial,
+            publication.id = about.publication, refusal.code = ?reason.code,
             refusal.reason = %reason.message, "a bundle is refused; serving what was served"
         );
-        let Some(set) = set else { return };
+        let Some(set) = about.set else { return };
         let mut state = self.state();
-        let one = state.sets.entry(set.clone()).or_default();
+        let one = state.sets.entry(set).or_default();
         one.refused = Some(Pending {
-            publication: None,
-            serial,
+            publication: about.publication,
+            serial: about.serial,
             state: PendingState::Refused,
             reason: Some(reason),
             at: clock::now(),

@@ -13,6 +13,8 @@ use nats_config::{header, subject};
 
 /// Longest text of a refusal, in characters.
 const MESSAGE_MAX: usize = 500;
+/// Longest id of a publication that is repeated, in characters.
+const PUBLICATION_MAX: usize = 100;
 
 /// A bundle's message as it came: the exact signed bytes and the headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) struct Message {
     pub(crate) version: Version,
     pub(crate) serial: u64,
     pub(crate) digest: Digest,
+    /// The publication's id as the message names it, unverified: only to say what was refused.
+    pub(crate) publication: Option<String>,
     pub(crate) certificate: String,
     pub(crate) attestation: String,
     pub(crate) encoding: Option<String>,
@@ -36,6 +40,8 @@ pub(crate) type Read = Result<Message, Unreadable>;
 #[derive(Debug)]
 pub(crate) struct Unreadable {
     pub(crate) set: Option<Slug>,
+    pub(crate) publication: Option<String>,
+    pub(crate) serial: Option<u64>,
     pub(crate) refusal: Refusal,
 }
 
@@ -67,12 +73,18 @@ pub(crate) fn refusal(code: RefusalCode, message: impl std::fmt::Display) -> Ref
 pub(crate) fn read(scope: &Scope, message: &async_nats::Message) -> Read {
     let text = |name: &str| message.headers.as_ref().and_then(|h| h.get(name)).map(|v| v.as_str().to_owned());
     let sequence = text(header::SEQUENCE).and_then(|s| s.parse().ok());
+    let publication = text(header::MESSAGE_ID).map(|id| id.chars().take(PUBLICATION_MAX).collect::<String>());
+    let serial = text(header::SERIAL).and_then(|s| s.parse().ok());
     // A direct get answers on our inbox and names the subject in a header.
     let stored = text(header::SUBJECT);
     let name = stored.as_deref().unwrap_or(message.subject.as_str());
     let set = subject::set_of_bundle(scope, name);
-    let malformed =
-        |what: String| Unreadable { set: set.clone(), refusal: refusal(RefusalCode::Malformed, what) };
+    let malformed = |what: String| Unreadable {
+        set: set.clone(),
+        publication: publication.clone(),
+        serial,
+        refusal: refusal(RefusalCode::Malformed, what),
+    };
     let need = |name: &str| text(name).ok_or_else(|| malformed(format!("the header {name} is missing")));
     let wrong = |name: &str| malformed(format!("the header {name} is not what the format says"));
     let set = set.clone().ok_or_else(|| malformed("the subject is none of a bundle".into()))?;
@@ -83,6 +95,7 @@ pub(crate) fn read(scope: &Scope, message: &async_nats::Message) -> Read {
         version: need(header::VERSION)?.parse().map_err(|_| wrong(header::VERSION))?,
         serial: need(header::SERIAL)?.parse().map_err(|_| wrong(header::SERIAL))?,
         digest: need(header::DIGEST)?.parse().map_err(|_| wrong(header::DIGEST))?,
+        publication: publication.clone(),
         certificate: need(header::KEY)?,
         attestation: need(header::ATTESTATION)?,
         encoding: text(header::CONTENT_ENCODING),

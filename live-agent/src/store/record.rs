@@ -77,6 +77,8 @@ struct Head {
     version: Version,
     serial: u64,
     digest: Digest,
+    #[serde(default)]
+    publication: Option<String>,
     certificate: String,
     attestation: String,
     #[serde(default)]
@@ -94,6 +96,7 @@ impl Kept {
             version: m.version.clone(),
             serial: m.serial,
             digest: m.digest,
+            publication: m.publication.clone(),
             certificate: m.certificate.clone(),
             attestation: m.attestation.clone(),
             encoding: m.encoding.clone(),
@@ -122,6 +125,7 @@ impl Kept {
             version: head.version,
             serial: head.serial,
             digest: head.digest,
+            publication: head.publication,
             certificate: head.certificate,
             attestation: head.attestation,
             encoding: head.encoding,

@@ -31,6 +31,7 @@ fn kept(set: &str, serial: u64, size: usize) -> Kept {
         version: "1.0.0".parse().unwrap(),
         serial,
         digest: Digest::of(&wire),
+        publication: Some("publication".into()),
         certificate: "certificate".into(),
         attestation: "attestation".into(),
         encoding: None,

@@ -172,6 +172,10 @@ async fn a_template_that_does_not_compile_here_is_refused_whole() -> Result<()> 
     let outgoing = stage.test.outgoing("dev", bundle, 2)?;
     smuggle(&stage.test, &outgoing, headers(&outgoing), &outgoing.wire).await?;
     stage.refused(RefusalCode::Template).await;
+    let status = stage.agent.status();
+    let pending = status.sets.first().and_then(|s| s.pending.clone()).expect("a refusal");
+    assert_eq!((pending.publication, pending.serial), (Some(outgoing.publication.clone()), Some(2)));
+    assert!(pending.reason.is_some_and(|r| r.message.contains("broken")), "it names the prompt");
     stage.recovers(3).await
 }
 
