@@ -84,7 +84,7 @@ const palette = {
     const list = parse(await answer.text()).querySelector("#palette-found");
     if (!list || q !== $("input", box).value) return;
     $$("ul", list).forEach((u) => u.setAttribute("role", "group"));
-    $$("li, h3", list).forEach((l) => l.setAttribute("role", "presentation"));
+    $$("li, h2", list).forEach((l) => l.setAttribute("role", "presentation"));
     $$("section", list).forEach((s) => { s.setAttribute("role", "presentation"); s.removeAttribute("aria-label"); });
     $$("a", list).forEach((a, i) => { a.setAttribute("role", "option"); a.id = "option-" + i; a.setAttribute("aria-selected", i === 0); a.tabIndex = -1; });
     $("#palette-list", box).replaceChildren(list);
@@ -157,7 +157,8 @@ const live = {
     this.show(true);
     const source = (this.source = new EventSource(url));
     const heard = () => { this.heard = Date.now(); };
-    source.onopen = heard;
+    let opened = false;
+    source.onopen = () => { heard(); if (opened) this.refetch(); opened = true; };   // again: something may have been missed
     source.addEventListener("beat", heard);
     source.addEventListener("fragment", (e) => { heard(); this.last = e.lastEventId; place(e.data); });
     source.addEventListener("reload", () => { heard(); this.refetch(); });
@@ -190,16 +191,18 @@ const live = {
 // Only what differs is touched, so that focus, selection and a hover stay where they are.
 function swap(old, fresh) {
   if (old.isEqualNode(fresh)) return;
-  if (old.contains(document.activeElement) && old.children.length && old.tagName === fresh.tagName) {
-    if (old.children.length === fresh.children.length) return [...old.children].forEach((c, i) => swap(c, fresh.children[i]));
-    return;
-  }
-  const keyed = old.tagName === fresh.tagName && old.children.length && old.children.length === fresh.children.length && [...old.children].every((c, i) => c.id === fresh.children[i].id && c.tagName === fresh.children[i].tagName);
-  if (!keyed) return old.replaceWith(document.adoptNode(fresh));
+  const mine = [...old.children], theirs = [...fresh.children];
+  const shape = old.tagName === fresh.tagName && mine.length > 0 && mine.length === theirs.length &&
+    mine.every((c, i) => c.id === theirs[i].id && c.tagName === theirs[i].tagName) &&
+    ![...old.childNodes].some((n) => n.nodeType === 3 && n.data.trim());
+  if (!shape) return old.contains(document.activeElement) ? later(old, fresh) : old.replaceWith(document.adoptNode(fresh));
   for (const a of fresh.attributes) if (old.getAttribute(a.name) !== a.value) old.setAttribute(a.name, a.value);
   for (const a of [...old.attributes]) if (!fresh.hasAttribute(a.name)) old.removeAttribute(a.name);
-  if ([...old.childNodes].some((n) => n.nodeType === 3 && n.data.trim())) return old.replaceWith(document.adoptNode(fresh));
-  [...old.children].forEach((c, i) => swap(c, fresh.children[i]));
+  mine.forEach((c, i) => swap(c, theirs[i]));
+}
+// What has the focus is replaced when it lets go.
+function later(old, fresh) {
+  old.addEventListener("focusout", () => { if (old.isConnected) old.replaceWith(document.adoptNode(fresh)); }, { once: true });
 }
 function place(html) {
   for (const fresh of [...parse(html).body.children]) {
@@ -247,7 +250,7 @@ addEventListener("DOMContentLoaded", () => {
     if (mine !== turn) return;                     // a newer one is on its way
     if (!answer.ok) return;
     const page = parse(await answer.text());
-    for (const id of ["problems", "found", "verdict"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
+    for (const id of ["problems", "found", "verdict", "size"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
     const fresh = page.getElementById("preview"), old = $("#preview");
     if (fresh && old) {
       const keep = fresh.dataset.state === "stale" && old.querySelector(".rendered") && !fresh.querySelector(".problem");

@@ -14,6 +14,7 @@
 //! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
+//! | [`versions`], [`compare`], [`publications`] | what was before |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
 //! | [`live`] | the events that keep a page true |
 
@@ -21,6 +22,7 @@ mod account;
 mod asset;
 mod audit;
 mod changes;
+mod compare;
 mod credentials;
 mod dashboard;
 mod diff;
@@ -36,8 +38,10 @@ mod new;
 mod palette;
 mod project;
 mod publication;
+mod publications;
 mod publish;
 mod sign_in;
+mod versions;
 mod view;
 mod visitor;
 
@@ -67,7 +71,7 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/{project}", get(project::get_project))
         .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
-        .route("/{organisation}/{project}/-/publications", get(publication::get_publications))
+        .route("/{organisation}/{project}/-/publications", get(publications::get_publications))
         .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
         .route("/{organisation}/{project}/-/agents", get(fleet::get_agents))
         .route(
@@ -84,13 +88,15 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
         .route("/{organisation}/{project}/{set}/-/lock", get(lock::get_lock).post(lock::post_lock))
         .route("/{organisation}/{project}/{set}/-/reopen", post(lock::post_reopen))
+        .route("/{organisation}/{project}/{set}/-/review", post(lock::post_review))
+        .route("/{organisation}/{project}/{set}/-/verdict", post(lock::post_verdict))
         .route(
             "/{organisation}/{project}/{set}/-/publish",
             get(publish::get_publish).post(publish::post_publish),
         )
-        .route("/{organisation}/{project}/{set}/-/versions", get(publish::get_versions))
-        .route("/{organisation}/{project}/{set}/-/compare", get(publish::get_compare))
-        .route("/{organisation}/{project}/{set}/-/compare/{pair}", get(publish::get_compare_address))
+        .route("/{organisation}/{project}/{set}/-/versions", get(versions::get_versions))
+        .route("/{organisation}/{project}/{set}/-/compare", get(compare::get_compare))
+        .route("/{organisation}/{project}/{set}/-/compare/{pair}", get(compare::get_compare_address))
         .route(
             "/{organisation}/{project}/{set}/-/partials/{*partial}",
             get(editor::get_partial).post(editor::post_partial),

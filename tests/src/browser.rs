@@ -257,7 +257,7 @@ fn port(driver: &mut Child) -> Result<u16> {
     let mut lines = BufReader::new(out).lines();
     let port = loop {
         let line = lines.next().ok_or_else(|| anyhow!("the driver ended before it was ready"))??;
-        if let Some(port) = line.split("on port ").nth(1) {
+        if let Some(port) = line.split("successfully on port ").nth(1) {
             break port.trim_end_matches('.').parse()?;
         }
     };

@@ -135,7 +135,10 @@ function mount(textarea, { nonce, words, changed }) {
   const place = (p) => {
     const line = view.state.doc.line(Math.min(Math.max(p.line, 1), view.state.doc.lines));
     const from = Math.min(line.from + Math.max(p.column - 1, 0), line.to);
-    return { line, from, to: Math.max(from, line.to) };
+    // The word there, or the rest of its braces: not the whole line.
+    const rest = view.state.doc.sliceString(from, line.to);
+    const length = /^[\w.]+/.exec(rest)?.[0].length ?? /^.*?[}%]\}/.exec(rest)?.[0].length ?? rest.length;
+    return { line, from, to: from + length };
   };
   return {
     view,

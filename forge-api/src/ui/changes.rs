@@ -167,16 +167,18 @@ impl Changes {
         }
     }
 
-    /// `4 prompts changed, 1 new, 9 the same.`
+    /// `4 prompts changed, 1 new, 9 unchanged.`
     pub(crate) fn sentence(&self) -> String {
         let mut parts = Vec::new();
-        for (n, what) in
-            [(self.changed, "changed"), (self.new, "new"), (self.gone, "removed"), (self.same, "the same")]
-        {
-            if n > 0 {
-                let noun =
-                    if parts.is_empty() { count(n as u64, "prompt", "prompts") } else { n.to_string() };
-                parts.push(format!("{noun} {what}"));
+        let counts =
+            [(self.changed, "changed"), (self.new, "new"), (self.gone, "removed"), (self.same, "unchanged")];
+        for (n, what) in counts {
+            let noun = if n == 1 { "prompt" } else { "prompts" };
+            match (n, parts.is_empty(), what) {
+                (0, ..) => {}
+                (_, true, "new") => parts.push(format!("{n} new {noun}")),
+                (_, true, _) => parts.push(format!("{n} {noun} {what}")),
+                (_, false, _) => parts.push(format!("{n} {what}")),
             }
         }
         match parts.is_empty() {
@@ -286,7 +288,7 @@ mod tests {
         let old = [prompt("a", "x", &[]), prompt("b", "y", &[])];
         let changes =
             between(&old, &[prompt("a", "x2", &[("q", false)]), prompt("b", "y", &[]), prompt("c", "", &[])]);
-        assert_eq!(changes.sentence(), "1 prompt changed, 1 new, 1 the same.");
+        assert_eq!(changes.sentence(), "1 prompt changed, 1 new, 1 unchanged.");
         assert_eq!(changes.diffs[0].facts, ["new optional parameter q"]);
         assert_eq!(changes.diffs.len(), 2);
     }

@@ -24,6 +24,7 @@ use crate::state::AppState;
 const DAY: i64 = 86_400_000_000;
 /// From here on an end comes soon.
 const SOON: i64 = 14 * DAY;
+const DEFAULT_PERIOD: &str = "90";
 /// How long a credential may be valid, in days.
 const PERIODS: [(&str, &str); 4] =
     [("90", "90 days"), ("30", "30 days"), ("365", "one year"), ("", "no end")];
@@ -127,6 +128,7 @@ async fn show(
     let rows = credential::list(state, &visitor.actor, at).await?;
     let environments = author::environments(state, &visitor.actor, at).await?;
     let about_name = form.get("name").trim().is_empty();
+    let days = form.all("days").first().copied().unwrap_or(DEFAULT_PERIOD);
     let page = Page {
         base: format!("/{}/{}", at.organisation.slug, at.project.slug),
         may_create: may,
@@ -141,11 +143,7 @@ async fn show(
             .map(|e| EnvironmentChoice { slug: e.slug.clone(), chosen: e.slug == form.get("environment") })
             .collect(),
         periods: PERIODS
-            .map(|(value, text)| Choice {
-                value: value.into(),
-                text: text.into(),
-                chosen: value == form.get("days"),
-            })
+            .map(|(value, text)| Choice { value: value.into(), text: text.into(), chosen: value == days })
             .into(),
         rows: rows.iter().map(|(c, e)| Row::of(c, e, may)).collect(),
     };
@@ -157,7 +155,7 @@ impl Secret {
     fn of(made: Created) -> Self {
         Self {
             name: made.credential.name,
-            line: format!("live connect '{}'", made.connect_line.as_str()),
+            line: made.connect_line.to_string(),
             creds: made.creds.to_string(),
             environment: made.environment.slug,
             expires: made.credential.expires_at.map_or_else(

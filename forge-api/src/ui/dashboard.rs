@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::engine;
 use super::fault::PageResult;
 use super::fleet::Health;
+use super::publication::held_up;
 use super::view::{Bar, Moment, Tally, count, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
@@ -147,7 +148,7 @@ fn note(project: &ProjectOverview, agents: &[AgentView], attention: &mut Vec<Att
                 text: publication.error.clone().unwrap_or_else(|| "the broker refused it".into()),
                 action: "See why",
             }),
-            "waiting" => attention.push(Attention {
+            "waiting" if held_up(publication) => attention.push(Attention {
                 title: format!("{what} waits for the broker"),
                 href,
                 state: "warn",

@@ -2,6 +2,7 @@
 
 mod page;
 mod parameter;
+mod tree;
 mod typed;
 
 pub(crate) use page::sentence;
@@ -374,7 +375,7 @@ async fn shell(
             Some(v) if set.set.state == "locked" => v.version.clone(),
             _ => format!("draft of {}", lock::suggest(&versions)),
         },
-        tree: page::tree(&base(set), draft, last.as_ref().map(|b| b.prompts.as_slice()), current),
+        tree: tree::tree(&base(set), draft, last.as_ref().map(|b| b.prompts.as_slice()), current),
         saved: saved.as_ref().map(|(at, _)| Moment::relative(*at)),
         saved_by: saved.map(|(_, by)| by).unwrap_or_default(),
         editable: may_edit && editing,

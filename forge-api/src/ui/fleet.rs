@@ -298,3 +298,33 @@ pub(super) async fn get_agents(
     let frame = visitor.in_project(&at).titled("Agents", "agents").following(encoded(&topic));
     Ok(engine::page(StatusCode::OK, "agents.html", &frame, &page))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rendered(fleet: &Fleet) -> String {
+        engine::fragment("live.html", &serde_json::json!({ "answer": null, "stage": null, "fleet": fleet }))
+            .unwrap()
+    }
+
+    #[test]
+    fn no_agents_and_none_that_match_are_told_apart() {
+        let none = rendered(&Fleet::of("/acme/shop", &[], &Filter::default()));
+        assert!(
+            none.contains("No agent is connected yet") && none.contains("/acme/shop/-/credentials"),
+            "{none}"
+        );
+        let filter = Filter { q: "kiosk".into(), environment: "prod".into(), ..Filter::default() };
+        let filtered = rendered(&Fleet::of("/acme/shop", &[], &filter));
+        assert!(filtered.contains("Nothing matches"), "{filtered}");
+        assert!(filtered.contains("/acme/shop/-/agents?environment=prod\""), "{filtered}");
+    }
+
+    #[test]
+    fn a_filter_survives_in_the_address() {
+        let filter = Filter { q: "a b".into(), environment: "prod".into(), ..Filter::default() };
+        assert_eq!(filter.query("stale", 50), "?environment=prod&q=a%20b&state=stale&from=50");
+        assert_eq!(Filter::default().query("", 0), "");
+    }
+}

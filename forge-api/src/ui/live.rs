@@ -29,6 +29,8 @@ use crate::state::AppState;
 const FOLD: Duration = Duration::from_millis(250);
 /// A page that hears nothing for 15 s says that it is no longer live.
 const BEAT: Duration = Duration::from_secs(5);
+/// A stream ends after so long: the browser asks anew, and whether it may is looked at anew.
+const LIFE: Duration = Duration::from_secs(600);
 /// Presence changes by mere silence, which is no event: it is looked at so often.
 const LOOK: Duration = Duration::from_secs(10);
 
@@ -101,7 +103,16 @@ pub(super) async fn get_events(
     // Listening begins before the first look, so that nothing falls in between.
     let receiver = state.events.listen();
     let scope = scope(&state, &visitor, &topic).await?;
-    let follower = Follower { state, visitor, topic, scope, receiver, sent: None, look_at: Instant::now() };
+    let follower = Follower {
+        state,
+        visitor,
+        topic,
+        scope,
+        receiver,
+        sent: None,
+        look_at: Instant::now(),
+        ends: Instant::now() + LIFE,
+    };
     let mut response = Sse::new(follower.stream()).into_response();
     let headers = response.headers_mut();
     headers.insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
@@ -139,6 +150,7 @@ struct Follower {
     /// The last fragment: the same is not sent twice.
     sent: Option<String>,
     look_at: Instant,
+    ends: Instant,
 }
 
 impl Follower {
@@ -151,6 +163,9 @@ impl Follower {
 
     /// The next thing to send; none ends the stream.
     async fn next(&mut self) -> Option<Event> {
+        if Instant::now() >= self.ends {
+            return None;
+        }
         let beat = Instant::now() + BEAT;
         loop {
             tokio::select! {

@@ -20,6 +20,7 @@ use crate::author::{self, Draft, SetAt};
 use crate::database::version::Version;
 use crate::error::{ApiError, Result};
 use crate::lock;
+use crate::review;
 use crate::state::AppState;
 
 /// Most problems that are listed.
@@ -32,6 +33,11 @@ struct Page {
     state: String,
     /// Digest of the draft that is shown: another one is not locked unseen.
     revision: String,
+    may_lock: bool,
+    may_ask: bool,
+    /// Where the review's buttons post to.
+    verdict: &'static str,
+    review: Option<Review>,
     version: String,
     version_error: Option<String>,
     why: String,
@@ -41,6 +47,14 @@ struct Page {
     changes_title: String,
     diffs: Vec<Diff>,
     more: Option<String>,
+}
+
+/// The review that the set is in.
+#[derive(Debug, Serialize)]
+struct Review {
+    text: String,
+    approved: bool,
+    may_approve: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -127,13 +141,48 @@ pub(super) async fn post_reopen(
     Ok(Redirect::to(next).into_response())
 }
 
+/// `POST /{organisation}/{project}/{set}/-/review`: an author asks for a review, or takes it back.
+pub(super) async fn post_review(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    visitor.actor.require(&set.at.organisation.id, Action::Edit)?;
+    match form.get("do") {
+        "return" => review::give_back(&state, &visitor.actor, &set).await?,
+        _ => drop(review::request(&state, &visitor.actor, &set, "").await?),
+    }
+    Ok(Redirect::to(&format!("{}/-/lock", base(&set))).into_response())
+}
+
+/// `POST /{organisation}/{project}/{set}/-/verdict`: a reviewer approves the draft, or gives it back.
+pub(super) async fn post_verdict(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): Path<(String, String, String)>,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    visitor.actor.require(&set.at.organisation.id, Action::Review)?;
+    match form.get("do") {
+        "return" => review::give_back(&state, &visitor.actor, &set).await?,
+        _ => review::approve(&state, &visitor.actor, &set, form.get("revision")).await?,
+    }
+    Ok(Redirect::to(&format!("{}/-/lock", base(&set))).into_response())
+}
+
 async fn show(
     state: &AppState,
     visitor: &Visitor,
     set: &SetAt,
     refused: Option<(String, ApiError)>,
 ) -> PageResult {
-    visitor.actor.require(&set.at.organisation.id, Action::Lock)?;
+    let may = |action| visitor.actor.may(&set.at.organisation.id, action);
+    visitor
+        .actor
+        .require(&set.at.organisation.id, if may(Action::Review) { Action::View } else { Action::Lock })?;
     let draft = author::draft(state, &visitor.actor, set).await?;
     let versions = lock::versions(state, &visitor.actor, set).await?;
     let newest = newest(&versions);
@@ -149,6 +198,10 @@ async fn show(
         set: set.set.slug.clone(),
         state: set.set.state.to_uppercase(),
         revision: draft.digest.to_string(),
+        may_lock: may(Action::Lock),
+        may_ask: may(Action::Edit) && set.set.state == "editing" && !draft.prompts.is_empty(),
+        verdict: if may(Action::Review) { "verdict" } else { "review" },
+        review: review_of(state, visitor, set, &draft).await?,
         version: next.to_string(),
         why: why(&changes, newest.as_ref().map(|(v, _)| *v), &next),
         summary: format!("{} in this version.", count(draft.prompts.len() as u64, "prompt", "prompts")),
@@ -169,6 +222,35 @@ async fn show(
         .crumb(&set.set.slug, base(set))
         .titled(format!("Lock {}", set.set.slug), "sets");
     Ok(engine::page(status, "lock.html", &frame, &page))
+}
+
+/// The review of a set in REVIEW: who asked, and whether exactly this draft is approved.
+async fn review_of(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    draft: &Draft,
+) -> Result<Option<Review>> {
+    if set.set.state != "review" {
+        return Ok(None);
+    }
+    let reviews = review::list(state, &visitor.actor, set).await?;
+    Ok(reviews.first().map(|r| {
+        let approved = r.state == "approved" && r.digest == draft.digest.to_string();
+        Review {
+            text: match approved {
+                true => format!("{} asked for it; this draft is approved and can be locked.", r.requested_by),
+                false => format!(
+                    "{} asked for it. Somebody else has to approve this draft before it is locked.",
+                    r.requested_by
+                ),
+            },
+            approved,
+            may_approve: !approved
+                && r.requested_by_id != visitor.actor.user_id
+                && visitor.actor.may(&set.at.organisation.id, Action::Review),
+        }
+    }))
 }
 
 /// The highest locked version and its number.

@@ -72,7 +72,10 @@ impl Refused {
 /// Name, address and description of a project or a set, as typed.
 fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec<Field> {
     vec![
-        Field::text("name", "Name", form.get("name")).required().first().error(refused.at("name")),
+        Field {
+            autofocus: refused.field.is_none_or(|f| f == "name"),
+            ..Field::text("name", "Name", form.get("name")).required().error(refused.at("name"))
+        },
         Field::text("slug", "Name in addresses", form.get("slug"))
             .hint(format!("Small letters, digits and hyphens, such as {example}. It cannot change later. Empty: made from the name."))
             .error(refused.at("slug").map(|why| hinted(&why, form.get("slug")))),
@@ -82,7 +85,9 @@ fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec<Field> {
 
 fn hinted(why: &str, typed: &str) -> String {
     match Slug::from_title(typed) {
-        Some(slug) if slug.as_str() != typed => format!("{why} Use {slug}?"),
+        Some(slug) if slug.as_str() != typed => {
+            format!("Small letters, digits and hyphens only. Use {slug}?")
+        }
         _ => why.to_owned(),
     }
 }

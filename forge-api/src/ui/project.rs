@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::engine;
 use super::fault::PageResult;
 use super::fleet::Health;
+use super::publication::held_up;
 use super::view::{Bar, Moment, Tally, count, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
@@ -145,7 +146,7 @@ impl LiveDot {
         let publication = &live.full.publication;
         let (state, note) = match publication.state.as_str() {
             "failed" => ("bad", Some("not sent".to_owned())),
-            "waiting" => ("waiting", Some("waits for the broker".to_owned())),
+            "waiting" if held_up(publication) => ("waiting", Some("waits for the broker".to_owned())),
             _ if live.agents == 0 => ("delivered", Some("no agents".to_owned())),
             _ if live.active == live.agents => ("active", None),
             _ => ("info", Some(format!("{} of {}", live.active, live.agents))),

@@ -1,8 +1,8 @@
 //! One publication: the answer of every agent, as it arrives.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::editor::sentence;
 use super::engine;
@@ -12,7 +12,7 @@ use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::ProjectAt;
 use crate::clock;
-use crate::database::publication::PublicationFull;
+use crate::database::publication::{Publication, PublicationFull};
 use crate::error::ApiError;
 use crate::publish::{self, AgentAnswer, Answer, PublicationView};
 use crate::state::AppState;
@@ -20,8 +20,8 @@ use crate::state::AppState;
 /// Rows of agents that are active; those that need somebody are all shown, up to [`ROWS_MAX`].
 const ACTIVE_ROWS: usize = 25;
 const ROWS_MAX: usize = 200;
-/// Publications of one page.
-const LIST: i64 = 50;
+/// Longer than this, in microseconds, a publication is only sent when the broker is away.
+const SENDING: i64 = 3_000_000;
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -58,6 +58,11 @@ struct Step {
     at: Moment,
 }
 
+/// Whether a publication has waited for longer than sending one takes.
+pub(crate) fn held_up(publication: &Publication) -> bool {
+    publication.state == "waiting" && clock::now() - publication.created_at > SENDING
+}
+
 /// A word for where a publication is.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Stage {
@@ -66,9 +71,10 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn of(state: &str, newer: bool) -> Self {
-        match state {
-            "waiting" => Self { state: "warn", word: "waits for the broker" },
+    pub(crate) fn of(publication: &Publication, newer: bool) -> Self {
+        match publication.state.as_str() {
+            "waiting" if held_up(publication) => Self { state: "warn", word: "waits for the broker" },
+            "waiting" => Self { state: "info", word: "is being sent" },
             "failed" => Self { state: "bad", word: "not sent" },
             "superseded" => Self { state: "delivered", word: "replaced before it was sent" },
             _ if newer => Self { state: "delivered", word: "replaced" },
@@ -318,7 +324,7 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
         by: publication.published_by.clone(),
         replaces: view.replaced.as_ref().map(|old| old.version.version.clone()),
         back,
-        stage: Stage::of(&publication.state, view.newer.is_some()),
+        stage: Stage::of(publication, view.newer.is_some()),
         answer: AnswerView::of(at, view),
         digest_short: short(&version.digest),
         digest: version.digest.clone(),
@@ -335,65 +341,6 @@ fn signer(attestation: &str) -> Option<String> {
     envelope.pointer("/signatures/0/keyid")?.as_str().map(ToOwned::to_owned)
 }
 
-#[derive(Debug, Serialize)]
-struct ListPage {
-    rows: Vec<ListRow>,
-    next: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct ListRow {
-    href: String,
-    number: i64,
-    set: String,
-    version: String,
-    environment: String,
-    stage: Stage,
-    serial: i64,
-    by: String,
-    at: Moment,
-}
-
-/// Where a list goes on.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Before {
-    before: Option<i64>,
-}
-
-/// `GET /{organisation}/{project}/-/publications`.
-pub(super) async fn get_publications(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p)): Path<(String, String)>,
-    Query(Before { before }): Query<Before>,
-) -> PageResult {
-    let at = visitor.project(&state, &o, &p).await?;
-    let found = publish::list(&state, &visitor.actor, &at, before, LIST).await?;
-    let overview = crate::overview::project(&state, &visitor.actor, &at).await?;
-    let is_head = |id: &str| overview.sets.iter().any(|s| s.live.iter().any(|l| l.full.publication.id == id));
-    let last = found.last().map(|f| f.publication.number).filter(|n| found.len() == LIST as usize && *n > 1);
-    let rows = found
-        .into_iter()
-        .map(|f| ListRow {
-            href: format!("/{o}/{p}/-/publications/{}", f.publication.number),
-            number: f.publication.number,
-            set: f.set.slug,
-            version: f.version.version,
-            environment: f.environment.slug,
-            stage: Stage::of(&f.publication.state, !is_head(&f.publication.id)),
-            serial: f.publication.serial,
-            by: f.publication.published_by,
-            at: Moment::relative(f.publication.created_at),
-        })
-        .collect();
-    let page = ListPage { rows, next: last.map(|n| format!("/{o}/{p}/-/publications?before={n}")) };
-    let frame = visitor
-        .in_project(&at)
-        .titled("Publications", "publications")
-        .following(encoded(&format!("project/{o}/{p}")));
-    Ok(engine::page(StatusCode::OK, "publications.html", &frame, &page))
-}
-
 /// The fragments of one publication.
 pub(super) async fn fragments(
     state: &AppState,
@@ -405,6 +352,68 @@ pub(super) async fn fragments(
     let at = visitor.project(state, o, p).await?;
     let number = number.parse().map_err(|_| ApiError::NotFound("publication"))?;
     let view = publish::find(state, &visitor.actor, &at, number).await?;
-    let stage = Stage::of(&view.full.publication.state, view.newer.is_some());
+    let stage = Stage::of(&view.full.publication, view.newer.is_some());
     Ok((AnswerView::of(&at, &view), stage))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rendered(answer: &AnswerView) -> String {
+        let stage = Stage { state: "ok", word: "live" };
+        engine::fragment("live.html", &json!({ "answer": answer, "stage": stage, "fleet": null })).unwrap()
+    }
+
+    #[test]
+    fn a_publication_without_agents_says_how_the_first_one_comes() {
+        let html = rendered(&AnswerView {
+            line: "No agent yet".into(),
+            environment: "prod".into(),
+            project: "/acme/shop".into(),
+            ..AnswerView::default()
+        });
+        assert!(html.contains("No agent is connected to prod"), "{html}");
+        assert!(html.contains("href=\"/acme/shop/-/credentials\""), "{html}");
+        assert!(!html.contains("<table"), "{html}");
+    }
+
+    #[test]
+    fn refusals_stand_first_with_their_reason_escaped() {
+        let row = |id: &str, state: &'static str, why: &str| AgentRow {
+            id: id.into(),
+            host: "h".into(),
+            state,
+            word: state,
+            moving: false,
+            why: why.into(),
+            serves: String::new(),
+            after: String::new(),
+        };
+        let group = |title, agents: Vec<AgentRow>| Group { title, count: agents.len(), agents };
+        let legend = vec![
+            Tally { state: "active", word: "active", count: 1 },
+            Tally { state: "refused", word: "refused", count: 1 },
+        ];
+        let html = rendered(&AnswerView {
+            waiting: Some(Callout::info("Publication 7 waits for the broker.", "It goes out by itself.")),
+            line: "1 of 2 active".into(),
+            bar: Bar::of(&legend),
+            legend,
+            total: 2,
+            groups: vec![
+                group("Need attention", vec![row("kiosk", "refused", "needs <b> & more")]),
+                group("Active", vec![row("till", "active", "")]),
+            ],
+            ..AnswerView::default()
+        });
+        let at = |part: &str| html.find(part).unwrap_or_else(|| panic!("{part} in {html}"));
+        assert!(at("id=\"agent-kiosk\"") < at("id=\"agent-till\""));
+        at("needs &lt;b&gt; &amp; more");
+        at("waits for the broker");
+        at("aria-label=\"1 active, 1 refused\"");
+        at("aria-live=\"polite\"");
+    }
 }

@@ -13,14 +13,13 @@ use super::fault::{PageResult, beside_form};
 use super::fleet::Health;
 use super::form::Form;
 use super::lock::Content;
-use super::view::{Action as Way, Bar, Callout, Choice, Moment, Tally, bytes, count, short};
+use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, short};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, SetAt};
 use crate::database::project::Environment;
 use crate::database::publication::PublicationFull;
 use crate::database::version::Version;
-use crate::error::ApiError;
 use crate::fleet::{self, AgentView};
 use crate::lock;
 use crate::publish::{self, Request};
@@ -297,174 +296,12 @@ impl Page {
         self.will = Bar::of(&legend);
         self.legend = legend;
         let n = count(here.len() as u64, "agent", "agents");
-        self.will_title = format!("What {n} of {} will do", environment.slug);
+        self.will_title = match here.len() {
+            0 => format!("Agents of {}", environment.slug),
+            _ => format!("What {n} of {} will do", environment.slug),
+        };
         if let Some(live) = &mut self.live {
             live.agents = n;
         }
     }
-}
-
-#[derive(Debug, Serialize)]
-struct VersionsPage {
-    base: String,
-    set: String,
-    may_publish: bool,
-    rows: Vec<VersionRow>,
-}
-
-#[derive(Debug, Serialize)]
-struct VersionRow {
-    version: String,
-    note: Option<&'static str>,
-    live: Vec<String>,
-    size: String,
-    digest: String,
-    digest_short: String,
-    at: Moment,
-    by: String,
-    compare: String,
-    publish: String,
-}
-
-/// `GET /{organisation}/{project}/{set}/-/versions`.
-pub(super) async fn get_versions(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s)): Path<(String, String, String)>,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    let versions = lock::versions(&state, &visitor.actor, &set).await?;
-    let mut live = Vec::new();
-    for environment in author::environments(&state, &visitor.actor, &set.at).await? {
-        if let Some(full) = publish::live(&state, &visitor.actor, &set, &environment).await? {
-            live.push((environment.slug, full.version.id));
-        }
-    }
-    let base = base(&set);
-    let rows = versions
-        .into_iter()
-        .map(|v| {
-            let number = super::view::encoded(&v.version);
-            VersionRow {
-                note: (v.kind != "locked").then_some("snapshot of a draft"),
-                live: live.iter().filter(|(_, id)| *id == v.id).map(|(e, _)| e.clone()).collect(),
-                size: bytes(v.size.unsigned_abs()),
-                digest_short: short(&v.digest),
-                digest: v.digest,
-                at: Moment::relative(v.created_at),
-                by: v.author,
-                compare: format!("{base}/-/compare?from={number}&to=draft"),
-                publish: format!("{base}/-/publish?version={number}"),
-                version: v.version,
-            }
-        })
-        .collect();
-    let page = VersionsPage {
-        set: set.set.slug.clone(),
-        may_publish: visitor.actor.may(&set.at.organisation.id, Action::Publish),
-        rows,
-        base: base.clone(),
-    };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
-    Ok(engine::page(StatusCode::OK, "versions.html", &frame, &page))
-}
-
-#[derive(Debug, Serialize)]
-struct ComparePage {
-    base: String,
-    set: String,
-    summary: String,
-    may_lock: bool,
-    from: Vec<Choice>,
-    to: Vec<Choice>,
-    diffs: Vec<Diff>,
-    more: Option<String>,
-}
-
-/// Which two states.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Pair {
-    #[serde(default)]
-    from: String,
-    #[serde(default)]
-    to: String,
-}
-
-/// `GET /{organisation}/{project}/{set}/-/compare/{from}...{to}`, the address to send to somebody.
-pub(super) async fn get_compare_address(
-    Path((o, p, s, pair)): Path<(String, String, String, String)>,
-) -> PageResult {
-    let (from, to) = pair.split_once("...").ok_or(ApiError::NotFound("page"))?;
-    let (from, to) = (super::view::encoded(from), super::view::encoded(to));
-    Ok(Redirect::to(&format!("/{o}/{p}/{s}/-/compare?from={from}&to={to}")).into_response())
-}
-
-/// `GET /{organisation}/{project}/{set}/-/compare?from=…&to=…`.
-pub(super) async fn get_compare(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s)): Path<(String, String, String)>,
-    Query(pair): Query<Pair>,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    let versions = lock::versions(&state, &visitor.actor, &set).await?;
-    let to = if pair.to.is_empty() { publish::DRAFT.to_owned() } else { pair.to };
-    let from = match pair.from.as_str() {
-        "" => super::lock::newest(&versions).map(|(v, _)| v.version.clone()),
-        from => Some(from.to_owned()),
-    };
-    let before = match &from {
-        Some(from) => content(&state, &visitor, &set, from).await?,
-        None => Content::default(),
-    };
-    let after = content(&state, &visitor, &set, &to).await?;
-    let changes = Changes::between(before.side(), after.side());
-    let choice = |value: &str, chosen: &str| Choice {
-        value: value.to_owned(),
-        text: if value == publish::DRAFT { "draft".to_owned() } else { value.to_owned() },
-        chosen: value == chosen,
-    };
-    let all = || versions.iter().map(|v| v.version.as_str()).take(VERSIONS_MAX);
-    let chosen_from = from.clone().unwrap_or_default();
-    let summary = if changes.why.is_empty() {
-        changes.sentence()
-    } else {
-        let newest = super::lock::newest(&versions);
-        format!("{} For callers {} matters most.", changes.sentence(), changes.why)
-            + &newest.filter(|_| to == publish::DRAFT).map_or(String::new(), |(_, n)| {
-                format!(" The proposed version is {}.", changes.next(Some(&n)))
-            })
-    };
-    let mut from_choices: Vec<Choice> = all().map(|v| choice(v, &chosen_from)).collect();
-    if from.is_none() {
-        from_choices.insert(0, Choice { value: String::new(), text: "nothing".into(), chosen: true });
-    }
-    let (diffs, more) = changes.shown();
-    let page = ComparePage {
-        base: base(&set),
-        set: set.set.slug.clone(),
-        summary,
-        may_lock: visitor.actor.may(&set.at.organisation.id, Action::Lock)
-            && set.set.state != "locked"
-            && to == publish::DRAFT,
-        from: from_choices,
-        to: std::iter::once(publish::DRAFT).chain(all()).map(|v| choice(v, &to)).collect(),
-        diffs,
-        more,
-    };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(&set)).titled("Compare", "sets");
-    Ok(engine::page(StatusCode::OK, "compare.html", &frame, &page))
-}
-
-async fn content(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    version: &str,
-) -> Result<Content, ApiError> {
-    if version == publish::DRAFT {
-        return Ok(Content::of_draft(&author::draft(state, &visitor.actor, set).await?));
-    }
-    let found = lock::find_version(state, &visitor.actor, set, version).await?;
-    Content::of_version(state, &visitor.actor, set, &found).await
 }

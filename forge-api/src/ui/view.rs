@@ -174,8 +174,9 @@ impl Field {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// Says what is wrong with it; the caret goes there.
     pub(crate) fn error(self, error: Option<String>) -> Self {
-        Self { error, ..self }
+        Self { autofocus: self.autofocus || error.is_some(), error, ..self }
     }
 }
 

@@ -1,12 +1,12 @@
 //! What the editor shows.
 
-use schemas::prompt::Prompt;
 use schemas::template::{TemplateError, TemplateErrorCode};
 use serde::Serialize;
 
 use super::parameter::{self, Row};
+use super::tree::Folder;
 use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What};
-use crate::author::{Check, Draft, Rendered};
+use crate::author::{Check, Rendered};
 use crate::ui::diff::Diff;
 use crate::ui::view::{Moment, count, grouped};
 
@@ -55,28 +55,6 @@ pub(crate) struct Page {
 pub(crate) struct Conflict {
     pub who: String,
     pub diffs: Vec<Diff>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Folder {
-    pub name: Option<String>,
-    pub open: bool,
-    pub items: Vec<Item>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Item {
-    pub id: String,
-    pub label: String,
-    pub href: String,
-    pub current: bool,
-    pub mark: Option<Mark>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Mark {
-    pub state: &'static str,
-    pub title: &'static str,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -147,6 +125,8 @@ pub(crate) struct Previewed {
     pub found: Vec<String>,
     pub verdict: String,
     pub preview: Preview,
+    /// How long the text is.
+    pub size: String,
     #[serde(skip)]
     pub unused: Vec<String>,
 }
@@ -180,11 +160,13 @@ impl Previewed {
             0 => "no problems".to_owned(),
             n => count(n as u64, "problem", "problems"),
         };
+        let characters: usize = typed.parts.iter().map(|p| p.text.chars().count()).sum();
         Self {
             verdict,
             problems,
             found,
             preview,
+            size: count(characters as u64, "character", "characters"),
             unused: warnings.iter().map(|w| w.message.clone()).collect(),
         }
     }
@@ -244,7 +226,13 @@ fn capital(word: &str) -> String {
 
 /// An error's words, as a page says them.
 pub(crate) fn sentence(message: &str) -> String {
-    let mut out = capital(message.trim());
+    let mut quotes = ["“", "”"].into_iter().cycle();
+    let parts: Vec<&str> = message.trim().split('`').collect();
+    let mut out = capital(parts.first().copied().unwrap_or_default());
+    for part in parts.iter().skip(1) {
+        out.push_str(quotes.next().unwrap_or_default());
+        out.push_str(part);
+    }
     if !out.ends_with(['.', '?', '!', ':']) {
         out.push('.');
     }
@@ -312,8 +300,7 @@ impl Page {
             }
         }
         self.types = parameter::TYPES.to_vec();
-        let characters: usize = typed.parts.iter().map(|p| p.text.chars().count()).sum();
-        self.size = count(characters as u64, "character", "characters");
+        self.size = previewed.size;
         self.parameters = typed
             .parameters
             .iter()
@@ -341,108 +328,9 @@ fn names(message: &str, name: &str) -> bool {
     message.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
 }
 
-/// The prompts of a draft as a tree: folders by the first part of the name where it is shared.
-pub(crate) fn tree(
-    base: &str,
-    draft: &Draft,
-    live: Option<&[Prompt]>,
-    current: Option<(&str, What)>,
-) -> Vec<Folder> {
-    let first = |id: &str| id.find(['/', '.']).map(|at| id[..at].to_owned());
-    let mut folders: Vec<Folder> = Vec::new();
-    for one in &draft.prompts {
-        let id = one.prompt.id.as_str();
-        let folder = first(id);
-        let label = folder.as_ref().map_or(id, |f| &id[f.len() + 1..]);
-        let item = Item {
-            id: id.to_owned(),
-            label: label.to_owned(),
-            href: format!("{base}/{id}"),
-            current: current.is_some_and(|(name, what)| name == id && what != What::Partial),
-            mark: live.and_then(|live| change(live, &one.prompt)),
-        };
-        match folders.iter_mut().find(|f| f.name == folder) {
-            Some(there) => there.items.push(item),
-            None => folders.push(Folder { name: folder, open: true, items: vec![item] }),
-        }
-    }
-    // A folder of one is no folder.
-    for folder in &mut folders {
-        if let [only] = folder.items.as_mut_slice()
-            && folder.name.is_some()
-        {
-            only.label.clone_from(&only.id);
-            folder.name = None;
-        }
-    }
-    if !draft.partials.is_empty() {
-        let items = draft
-            .partials
-            .iter()
-            .map(|one| {
-                let id = one.partial.name.to_string();
-                Item {
-                    href: format!("{base}/-/partials/{id}"),
-                    label: id.clone(),
-                    current: current.is_some_and(|(name, what)| name == id && what == What::Partial),
-                    mark: None,
-                    id,
-                }
-            })
-            .collect();
-        folders.push(Folder { name: Some("partials".into()), open: true, items });
-    }
-    folders
-}
-
-fn change(live: &[Prompt], prompt: &Prompt) -> Option<Mark> {
-    match live.iter().find(|p| p.id == prompt.id) {
-        None => Some(Mark { state: "ok", title: "new since the last version" }),
-        Some(old) if old != prompt => {
-            Some(Mark { state: "editing", title: "changed since the last version" })
-        }
-        Some(_) => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use schemas::PromptId;
-    use schemas::canonical::Digest;
-
-    fn draft(ids: &[&str]) -> Draft {
-        let prompts = ids
-            .iter()
-            .map(|id| crate::author::PromptDraft {
-                prompt: Prompt::text(PromptId::new(id).unwrap(), "x"),
-                revision: 1,
-                updated_at: 0,
-                updated_by: String::new(),
-            })
-            .collect();
-        Draft { prompts, partials: Vec::new(), digest: Digest::of(b"") }
-    }
-
-    #[test]
-    fn prompts_that_share_a_beginning_stand_in_a_folder() {
-        let found = tree(
-            "/o/p/s",
-            &draft(&["plain", "refund.ask", "refund.decide", "summary/one"]),
-            None,
-            Some(("refund.ask", What::Text)),
-        );
-        let shape: Vec<_> = found
-            .iter()
-            .map(|f| (f.name.as_deref(), f.items.iter().map(|i| i.label.as_str()).collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(
-            shape,
-            [(None, vec!["plain"]), (Some("refund"), vec!["ask", "decide"]), (None, vec!["summary/one"]),]
-        );
-        assert!(found[1].items[0].current);
-        assert_eq!(found[1].items[0].href, "/o/p/s/refund.ask");
-    }
 
     #[test]
     fn an_error_is_told_at_its_message_line_and_column() {
@@ -453,7 +341,7 @@ mod tests {
             line: 18,
             column: 33,
             source_line: "{{ x | mony }}".into(),
-            message: "unknown filter mony; did you mean money".into(),
+            message: "unknown filter `mony`; did you mean `money`".into(),
             code: TemplateErrorCode::UnknownFilter,
         };
         let part = |role: &str| super::super::typed::Part { role: role.into(), text: String::new() };
@@ -461,6 +349,40 @@ mod tests {
         let problem = Problem::of(&error, &typed);
         assert_eq!(problem.part, "1");
         assert_eq!(problem.place, "User, line 18, column 33");
-        assert_eq!(problem.message, "Unknown filter mony; did you mean money.");
+        assert_eq!(problem.message, "Unknown filter “mony”; did you mean “money”.");
+    }
+
+    #[test]
+    fn the_editor_renders_empty_faulty_and_in_conflict() {
+        let frame = crate::ui::frame::Frame::for_test();
+        let render = |page: &Page| crate::ui::engine::render("editor.html", &frame, page).unwrap();
+        let empty = Page { state: "EDITING".into(), may_add: true, ..Page::default() };
+        assert!(render(&empty).contains("No prompts yet"));
+
+        let mut typed = Typed {
+            name: "welcome".into(),
+            parts: vec![super::super::typed::Part { role: "text".into(), text: "\nHi {{ x }}".into() }],
+            parameters: vec![Row { kind: "integer".into(), default: "many".into(), ..Row::named("n") }],
+            ..Typed::default()
+        };
+        let (_, unfit) = typed.prompt(None).unwrap();
+        let previewed = Previewed::of(&typed, &Check::default(), &unfit, None);
+        let mut page = Page { state: "EDITING".into(), editable: true, ..Page::default() };
+        page.fill(&typed, &unfit, previewed, None);
+        page.conflict =
+            Some(Conflict { who: "Tomás".into(), diffs: vec![Diff::of("welcome", "theirs", "mine")] });
+        let html = render(&page);
+        assert!(html.contains("Tomás saved welcome while you were writing"), "{html}");
+        assert!(html.contains("<del>theirs</del>") && html.contains("<ins>mine</ins>"), "{html}");
+        assert!(html.contains("is not a value of type integer; write 1."), "{html}");
+        // The first line of a textarea is lost where it is empty, unless another one stands before it.
+        assert!(html.contains(">\n\nHi {{ x }}</textarea>"), "{html}");
+
+        typed.what = What::Partial;
+        page.fill(&typed, &Unfit::default(), Previewed::default(), None);
+        assert!(
+            render(&page).contains("{% include &quot;welcome&quot; %}")
+                || render(&page).contains("{% include \"welcome\" %}")
+        );
     }
 }

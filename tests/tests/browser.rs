@@ -1,0 +1,10 @@
+//! The pages, used by hand: a real Chromium against a real `forge`, with a real agent.
+
+#[path = "browser/pages.rs"]
+mod pages;
+#[path = "browser/session.rs"]
+mod session;
+#[path = "browser/walk.rs"]
+mod walk;
+#[path = "browser/without_script.rs"]
+mod without_script;

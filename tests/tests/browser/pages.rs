@@ -1,0 +1,149 @@
+//! Every page, in both themes, wide and narrow.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use serde_json::Value;
+use tests::forge::live::Live;
+use tests::tools::tools_dir;
+
+use super::session::Session;
+
+const PAGES: &[(&str, &str)] = &[
+    ("dashboard", "/acme"),
+    ("new-project", "/acme/-/new"),
+    ("audit", "/acme/-/audit"),
+    ("project", "/acme/support"),
+    ("new-set", "/acme/support/-/new"),
+    ("publications", "/acme/support/-/publications"),
+    ("publication", "/acme/support/-/publications/2"),
+    ("agents", "/acme/support/-/agents"),
+    ("agents-none", "/acme/support/-/agents?q=nobody"),
+    ("credentials", "/acme/support/-/credentials"),
+    ("editor", "/acme/support/chat/welcome.message"),
+    ("editor-problem", "/acme/support/chat/faulty.one"),
+    ("new-prompt", "/acme/support/chat/-/new"),
+    ("delete", "/acme/support/chat/-/delete?prompt=faulty.one"),
+    ("lock", "/acme/support/chat/-/lock"),
+    ("publish", "/acme/support/chat/-/publish?version=1.0.0&environment=prod"),
+    ("versions", "/acme/support/chat/-/versions"),
+    ("compare", "/acme/support/chat/-/compare"),
+    ("palette", "/-/palette?q=wel"),
+    ("help", "/-/help"),
+    ("account", "/-/account"),
+    ("not-found", "/acme/nothing/here"),
+];
+
+/// Where pictures go, for people who want to look: `ANVIL_PICTURES`.
+fn pictures() -> Option<PathBuf> {
+    let folder = PathBuf::from(std::env::var_os("ANVIL_PICTURES")?);
+    std::fs::create_dir_all(&folder).ok()?;
+    Some(folder)
+}
+
+/// axe-core, as `scripts/ensure-tools` fetches it.
+fn axe() -> Option<String> {
+    std::fs::read_to_string(tools_dir().join("node_modules/axe-core/axe.min.js")).ok()
+}
+
+/// What axe finds on the page that is open: WCAG 2.2 AA and best practices.
+async fn findings(session: &Session, axe: &str) -> Result<Vec<String>> {
+    session.browser.run(axe).await?;
+    let found = session
+        .browser
+        .run_async(
+            "const done = arguments[arguments.length - 1];
+             axe.run(document, { resultTypes: ['violations'], runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] })
+                .then(r => done(r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 160) + ' ' + (n.any[0] ?? n.all[0] ?? n.none[0] ?? {}).message).slice(0, 3).join(' | '))))
+                .catch(e => done(['axe failed: ' + e]));",
+        )
+        .await?;
+    Ok(found.as_array().into_iter().flatten().filter_map(Value::as_str).map(ToOwned::to_owned).collect())
+}
+
+/// A project with something on every page.
+async fn furnish(session: &mut Session) -> Result<Live> {
+    let owner = session.forge.owner().await?;
+    owner.create_project("acme").await?;
+    owner.release("1.0.0", "Hello {{ name }}.\nYou are talking to the shop.\nBe brief.\n").await?;
+    owner.release("1.1.0", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\nBe brief.\n").await?;
+    let credential = owner.credential("prod", "till").await?;
+    let live = Live::start(session.forge.directory(), &credential, "till-1", "chat/welcome.message")?;
+    owner.reopen().await?;
+    owner.write("faulty.one", "Dear {{ name | shout }},\n\nbye\n").await?;
+    owner.write("welcome.message", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\n").await?;
+    session.sign_in().await?;
+    session.open("/acme/support/-/publications/2").await?;
+    session.browser.wait_text("#answer", "1 of 1 active").await;
+    Ok(live)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_themes() -> Result<()> {
+    let mut session = Session::start().await?;
+    let _live = furnish(&mut session).await?;
+    let axe = axe();
+    if axe.is_none() {
+        println!("SKIPPED: axe-core is not in .tools; scripts/ensure-tools fetches it");
+    }
+    let folder = pictures();
+    let mut faults = Vec::new();
+    for (theme, width, height) in
+        [("light", 1280, 900), ("dark", 1280, 900), ("light", 360, 740), ("dark", 360, 740)]
+    {
+        session.browser.scheme(theme).await?;
+        session.browser.size(width, height).await?;
+        for (name, path) in PAGES {
+            session.open(path).await?;
+            if path.contains("faulty") && *name == "editor-problem" {
+                session.browser.wait_text(".cm-editor .problem", "shout").await;
+            }
+            if session.browser.scrolls_sideways().await? {
+                faults.push(format!("{name}, {width} px: scrolls sideways"));
+            }
+            if let Some(axe) = &axe {
+                let found = findings(&session, axe).await?;
+                faults.extend(found.into_iter().map(|f| format!("{name}, {theme}, {width} px: {f}")));
+            }
+            if let Some(folder) = &folder {
+                session.browser.picture(&folder.join(format!("{name}-{theme}-{width}.png"))).await?;
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+    let complaints: Vec<String> =
+        session.browser.complaints().await?.into_iter().filter(|c| !c.contains("404")).collect();
+    assert!(complaints.is_empty(), "the browser complained: {complaints:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_palette_opens_by_key_and_leads_to_a_prompt() -> Result<()> {
+    let mut session = Session::start().await?;
+    let owner = session.forge.owner().await?;
+    owner.create_project("acme").await?;
+    owner.write("welcome.message", "Hello {{ name }}\n").await?;
+    session.sign_in().await?;
+    session.browser.keys("body", "\u{e009}k\u{e000}").await?;
+    session.browser.keys("dialog.palette input", "welc").await?;
+    session.browser.wait_text("dialog.palette [aria-selected=true]", "welcome.message").await;
+    session.browser.keys("dialog.palette input", "\u{e007}").await?;
+    session.browser.wait_url("/acme/support/chat/welcome.message").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_not_signed_in_is_led_to_the_door_and_back() -> Result<()> {
+    let mut session = Session::start().await?;
+    session.forge.owner().await?.create_project("acme").await?;
+    session.open("/acme/support/-/agents?environment=prod").await?;
+    session.browser.wait_url("/-/sign-in?next=").await;
+    session.browser.fill("#email", tests::forge::OWNER).await?;
+    session.browser.fill("#password", "wrong wrong wrong").await?;
+    session.browser.click("button[type=submit]").await;
+    session.browser.wait_text("#password-error", "do not fit together").await;
+    session.browser.fill("#password", tests::forge::PASSWORD).await?;
+    session.browser.click("button[type=submit]").await;
+    session.browser.wait_url("/acme/support/-/agents?environment=prod").await;
+    Ok(())
+}

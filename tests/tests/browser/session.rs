@@ -1,0 +1,58 @@
+//! A browser whose person is signed in at a FORGE of its own.
+
+use anyhow::Result;
+use tests::browser::Browser;
+use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD};
+
+/// What a test looks at.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) forge: Forge,
+    pub(crate) browser: Browser,
+}
+
+impl Session {
+    /// Starts both; nobody is signed in.
+    pub(crate) async fn start() -> Result<Self> {
+        Ok(Self { forge: Forge::start(Database::Sqlite).await?, browser: Browser::start().await? })
+    }
+
+    /// The address of a page.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.forge.url())
+    }
+
+    /// Goes to a page.
+    pub(crate) async fn open(&self, path: &str) -> Result<()> {
+        self.browser.open(&self.at(path)).await
+    }
+
+    /// Signs in by hand.
+    pub(crate) async fn sign_in(&self) -> Result<()> {
+        self.open("/").await?;
+        self.browser.wait_url("/-/sign-in").await;
+        self.browser.fill("#email", OWNER).await?;
+        self.browser.fill("#password", PASSWORD).await?;
+        self.browser.click("button[type=submit]").await;
+        self.browser.wait_url(&format!("/{ORGANISATION}")).await;
+        Ok(())
+    }
+
+    /// Makes the project `shop`, the set `chat` and the prompt `welcome.message`, by hand.
+    pub(crate) async fn make_prompt(&self) -> Result<()> {
+        let browser = &self.browser;
+        browser.click("a[href='/acme/-/new']").await;
+        browser.fill("#name", "Shop").await?;
+        browser.click("form[action='/acme/-/new'] button").await;
+        browser.wait_url("/acme/shop").await;
+        browser.click("a[href='/acme/shop/-/new']").await;
+        browser.fill("#name", "Chat").await?;
+        browser.click("form[action='/acme/shop/-/new'] button").await;
+        browser.wait_url("/acme/shop/chat").await;
+        browser.click("a.btn[href='/acme/shop/chat/-/new']").await;
+        browser.fill("#id", "welcome.message").await?;
+        browser.click("form[action='/acme/shop/chat/-/new'] button").await;
+        browser.wait_url("/chat/welcome.message").await;
+        Ok(())
+    }
+}
