@@ -139,9 +139,11 @@ on("keydown", (e) => {
 
 // ── relative times stay true while a page is open ──
 function ago(at) {
-  const s = Math.round((Date.now() - at) / 1000), past = s >= 0, n = Math.abs(s);
-  const [count, unit] = n < 60 ? [n, "s"] : n < 3600 ? [Math.floor(n / 60), "min"] : n < 86400 ? [Math.floor(n / 3600), "h"] : [Math.floor(n / 86400), n < 172800 ? "day" : "days"];
-  if (n < 2) return "just now";
+  const s = Math.trunc((Date.now() - at) / 1000), past = s >= 0, n = Math.abs(s);
+  if (past && s < 2) return "just now";
+  const of = (unit) => Math.floor((n + (past ? 0 : unit / 2)) / unit);
+  const days = of(86400);
+  const [count, unit] = n < 60 ? [n, "s"] : n < 3600 ? [of(60), "min"] : n < 86400 ? [of(3600), "h"] : [days, days === 1 ? "day" : "days"];
   return past ? `${count} ${unit} ago` : `in ${count} ${unit}`;
 }
 setInterval(() => {

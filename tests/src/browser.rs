@@ -220,6 +220,14 @@ impl Browser {
         self.post("execute/sync", json!({ "script": script, "args": [] })).await
     }
 
+    /// Waits until a function body returns true in the page.
+    ///
+    /// # Panics
+    /// It never does.
+    pub async fn holds(&self, what: &str, script: &str) {
+        until(what, PATIENCE, async || (self.run(script).await.ok()? == json!(true)).then_some(())).await;
+    }
+
     /// Runs a function body that calls its last argument with the result.
     pub async fn run_async(&self, script: &str) -> Result<Value> {
         self.post("execute/async", json!({ "script": script, "args": [] })).await

@@ -84,7 +84,7 @@ pub(super) async fn get_compare(
         changes.sentence()
     } else {
         let newest = newest(&versions);
-        format!("{} For callers {} matters most.", changes.sentence(), changes.why)
+        format!("{} What matters most to callers: {}.", changes.sentence(), changes.why)
             + &newest.filter(|_| to == publish::DRAFT).map_or(String::new(), |(_, n)| {
                 format!(" The proposed version is {}.", changes.next(Some(&n)))
             })

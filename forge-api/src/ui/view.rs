@@ -39,13 +39,14 @@ pub(crate) fn written(at: Micros, form: &str) -> String {
 
 fn ago(at: Micros, now: Micros) -> String {
     let seconds = now.saturating_sub(at) / 1_000_000;
-    let n = seconds.unsigned_abs();
-    let (count, unit) = match n {
-        0..60 => (n, "s"),
-        60..3600 => (n / 60, "min"),
-        3600..86_400 => (n / 3600, "h"),
-        86_400..172_800 => (1, "day"),
-        _ => (n / 86_400, "days"),
+    // What is to come is rounded to the nearest, what was is cut: "in 90 days" is made a moment later.
+    let n = |unit: u64| (seconds.unsigned_abs() + if seconds < 0 { unit / 2 } else { 0 }) / unit;
+    let (count, unit) = match seconds.unsigned_abs() {
+        0..60 => (n(1), "s"),
+        60..3600 => (n(60), "min"),
+        3600..86_400 => (n(3600), "h"),
+        _ if n(86_400) == 1 => (1, "day"),
+        _ => (n(86_400), "days"),
     };
     match seconds {
         0 | 1 => "just now".to_owned(),
@@ -276,6 +277,7 @@ mod tests {
         assert_eq!(ago(now - 4 * 60_000_000, now), "4 min ago");
         assert_eq!(ago(now - 3 * 86_400_000_000, now), "3 days ago");
         assert_eq!(ago(now + 6 * 86_400_000_000, now), "in 6 days");
+        assert_eq!(ago(now + 90 * 86_400_000_000 - 20_000, now), "in 90 days");
     }
 
     #[test]
