@@ -24,8 +24,10 @@ use crate::error::{ApiError, Result, chain};
 use crate::publish;
 use crate::state::AppState;
 
-/// How long a claim lasts, in microseconds: longer than the broker may take to answer.
-const LEASE: Micros = 90 * 1_000_000;
+/// How long a claim lasts, in microseconds: what a process that died in the middle of it holds up.
+const LEASE: Micros = 10 * 1_000_000;
+/// While a message is being sent, its claim is renewed this often.
+const RENEW_EVERY: Duration = Duration::from_secs(3);
 /// Waits between attempts double from the first to the last.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 const BACKOFF_LAST: Duration = Duration::from_secs(30);
@@ -61,6 +63,9 @@ impl Bell {
 /// Sends until `stop`.
 pub async fn run(state: AppState, stop: CancellationToken) {
     let owner = clock::new_id();
+    if let Err(error) = take_over(&state).await {
+        tracing::warn!(error = %chain(&error), "claims of a process that died were not taken over yet");
+    }
     loop {
         let wait = match round(&state, &owner).await {
             Ok(Some(next)) => next.min(LOOK_EVERY),
@@ -76,6 +81,16 @@ pub async fn run(state: AppState, stop: CancellationToken) {
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Nobody else relays for a database of our own: what is claimed was claimed by one that died.
+async fn take_over(state: &AppState) -> Result<()> {
+    if !state.database.is_shared() {
+        let mut tx = state.database.write().await?;
+        outbox::release_all(&mut tx).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }
 
 /// Goes through the outbox once; gives when the next row is due, if one waits.
@@ -133,8 +148,28 @@ async fn step(state: &AppState, owner: &str, row: &Waiting) -> Result<Step> {
         let mut conn = state.database.read().await?;
         load(&mut conn, &row.publication_id).await?
     };
-    let sent = send(&state.broker, &outgoing).await;
+    let sent = {
+        let mut sending = std::pin::pin!(send(&state.broker, &outgoing));
+        loop {
+            tokio::select! {
+                sent = &mut sending => break sent,
+                () = tokio::time::sleep(RENEW_EVERY) => renew(state, owner, row).await,
+            }
+        }
+    };
     finish(state, &at, &full, row, sent).await
+}
+
+/// Holds on to a row that is being sent. Losing it is no harm: who takes it finds the message there.
+async fn renew(state: &AppState, owner: &str, row: &Waiting) {
+    let renewed = async {
+        let mut tx = state.database.write().await?;
+        outbox::renew(&mut tx, &row.publication_id, owner, clock::now() + LEASE).await?;
+        tx.commit().await
+    };
+    if let Err(error) = renewed.await {
+        tracing::warn!(publication.id = %row.publication_id, error = %chain(&error), "a claim was not renewed");
+    }
 }
 
 async fn send(link: &BrokerLink, outgoing: &Outgoing) -> Result<Sent, PublishError> {
@@ -203,8 +238,10 @@ async fn finish(
         Err(error) if error.is_temporary() => {
             let wait = backoff(row.attempts);
             let text = chain(&error);
-            publication::mark(&mut tx, id, "waiting", Some(&text)).await?;
-            outbox::retry(&mut tx, id, now + wait, &text).await?;
+            // With the row gone somebody else has sent it meanwhile, and it does not wait.
+            if outbox::retry(&mut tx, id, now + wait, &text).await? {
+                publication::mark(&mut tx, id, "waiting", Some(&text)).await?;
+            }
             tracing::warn!(publication.id = %id, error = %text, retry_in_ms = wait / 1000, "publication waits");
             Step::Hold(now + wait)
         }

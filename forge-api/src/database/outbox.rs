@@ -87,9 +87,19 @@ pub async fn claim(conn: &mut Conn, id: &str, owner: &str, now: i64, until: i64)
         == 1)
 }
 
-/// Gives a row back to be tried again at `not_before`.
-pub async fn retry(conn: &mut Conn, id: &str, not_before: i64, error: &str) -> Result<()> {
-    on!(conn, c => diesel::update(outbox::table.find(id))
+/// Keeps a row for `owner` until `until`; false where somebody else has it by now, or nobody.
+pub async fn renew(conn: &mut Conn, id: &str, owner: &str, until: i64) -> Result<bool> {
+    Ok(on!(conn, c => diesel::update(outbox::table
+            .filter(outbox::publication_id.eq(id))
+            .filter(outbox::lease_owner.eq(owner)))
+        .set(outbox::lease_until.eq(until))
+        .execute(c).await?)
+        == 1)
+}
+
+/// Gives a row back to be tried again at `not_before`; false where it is gone.
+pub async fn retry(conn: &mut Conn, id: &str, not_before: i64, error: &str) -> Result<bool> {
+    Ok(on!(conn, c => diesel::update(outbox::table.find(id))
         .set((
             outbox::attempts.eq(outbox::attempts + 1),
             outbox::not_before.eq(not_before),
@@ -97,6 +107,14 @@ pub async fn retry(conn: &mut Conn, id: &str, not_before: i64, error: &str) -> R
             outbox::lease_until.eq(0),
             outbox::last_error.eq(error),
         ))
+        .execute(c).await?)
+        == 1)
+}
+
+/// Ends every claim.
+pub async fn release_all(conn: &mut Conn) -> Result<()> {
+    on!(conn, c => diesel::update(outbox::table.filter(outbox::lease_until.gt(0)))
+        .set((outbox::lease_owner.eq(None::<String>), outbox::lease_until.eq(0)))
         .execute(c).await?);
     Ok(())
 }

@@ -182,6 +182,11 @@ async fn a_row_of_the_outbox_is_claimed_by_one(app: App) {
     let (a, b, c) = tokio::join!(claim("a", now), claim("b", now), claim("c", now));
     assert_eq!([a, b, c].iter().filter(|won| **won).count(), 1);
     assert!(claim("d", now + 2_000_000).await, "a lease that ran out is free again");
+    assert!(!claim("e", now + 2_000_000).await);
+    let mut tx = app.state.database.write().await.unwrap();
+    outbox::release_all(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(claim("e", now + 2_000_000).await, "the claims of a process that died are taken over");
 }
 
 async fn a_thousand_statuses_are_written_at_once(app: App) {
