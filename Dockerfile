@@ -25,6 +25,7 @@ WORKDIR /var/lib/anvil
 FROM base AS forge
 COPY --from=build /src/target/release/forge /usr/local/bin/forge
 COPY scripts/stack /usr/local/lib/anvil
+COPY examples/service/prompts /usr/local/share/anvil/prompts
 EXPOSE 7450
 ENTRYPOINT ["forge"]
 CMD ["serve"]

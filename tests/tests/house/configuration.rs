@@ -1,0 +1,78 @@
+//! `docs/CONFIGURATION.md` says what the programs take, no more and no less.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use tests::tools::binary;
+
+use super::tree::{sources, text};
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let done = Command::new(binary(program)).args(arguments).output().expect("the program runs");
+    assert!(done.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).expect("UTF-8")
+}
+
+/// The words of a text that begin like a variable of ours.
+fn variables(text: &str, prefix: &str) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_'))
+        .filter(|word| word.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty()))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn the_table_of_forge_is_the_one_that_forge_prints() {
+    let document = text("docs/CONFIGURATION.md").expect("text");
+    let printed = output("forge", &["config", "--table"]);
+    assert!(printed.lines().count() > 10, "forge prints a table: {printed}");
+    assert!(
+        document.contains(printed.trim()),
+        "docs/CONFIGURATION.md does not hold the table of `forge config --table`, which is now:\n{printed}"
+    );
+}
+
+#[test]
+fn the_variables_of_live_are_those_that_live_takes() {
+    let help = output("live", &["--help"]);
+    let commands: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.starts_with("Commands:"))
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help" && command.bytes().all(|b| b.is_ascii_lowercase()))
+        .collect();
+    assert!(commands.len() > 5, "live has more commands than {commands:?}");
+    let mut taken = variables(&help, "LIVE_");
+    for command in commands {
+        taken.extend(variables(&output("live", &[command, "--help"]), "LIVE_"));
+    }
+    let document = text("docs/CONFIGURATION.md").expect("text");
+    assert_eq!(variables(&document, "LIVE_"), taken, "left: the document, right: what `live` says it takes");
+}
+
+#[test]
+fn no_source_reads_a_variable_that_is_not_documented() {
+    let document = text("docs/CONFIGURATION.md").expect("text");
+    let documented: BTreeSet<String> =
+        variables(&document, "LIVE_").into_iter().chain(variables(&document, "FORGE_")).collect();
+    for (file, text) in sources() {
+        // Streams and accounts have names that begin alike.
+        if ["tests/", "benches/", "nats-config/"].iter().any(|other| file.starts_with(other)) {
+            continue;
+        }
+        for (number, line) in super::tree::code(&text) {
+            // A variable stands alone between quotes.
+            for literal in line.split('"').skip(1).step_by(2) {
+                let known = ["FORGE_", "LIVE_"]
+                    .iter()
+                    .any(|p| literal.starts_with(p) && variables(literal, p).contains(literal));
+                assert!(
+                    !known || documented.contains(literal),
+                    "{file}:{number}: {literal} is not documented"
+                );
+            }
+        }
+    }
+}
