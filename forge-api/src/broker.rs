@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use publisher::claims::{Project, Revocation};
 use publisher::server::find::{self, Search};
@@ -28,6 +28,8 @@ pub(crate) const ADDRESSES: &str = "broker.addresses";
 const BESIDE: Duration = Duration::from_secs(3);
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
+/// The database is looked at this often: another process may have made a project.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// Everything is gone through again this often, in case a change was lost.
 const PROVISION_EVERY: Duration = Duration::from_secs(300);
 
@@ -218,6 +220,7 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
     let mut done = Done::default();
     let mut at = u64::MAX;
     let mut pause = RETRY_FIRST;
+    let mut whole = Instant::now();
     loop {
         let now = *connections.borrow_and_update();
         let fresh = now != at;
@@ -241,7 +244,7 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
                         }
                         state.relay.broker_is_back();
                     }
-                    PROVISION_EVERY
+                    LOOK_EVERY
                 }
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "accounts and streams are not complete yet");
@@ -253,7 +256,10 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {
-                if wait == PROVISION_EVERY { done = Done::default(); }
+                if whole.elapsed() >= PROVISION_EVERY {
+                    done = Done::default();
+                    whole = Instant::now();
+                }
             }
             () = state.broker.0.bell.notified() => {}
             changed = connections.changed() => if changed.is_err() { return },
