@@ -58,14 +58,14 @@ impl Changes {
         for partial in new.partials {
             let before = old.partials.iter().find(|p| p.name == partial.name);
             changes.note_partial(
-                &partial.name.to_string(),
+                partial.name.as_str(),
                 before.map(|p| p.source.as_str()),
                 Some(&partial.source),
             );
         }
         for partial in old.partials {
             if !new.partials.iter().any(|p| p.name == partial.name) {
-                changes.note_partial(&partial.name.to_string(), Some(&partial.source), None);
+                changes.note_partial(partial.name.as_str(), Some(&partial.source), None);
             }
         }
         changes
