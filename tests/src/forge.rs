@@ -240,6 +240,16 @@ impl Process {
         bail!("forge serve is not ready ({ended:?}); its log ends with\n{tail}")
     }
 
+    /// Waits until it has met its broker: the embedded one starts beside it.
+    pub async fn has_its_broker(&self) -> Result<()> {
+        let url = format!("{}/health/ready", self.url());
+        let broker = async || -> Option<String> {
+            let ready: serde_json::Value = reqwest::get(&url).await.ok()?.json().await.ok()?;
+            ready["broker"].as_str().map(str::to_owned)
+        };
+        within(READY, async || (broker().await? == "ok").then_some(())).await.context("FORGE meets no broker")
+    }
+
     /// Kills it as a power cut would.
     pub async fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
@@ -277,6 +287,7 @@ impl Forge {
         place.add_owner().await?;
         let mut process = place.spawn(0)?;
         process.ready(&place).await?;
+        process.has_its_broker().await?;
         Ok(Self { place, process, owner: None })
     }
 
