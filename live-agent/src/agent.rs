@@ -168,7 +168,7 @@ impl Core {
             tracing::warn!(error = %error, "the mode FROZEN could not be marked on disk");
         }
         let core = Self {
-            trust: Trust { roots: config.connection.roots.clone(), scope: config.connection.scope.clone() },
+            trust: Trust::new(config.connection.roots.clone(), config.connection.scope.clone()),
             name,
             identity,
             host,
@@ -348,7 +348,7 @@ impl Core {
     /// What has to be remembered, as of now.
     pub(crate) fn saved(&self, floor: Option<u64>) -> SavedState {
         let state = self.state();
-        let scope = self.trust.scope.clone();
+        let scope = self.trust.scope().clone();
         SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
     }
 

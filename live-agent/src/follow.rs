@@ -91,7 +91,7 @@ pub(crate) async fn run(
     mut link: watch::Receiver<Link>,
     commands: &mut mpsc::Receiver<Command>,
 ) -> Result<(), FollowError> {
-    let scope = &core.trust.scope;
+    let scope = core.trust.scope();
     let mut control = client.subscribe(subject::control(scope)).await.map_err(FollowError::Subscribe)?;
     let subscribed_at = Instant::now();
     let now = link.borrow_and_update().clone();
@@ -193,13 +193,13 @@ impl Follow<'_> {
         let heads = std::mem::take(&mut self.heads).into_iter().collect();
         let wanted = Wanted { floor: self.core.state().floor, heads };
         let (send, receive) = mpsc::channel(FETCHED_WAITING);
-        let fetch = fetch::fetch(self.client.clone(), self.core.trust.scope.clone(), wanted, send);
+        let fetch = fetch::fetch(self.client.clone(), self.core.trust.scope().clone(), wanted, send);
         self.fetching = Some(receive);
         self.task = Some(tokio_util::task::AbortOnDropHandle::new(tokio::spawn(fetch)));
     }
 
     async fn heard(&mut self, message: Message) -> Result<(), FollowError> {
-        let scope = &self.core.trust.scope;
+        let scope = self.core.trust.scope();
         if message.subject.as_str() == subject::heartbeat(scope) {
             self.heartbeat(&message);
             return Ok(());
@@ -257,11 +257,11 @@ impl Follow<'_> {
                 let replaying = floor == 0;
                 // A replay skips what is not the newest: its floor is known only at its end.
                 let floor = sequence.filter(|s| !replaying && *s > floor);
-                take(self.core, verify::read(&self.core.trust.scope, &message), floor).await?;
+                take(self.core, verify::read(self.core.trust.scope(), &message), floor).await?;
             }
             Some(Fetched::Head(message)) => {
                 let below = fetch::sequence(&message).is_some_and(|s| s <= self.core.state().floor);
-                let read = verify::read(&self.core.trust.scope, &message);
+                let read = verify::read(self.core.trust.scope(), &message);
                 let outcome = take(self.core, read, None).await?;
                 if below && matches!(outcome, Outcome::Active | Outcome::Held) {
                     self.core.set_floor(0);

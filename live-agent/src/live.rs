@@ -106,7 +106,7 @@ impl LiveAgent {
             let state = core.state();
             tracing::info!(
                 agent.id = %core.name, agent.mode = state.mode.as_str(), agent.cache = %state.cache,
-                agent.sets = state.sets.len(), scope = %core.trust.scope, "the agent starts"
+                agent.sets = state.sets.len(), scope = %core.trust.scope(), "the agent starts"
             );
         }
         let (client, link) = client::connect(&core.config, core.name.as_str()).await?;

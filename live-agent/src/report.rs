@@ -54,7 +54,7 @@ pub(crate) async fn run(
 /// Sends one status.
 pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
     let payload = serde_json::to_vec(&status(core)).map_err(ReportError::Write)?;
-    let subject = subject::status(&core.trust.scope, &core.name);
+    let subject = subject::status(core.trust.scope(), &core.name);
     client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         schema_version: SCHEMA_VERSION,
         agent: core.name.clone(),
         identity: core.identity.public_key(),
-        scope: core.trust.scope.clone(),
+        scope: core.trust.scope().clone(),
         host: core.host.clone(),
         service: core.config.service.clone(),
         agent_version: VERSION.into(),

@@ -106,6 +106,8 @@ pub fn durable(scope: &Scope, agent: &Slug) -> pull::Config {
         ack_wait: Duration::from_secs(30),
         filter_subject: subject::bundles_below(scope),
         inactive_threshold: CONSUMER_INACTIVE,
+        // The agent has the content already; the ledger only says what was applied.
+        headers_only: true,
         ..pull::Config::default()
     }
 }

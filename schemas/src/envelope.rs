@@ -10,6 +10,8 @@
 //! Keys are nkeys (Ed25519). A signature is over the pre-authentication encoding of DSSE v1, so the
 //! payload type is signed too and one kind of statement can never pass for another.
 
+use std::sync::{Mutex, PoisonError};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use nkeys::KeyPair;
@@ -297,11 +299,14 @@ pub fn beat(key: &KeyPair, heartbeat: Heartbeat) -> Result<Envelope, TrustError>
 }
 
 /// What an agent trusts: root keys, and the scope it was made for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Trust {
     /// Public nkeys of the FORGE root; more than one while it is being rotated.
-    pub roots: Vec<String>,
-    pub scope: Scope,
+    roots: Vec<String>,
+    scope: Scope,
+    /// The certificate that was opened last, as its line and content: nearly every message bears
+    /// the same one, and a signature costs more than the rest of the check.
+    opened: Mutex<Option<(String, KeyCertificate)>>,
 }
 
 /// A publication whose whole chain was verified against its body.
@@ -314,13 +319,36 @@ pub struct Verified {
 }
 
 impl Trust {
+    #[must_use]
+    pub fn new(roots: Vec<String>, scope: Scope) -> Self {
+        Self { roots, scope, opened: Mutex::new(None) }
+    }
+
+    #[must_use]
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// What a root signed in `certificate`; asked for the same line again, the answer is remembered.
+    fn certified(&self, certificate: &str) -> Result<KeyCertificate, TrustError> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((line, found)) = opened.as_ref()
+            && line == certificate
+        {
+            return Ok(found.clone());
+        }
+        let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
+        let found = Envelope::open::<KeyCertificate>(certificate, &roots)?.predicate;
+        *opened = Some((certificate.to_owned(), found.clone()));
+        Ok(found)
+    }
+
     /// Opens a key certificate: signed by a root, for this project, not expired at `now`.
     ///
     /// # Errors
     /// Every link that does not hold.
     pub fn publishing_key(&self, certificate: &str, now: Micros) -> Result<KeyCertificate, TrustError> {
-        let roots: Vec<&str> = self.roots.iter().map(String::as_str).collect();
-        let found = Envelope::open::<KeyCertificate>(certificate, &roots)?.predicate;
+        let found = self.certified(certificate)?;
         if found.organisation != self.scope.organisation || found.project != self.scope.project {
             return Err(TrustError::WrongSubject {
                 what: KeyCertificate::WHAT,

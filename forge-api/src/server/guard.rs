@@ -90,6 +90,14 @@ async fn check(state: &AppState, mut request: Request) -> Result<Request> {
     if actor.is_none() && route.access != Access::Public && path.as_str().starts_with("/api/") {
         return Err(ApiError::SignInRequired);
     }
+    if let (Access::May(action), Some(actor)) = (route.access, &actor)
+        && route.path.starts_with("/{organisation}")
+    {
+        // The organisation stands in the address of every page.
+        let slug = request.uri().path().split('/').nth(1).unwrap_or_default();
+        let found = actor.memberships.iter().find(|m| m.organisation == slug);
+        actor.require(found.map_or("", |m| m.organisation_id.as_str()), action)?;
+    }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         request = from_us(actor.as_ref(), request).await?;
     }

@@ -46,8 +46,11 @@ pub(super) struct Pair {
 
 /// `GET /{organisation}/{project}/{set}/-/compare/{from}...{to}`, the address to send to somebody.
 pub(super) async fn get_compare_address(
+    visitor: Visitor,
+    State(state): State<AppState>,
     Path((o, p, s, pair)): Path<(String, String, String, String)>,
 ) -> PageResult {
+    visitor.set(&state, &o, &p, &s).await?;
     let (from, to) = pair.split_once("...").ok_or(ApiError::NotFound("page"))?;
     let (from, to) = (encoded(from), encoded(to));
     Ok(Redirect::to(&format!("/{o}/{p}/{s}/-/compare?from={from}&to={to}")).into_response())

@@ -41,10 +41,8 @@ async fn the_live_bundle_is_served_byte_for_byte_with_its_signature(app: App) {
     .await
     .unwrap();
     let prod = environments.iter().find(|e| e.slug == "prod").unwrap();
-    let trust = Trust {
-        roots: vec![app.state.keys.ring().root.public().to_owned()],
-        scope: app.at.scope(prod).unwrap(),
-    };
+    let root = app.state.keys.ring().root.public().to_owned();
+    let trust = Trust::new(vec![root], app.at.scope(prod).unwrap());
     let now = forge_api::clock::now();
     let verified = trust.verify(&text("forge-key"), &text("forge-attestation"), &body, now).unwrap();
     assert_eq!((verified.attestation.serial, verified.attestation.publisher.as_str()), (1, "owner"));

@@ -156,7 +156,8 @@ async fn a_bundle_over_the_limit_is_refused_when_it_is_locked(app: App) {
     assert_eq!(app.get(SET).await["state"], "editing");
     // One template that is too long is refused when it is saved.
     let long = app.request(Role::Owner, Method::PUT, &format!("{SET}/prompts/long"));
-    let answer = long.json(&prompt("long", &"x".repeat(70_000), &[])).send().await.unwrap();
+    let answer =
+        long.json(&prompt("long", &"x".repeat(schemas::template::SOURCE_MAX + 1), &[])).send().await.unwrap();
     problem(answer, 413, "too_large").await;
 }
 

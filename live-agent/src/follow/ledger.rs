@@ -81,7 +81,7 @@ async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerErr
     let mut request = EnrolRequest {
         schema_version: status::SCHEMA_VERSION,
         agent: core.name.clone(),
-        scope: core.trust.scope.clone(),
+        scope: core.trust.scope().clone(),
         identity: core.identity.public_key(),
         host: core.host.clone(),
         service: core.config.service.clone(),
@@ -94,7 +94,7 @@ async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerErr
     request.signature = STANDARD.encode(signature);
     let payload = serde_json::to_vec(&request).map_err(broken)?;
     let question = async_nats::Request::new().payload(payload.into()).timeout(Some(ANSWER));
-    let subject = subject::enrol(&core.trust.scope, &core.name);
+    let subject = subject::enrol(core.trust.scope(), &core.name);
     let answer = client.send_request(subject, question).await.map_err(|_| LedgerError::NoForge)?;
     match serde_json::from_slice(&answer.payload).map_err(broken)? {
         EnrolAnswer::Enrolled { consumer, heartbeat_ms, status_ms, .. } => {
@@ -133,7 +133,7 @@ async fn keep(
 
 /// Pulls a few messages and answers each; gives how many came.
 async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, LedgerError> {
-    let scope = &core.trust.scope;
+    let scope = core.trust.scope();
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.map_err(broken)?;
     let question = serde_json::json!({
@@ -161,7 +161,7 @@ async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, Led
 /// Acknowledges what is served, or was passed over; ends what was refused; puts off the rest.
 async fn answer(core: &Core, client: &Client, message: &Message) -> Result<(), LedgerError> {
     let Some(reply) = message.reply.clone() else { return Ok(()) };
-    let (set, serial) = match verify::head(&core.trust.scope, message) {
+    let (set, serial) = match verify::head(core.trust.scope(), message) {
         Some(head) => head,
         None => return publish(client, reply, "+TERM not a bundle").await,
     };

@@ -66,10 +66,8 @@ fn the_recorded_bundle_of_version_1_is_verified_and_renders() {
     let headers: Value = serde_json::from_str(&recorded("headers.json")).unwrap();
     let header = |name: &str| headers[name].as_str().unwrap_or_else(|| panic!("no header {name}"));
     let keys: Value = serde_json::from_str(&recorded("keys.test-only.json")).unwrap();
-    let trust = Trust {
-        roots: vec![recorded("root.pub").trim().to_owned()],
-        scope: Scope::new("acme", "support", "prod").unwrap(),
-    };
+    let root = recorded("root.pub").trim().to_owned();
+    let trust = Trust::new(vec![root.clone()], Scope::new("acme", "support", "prod").unwrap());
 
     let encoding = Encoding::from_header(headers["Content-Encoding"].as_str()).unwrap();
     let decoded = bundle::decode(body.as_bytes(), encoding).unwrap();
@@ -81,8 +79,7 @@ fn the_recorded_bundle_of_version_1_is_verified_and_renders() {
     assert_eq!(verified.attestation.version.to_string(), header("Forge-Version"));
     assert_eq!(verified.attestation.set.as_str(), header("Forge-Set"));
     assert_eq!(verified.attestation.publication, header("Nats-Msg-Id"));
-    for (seed, public) in [("root_seed", trust.roots[0].as_str()), ("publishing_seed", verified.key.as_str())]
-    {
+    for (seed, public) in [("root_seed", root.as_str()), ("publishing_seed", verified.key.as_str())] {
         let pair = KeyPair::from_seed(keys[seed].as_str().unwrap()).unwrap();
         assert_eq!(pair.public_key(), public, "{seed}");
     }

@@ -161,7 +161,7 @@ fn chain() -> Chain {
     let (root, key) = (KeyPair::new_operator(), KeyPair::new_account());
     let body = sample().into_body().unwrap();
     Chain {
-        trust: Trust { roots: vec![root.public_key()], scope: scope() },
+        trust: Trust::new(vec![root.public_key()], scope()),
         certificate: envelope::certify(&root, certificate(&key)).unwrap().to_line(),
         attestation: envelope::attest(&key, Digest::of(&body), attestation(&body)).unwrap().to_line(),
         body,
@@ -190,7 +190,7 @@ fn every_broken_link_is_named() {
     let stranger = KeyPair::new_operator();
 
     let mut broken = chain();
-    broken.trust.roots = vec![stranger.public_key()];
+    broken.trust = Trust::new(vec![stranger.public_key()], scope());
     assert!(matches!(broken.verify(), Err(TrustError::UnknownKey { what: "key certificate", .. })));
 
     let mut broken = chain();
@@ -199,17 +199,17 @@ fn every_broken_link_is_named() {
     assert!(matches!(broken.verify(), Err(TrustError::UnknownKey { what: "attestation", .. })));
 
     let mut broken = chain();
-    broken.trust.scope = Scope::new("acme", "support", "dev").unwrap();
+    broken.trust = Trust::new(vec![broken.root.public_key()], Scope::new("acme", "support", "dev").unwrap());
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "attestation", .. })));
 
     let mut broken = chain();
-    broken.trust.scope = Scope::new("acme", "other", "prod").unwrap();
+    broken.trust = Trust::new(vec![broken.root.public_key()], Scope::new("acme", "other", "prod").unwrap());
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "key certificate", .. })));
 
     // A statement of another kind, truly signed.
     let mut broken = chain();
     std::mem::swap(&mut broken.certificate, &mut broken.attestation);
-    broken.trust.roots = vec![broken.key.public_key(), broken.root.public_key()];
+    broken.trust = Trust::new(vec![broken.key.public_key(), broken.root.public_key()], scope());
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "key certificate", .. })));
 
     let mut broken = chain();

@@ -266,7 +266,7 @@ async fn a_heartbeat_reaches_the_agents_and_verifies() -> Result<()> {
     let message = tokio::time::timeout(secs(5), heard.next()).await?.context("a message")?;
     let certificate = message.headers.as_ref().and_then(|h| h.get(header::KEY)).context("a certificate")?;
     let line = std::str::from_utf8(&message.payload)?;
-    let trust = Trust { roots: connection.roots, scope: test.scope("dev") };
+    let trust = Trust::new(connection.roots, test.scope("dev"));
     let heartbeat = trust.verify_heartbeat(certificate.as_str(), line, now())?;
     assert_eq!((heartbeat.heads, heartbeat.period_ms), (vec![head], 10_000));
     Ok(())

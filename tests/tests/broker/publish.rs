@@ -34,7 +34,7 @@ async fn a_stored_bundle_is_republished_to_the_agents_of_its_environment_alone()
     assert_eq!(text(header::SERIAL), "1");
     assert_eq!(text(header::DIGEST), published.digest.to_string());
     assert_eq!(text(header::MESSAGE_ID), published.publication);
-    let trust = schemas::envelope::Trust { roots: test.connection("dev").roots, scope: test.scope("dev") };
+    let trust = schemas::envelope::Trust::new(test.connection("dev").roots, test.scope("dev"));
     let verified =
         trust.verify(&text(header::KEY), &text(header::ATTESTATION), &message.payload, tests::nats::now())?;
     assert_eq!(verified.attestation.publication, published.publication);
