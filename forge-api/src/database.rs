@@ -27,6 +27,7 @@ pub mod version;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool::managed::Object;
@@ -50,20 +51,24 @@ const SQLITE_READER: &str = "PRAGMA busy_timeout = 15000; PRAGMA foreign_keys = 
 type Sqlite = SyncConnectionWrapper<SqliteConnection>;
 type Pooled<C> = Object<AsyncDieselConnectionManager<C>>;
 
-/// Runs one piece of query code on whichever connection there is.
+/// Runs one piece of query code on whichever connection there is; `?` in it leaves the function around it.
+///
+/// The future is boxed: a query's own type is long, and the compiler would prove again for every handler
+/// that reaches it that it may go from thread to thread.
 macro_rules! on {
-    ($conn:expr, $c:ident => $body:expr) => {
-        match $conn {
+    ($conn:expr, $c:ident => $body:expr) => {{
+        let query: $crate::database::QueryFuture<'_, _> = match $conn {
             $crate::database::Conn::Postgres(object) => {
                 let $c = &mut **object;
-                $body
+                Box::pin(async move { Ok($body) })
             }
             $crate::database::Conn::Sqlite(object) => {
                 let $c = &mut **object;
-                $body
+                Box::pin(async move { Ok($body) })
             }
-        }
-    };
+        };
+        query.await?
+    }};
 }
 pub(crate) use on;
 
@@ -129,6 +134,9 @@ impl DatabaseError {
 /// A result of the database.
 pub type Result<T, E = DatabaseError> = std::result::Result<T, E>;
 
+/// What `on!` waits for.
+type QueryFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
 /// A connection of either kind.
 #[allow(clippy::large_enum_variant, reason = "a connection lives for one request; a box would only cost")]
 pub enum Conn {
@@ -148,7 +156,10 @@ impl fmt::Debug for Conn {
 impl Conn {
     /// Runs several statements as they are.
     async fn batch(&mut self, sql: &str) -> Result<(), diesel::result::Error> {
-        on!(self, c => c.batch_execute(sql).await)
+        match self {
+            Self::Postgres(object) => object.batch_execute(sql).await,
+            Self::Sqlite(object) => object.batch_execute(sql).await,
+        }
     }
 }
 

@@ -113,6 +113,13 @@ pub async fn environment(conn: &mut Conn, project_id: &str, slug: &str) -> Resul
         .first(c).await.optional()?))
 }
 
+pub async fn environments_by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Environment>> {
+    Ok(on!(conn, c => environments::table
+        .filter(environments::id.eq_any(ids))
+        .select(Environment::as_select())
+        .load(c).await?))
+}
+
 /// An environment with everything above it.
 pub async fn environment_by_id(
     conn: &mut Conn,

@@ -45,6 +45,13 @@ pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<PromptSet>> {
         .first(c).await.optional()?))
 }
 
+pub async fn by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<PromptSet>> {
+    Ok(on!(conn, c => prompt_sets::table
+        .filter(prompt_sets::id.eq_any(ids))
+        .select(PromptSet::as_select())
+        .load(c).await?))
+}
+
 pub async fn of_project(conn: &mut Conn, project_id: &str) -> Result<Vec<PromptSet>> {
     Ok(on!(conn, c => prompt_sets::table
         .filter(prompt_sets::project_id.eq(project_id))

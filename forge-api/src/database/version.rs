@@ -69,6 +69,13 @@ pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<Version>> {
 }
 
 /// The canonical body of a version.
+pub async fn by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Version>> {
+    Ok(on!(conn, c => versions::table
+        .filter(versions::id.eq_any(ids))
+        .select(Version::as_select())
+        .load(c).await?))
+}
+
 pub async fn body(conn: &mut Conn, id: &str) -> Result<Option<Vec<u8>>> {
     Ok(on!(conn, c => versions::table.find(id).select(versions::body).first(c).await.optional()?))
 }
