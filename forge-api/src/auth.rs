@@ -45,6 +45,7 @@ impl Role {
     pub fn may(self, action: Action) -> bool {
         match action {
             Action::View => true,
+            Action::Return => self.may(Action::Review) || self.may(Action::Edit),
             Action::Review => matches!(self, Self::Reviewer | Self::Admin | Self::Owner),
             Action::Edit | Action::Lock | Action::Publish => {
                 matches!(self, Self::ContextEngineer | Self::Admin | Self::Owner)
@@ -62,8 +63,10 @@ impl Role {
 pub enum Action {
     /// See projects, prompts, versions, publications, agents.
     View,
-    /// Comment, approve, return.
+    /// Comment, approve.
     Review,
+    /// Take a draft out of review: who reviews it returns it, who wrote it withdraws it.
+    Return,
     /// Change drafts, request a review, create sets.
     Edit,
     /// Make a version.
@@ -80,9 +83,10 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::View,
         Self::Review,
+        Self::Return,
         Self::Edit,
         Self::Lock,
         Self::Publish,
@@ -98,6 +102,7 @@ impl fmt::Display for Action {
         f.write_str(match self {
             Self::View => "see this",
             Self::Review => "review",
+            Self::Return => "take a draft out of review",
             Self::Edit => "edit prompts",
             Self::Lock => "lock a version",
             Self::Publish => "publish",

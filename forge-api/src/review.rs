@@ -87,9 +87,7 @@ pub async fn approve(state: &AppState, actor: &Actor, set: &SetAt, digest: &str)
 /// # Errors
 /// Not allowed, or nothing under review.
 pub async fn give_back(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> {
-    if !actor.may(&set.at.organisation.id, Action::Edit) {
-        actor.require(&set.at.organisation.id, Action::Review)?;
-    }
+    actor.require(&set.at.organisation.id, Action::Return)?;
     let mut tx = state.database.write().await?;
     let review = open(&mut tx, set).await?;
     verdict(&mut tx, actor, set, &review, "returned").await?;

@@ -29,7 +29,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, summary
 
 use Access::{May, Public, SignedIn};
 use Action::{
-    Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Review, View,
+    Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Return, Review, View,
 };
 
 const GET: &str = "GET";
@@ -135,7 +135,7 @@ pub const API: &[Route] = &[
     route(
         POST,
         "/api/v1/projects/{project}/sets/{set}/reviews/current/return",
-        May(Review),
+        May(Return),
         "return the draft to editing",
     ),
     route(GET, "/api/v1/projects/{project}/sets/{set}/versions", May(View), "versions, newest first"),
