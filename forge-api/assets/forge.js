@@ -224,15 +224,17 @@ addEventListener("DOMContentLoaded", () => {
   const form = $("#edit");
   if (!form) return;
   const areas = $$("[data-editor]", form);
-  let dirty = "dirty" in form.dataset, timer, turn = 0;
+  let dirty = "dirty" in form.dataset, timer, idle, turn = 0, edits = 0;
   const words = () => {
     const fixed = JSON.parse(form.dataset.words || "{}");
     return { ...fixed, parameters: $$('[name="p-name"]').map((i) => i.value).concat(fixed.variables ?? []) };
   };
   const changed = () => {
     dirty = true;
+    edits += 1;
     clearTimeout(timer);
     timer = setTimeout(preview, 250);
+    saveSoon();
   };
   const views = new Map();
   if (window.ForgeEditor) for (const area of areas) views.set(area.dataset.part, ForgeEditor.mount(area, { nonce: form.dataset.nonce, words, changed }));
@@ -261,29 +263,50 @@ addEventListener("DOMContentLoaded", () => {
     }
     showProblems();
   }
+  // Sends the draft; gives what stands in the way, or nothing when it was taken.
+  async function send() {
+    const before = edits;
+    let answer;
+    try { answer = await fetch(form.action, { method: "POST", body: body("save") }); } catch { return "FORGE cannot be reached"; }
+    const page = parse(await answer.text());
+    if (answer.status === 409) return "somebody else saved it; Save shows both texts";
+    if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "Save says why";
+    form.elements.revision.value = page.getElementById("revision").value;
+    for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
+    if (edits === before) dirty = false;
+    return "";
+  }
+  // Drafts save themselves when one stops to think. What cannot be saved yet stays here, and says so.
+  function saveSoon() {
+    clearTimeout(idle);
+    if ($("#save") && !form.dataset.conflict) idle = setTimeout(saveNow, 1500);
+  }
+  async function saveNow() {
+    const button = $("#save");
+    if (!dirty || !button) return;
+    if (button.getAttribute("aria-busy")) return saveSoon();
+    button.setAttribute("aria-busy", "true");
+    const why = await send();
+    button.removeAttribute("aria-busy");
+    if (why && $("#saved")) $("#saved").textContent = `Not saved: ${why}`;
+    if (!why && dirty) saveSoon();
+  }
   async function save() {
     const button = $("#save");
     if (!button || button.getAttribute("aria-busy")) return;
+    clearTimeout(idle);
     button.setAttribute("aria-busy", "true");
-    try {
-      const answer = await fetch(form.action, { method: "POST", body: body("save") });
-      const page = parse(await answer.text());
-      if (!answer.redirected || !answer.ok || !page.getElementById("revision")) throw new Error("not saved");
-      form.elements.revision.value = page.getElementById("revision").value;
-      for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
-      dirty = false;
-    } catch {
-      dirty = false;                               // the full page says why, with every word kept
-      button.removeAttribute("aria-busy");
-      return form.requestSubmit(button);
-    }
+    const why = await send();
     button.removeAttribute("aria-busy");
+    if (!why) return;
+    dirty = false;                                 // the full page says why, with every word kept
+    form.requestSubmit(button);
   }
   on("input", (e) => { if (e.target.form === form && !e.target.closest(".cm-editor")) changed(); });
   on("change", (e) => { if (e.target.form === form) changed(); });
   $("#refresh")?.addEventListener("click", (e) => { e.preventDefault(); preview(); });
   $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
-  form.addEventListener("submit", () => { dirty = false; });
+  form.addEventListener("submit", () => { clearTimeout(idle); dirty = false; });
   addEventListener("beforeunload", (e) => { if (dirty) e.preventDefault(); });
   editor = {
     save, preview,
@@ -293,4 +316,5 @@ addEventListener("DOMContentLoaded", () => {
     },
   };
   showProblems();
+  if (dirty && !$("[data-state=bad].callout")) saveSoon();
 });

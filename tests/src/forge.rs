@@ -319,7 +319,11 @@ impl Forge {
     }
 }
 
-/// A port that the system had free a moment ago.
+/// A port that was free a moment ago, below those that outgoing connections are given: a server that
+/// comes back to it finds nobody there.
 pub fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    (0..100)
+        .map(|_| rand::random_range(15_000..32_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .context("no port is free on this machine")
 }

@@ -51,7 +51,7 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        let port = free_port();
+        let port = crate::forge::free_port().expect("a free port");
         let child = serve(&bin, dir.path(), port);
         let mut cluster = Self { bin, dir, port, child, databases: AtomicU32::new(0) };
         cluster.wait();
@@ -196,10 +196,4 @@ fn bin_dir() -> PathBuf {
         .pop()
         .or_else(|| tools::find("postgres", &[]).and_then(|p| p.parent().map(Path::to_path_buf)))
         .expect("PostgreSQL is not installed: run scripts/ensure-tools")
-}
-
-/// A port that the system had free a moment ago.
-fn free_port() -> u16 {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    probe.local_addr().expect("its number").port()
 }

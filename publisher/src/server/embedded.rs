@@ -8,6 +8,7 @@ mod process;
 
 use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,6 +26,10 @@ const PORT: &str = "port";
 const LOCK: &str = "lock";
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
+/// Below what systems give to outgoing connections. Among those, a client that keeps trying while the
+/// server is away can be given the server's own port, connects to itself, and the server never gets it back.
+const PORTS: Range<u16> = 15_000..32_000;
+const PORT_TRIES: usize = 50;
 /// A server that ran this long did not die of its start.
 const STEADY: Duration = Duration::from_millis(500);
 
@@ -186,19 +191,23 @@ fn take(directory: &Path) -> Result<File, ServerError> {
     }
 }
 
-/// The port of the last time while it is free, else one that the system gives; remembered.
+/// The port of the last time while it is free, else one by lot; remembered.
 fn choose_port(directory: &Path) -> Result<u16, ServerError> {
     let failed = |source| ServerError::Directory { path: directory.to_path_buf(), source };
     let file = directory.join(PORT);
     let last = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
     let free = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let any = || {
+        let tries = (0..PORT_TRIES).map(|_| free(rand::random_range(PORTS)));
+        tries.flatten().next().map_or_else(|| free(0), Ok)
+    };
     let listener = match last.map(free) {
         Some(Ok(listener)) => listener,
         Some(Err(_)) => {
             tracing::warn!(server.port = last, "the port of the private nats-server is taken; using another");
-            free(0).map_err(failed)?
+            any().map_err(failed)?
         }
-        None => free(0).map_err(failed)?,
+        None => any().map_err(failed)?,
     };
     let port = listener.local_addr().map_err(failed)?.port();
     write(&file, &format!("{port}\n"))?;

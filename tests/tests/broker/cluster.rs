@@ -6,13 +6,10 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use nats_config::{conf, subject};
 use publisher::{Broker, BrokerConfig, Limits, operator_files};
+use tests::forge::free_port;
 use tests::nats::{TestBroker, binary};
 use tests::until::{secs, until};
 use tokio::process::{Child, Command};
-
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
 
 /// A certificate for this machine, which the servers take for each other's too.
 async fn certificate(directory: &Path) -> Result<()> {

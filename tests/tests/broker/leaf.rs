@@ -7,13 +7,10 @@ use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
 use nats_config::{conf, header, subject};
 use publisher::{Broker, BrokerConfig, KeyRing, Limits, Role, credentials, operator_files};
+use tests::forge::free_port;
 use tests::nats::{TestBroker, binary};
 use tests::until::{secs, until};
 use tokio::process::{Child, Command};
-
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
-}
 
 async fn serve(file: &Path, environment: &[(&str, String)]) -> Result<Child> {
     let log = std::fs::File::create(file.with_extension("log"))?;

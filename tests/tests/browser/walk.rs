@@ -57,7 +57,7 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
 
     // Saved by the key, in place.
     browser.keys(".cm-content", &format!("{CONTROL_HOME}{CONTROL_S}")).await?;
-    browser.holds("it is saved", "return document.querySelector('#revision').value === '2'").await;
+    browser.holds("it is saved", "return +document.querySelector('#revision').value > 1 && !document.querySelector('#save[aria-busy]')").await;
 
     // Locked as the version that is proposed.
     browser.click("a[href$='/-/lock']").await;
@@ -94,10 +94,12 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     session.open("/acme/shop/chat/welcome.message").await?;
     browser.click("form[action$='/-/reopen'] button").await;
     browser.find("#save").await;
+    let revision = browser.run("return document.querySelector('#revision').value").await?;
     browser.keys(".cm-content", &format!("{CONTROL_HOME}Dear friend! ")).await?;
     browser.wait_text("#preview", "Dear friend! Hello").await;
     browser.click("#save").await;
-    browser.holds("it is saved", "return document.querySelector('#revision').value === '3'").await;
+    let newer = format!("return document.querySelector('#revision').value > {revision}");
+    browser.holds("it is saved", &newer).await;
     browser.click("a[href$='/-/lock']").await;
     browser.wait_text(".diff ins", "Dear friend!").await;
     browser.click("form[action$='/-/lock'] button").await;
@@ -119,6 +121,34 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
 
     let complaints = browser.complaints().await?;
     assert!(complaints.is_empty(), "the browser complained: {complaints:#?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draft_saves_itself_and_says_so_when_it_cannot() -> Result<()> {
+    let mut session = Session::start().await?;
+    let owner = session.forge.owner().await?;
+    owner.create_project("acme").await?;
+    owner.write("welcome.message", "First {{ name }}\n").await?;
+    session.sign_in().await?;
+    session.open("/acme/support/chat/welcome.message").await?;
+    let browser = &session.browser;
+    browser.find(".cm-content").await;
+    browser.keys(".cm-content", &format!("{CONTROL_HOME}Mine: ")).await?;
+    browser.holds("it saved itself", "return +document.querySelector('#revision').value > 1").await;
+    let path = format!("{}/prompts/welcome.message", owner.set());
+    let stored = owner.get(&path).await?.ok()?;
+    assert_eq!(stored["prompt"]["content"]["template"], "Mine: First {{ name }}\n", "{stored}");
+
+    // Somebody else saves: nothing of theirs is overwritten, and nothing of ours is lost.
+    owner.write("welcome.message", "Theirs {{ name }}\n").await?;
+    browser.keys(".cm-content", &format!("{CONTROL_HOME}Again ")).await?;
+    browser.wait_text("#saved", "Not saved: somebody else saved it").await;
+    let stored = owner.get(&path).await?.ok()?;
+    assert_eq!(stored["prompt"]["content"]["template"], "Theirs {{ name }}\n", "{stored}");
+    browser.click("#save").await;
+    browser.wait_text("[role=alert]", "while you were writing").await;
+    browser.wait_text(".cm-content", "Again Mine: First").await;
     Ok(())
 }
 

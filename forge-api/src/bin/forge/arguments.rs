@@ -105,7 +105,7 @@ pub(crate) struct Credential {
     /// Which service it is for; the files are named after it
     #[arg(long)]
     pub(crate) name: String,
-    /// Writes <name>.creds and <name>.connect.json here
+    /// Writes `<name>.creds` and `<name>.connect.json` here
     #[arg(long, conflicts_with = "out")]
     pub(crate) directory: Option<PathBuf>,
     /// Writes the connect string to this file
