@@ -32,7 +32,7 @@ test: ## every test, on real servers; installs what it needs
 	$(CARGO) test --locked --workspace
 
 bench: ## measure; prints a table and writes target/bench/results.json
-	$(CARGO) build --locked --release --bin forge --bin live --bin benches
+	$(CARGO) build --locked --release --bin live --bin benches
 	$(CARGO_TARGET_DIR)/release/benches
 
 fmt: ## format the sources

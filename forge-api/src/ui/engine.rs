@@ -49,6 +49,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "publish.html",
     "sign-in.html",
     "tabs.html",
+    "timeline.html",
     "tree.html",
     "versions.html",
     "where.html",

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::engine;
 use super::fault::Fault;
 use super::fleet::{self, Filter, Fleet};
-use super::publication::{self, AnswerView, Stage};
+use super::publication::{self, AnswerView, Stage, Step};
 use super::visitor::Visitor;
 use crate::error::ApiError;
 use crate::events::{self, Kind};
@@ -138,6 +138,7 @@ async fn scope(state: &AppState, visitor: &Visitor, topic: &Topic) -> Result<Sco
 struct Live {
     answer: Option<AnswerView>,
     stage: Option<Stage>,
+    life: Vec<Step>,
     fleet: Option<Fleet>,
 }
 
@@ -207,9 +208,9 @@ impl Follower {
         let (state, visitor) = (&self.state, &self.visitor);
         let live = match &self.topic {
             Topic::Publication { organisation, project, number } => {
-                let (answer, stage) =
+                let (answer, stage, life) =
                     publication::fragments(state, visitor, organisation, project, number).await?;
-                Live { answer: Some(answer), stage: Some(stage), fleet: None }
+                Live { answer: Some(answer), stage: Some(stage), life, fleet: None }
             }
             Topic::Agents { organisation, project, filter } => {
                 let at = visitor.project(state, organisation, project).await?;

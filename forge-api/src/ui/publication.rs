@@ -52,7 +52,7 @@ struct Back {
 }
 
 #[derive(Debug, Serialize)]
-struct Step {
+pub(super) struct Step {
     icon: &'static str,
     what: String,
     at: Moment,
@@ -286,6 +286,34 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
                 encoded(&environment.slug)
             ),
         });
+    let key = signer(&publication.attestation);
+    Page {
+        set: set.slug.clone(),
+        version: version.version.clone(),
+        environment: environment.slug.clone(),
+        number: publication.number,
+        serial: match &view.replaced {
+            Some(old) => format!("{}, after {}", publication.serial, old.publication.serial),
+            None => format!("{}, the first", publication.serial),
+        },
+        at: Moment::relative(publication.created_at),
+        by: publication.published_by.clone(),
+        replaces: view.replaced.as_ref().map(|old| old.version.version.clone()),
+        back,
+        stage: Stage::of(publication, view.newer.is_some()),
+        answer: AnswerView::of(at, view),
+        digest_short: short(&version.digest),
+        digest: version.digest.clone(),
+        size: Some(bytes(version.size.unsigned_abs())),
+        key_short: key.as_deref().map(short).unwrap_or_default(),
+        key,
+        life: life(view),
+    }
+}
+
+/// What happened to a publication, in order.
+fn life(view: &PublicationView) -> Vec<Step> {
+    let publication = &view.full.publication;
     let mut life = vec![Step {
         icon: "signed",
         what: "Signed and stored".to_owned(),
@@ -310,29 +338,7 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
             at: Moment::clock(newer.publication.created_at),
         });
     }
-    let key = signer(&publication.attestation);
-    Page {
-        set: set.slug.clone(),
-        version: version.version.clone(),
-        environment: environment.slug.clone(),
-        number: publication.number,
-        serial: match &view.replaced {
-            Some(old) => format!("{}, after {}", publication.serial, old.publication.serial),
-            None => format!("{}, the first", publication.serial),
-        },
-        at: Moment::relative(publication.created_at),
-        by: publication.published_by.clone(),
-        replaces: view.replaced.as_ref().map(|old| old.version.version.clone()),
-        back,
-        stage: Stage::of(publication, view.newer.is_some()),
-        answer: AnswerView::of(at, view),
-        digest_short: short(&version.digest),
-        digest: version.digest.clone(),
-        size: Some(bytes(version.size.unsigned_abs())),
-        key_short: key.as_deref().map(short).unwrap_or_default(),
-        key,
-        life,
-    }
+    life
 }
 
 /// The public key that signed the attestation.
@@ -348,12 +354,12 @@ pub(super) async fn fragments(
     o: &str,
     p: &str,
     number: &str,
-) -> Result<(AnswerView, Stage), ApiError> {
+) -> Result<(AnswerView, Stage, Vec<Step>), ApiError> {
     let at = visitor.project(state, o, p).await?;
     let number = number.parse().map_err(|_| ApiError::NotFound("publication"))?;
     let view = publish::find(state, &visitor.actor, &at, number).await?;
     let stage = Stage::of(&view.full.publication, view.newer.is_some());
-    Ok((AnswerView::of(&at, &view), stage))
+    Ok((AnswerView::of(&at, &view), stage, life(&view)))
 }
 
 #[cfg(test)]
@@ -364,7 +370,8 @@ mod tests {
 
     fn rendered(answer: &AnswerView) -> String {
         let stage = Stage { state: "ok", word: "live" };
-        engine::fragment("live.html", &json!({ "answer": answer, "stage": stage, "fleet": null })).unwrap()
+        engine::fragment("live.html", &json!({ "answer": answer, "stage": stage, "life": [], "fleet": null }))
+            .unwrap()
     }
 
     #[test]

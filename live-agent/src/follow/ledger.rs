@@ -24,8 +24,10 @@ use crate::{VERSION, clock};
 const MEET: Duration = Duration::from_millis(500);
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
 const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
-/// What was taken up is acknowledged after about this.
-const SOON: Duration = Duration::from_millis(1000);
+/// What was taken up is acknowledged after this and up to [`SPREAD`] more. The broker writes a file for each answer: a thousand
+/// agents that answered at once would keep its disk busy just when the next bundle may come.
+const SOON: Duration = Duration::from_secs(1);
+const SPREAD: Duration = Duration::from_secs(9);
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long the broker itself waits for one more message.
 const PULL_WAIT: Duration = Duration::from_secs(1);
@@ -121,7 +123,7 @@ async fn keep(
             while pull(core, client, consumer).await? == BATCH {}
         }
         tokio::select! {
-            () = core.acknowledge.notified() => tokio::time::sleep(around(SOON)).await,
+            () = core.acknowledge.notified() => tokio::time::sleep(SOON + jitter(SPREAD)).await,
             () = tokio::time::sleep(around(LOOK)) => {}
             // A broker that was away may have come back without the consumer.
             again = async { link.wait_for(|l| l.connects != connects).await.is_ok() } => {

@@ -89,6 +89,11 @@ async fn a_killed_server_comes_back_on_the_same_port() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = EmbeddedServer::start(server_config(directory.path()).await?).await?;
     let (url, first) = (server.url(), server.pid().context("a pid")?);
+    let port: u16 = url.rsplit(':').next().context("a port")?.parse()?;
+    assert!(
+        port < 32_768,
+        "a client that reconnects could be given port {port}, and keep it from the server"
+    );
     kill(Pid::from_raw(i32::try_from(first)?), Signal::SIGKILL)?;
     let second = until("it runs again", secs(10), async || server.pid().filter(|pid| *pid != first)).await;
     assert_eq!(server.url(), url);

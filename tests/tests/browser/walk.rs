@@ -87,6 +87,7 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
     browser.wait_text("#answer", "1 of 1 active").await;
     browser.wait_text("#agent-till-1", "active").await;
+    browser.wait_text("#timeline", "Active everywhere").await;
     assert_eq!(browser.run("return window.untouched").await?, json!(true), "the page was not loaded again");
     live.prints("Hello Ada!", secs(20)).await;
 
