@@ -3,7 +3,8 @@
 //! The browser has its own empty profile and dies with its owner. What it says on its console is
 //! kept, so that a test can hold that there is nothing.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -49,8 +50,21 @@ pub struct Element(String);
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        // Without its driver the browser itself would stay.
+        let _ = self.quit();
         let _ = self.driver.kill();
         let _ = self.driver.wait();
+    }
+}
+
+impl Browser {
+    /// Ends the session and with it the browser, waiting for it: this runs while a test unwinds.
+    fn quit(&self) -> std::io::Result<()> {
+        let (host, path) = self.session.trim_start_matches("http://").split_once('/').unwrap_or_default();
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(secs(10)))?;
+        write!(stream, "DELETE /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
+        stream.read(&mut [0; 64]).map(drop)
     }
 }
 
