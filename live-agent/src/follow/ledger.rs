@@ -24,8 +24,9 @@ use crate::{VERSION, clock};
 const MEET: Duration = Duration::from_millis(500);
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
 const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
-/// What was taken up is acknowledged after this and up to [`SPREAD`] more. The broker writes a file for each answer: a thousand
-/// agents that answered at once would keep its disk busy just when the next bundle may come.
+/// What was taken up is acknowledged after this and up to [`SPREAD`] more. The broker writes a file for
+/// each answer: a thousand agents that answered at once would keep its disk busy just when the next
+/// bundle may come.
 const SOON: Duration = Duration::from_secs(1);
 const SPREAD: Duration = Duration::from_secs(9);
 const ANSWER: Duration = Duration::from_secs(5);
