@@ -6,6 +6,8 @@ use tests::forge::stream::Reader;
 use tests::forge::{Database, Forge, ORGANISATION};
 use tests::until::{secs, until};
 
+use crate::checkout;
+
 crate::on_both!(
     a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_back,
     a_wiped_broker_is_rebuilt_from_the_database_with_the_same_digests,
@@ -16,10 +18,7 @@ async fn a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_ba
     database: Database,
 ) -> Result<()> {
     let mut forge = Forge::with_broker(database).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, _, live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
     live.prints("Hello Ada", secs(20)).await;
 
@@ -50,10 +49,7 @@ async fn a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_ba
 
 async fn a_wiped_broker_is_rebuilt_from_the_database_with_the_same_digests(database: Database) -> Result<()> {
     let mut forge = Forge::with_broker(database).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, credential, live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
     owner.release("2.0.0", "two {{ name }}").await?;
     live.prints("two Ada", secs(20)).await;
@@ -97,10 +93,7 @@ async fn forge_starts_and_publishes_while_the_broker_is_down(database: Database)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_its_database_down_forge_says_so_and_agents_do_not_notice() -> Result<()> {
     let mut forge = Forge::with_broker(Database::Postgres).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let mut live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
     live.prints("Hello Ada", secs(20)).await;
 

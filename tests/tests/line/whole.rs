@@ -1,9 +1,10 @@
 //! Author, lock, publish, follow, render.
 
 use anyhow::Result;
-use tests::forge::live::Live;
-use tests::forge::{Database, Forge, ORGANISATION};
+use tests::forge::{Database, Forge};
 use tests::until::{secs, until};
+
+use crate::checkout;
 
 crate::on_both!(
     a_prompt_goes_from_its_author_to_an_agent_and_a_rollback_goes_the_same_way,
@@ -15,10 +16,7 @@ async fn a_prompt_goes_from_its_author_to_an_agent_and_a_rollback_goes_the_same_
     database: Database,
 ) -> Result<()> {
     let mut forge = Forge::start(database).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, _, live) = checkout(&mut forge).await?;
 
     let first = owner.release("1.0.0", "Hello {{ name }}").await?;
     live.prints("Hello Ada", secs(20)).await;
@@ -45,10 +43,7 @@ async fn a_prompt_goes_from_its_author_to_an_agent_and_a_rollback_goes_the_same_
 
 async fn an_agent_starts_from_its_disk_with_forge_database_and_broker_down(database: Database) -> Result<()> {
     let mut forge = Forge::start(database).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let mut live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
     live.prints("Hello Ada", secs(20)).await;
 
@@ -72,10 +67,7 @@ async fn an_agent_starts_from_its_disk_with_forge_database_and_broker_down(datab
 
 async fn an_agent_that_was_away_gets_what_it_missed(database: Database) -> Result<()> {
     let mut forge = Forge::start(database).await?;
-    let owner = forge.owner().await?;
-    owner.create_project(ORGANISATION).await?;
-    let credential = owner.credential("prod", "checkout").await?;
-    let mut live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
+    let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
     live.prints("one Ada", secs(20)).await;
     live.kill9().await;
