@@ -15,7 +15,6 @@ use futures::StreamExt as _;
 use nats_config::header;
 use publisher::{FleetEvent, Outgoing};
 use schemas::bundle::Bundle;
-use schemas::status::EnrolAnswer;
 use schemas::{Micros, Version};
 use tests::nats::{TestBroker, binary, now};
 use tokio::process::{Child, Command};
@@ -172,22 +171,10 @@ async fn listen(broker: &Arc<TestBroker>, size: usize) -> Result<watch::Receiver
                     tell.send_if_modified(count);
                 }
                 FleetEvent::Enrol(request, responder) => {
-                    let broker = broker.clone();
+                    let registrar = broker.registrar();
                     tokio::spawn(async move {
-                        let consumer = broker
-                            .broker
-                            .ensure_consumer(&request.scope, &request.agent)
-                            .await
-                            .ok()
-                            .flatten();
-                        let stream = nats_config::subject::stream(&request.scope);
-                        let answer = EnrolAnswer::Enrolled {
-                            stream,
-                            consumer,
-                            heartbeat_ms: 600_000,
-                            status_ms: 12_000,
-                        };
-                        let _ = responder.answer(&answer).await;
+                        let period = Duration::from_secs(12);
+                        let _ = registrar.answer(&request, responder, period, Vec::new()).await;
                     });
                 }
                 FleetEvent::Connected(_) | FleetEvent::Disconnected(_) => {}

@@ -21,7 +21,7 @@ pub use organisation::{add_member, create_organisation, find_organisation, membe
 pub use preview::{Check, Rendered, check, render};
 pub use project::{
     NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,
-    find_project, find_project_by_id, projects,
+    find_project, find_project_by_id, max_age, projects, set_max_age,
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,

@@ -169,7 +169,7 @@ pub async fn run_beside(state: AppState, stop: CancellationToken) {
 async fn connect(state: &AppState, servers: Vec<String>) -> Result<Broker> {
     let replicas = state.config.nats_replicas;
     let limits = nats_config::stream::Limits { replicas, ..Default::default() };
-    let keys = Arc::clone(state.keys.ring());
+    let keys = state.keys.ring();
     let config = BrokerConfig { servers, keys, limits, name: "forge".into() };
     Broker::connect(config).await.map_err(ApiError::internal)
 }
@@ -204,7 +204,7 @@ async fn embedded(state: &AppState) -> Result<EmbeddedServer> {
     let unavailable = |e: publisher::server::ServerError| ApiError::Unavailable(chain(&e));
     let found = find::find(&search).await.map_err(unavailable)?;
     tracing::info!(broker.binary = %found.binary.display(), broker.version = %found.version, "starting the embedded broker");
-    let operator = publisher::operator_files(state.keys.ring()).map_err(ApiError::internal)?;
+    let operator = publisher::operator_files(&state.keys.ring()).map_err(ApiError::internal)?;
     let directory = config.data_dir.join("nats");
     let server = EmbeddedServer::start(ServerConfig { binary: found.binary, directory, operator })
         .await

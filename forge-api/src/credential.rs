@@ -15,6 +15,7 @@ use crate::broker;
 use crate::clock;
 use crate::database::credential::{self, Credential};
 use crate::database::project::Environment;
+use crate::database::signing;
 use crate::error::{ApiError, Result, chain};
 use crate::events::Kind;
 use crate::state::AppState;
@@ -64,11 +65,12 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
     }
     let environment = find_environment(state, actor, at, new.environment).await?;
     let scope = at.scope(&environment)?;
+    let roots = trusted_roots(state).await?;
     let connection = Connection {
         schema_version: SCHEMA_VERSION,
         servers: state.broker.addresses()?,
         scope: scope.clone(),
-        roots: vec![state.keys.ring().root.public().to_owned()],
+        roots,
         forge_url: Some(format!("{}/{}", state.public_url, at.path())),
     };
     let mut tx = state.database.write().await?;
@@ -97,6 +99,14 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
     state.events.tell(&at.organisation.id, &at.project.id, Kind::Credentials);
     let line = ConnectString { connection: connection.clone(), creds: minted.creds.to_string() }.to_line();
     Ok(Created { credential: row, environment, creds: minted.creds, connect_line: line.into(), connection })
+}
+
+/// The roots that a new agent trusts: the one that signs first, and those that it followed.
+async fn trusted_roots(state: &AppState) -> Result<Vec<String>> {
+    let mut conn = state.database.read().await?;
+    let mut roots = signing::roots(&mut conn).await?;
+    roots.retain(|key| key.state != "revoked");
+    Ok(roots.into_iter().rev().map(|key| key.public_key).collect())
 }
 
 /// The credentials of a project, newest first.

@@ -21,6 +21,7 @@ pub mod publication;
 pub mod review;
 pub mod schema;
 pub mod session;
+pub mod signing;
 pub mod user;
 pub mod version;
 

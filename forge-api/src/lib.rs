@@ -18,7 +18,8 @@
 //! |---|---|
 //! | [`database`] | SQLite or PostgreSQL behind one source of queries |
 //! | [`broker`] | the embedded or external broker, kept as the database says |
-//! | [`keys`], [`seal`] | private keys, and how they lie at rest |
+//! | [`keys`], [`seal`] | private keys, their rotation and revocation, and how they lie at rest |
+//! | [`serial`] | serials that never go back, not even after a restore |
 //! | [`credential`] | what agents connect with |
 //! | [`auth`], [`session`] | roles, the table of routes; signing in |
 //! | [`audit`] | who did what, append-only and chained |
@@ -54,6 +55,7 @@ pub mod request;
 pub mod review;
 pub mod run;
 pub mod seal;
+pub mod serial;
 pub mod server;
 pub mod session;
 pub mod state;

@@ -74,6 +74,33 @@ pub async fn publish(
     Ok(full)
 }
 
+/// Publishes once more what `head` was, with the next serial and the keys of now.
+///
+/// # Errors
+/// The database refuses.
+pub(crate) async fn again(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    head: &PublicationFull,
+    comment: &str,
+) -> Result<PublicationFull> {
+    let mut tx = state.database.write().await?;
+    let request = Request {
+        environment: &head.environment.slug,
+        version: &head.version.version,
+        expected_serial: None,
+        comment,
+    };
+    let row = write(state, &mut tx, actor, set, &head.environment, &head.version, request).await?;
+    let full = publication::by_id(&mut tx, &row.id).await?.ok_or(ApiError::NotFound("publication"))?;
+    tx.commit().await?;
+    state.relay.ring();
+    tell(state, &set.at, &full);
+    set.changed(state);
+    Ok(full)
+}
+
 pub(crate) fn tell(state: &AppState, at: &ProjectAt, full: &PublicationFull) {
     let kind = Kind::Publication { id: full.publication.id.clone(), number: full.publication.number };
     state.events.tell(&at.organisation.id, &at.project.id, kind);
@@ -159,23 +186,24 @@ async fn write(
 ) -> Result<Publication> {
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
-    if let Some(expected) = request.expected_serial
-        && expected != serial - 1
-    {
-        return Err(ApiError::Conflict {
-            code: "serial_mismatch",
-            detail: format!(
-                "serial {} is live in {}, not {expected}: somebody published meanwhile; look again",
-                serial - 1,
-                environment.slug
-            ),
-            more: json!({ "expected_serial": expected, "serial": serial - 1 }),
-        });
-    }
     let replaced = match head {
         Some(id) => publication::by_id(conn, &id).await?,
         None => None,
     };
+    // Not the one before: serials are skipped after a restore.
+    let live = replaced.as_ref().map_or(0, |old| old.publication.serial);
+    if let Some(expected) = request.expected_serial
+        && expected != live
+    {
+        return Err(ApiError::Conflict {
+            code: "serial_mismatch",
+            detail: format!(
+                "serial {live} is live in {}, not {expected}: somebody published meanwhile; look again",
+                environment.slug
+            ),
+            more: json!({ "expected_serial": expected, "serial": live }),
+        });
+    }
     let number = project::next_publication(conn, &set.at.project.id).await?;
     let now = clock::now();
     let id = clock::new_id();
@@ -197,7 +225,8 @@ async fn write(
         approver: version.approver.clone(),
         publisher: actor.name.clone(),
     };
-    let (certificate, attestation) = state.keys.sign(conn, &set.at, digest, attestation).await?;
+    let signer = state.keys.signer(conn, &set.at).await?;
+    let attestation = signer.attest(digest, attestation)?;
     let row = Publication {
         id,
         project_id: set.at.project.id.clone(),
@@ -207,8 +236,9 @@ async fn write(
         number,
         serial,
         rollback,
-        certificate,
+        certificate: signer.certificate,
         attestation,
+        trust: signer.trust,
         state: "waiting".into(),
         error: None,
         stream_sequence: None,

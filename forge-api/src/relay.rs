@@ -9,12 +9,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use publisher::publish::{Outgoing, PublishError, Sent};
+use publisher::publish::{Head, Outgoing, PublishError, Sent};
 use schemas::Micros;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use crate::author::ProjectAt;
+use crate::auth::Actor;
+use crate::author::{ProjectAt, SetAt};
 use crate::broker::BrokerLink;
 use crate::clock;
 use crate::database::outbox::{self, Waiting};
@@ -22,6 +23,7 @@ use crate::database::publication::{self, PublicationFull};
 use crate::database::{Conn, project, version};
 use crate::error::{ApiError, Result, chain};
 use crate::publish;
+use crate::serial::{self, Evidence};
 use crate::state::AppState;
 
 /// How long a claim lasts, in microseconds: what a process that died in the middle of it holds up.
@@ -210,6 +212,7 @@ pub(crate) fn outgoing(at: &ProjectAt, full: &PublicationFull, body: Vec<u8>) ->
         encoding: built.encoding,
         certificate: full.publication.certificate.clone(),
         attestation: full.publication.attestation.clone(),
+        trust: full.publication.trust.clone(),
         expected_last_subject_sequence: None,
     })
 }
@@ -245,10 +248,14 @@ async fn finish(
             tracing::warn!(publication.id = %id, error = %text, retry_in_ms = wait / 1000, "publication waits");
             Step::Hold(now + wait)
         }
-        Err(error @ PublishError::Superseded { .. }) => {
-            publication::mark(&mut tx, id, "superseded", Some(&chain(&error))).await?;
+        Err(PublishError::Superseded(head)) => {
+            let text = chain(&PublishError::Superseded(head.clone()));
+            publication::mark(&mut tx, id, "superseded", Some(&text)).await?;
             outbox::delete(&mut tx, id).await?;
-            Step::Done
+            tx.commit().await?;
+            above(state, at, full, &head).await?;
+            publish::tell(state, at, full);
+            return Ok(Step::Done);
         }
         Err(error) => {
             let text = chain(&error);
@@ -261,6 +268,33 @@ async fn finish(
     tx.commit().await?;
     publish::tell(state, at, full);
     Ok(step)
+}
+
+/// The stream has something newer. Where this database does not know it, it was restored from a
+/// backup: what was to be published goes out once more, above that.
+async fn above(state: &AppState, at: &ProjectAt, full: &PublicationFull, head: &Head) -> Result<()> {
+    let known = {
+        let mut conn = state.database.read().await?;
+        !publication::known(&mut conn, std::slice::from_ref(&head.publication)).await?.is_empty()
+    };
+    let scope = at.scope(&full.environment)?;
+    let evidence = Evidence {
+        scope: &scope,
+        set: &schemas::Slug::new(&full.set.slug)?,
+        certificate: &head.certificate,
+        attestation: &head.attestation,
+    };
+    if known || serial::learn(state, at, &full.environment, &full.set, evidence).await?.is_none() {
+        return Ok(());
+    }
+    let set = SetAt { at: at.clone(), set: full.set.clone() };
+    let comment = format!(
+        "published again: serial {} was in the stream already; the database is older than it",
+        head.serial
+    );
+    let actor = Actor { name: full.publication.published_by.clone(), ..Actor::console() };
+    publish::again(state, &actor, &set, full, &comment).await?;
+    Ok(())
 }
 
 /// The wait after so many attempts, in microseconds: doubling, with full jitter over its upper half.

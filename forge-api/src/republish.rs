@@ -7,11 +7,13 @@ use std::time::Duration;
 use publisher::Broker;
 use publisher::publish::PublishError;
 
+use crate::auth::Actor;
 use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::publication::{self, Publication};
 use crate::database::{outbox, project};
 use crate::error::{ApiError, Result, chain};
+use crate::keys::change;
 use crate::relay;
 use crate::state::AppState;
 
@@ -54,6 +56,15 @@ pub async fn all(state: &AppState) -> Result<Republished> {
 /// # Errors
 /// As [`all`].
 pub(crate) async fn heal(state: &AppState, broker: &Broker) -> Result<()> {
+    // A process that died between a revocation and what follows from it.
+    let projects = {
+        let mut conn = state.database.read().await?;
+        project::all(&mut conn).await?
+    };
+    for (organisation, project) in projects {
+        let at = ProjectAt { organisation, project };
+        change::sign_again(state, &Actor::console(), &at).await?;
+    }
     for head in heads(state).await? {
         let (at, environment) = place(state, &head).await?;
         let scope = at.scope(&environment)?;

@@ -4,12 +4,13 @@
 //! verify, compile, commit, swap, tell. Readers are never in its way.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use nkeys::KeyPair;
-use schemas::envelope::{Heartbeat, Trust};
-use schemas::status::{Applied, Mode, Pending, PendingState, Refusal, RefusalCode};
+use schemas::envelope::Trust;
+use schemas::status::{Applied, Mode, Pending, PendingState, Proof, Refusal, RefusalCode};
 use schemas::{Micros, Slug};
 use tokio::sync::{Notify, broadcast};
 
@@ -17,16 +18,14 @@ use crate::cache::{ActiveSet, Cache};
 use crate::clock;
 use crate::config::{CachePlace, Config, ConfigError};
 use crate::report::meter::Meter;
-use crate::store::record::{Kept, State as SavedState};
+use crate::store::record::{self, Kept, State as SavedState};
 use crate::store::{self, Loaded, Store, Write};
-use crate::verify::{self, Checked, Message, Read, Standing};
+use crate::verify::{self, Checked, Message, Read, Standing, Taken};
 
-/// How often FORGE's heartbeat comes, until it has said so itself.
-const PERIOD: Duration = Duration::from_secs(10);
-/// How often a status is sent, until FORGE has said how often it wants one.
-const STATUS_PERIOD: Duration = Duration::from_secs(10);
-/// A head that could not be had is tried again after this.
-const RETRY_HEAD: Duration = Duration::from_secs(60);
+mod word;
+
+use word::Word;
+
 const CHANGES_KEPT: usize = 64;
 
 /// A set was taken up: what is served changed.
@@ -68,10 +67,21 @@ pub(crate) struct SetState {
     /// Verified and kept back.
     pub(crate) held: Option<(Held, Kept)>,
     pub(crate) refused: Option<Pending>,
-    pub(crate) head: Option<u64>,
+    /// The highest that FORGE ever announced: nothing below it is taken up where nothing is served.
+    pub(crate) head: Option<Announced>,
+    /// What FORGE announced last.
+    pub(crate) announced: Option<u64>,
     behind_since: Option<Instant>,
     /// The head that was asked for, and when.
     tried: Option<(u64, Instant)>,
+    wanted: bool,
+}
+
+/// A head, and the key that signed for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) serial: u64,
+    pub(crate) key: String,
 }
 
 /// A verified version.
@@ -80,6 +90,10 @@ pub(crate) struct Held {
     pub(crate) applied: Applied,
     /// Where it stood in the stream.
     pub(crate) sequence: u64,
+    /// The publishing key that signed it, and the root that certified that.
+    key: String,
+    root: String,
+    pub(crate) proof: Proof,
 }
 
 #[derive(Debug)]
@@ -89,11 +103,9 @@ pub(crate) struct State {
     pub(crate) sets: BTreeMap<Slug, SetState>,
     pub(crate) contact: Option<Micros>,
     pub(crate) cache: String,
-    /// How often FORGE wants a status.
-    pub(crate) status_period: Duration,
-    heard: Option<Instant>,
-    heard_issued: Micros,
-    period: Duration,
+    pub(crate) word: Word,
+    /// Something of FORGE's word is to be saved soon.
+    unsaved: bool,
 }
 
 /// Everything the agent's tasks share.
@@ -112,6 +124,11 @@ pub(crate) struct Core {
     pub(crate) tell: Notify,
     /// Something was taken up: the ledger has to be brought up to date.
     pub(crate) acknowledge: Notify,
+    /// FORGE said something that the follower has to act on, or does not answer.
+    pub(crate) tell_follower: Notify,
+    /// Calls are answered with an error: what is here is too old.
+    pub(crate) refuses: AtomicBool,
+    warned: AtomicBool,
     started: Instant,
     state: Mutex<State>,
     store: Mutex<Store>,
@@ -159,7 +176,22 @@ impl Core {
         let mode = store::mode(&loaded).unwrap_or(config.mode_default);
         let floor = loaded.state.as_ref().filter(|_| loaded.damage.is_none()).map_or(0, |s| s.floor);
         let contact = store::contact(&loaded);
-        let saved = SavedState::new(config.connection.scope.clone(), mode, floor, contact);
+        let saved = loaded.state.as_ref();
+        let trust = Trust::new(config.connection.roots.clone(), config.connection.scope.clone());
+        let word = Word::from_saved(saved);
+        let heads = saved.map(|s| s.heads.clone()).unwrap_or_default();
+        if let Some(chain) = saved.and_then(|s| s.trust.as_deref())
+            && let Err(error) = trust.advance(chain)
+        {
+            // The connect file was replaced by one that the old keys do not lead to.
+            tracing::warn!(error = %error, "the kept trust list does not follow from the connect file");
+        }
+        let saved = SavedState {
+            trust: trust.chain(),
+            word: word.saved(),
+            heads: heads.clone(),
+            ..SavedState::new(config.connection.scope.clone(), mode, floor, contact)
+        };
         // A store that takes nothing says so in the status; the agent goes on.
         let _ = store.commit(&[Write::Identity(&identity), Write::State(&saved)]);
         if mode == Mode::Frozen
@@ -168,7 +200,7 @@ impl Core {
             tracing::warn!(error = %error, "the mode FROZEN could not be marked on disk");
         }
         let core = Self {
-            trust: Trust::new(config.connection.roots.clone(), config.connection.scope.clone()),
+            trust,
             name,
             identity,
             host,
@@ -179,21 +211,23 @@ impl Core {
             changes: broadcast::channel(CHANGES_KEPT).0,
             tell: Notify::new(),
             acknowledge: Notify::new(),
+            tell_follower: Notify::new(),
+            refuses: AtomicBool::new(false),
+            warned: AtomicBool::new(false),
             state: Mutex::new(State {
                 mode,
                 floor,
-                sets: BTreeMap::new(),
+                sets: sets_of(heads),
                 contact,
                 cache: store.describe(),
-                status_period: STATUS_PERIOD,
-                heard: None,
-                heard_issued: 0,
-                period: PERIOD,
+                word,
+                unsaved: false,
             }),
             store: Mutex::new(store),
             config,
         };
         core.bring_up(loaded);
+        core.refresh_age();
         Ok(core)
     }
 
@@ -205,21 +239,31 @@ impl Core {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before.
+    /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before. What
+    /// bears a revoked key comes last, whatever its serial.
     fn bring_up(&self, loaded: Loaded) {
-        let mut active = BTreeMap::new();
-        let baked = self.config.baked.iter().cloned();
-        for kept in loaded.latest.into_iter().chain(loaded.previous).chain(baked) {
+        let mut active: BTreeMap<Slug, (ActiveSet, Held)> = BTreeMap::new();
+        let baked = self.config.baked.iter().cloned().map(|kept| (Taken::Baked, kept));
+        let kept = loaded.latest.into_iter().chain(loaded.previous).map(|kept| (Taken::Kept, kept));
+        let all: Vec<(Taken, Kept)> = kept.chain(baked).collect();
+        for (_, kept) in &all {
+            self.learn(kept.message.trust.as_deref());
+        }
+        for (taken, kept) in all {
             let set = kept.message.set.clone();
-            let better = |had: &ActiveSet| had.applied.serial < kept.message.serial;
-            if active.get(&set).is_some_and(|(had, _)| !better(had)) {
+            let had = active.get(&set).map(|(_, held)| (!self.is_void(held), held.applied.serial));
+            // Nothing is better than one that holds, but one that holds and is newer.
+            if had.is_some_and(|(holds, serial)| holds && serial >= kept.message.serial) {
                 continue;
             }
-            match verify::check(&self.trust, &kept.message, kept.activated_at) {
+            match verify::check(&self.trust, &kept.message, taken, kept.activated_at) {
                 Ok(checked) => {
                     let held = held(&checked, &kept);
-                    let one = active_set(&set, checked, &held);
-                    active.insert(set, (one, held));
+                    let found = (!self.is_void(&held), held.applied.serial);
+                    if had.is_none_or(|had| found > had) {
+                        let one = active_set(&set, checked, &held);
+                        active.insert(set, (one, held));
+                    }
                 }
                 Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
             }
@@ -273,8 +317,14 @@ impl Core {
             }
         };
         let (set, serial) = (message.set.clone(), message.serial);
+        self.learn(message.trust.as_deref());
         match self.standing(&message) {
             Standing::Newer => {}
+            Standing::BelowHead(head) => {
+                let what = format!("serial {serial} is older than serial {head}, which FORGE announced");
+                self.note_refusal(About::of(&message), verify::refusal(RefusalCode::OldSerial, what));
+                return Outcome::Refused;
+            }
             Standing::Same => {
                 self.settle(&set, serial);
                 return Outcome::Same;
@@ -287,7 +337,7 @@ impl Core {
                 return Outcome::Refused;
             }
         }
-        let checked = match verify::check(&self.trust, &message, clock::now()) {
+        let checked = match verify::check(&self.trust, &message, Taken::Wire, clock::now()) {
             Ok(checked) => checked,
             Err(refusal) => {
                 self.note_refusal(About::of(&message), refusal);
@@ -317,7 +367,7 @@ impl Core {
             one.held = None;
             one.refused = None;
             one.tried = None;
-            if one.head.is_none_or(|head| head <= to.serial) {
+            if one.head.as_ref().is_none_or(|head| head.serial <= to.serial) {
                 one.behind_since = None;
             }
             one.active.replace(held).map(|had| had.applied)
@@ -347,15 +397,41 @@ impl Core {
 
     /// What has to be remembered, as of now.
     pub(crate) fn saved(&self, floor: Option<u64>) -> SavedState {
-        let state = self.state();
+        let mut state = self.state();
+        state.unsaved = false;
         let scope = self.trust.scope().clone();
-        SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
+        let heads = state.sets.iter().filter_map(|(set, one)| {
+            let head = one.head.as_ref()?;
+            Some((set.clone(), record::SavedHead { serial: head.serial, key: head.key.clone() }))
+        });
+        SavedState {
+            trust: self.trust.chain(),
+            word: state.word.saved(),
+            heads: heads.collect(),
+            ..SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
+        }
+    }
+
+    /// The newest of a set that is verified and whose keys still count.
+    fn believed<'s>(&self, one: &'s SetState) -> Option<&'s Held> {
+        one.newest().filter(|held| !self.is_void(held))
+    }
+
+    /// Whether a key that signed for it was revoked since.
+    pub(crate) fn is_void(&self, held: &Held) -> bool {
+        self.trust.is_revoked(&held.key) || self.trust.is_revoked(&held.root)
     }
 
     fn standing(&self, message: &Message) -> Standing {
         let state = self.state();
-        let seen = state.sets.get(&message.set).and_then(SetState::newest);
-        let seen = seen.map(|h| (h.applied.serial, h.applied.digest));
+        let Some(one) = state.sets.get(&message.set) else { return Standing::Newer };
+        let seen = self.believed(one).map(|h| (h.applied.serial, h.applied.digest));
+        let head = one.head.as_ref().map(|head| head.serial);
+        if let (None, Some(head)) = (one.newest(), head)
+            && message.serial < head
+        {
+            return Standing::BelowHead(head);
+        }
         verify::standing(seen, message.serial, message.digest)
     }
 
@@ -407,44 +483,6 @@ impl Core {
         });
     }
 
-    /// Takes FORGE's word on the heads. Gives the sets whose head the agent has to ask for.
-    pub(crate) fn hear(&self, heartbeat: &Heartbeat) -> Vec<Slug> {
-        let now = Instant::now();
-        let mut state = self.state();
-        if heartbeat.issued < state.heard_issued {
-            return Vec::new();
-        }
-        state.heard = Some(now);
-        state.heard_issued = heartbeat.issued;
-        state.contact = Some(clock::now());
-        state.period = Duration::from_millis(heartbeat.period_ms.clamp(100, 3_600_000));
-        let mut wanted = Vec::new();
-        for head in &heartbeat.heads {
-            let one = state.sets.entry(head.set.clone()).or_default();
-            one.head = Some(head.serial);
-            let have = one.newest().map_or(0, |h| h.applied.serial);
-            if have >= head.serial {
-                one.behind_since = None;
-                continue;
-            }
-            one.behind_since.get_or_insert(now);
-            let asked = one.tried.is_some_and(|(serial, at)| serial == head.serial && at + RETRY_HEAD > now);
-            if !asked {
-                one.tried = Some((head.serial, now));
-                wanted.push(head.set.clone());
-            }
-        }
-        wanted
-    }
-
-    /// Takes FORGE's word on how often its heartbeat comes and how often it wants a status.
-    pub(crate) fn set_periods(&self, heartbeat_ms: u64, status_ms: u64) {
-        let period = |ms: u64| Duration::from_millis(ms.clamp(100, 3_600_000));
-        let mut state = self.state();
-        state.period = period(heartbeat_ms);
-        state.status_period = period(status_ms);
-    }
-
     /// Everything up to `floor` is seen; the broker and this agent agree as of now.
     pub(crate) fn agreed(&self, floor: Option<u64>) {
         let mut state = self.state();
@@ -482,18 +520,9 @@ impl Core {
         self.store().behind()
     }
 
-    /// FORGE was silent for two periods, or a head is known that cannot be had for as long.
-    pub(crate) fn stale(&self) -> bool {
-        let state = self.state();
-        let bound = state.period * 2;
-        let silent = state.heard.unwrap_or(self.started).elapsed() > bound;
-        silent || state.sets.values().any(|s| s.behind_since.is_some_and(|at| at.elapsed() > bound))
-    }
-
-    /// How long FORGE was silent, in its periods.
-    pub(crate) fn silence(&self) -> Duration {
-        let state = self.state();
-        state.heard.unwrap_or(self.started).elapsed().saturating_sub(state.period * 2)
+    /// Whether something of FORGE's word is to be saved soon.
+    pub(crate) fn word_unsaved(&self) -> bool {
+        self.state().unsaved
     }
 }
 
@@ -514,7 +543,22 @@ fn held(checked: &Checked, kept: &Kept) -> Held {
             activated_at: kept.activated_at,
         },
         sequence: kept.message.sequence,
+        key: checked.key.clone(),
+        root: checked.root.clone(),
+        proof: Proof {
+            certificate: kept.message.certificate.clone(),
+            attestation: kept.message.attestation.clone(),
+        },
     }
+}
+
+/// The sets of which only the head is remembered.
+fn sets_of(heads: BTreeMap<Slug, record::SavedHead>) -> BTreeMap<Slug, SetState> {
+    let announced = |head: record::SavedHead| Announced { serial: head.serial, key: head.key };
+    heads
+        .into_iter()
+        .map(|(set, head)| (set, SetState { head: Some(announced(head)), ..SetState::default() }))
+        .collect()
 }
 
 fn active_set(set: &Slug, checked: Checked, held: &Held) -> ActiveSet {

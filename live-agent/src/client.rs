@@ -22,6 +22,9 @@ const REFUSED_MAX: Duration = Duration::from_secs(60);
 const REFUSED: &str =
     "the broker refuses this credential: it was revoked or has expired; connect again with a new one";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Messages that wait to be looked at. What comes faster is dropped and fetched: a broker that pours
+/// out data cannot fill the host's memory.
+const WAITING: usize = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What is known of the connection.
@@ -60,6 +63,7 @@ pub(crate) async fn connect(
         .max_reconnects(None)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
+        .subscription_capacity(WAITING)
         .reconnect_delay_callback(move |attempt| delays.delay(attempt))
         .event_callback(move |event| {
             on_event(&link, &attempts, event);

@@ -8,7 +8,6 @@
 //!
 //! All messages are taken up here, one after the other; asking the broker runs beside it ([`fetch`]).
 
-use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,6 @@ use std::time::Duration;
 use async_nats::{Client, Message};
 use futures::StreamExt as _;
 use nats_config::{header, subject};
-use schemas::Slug;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -41,6 +39,8 @@ const SAVE_AGAIN: Duration = Duration::from_secs(5);
 /// How long FORGE is silent beyond the bound before the subscription is made anew.
 const RESUBSCRIBE: Duration = Duration::from_secs(30);
 const FETCHED_WAITING: usize = 8;
+/// How long an agent that knows nothing waits for FORGE's word. With FORGE away, the broker says so at once.
+const FIRST_WORD: Duration = Duration::from_secs(2);
 /// A bundle up to this size, in bytes on the wire, is verified and compiled within a millisecond.
 const SMALL: usize = 16 * 1024;
 
@@ -77,7 +77,9 @@ struct Follow<'a> {
     task: Option<tokio_util::task::AbortOnDropHandle<()>>,
     /// Another one is needed when this one is done.
     again: bool,
-    heads: BTreeSet<Slug>,
+    /// An agent that knows nothing waits until then for FORGE's word before it takes up what the broker
+    /// has: it could not tell what is newest.
+    word_until: Instant,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     reconcile_at: Instant,
     save_at: Instant,
@@ -103,7 +105,7 @@ pub(crate) async fn run(
         fetching: None,
         task: None,
         again: false,
-        heads: BTreeSet::new(),
+        word_until: subscribed_at + FIRST_WORD,
         waiting: Vec::new(),
         reconcile_at: Instant::now(),
         save_at: Instant::now() + SAVE,
@@ -124,6 +126,8 @@ pub(crate) async fn run(
                 let now = link.borrow_and_update().clone();
                 follow.connection(&now);
             }
+            () = core.tell_follower.notified() => follow.told(),
+            () = tokio::time::sleep_until(follow.word_until), if follow.waits_for_word() => follow.told(),
             command = commands.recv() => match command {
                 None => return Ok(()),
                 Some(Command::Reconcile) => follow.reconcile(),
@@ -157,6 +161,7 @@ impl Follow<'_> {
             // What was being asked went with the old connection.
             self.fetching = None;
             self.task = None;
+            self.word_until = Instant::now() + FIRST_WORD;
             self.reconcile();
         }
         if !link.connected {
@@ -180,9 +185,19 @@ impl Follow<'_> {
         }
     }
 
+    /// FORGE's first word came, or will not come soon; or it announced what is not here.
+    fn told(&mut self) {
+        self.word_until = Instant::now();
+        self.reconcile();
+    }
+
+    fn waits_for_word(&self) -> bool {
+        self.connected && self.word_until > Instant::now() && self.core.knows_nothing()
+    }
+
     fn reconcile(&mut self) {
         self.reconcile_at = Instant::now() + around(RECONCILE);
-        if !self.connected {
+        if !self.connected || self.waits_for_word() {
             return;
         }
         if self.fetching.is_some() {
@@ -190,7 +205,7 @@ impl Follow<'_> {
             return;
         }
         self.again = false;
-        let heads = std::mem::take(&mut self.heads).into_iter().collect();
+        let heads = self.core.take_wanted();
         let wanted = Wanted { floor: self.core.state().floor, heads };
         let (send, receive) = mpsc::channel(FETCHED_WAITING);
         let fetch = fetch::fetch(self.client.clone(), self.core.trust.scope().clone(), wanted, send);
@@ -234,15 +249,16 @@ impl Follow<'_> {
     }
 
     fn heartbeat(&mut self, message: &Message) {
-        let certificate = message.headers.as_ref().and_then(|h| h.get(header::KEY));
-        let certificate = certificate.map_or("", |value| value.as_str());
+        let text = |name| message.headers.as_ref().and_then(|h| h.get(name)).map(|value| value.as_str());
+        self.core.learn(text(header::TRUST));
+        let certificate = text(header::KEY).unwrap_or_default();
         let payload = std::str::from_utf8(&message.payload).unwrap_or("");
         match self.core.trust.verify_heartbeat(certificate, payload, clock::now()) {
-            Ok(heartbeat) => {
-                let wanted = self.core.hear(&heartbeat);
-                if !wanted.is_empty() {
-                    self.heads.extend(wanted);
-                    self.reconcile();
+            Ok((heartbeat, by)) => {
+                let waited = self.waits_for_word();
+                let lacking = self.core.hear(&heartbeat, &by);
+                if waited || lacking {
+                    self.told();
                 }
             }
             Err(error) => tracing::warn!(error = %error, "a heartbeat is not believed"),
@@ -272,7 +288,7 @@ impl Follow<'_> {
                 let replayed = self.core.state().floor == 0;
                 self.core.agreed(up_to.filter(|_| replayed));
                 self.finish();
-                if self.again || !self.heads.is_empty() {
+                if self.again || self.core.wants() {
                     self.reconcile();
                 } else {
                     self.answer(Ok(()));
@@ -303,17 +319,19 @@ impl Follow<'_> {
         if now >= self.reconcile_at {
             self.reconcile();
         }
-        let stale = self.core.stale();
-        if stale != self.stale {
-            self.stale = stale;
-            if stale {
-                tracing::warn!("STALE: FORGE is silent, or its newest cannot be had; serving what is here");
-            } else {
-                tracing::info!("current again");
+        let reason = self.core.stale_reason();
+        if reason.is_some() != self.stale {
+            self.stale = reason.is_some();
+            match reason {
+                Some(reason) => tracing::warn!(reason, "STALE; serving what is here"),
+                None => tracing::info!("current again"),
             }
             self.core.tell.notify_one();
         }
-        if now >= self.save_at {
+        if self.core.refresh_age() {
+            self.core.tell.notify_one();
+        }
+        if now >= self.save_at || self.core.word_unsaved() {
             let wait = if self.core.unsaved() { SAVE_AGAIN } else { SAVE };
             self.save_at = now + around(wait);
             let core = Arc::clone(self.core);

@@ -41,6 +41,7 @@ impl Offline {
         let contact = self.0.state().contact;
         let mut status = report::status(&self.0);
         status.stale = true;
+        status.stale_reason = Some("no agent runs here".into());
         status.cache = "disk".into();
         LocalStatus { status, connected: false, refused: None, contact }
     }

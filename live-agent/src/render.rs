@@ -1,6 +1,7 @@
 //! Reading and rendering: the path of every call of the host. No lock, no system call, no await.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use schemas::Slug;
 use schemas::prompt::{Content, Prompt};
@@ -19,6 +20,10 @@ pub enum PromptError {
     Ambiguous { id: String, sets: String },
     #[error("nothing is served yet: {why}")]
     Empty { why: &'static str },
+    #[error(
+        "what is here was not confirmed for {age_s} s, and the project allows {most_s} s: see to the connection to FORGE"
+    )]
+    TooOld { age_s: u64, most_s: u64 },
     #[error(transparent)]
     Render(RenderError),
 }
@@ -58,6 +63,9 @@ impl Core {
         id: &str,
         read: impl FnOnce(&Arc<CompiledPrompt>) -> R,
     ) -> Result<R, PromptError> {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(self.too_old_error());
+        }
         let table = self.cache.load();
         match table.find(id) {
             Found::One(prompt) => Ok(read(prompt)),
@@ -106,6 +114,12 @@ impl Core {
             .collect();
         all.sort_by(|a, b| (&a.set, &a.id).cmp(&(&b.set, &b.id)));
         all
+    }
+
+    #[cold]
+    fn too_old_error(&self) -> PromptError {
+        let most_s = self.state().word.max_age.map_or(0, |rule| rule.seconds);
+        PromptError::TooOld { age_s: self.age_ms().unwrap_or_default() / 1000, most_s }
     }
 
     fn why_empty(&self) -> &'static str {

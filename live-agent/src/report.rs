@@ -39,7 +39,7 @@ pub(crate) async fn run(
         }
         send(core, client).await?;
         tokio::time::sleep(TOGETHER).await;
-        let period = around(core.state().status_period);
+        let period = around(core.state().word.status_period);
         let connects = link.borrow().connects;
         tokio::select! {
             () = core.tell.notified() => {}
@@ -60,7 +60,8 @@ pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError
 
 /// The status as of now.
 pub(crate) fn status(core: &Core) -> AgentStatus {
-    let stale = core.stale();
+    let stale_reason = core.stale_reason();
+    let (age_ms, too_old) = (core.age_ms(), core.too_old());
     let counters = core.meter.counters();
     let state = core.state();
     AgentStatus {
@@ -75,14 +76,19 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         at: clock::now(),
         started_at: core.started_at,
         floor: state.floor,
-        stale,
-        sets: state.sets.iter().map(|(set, one)| set_status(set, one)).collect(),
+        stale: stale_reason.is_some(),
+        stale_reason,
+        age_ms,
+        max_age: state.word.max_age,
+        too_old,
+        trust: core.trust.version(),
+        sets: state.sets.iter().map(|(set, one)| set_status(core, set, one)).collect(),
         cache: state.cache.clone(),
         counters,
     }
 }
 
-fn set_status(set: &schemas::Slug, one: &SetState) -> SetStatus {
+fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
     let held = one.held.as_ref().map(|(held, _)| Pending {
         publication: Some(held.applied.publication.clone()),
         serial: Some(held.applied.serial),
@@ -95,6 +101,11 @@ fn set_status(set: &schemas::Slug, one: &SetState) -> SetStatus {
         active: one.active.as_ref().map(|held| held.applied.clone()),
         // A refusal is news; what waits behind FROZEN is known from before.
         pending: one.refused.clone().or(held),
-        head_serial: one.head,
+        head_serial: one.head.as_ref().map(|head| head.serial),
+        revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
+        proof: one
+            .newest()
+            .filter(|h| one.announced.is_some_and(|a| a < h.applied.serial))
+            .map(|h| h.proof.clone()),
     }
 }

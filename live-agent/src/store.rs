@@ -51,6 +51,8 @@ const MAP_SIZE_MAX: usize = 1 << 36;
 const QUARANTINE_KEPT: usize = 3;
 /// How often a reader tries again that met a writer.
 const READ_ATTEMPTS: usize = 20;
+/// What is found damaged so many times more, and the same each time, is damaged.
+const SAME_DAMAGE: usize = 3;
 
 /// Why the store could not be opened or written.
 #[derive(Debug, thiserror::Error)]
@@ -309,7 +311,7 @@ impl Store {
 /// # Errors
 /// It was written by a newer version.
 pub(crate) fn read(dir: &Path) -> Result<Loaded, StoreError> {
-    let mut last = None;
+    let (mut last, mut same) = (None, 0);
     for _ in 0..READ_ATTEMPTS {
         match load(dir, Which::Newest) {
             Ok(mut loaded) => {
@@ -317,7 +319,14 @@ pub(crate) fn read(dir: &Path) -> Result<Loaded, StoreError> {
                 return Ok(loaded);
             }
             Err(LoadError::Format(found)) => return Err(StoreError::Format(found)),
-            Err(error) => last = Some(error),
+            Err(error) => {
+                // A writer's doing looks different the next time; damage does not.
+                same = if error.is_like(last.as_ref()) { same + 1 } else { 0 };
+                last = Some(error);
+                if same == SAME_DAMAGE {
+                    break;
+                }
+            }
         }
     }
     let mut loaded = match last {
@@ -384,6 +393,15 @@ enum LoadError {
         what: String,
         whole: Box<Loaded>,
     },
+}
+
+impl LoadError {
+    fn is_like(&self, other: Option<&Self>) -> bool {
+        match (self, other) {
+            (Self::Damaged { what, .. }, Some(Self::Damaged { what: other, .. })) => what == other,
+            _ => false,
+        }
+    }
 }
 
 impl From<PagesError> for LoadError {

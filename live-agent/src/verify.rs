@@ -27,6 +27,8 @@ pub(crate) struct Message {
     pub(crate) publication: Option<String>,
     pub(crate) certificate: String,
     pub(crate) attestation: String,
+    /// The chain of trust lists, if the project has one.
+    pub(crate) trust: Option<String>,
     pub(crate) encoding: Option<String>,
     /// Where it stands in the stream.
     pub(crate) sequence: u64,
@@ -50,7 +52,20 @@ pub(crate) struct Unreadable {
 pub(crate) struct Checked {
     pub(crate) attestation: Attestation,
     pub(crate) digest: Digest,
+    pub(crate) key: String,
+    pub(crate) root: String,
     pub(crate) compiled: CompiledSet,
+}
+
+/// Where a message comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// From the broker, now.
+    Wire,
+    /// From a file in an image.
+    Baked,
+    /// From our own disk: it was verified when it was taken up, and keys that were good then count.
+    Kept,
 }
 
 /// How a message stands to what the agent has.
@@ -62,6 +77,8 @@ pub(crate) enum Standing {
     Older,
     /// The same serial with other content.
     Conflict,
+    /// Nothing is served, and FORGE announced this serial.
+    BelowHead(u64),
 }
 
 /// A refusal with its reason in words.
@@ -98,6 +115,7 @@ pub(crate) fn read(scope: &Scope, message: &async_nats::Message) -> Read {
         publication: publication.clone(),
         certificate: need(header::KEY)?,
         attestation: need(header::ATTESTATION)?,
+        trust: text(header::TRUST),
         encoding: text(header::CONTENT_ENCODING),
         sequence: sequence.ok_or_else(|| malformed("the message bears no stream sequence".into()))?,
         wire: message.payload.clone(),
@@ -115,17 +133,22 @@ pub(crate) fn head(scope: &Scope, message: &async_nats::Message) -> Option<(Slug
 
 /// Verifies all of a message and compiles its templates. `now` is the time to hold expiries against.
 /// A panic on the way is a refusal too: the host must not notice.
-pub(crate) fn check(trust: &Trust, message: &Message, now: Micros) -> Result<Checked, Refusal> {
-    let checked = std::panic::AssertUnwindSafe(|| check_all(trust, message, now));
+pub(crate) fn check(trust: &Trust, message: &Message, taken: Taken, now: Micros) -> Result<Checked, Refusal> {
+    let checked = std::panic::AssertUnwindSafe(|| check_all(trust, message, taken, now));
     std::panic::catch_unwind(checked).unwrap_or_else(|_| {
         Err(refusal(RefusalCode::Malformed, "this program failed on the bundle; please report it"))
     })
 }
 
-fn check_all(trust: &Trust, message: &Message, now: Micros) -> Result<Checked, Refusal> {
+fn check_all(trust: &Trust, message: &Message, taken: Taken, now: Micros) -> Result<Checked, Refusal> {
     let encoding = Encoding::from_header(message.encoding.as_deref()).map_err(unreadable)?;
     let body = bundle::decode(&message.wire, encoding).map_err(unreadable)?;
-    let verified = trust.verify(&message.certificate, &message.attestation, &body, now).map_err(untrusted)?;
+    let (certificate, attestation) = (&message.certificate, &message.attestation);
+    let verified = match taken {
+        Taken::Wire | Taken::Baked => trust.verify(certificate, attestation, &body, now),
+        Taken::Kept => trust.verify_kept(certificate, attestation, &body, now),
+    }
+    .map_err(untrusted)?;
     let attestation = verified.attestation;
     agree("the header's set", &message.set, &attestation.set)?;
     agree("the header's version", &message.version, &attestation.version)?;
@@ -140,7 +163,7 @@ fn check_all(trust: &Trust, message: &Message, now: Micros) -> Result<Checked, R
         let first = errors.first().map(ToString::to_string).unwrap_or_default();
         refusal(RefusalCode::Template, first)
     })?;
-    Ok(Checked { attestation, digest: verified.digest, compiled })
+    Ok(Checked { attestation, digest: verified.digest, key: verified.key, root: verified.root, compiled })
 }
 
 /// How `serial` and `digest` stand to what was seen of the set.
@@ -173,6 +196,8 @@ fn unreadable(error: BundleError) -> Refusal {
 fn untrusted(error: TrustError) -> Refusal {
     let code = match &error {
         TrustError::DigestMismatch { .. } | TrustError::SizeMismatch { .. } => RefusalCode::DigestMismatch,
+        TrustError::Revoked { .. } => RefusalCode::Revoked,
+        TrustError::Expired { .. } => RefusalCode::Expired,
         _ => RefusalCode::Untrusted,
     };
     refusal(code, error)

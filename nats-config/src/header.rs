@@ -7,8 +7,12 @@ pub const SERIAL: &str = "Forge-Serial";
 pub const DIGEST: &str = "Forge-Digest";
 /// DSSE envelope: the root's certificate of the publishing key.
 pub const KEY: &str = "Forge-Key";
-/// DSSE envelope: who published these bytes where.
+/// DSSE envelope: who published these bytes where; on the answer to an enrolment, FORGE's signature
+/// under it.
 pub const ATTESTATION: &str = "Forge-Attestation";
+/// JSON array of DSSE envelopes: the trust lists that lead from a connect file to what holds now.
+/// Absent while there is none.
+pub const TRUST: &str = "Forge-Trust";
 /// `identity` (or absent) or `zstd`.
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 /// The publication's id; the broker refuses a second message with the same one.

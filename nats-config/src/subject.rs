@@ -48,6 +48,12 @@ pub fn announcements(scope: &Scope) -> String {
     format!("{}.ctl.bundle.>", prefix(scope))
 }
 
+/// A republished bundle of one set: `P.ctl.bundle.<set>`.
+#[must_use]
+pub fn announced_bundle(scope: &Scope, set: &Slug) -> String {
+    format!("{}.ctl.bundle.{set}", prefix(scope))
+}
+
 /// FORGE's signed heartbeat: `P.ctl.heartbeat`.
 #[must_use]
 pub fn heartbeat(scope: &Scope) -> String {

@@ -1,15 +1,20 @@
 //! What the agents say, as one stream of events.
 
+use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::stream::{self, BoxStream, StreamExt as _};
-use nats_config::{subject, system};
+use nats_config::{header, subject, system};
 use nkeys::KeyPair;
+use schemas::canonical::Digest;
+use schemas::envelope::Enrolment;
 use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, SCHEMA_VERSION};
 use schemas::{Scope, Slug};
 use serde::Deserialize;
 
+use crate::keys::ProjectKeys;
 use crate::provision::{Broker, BrokerError};
+use crate::sign;
 
 /// Of any number of FORGE processes, one answers an enrolment.
 const ENROLMENT_GROUP: &str = "forge";
@@ -51,16 +56,41 @@ pub struct Responder {
     reply: async_nats::Subject,
 }
 
+/// What FORGE signs an answer with, and what it says under it.
+#[derive(Debug)]
+pub struct Signed<'a> {
+    pub keys: &'a ProjectKeys,
+    /// The line of header `Forge-Key`.
+    pub certificate: &'a str,
+    /// The line of header `Forge-Trust`, if the project has one.
+    pub trust: Option<&'a str>,
+    pub enrolment: Enrolment,
+}
+
 impl Responder {
-    /// Sends the answer.
+    /// Sends the answer; one that is not signed is a refusal that no agent acts upon.
     ///
     /// # Errors
     /// [`BrokerError::Unreachable`]; the agent asks again.
-    pub async fn answer(self, answer: &EnrolAnswer) -> Result<(), BrokerError> {
+    pub async fn answer(self, answer: &EnrolAnswer, signed: Option<Signed<'_>>) -> Result<(), BrokerError> {
         let doing = "answering an enrolment";
         let body = serde_json::to_vec(answer).map_err(|source| BrokerError::Answer { doing, source })?;
+        let mut headers = HeaderMap::new();
+        if let Some(Signed { keys, certificate, trust, enrolment }) = signed {
+            let refused = |reason: String| BrokerError::Refused { doing, code: 0, reason };
+            let line = sign::enrol(keys, Digest::of(&body), enrolment).map_err(|e| refused(e.to_string()))?;
+            let mut put = |name: &'static str, text: &str| {
+                let value = text.parse::<async_nats::HeaderValue>();
+                value.map(|value| headers.insert(name, value)).map_err(|e| refused(e.to_string()))
+            };
+            put(header::KEY, certificate)?;
+            put(header::ATTESTATION, &line.to_line())?;
+            if let Some(trust) = trust {
+                put(header::TRUST, trust)?;
+            }
+        }
         self.client
-            .publish(self.reply, body.into())
+            .publish_with_headers(self.reply, headers, body.into())
             .await
             .map_err(|e| BrokerError::Unreachable { doing, source: Some(e.into()) })
     }

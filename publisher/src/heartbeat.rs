@@ -13,7 +13,7 @@ use crate::sign;
 pub enum HeartbeatError {
     #[error("the heartbeat cannot be signed")]
     Sign(#[from] TrustError),
-    #[error("the key certificate does not fit into a header")]
+    #[error("the key certificate or the trust lists do not fit into a header")]
     Certificate,
     #[error("the heartbeat was not sent")]
     Send(#[from] BrokerError),
@@ -21,7 +21,8 @@ pub enum HeartbeatError {
 
 impl Broker {
     /// Signs a heartbeat and sends it to the agents of its scope. `certificate` is the line of the
-    /// publishing key's certificate, which goes along as `Forge-Key`.
+    /// publishing key's certificate, which goes along as `Forge-Key`; `trust` the chain of trust lists,
+    /// as `Forge-Trust`.
     ///
     /// # Errors
     /// [`HeartbeatError`]; a heartbeat that was not sent is not sent later.
@@ -29,15 +30,19 @@ impl Broker {
         &self,
         keys: &ProjectKeys,
         certificate: &str,
+        trust: Option<&str>,
         heartbeat: Heartbeat,
     ) -> Result<(), HeartbeatError> {
         self.must_be_connected("sending a heartbeat")?;
         let subject = subject::heartbeat(&heartbeat.scope);
         let line = sign::beat(keys, heartbeat)?.to_line();
-        let certificate: async_nats::HeaderValue =
-            certificate.parse().map_err(|_| HeartbeatError::Certificate)?;
+        let value =
+            |text: &str| text.parse::<async_nats::HeaderValue>().map_err(|_| HeartbeatError::Certificate);
         let mut headers = HeaderMap::new();
-        headers.insert(header::KEY, certificate);
+        headers.insert(header::KEY, value(certificate)?);
+        if let Some(trust) = trust {
+            headers.insert(header::TRUST, value(trust)?);
+        }
         self.inner
             .forge
             .publish_with_headers(subject, headers, line.into())

@@ -42,6 +42,8 @@ pub struct Outgoing {
     pub certificate: String,
     /// The line of header `Forge-Attestation`.
     pub attestation: String,
+    /// The line of header `Forge-Trust`, if the project has one.
+    pub trust: Option<String>,
     /// The sequence that the last message of the set must have (0: none). With none said, what is
     /// found there is expected, as long as its serial is lower.
     pub expected_last_subject_sequence: Option<u64>,
@@ -61,6 +63,9 @@ pub struct Head {
     pub sequence: u64,
     pub publication: String,
     pub serial: u64,
+    /// What was signed of it, unverified: headers `Forge-Key` and `Forge-Attestation`.
+    pub certificate: String,
+    pub attestation: String,
 }
 
 /// Why a publication was not sent.
@@ -71,9 +76,10 @@ pub enum PublishError {
     #[error("the stream {stream} does not exist; it is made again")]
     NoStream { stream: String },
     #[error(
-        "publication {publication} with serial {serial} was sent before; publish again to get a higher serial"
+        "publication {} with serial {} was sent before; publish again to get a higher serial",
+        _0.publication, _0.serial
     )]
-    Superseded { publication: String, serial: u64 },
+    Superseded(Box<Head>),
     #[error("the last message of the set has sequence {found}, not {expected}: somebody else published")]
     Conflict { expected: u64, found: u64 },
     #[error(
@@ -134,6 +140,8 @@ impl Broker {
                             sequence: sent.sequence,
                             publication: outgoing.publication.clone(),
                             serial: outgoing.serial,
+                            certificate: outgoing.certificate.clone(),
+                            attestation: outgoing.attestation.clone(),
                         },
                     );
                     return Ok(sent);
@@ -187,7 +195,7 @@ impl Broker {
             }
             next = found.sequence + 1;
         }
-        Err(PublishError::Superseded { publication: head.publication.clone(), serial: head.serial })
+        Err(PublishError::Superseded(Box::new(head.clone())))
     }
 
     fn expected(&self, outgoing: &Outgoing, found: u64) -> Result<(), PublishError> {
@@ -307,6 +315,9 @@ fn headers(outgoing: &Outgoing, last: u64) -> Result<HeaderMap, PublishError> {
     put(header::DIGEST, &outgoing.digest.to_string())?;
     put(header::KEY, &outgoing.certificate)?;
     put(header::ATTESTATION, &outgoing.attestation)?;
+    if let Some(trust) = &outgoing.trust {
+        put(header::TRUST, trust)?;
+    }
     put(header::CONTENT_ENCODING, outgoing.encoding.as_str())?;
     put(header::MESSAGE_ID, &outgoing.publication)?;
     put(header::EXPECTED_STREAM, &subject::stream(&outgoing.scope))?;
@@ -321,5 +332,7 @@ fn head_of(message: &Message) -> Option<Head> {
         sequence: text(header::SEQUENCE)?.parse().ok()?,
         publication: text(header::MESSAGE_ID).unwrap_or_default().to_owned(),
         serial: text(header::SERIAL).and_then(|s| s.parse().ok()).unwrap_or_default(),
+        certificate: text(header::KEY).unwrap_or_default().to_owned(),
+        attestation: text(header::ATTESTATION).unwrap_or_default().to_owned(),
     })
 }

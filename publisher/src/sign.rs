@@ -2,10 +2,12 @@
 
 use nkeys::KeyPair;
 use schemas::canonical::Digest;
-use schemas::envelope::{self, Attestation, Envelope, Heartbeat, KeyCertificate, TrustError};
+use schemas::envelope::{
+    self, Attestation, Enrolment, Envelope, Heartbeat, KeyCertificate, TrustError, TrustList,
+};
 use schemas::{Micros, Slug};
 
-use crate::keys::{Key, KeyRing, ProjectKeys};
+use crate::keys::{Key, ProjectKeys};
 
 fn pair(key: &Key) -> Result<KeyPair, TrustError> {
     key.pair().map_err(|e| TrustError::Malformed { what: "signing key", why: e.to_string() })
@@ -17,7 +19,7 @@ fn pair(key: &Key) -> Result<KeyPair, TrustError> {
 /// # Errors
 /// [`TrustError`] where the key cannot sign.
 pub fn certify(
-    ring: &KeyRing,
+    root: &Key,
     keys: &ProjectKeys,
     organisation: &Slug,
     project: &Slug,
@@ -31,7 +33,7 @@ pub fn certify(
         issued,
         expires,
     };
-    envelope::certify(&pair(&ring.root)?, certificate)
+    envelope::certify(&pair(root)?, certificate)
 }
 
 /// The attestation of a publication of the body with `digest`.
@@ -40,6 +42,23 @@ pub fn certify(
 /// [`TrustError`] where the key cannot sign.
 pub fn attest(keys: &ProjectKeys, digest: Digest, attestation: Attestation) -> Result<Envelope, TrustError> {
     envelope::attest(&pair(&keys.publishing)?, digest, attestation)
+}
+
+/// A trust list, signed by the root that agents know and, where it is another, by the next one.
+///
+/// # Errors
+/// [`TrustError`] where a key cannot sign.
+pub fn list(roots: &[&Key], list: TrustList) -> Result<Envelope, TrustError> {
+    let pairs = roots.iter().map(|root| pair(root)).collect::<Result<Vec<_>, _>>()?;
+    envelope::list(&pairs.iter().collect::<Vec<_>>(), list)
+}
+
+/// FORGE's signature under its answer, with `digest`, to an enrolment.
+///
+/// # Errors
+/// [`TrustError`] where the key cannot sign.
+pub fn enrol(keys: &ProjectKeys, digest: Digest, enrolment: Enrolment) -> Result<Envelope, TrustError> {
+    envelope::enrol(&pair(&keys.publishing)?, digest, enrolment)
 }
 
 /// A signed heartbeat.

@@ -11,7 +11,8 @@
 //! | [`parameter`] | typed parameters and the check of the values given for them |
 //! | [`template`] | the bounded template engine that FORGE previews and agents render with |
 //! | [`bundle`] | the wire form of one version: bytes, compression, limits |
-//! | [`envelope`] | DSSE envelopes: attestation, key certificate, heartbeat, and their verification |
+//! | [`envelope`] | DSSE envelopes: attestation, key certificate, trust list, heartbeat, and their verification |
+//! | [`signed`] | a bundle with its signatures as one file |
 //! | [`status`] | what an agent says: enrolment, status, acknowledgement, refusal |
 //! | [`connect`] | what an agent needs to connect: addresses, scope, trusted root keys |
 
@@ -22,6 +23,7 @@ pub mod envelope;
 pub mod names;
 pub mod parameter;
 pub mod prompt;
+pub mod signed;
 pub mod status;
 pub mod template;
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Micros;
 use crate::canonical::Digest;
+use crate::envelope::MaxAge;
 use crate::names::{Scope, Slug};
 
 /// Version of the messages in this module.
@@ -53,6 +54,22 @@ pub struct AgentStatus {
     pub floor: u64,
     /// Nothing was heard from FORGE for two periods, or a head is known that cannot be had.
     pub stale: bool,
+    /// Why it is stale, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_reason: Option<String>,
+    /// Time since FORGE's signed word last confirmed all that is served, in milliseconds; none: it
+    /// never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+    /// The project's rule for content that was not confirmed for long, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<MaxAge>,
+    /// The rule holds now.
+    #[serde(default)]
+    pub too_old: bool,
+    /// Version of the trust list that the agent goes by; 0: its connect file alone.
+    #[serde(default)]
+    pub trust: u64,
     pub sets: Vec<SetStatus>,
     /// Where the disk cache stands: `disk`, `memory` or the reason why there is none.
     pub cache: String,
@@ -72,6 +89,22 @@ pub struct SetStatus {
     /// The head that FORGE announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_serial: Option<u64>,
+    /// What is served was signed by a key that has been revoked since. It is served until something
+    /// newer comes.
+    #[serde(default)]
+    pub revoked: bool,
+    /// Where FORGE announces less than what is served: what FORGE itself signed of that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Proof>,
+}
+
+/// The signed lines of a publication: enough to believe that there was one of its serial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Proof {
+    /// As in header `Forge-Key`.
+    pub certificate: String,
+    /// As in header `Forge-Attestation`.
+    pub attestation: String,
 }
 
 /// A version that is being served.
@@ -127,6 +160,10 @@ pub enum RefusalCode {
     Malformed,
     /// The chain from the root key does not hold.
     Untrusted,
+    /// It is signed by a key that was revoked.
+    Revoked,
+    /// It, or the certificate of its key, has expired.
+    Expired,
     /// The body is not the one that was signed.
     DigestMismatch,
     /// The serial is lower than one that was seen.

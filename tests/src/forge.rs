@@ -153,6 +153,36 @@ impl Place {
         &mut self.postgres.as_mut().expect("this FORGE runs on PostgreSQL").0
     }
 
+    /// Keeps a copy of the database; no FORGE may run.
+    pub fn back_up(&self) -> Result<()> {
+        self.copy_database(true)
+    }
+
+    /// Puts the copy of [`Place::back_up`] back into its place; no FORGE may run.
+    pub fn restore(&self) -> Result<()> {
+        self.copy_database(false)
+    }
+
+    fn copy_database(&self, out: bool) -> Result<()> {
+        if let Some((cluster, url)) = &self.postgres {
+            let name = url.rsplit('/').next().context("a name in the address")?;
+            let (from, to) = if out { (name, "backup") } else { ("backup", name) };
+            let _ = cluster.query("postgres", &format!("DROP DATABASE IF EXISTS {to}"));
+            let _ = cluster.query("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
+            return Ok(());
+        }
+        let (data, copy) = (self.data(), self.directory().join("backup"));
+        std::fs::create_dir_all(&copy)?;
+        let (from, to) = if out { (&data, &copy) } else { (&copy, &data) };
+        for file in ["forge.db", "forge.db-wal", "forge.db-shm"] {
+            let _ = std::fs::remove_file(to.join(file));
+            if from.join(file).exists() {
+                std::fs::copy(from.join(file), to.join(file)).context(file)?;
+            }
+        }
+        Ok(())
+    }
+
     /// `forge` with these arguments, in this place.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -7,6 +7,7 @@
 //! | [`forge`] | `forge` and `live` processes, and a client of the API |
 //! | [`browser`] | a real Chromium |
 //! | [`nats`] | a real nats-server with a provisioned broker |
+//! | [`stage`] | an agent of that broker, and what is put before it |
 //! | [`postgres`] | a private PostgreSQL cluster |
 //!
 //! The tests themselves are in `tests/tests/`, one file per subject. `forge` and `live` are started
@@ -16,5 +17,29 @@ pub mod browser;
 pub mod forge;
 pub mod nats;
 pub mod postgres;
+pub mod stage;
 pub mod tools;
 pub mod until;
+
+/// Runs a test on SQLite and on PostgreSQL.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() -> anyhow::Result<()> {
+                    super::$name($crate::forge::Database::Sqlite).await
+                }
+            )+
+        }
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() -> anyhow::Result<()> {
+                    super::$name($crate::forge::Database::Postgres).await
+                }
+            )+
+        }
+    };
+}

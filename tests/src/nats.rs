@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use async_nats::{Client, ConnectOptions};
 use nats_config::conf;
+use publisher::fleet::{Responder, Signed};
 use publisher::server::{Found, Search, ServerConfig, find};
 use publisher::{
     Broker, BrokerConfig, EmbeddedServer, KeyRing, Limits, MintedCredential, Outgoing, Project, ProjectKeys,
@@ -20,8 +21,9 @@ use publisher::{
 use schemas::bundle::{Bundle, SCHEMA_VERSION};
 use schemas::canonical::Digest;
 use schemas::connect::{self, Connection};
-use schemas::envelope::{Attestation, Head, Heartbeat};
+use schemas::envelope::{Attestation, Enrolment, Envelope, Head, Heartbeat, TrustList};
 use schemas::prompt::Prompt;
+use schemas::status::{EnrolAnswer, EnrolRequest};
 use schemas::{Micros, PromptId, Scope, Slug, Version};
 use tempfile::TempDir;
 
@@ -122,6 +124,46 @@ pub struct TestBroker {
     directory: TempDir,
 }
 
+/// FORGE's side of an enrolment, without a database.
+#[derive(Debug, Clone)]
+pub struct Registrar {
+    broker: Broker,
+    keys: ProjectKeys,
+    certificate: String,
+}
+
+impl Registrar {
+    /// Makes the agent's consumer and answers, signed, with these heads as the floor.
+    pub async fn answer(
+        &self,
+        request: &EnrolRequest,
+        responder: Responder,
+        status: Duration,
+        heads: Vec<Head>,
+    ) -> Result<()> {
+        let consumer = self.broker.ensure_consumer(&request.scope, &request.agent).await?;
+        let status_ms = u64::try_from(status.as_millis())?;
+        let stream = nats_config::subject::stream(&request.scope);
+        let answer = EnrolAnswer::Enrolled { stream, consumer, heartbeat_ms: 600_000, status_ms };
+        let heartbeat = Heartbeat {
+            scope: request.scope.clone(),
+            issued: now(),
+            period_ms: 600_000,
+            heads,
+            trust: 0,
+            max_age: None,
+        };
+        let enrolment = Enrolment {
+            agent: request.agent.clone(),
+            request: Digest::of(&request.signed_bytes()),
+            status_ms,
+            heartbeat,
+        };
+        let signed = Signed { keys: &self.keys, certificate: &self.certificate, trust: None, enrolment };
+        Ok(responder.answer(&answer, Some(signed)).await?)
+    }
+}
+
 /// What [`TestBroker::publish`] did.
 #[derive(Debug, Clone)]
 pub struct Published {
@@ -157,7 +199,8 @@ impl TestBroker {
         .await?;
         let project_keys = ProjectKeys::generate();
         let (organisation, slug) = (Slug::new("acme")?, Slug::new("support")?);
-        let certificate = sign::certify(&keys, &project_keys, &organisation, &slug, now(), None)?.to_line();
+        let certificate =
+            sign::certify(&keys.root, &project_keys, &organisation, &slug, now(), None)?.to_line();
         let project = Project {
             organisation,
             project: slug,
@@ -228,6 +271,16 @@ impl TestBroker {
         Ok((minted, self.connection(environment)))
     }
 
+    /// What answers enrolments as FORGE does.
+    #[must_use]
+    pub fn registrar(&self) -> Registrar {
+        Registrar {
+            broker: self.broker.clone(),
+            keys: self.project_keys.clone(),
+            certificate: self.certificate.clone(),
+        }
+    }
+
     /// Writes a new credential of `dev` and its connect file, as `live connect` does:
     /// (`<name>.creds`, `<name>.connect.json`).
     pub fn write_credential(&self, name: &str) -> Result<(PathBuf, PathBuf)> {
@@ -265,6 +318,18 @@ impl TestBroker {
 
     /// Builds and signs a publication with a serial of the caller's choice.
     pub fn outgoing(&self, environment: &str, bundle: Bundle, serial: u64) -> Result<Outgoing> {
+        self.outgoing_by(&self.project_keys, &self.certificate, environment, bundle, serial)
+    }
+
+    /// As [`TestBroker::outgoing`], signed by other keys.
+    pub fn outgoing_by(
+        &self,
+        keys: &ProjectKeys,
+        certificate: &str,
+        environment: &str,
+        bundle: Bundle,
+        serial: u64,
+    ) -> Result<Outgoing> {
         let number = self.publications.fetch_add(1, Ordering::Relaxed) + 1;
         let (set, version) = (bundle.set.clone(), bundle.version.clone());
         let publication = format!("publication-{number:06}-{}", now());
@@ -284,7 +349,7 @@ impl TestBroker {
             approver: None,
             publisher: "publisher@acme.test".into(),
         };
-        let attestation = sign::attest(&self.project_keys, built.digest, attestation)?.to_line();
+        let attestation = sign::attest(keys, built.digest, attestation)?.to_line();
         Ok(Outgoing {
             scope,
             set,
@@ -294,8 +359,9 @@ impl TestBroker {
             digest: built.digest,
             wire: built.wire,
             encoding: built.encoding,
-            certificate: self.certificate.clone(),
+            certificate: certificate.to_owned(),
             attestation,
+            trust: None,
             expected_last_subject_sequence: None,
         })
     }
@@ -322,9 +388,49 @@ impl TestBroker {
             issued: now(),
             period_ms: u64::try_from(period.as_millis())?,
             heads,
+            trust: 0,
+            max_age: None,
         };
-        self.broker.beat(&self.project_keys, &self.certificate, heartbeat).await?;
+        self.broker.beat(&self.project_keys, &self.certificate, None, heartbeat).await?;
         Ok(())
+    }
+
+    /// Sends a heartbeat to `dev` as the caller wrote it, signed by `keys`.
+    pub async fn beat_by(
+        &self,
+        keys: &ProjectKeys,
+        certificate: &str,
+        trust: Option<&str>,
+        heartbeat: Heartbeat,
+    ) -> Result<()> {
+        self.broker.beat(keys, certificate, trust, heartbeat).await?;
+        Ok(())
+    }
+
+    /// A certificate of `keys` by the installation's root.
+    pub fn certify(&self, keys: &ProjectKeys) -> Result<String> {
+        let (organisation, project) = (&self.project.organisation, &self.project.project);
+        Ok(sign::certify(&self.keys.root, keys, organisation, project, now(), None)?.to_line())
+    }
+
+    /// A trust list of the project, signed by `by`.
+    pub fn trust_list(
+        &self,
+        version: u64,
+        by: &[&publisher::keys::Key],
+        roots: &[&str],
+        revoked: &[&str],
+    ) -> Result<Envelope> {
+        let own = |keys: &[&str]| keys.iter().map(|&key| key.to_owned()).collect();
+        let list = TrustList {
+            organisation: self.project.organisation.clone(),
+            project: self.project.project.clone(),
+            version,
+            issued: now(),
+            roots: own(roots),
+            revoked: own(revoked),
+        };
+        Ok(sign::list(by, list)?)
     }
 
     /// A plain client with this credential, as any program could be one.

@@ -1,7 +1,5 @@
 //! The agent against a real broker: what comes, what must not come, and what happens in between.
 
-#[path = "agent/bad_input.rs"]
-mod bad_input;
 #[path = "agent/command.rs"]
 mod command;
 #[path = "agent/disk.rs"]
@@ -12,5 +10,3 @@ mod following;
 mod frozen;
 #[path = "agent/outages.rs"]
 mod outages;
-#[path = "agent/stage.rs"]
-mod stage;

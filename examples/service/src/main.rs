@@ -77,7 +77,7 @@ fn rendered(text: Result<String, PromptError>) -> Response {
         Err(error) => {
             let code = match &error {
                 PromptError::Unknown { .. } => StatusCode::NOT_FOUND,
-                PromptError::Empty { .. } => StatusCode::SERVICE_UNAVAILABLE,
+                PromptError::Empty { .. } | PromptError::TooOld { .. } => StatusCode::SERVICE_UNAVAILABLE,
                 PromptError::Ambiguous { .. } | PromptError::Render(_) => StatusCode::UNPROCESSABLE_ENTITY,
             };
             (code, error.to_string()).into_response()

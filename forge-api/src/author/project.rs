@@ -1,6 +1,7 @@
 //! Projects and environments.
 
 use schemas::Slug;
+use schemas::envelope::{AgeAction, MaxAge};
 use serde_json::json;
 
 use super::ProjectAt;
@@ -17,6 +18,8 @@ use crate::state::AppState;
 /// The environments of a new project, and whether each takes drafts.
 const ENVIRONMENTS: [(&str, &str, bool); 3] =
     [("dev", "Development", true), ("staging", "Staging", false), ("prod", "Production", false)];
+/// Ages that a rule may name, in seconds.
+const MAX_AGE: std::ops::RangeInclusive<u64> = 60..=315_360_000;
 /// Most environments of one project.
 const ENVIRONMENTS_MAX: usize = 32;
 
@@ -59,6 +62,8 @@ pub async fn create_project(
         description: new.description.trim().chars().take(2000).collect(),
         publications: 0,
         created_at: now,
+        max_age_seconds: None,
+        max_age_action: None,
     };
     let at = ProjectAt { organisation: organisation.clone(), project };
     let mut tx = state.database.write().await?;
@@ -120,6 +125,46 @@ pub async fn create_environment(
     state.broker.provision();
     state.events.tell(&at.organisation.id, &at.project.id, Kind::Project);
     Ok(row)
+}
+
+/// Sets what the project's agents do with content that FORGE did not confirm for long; none ends
+/// the rule.
+///
+/// # Errors
+/// Not allowed, or an age below a minute or above ten years.
+pub async fn set_max_age(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    rule: Option<MaxAge>,
+) -> Result<()> {
+    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    if rule.is_some_and(|rule| !MAX_AGE.contains(&rule.seconds)) {
+        let detail = format!("from {} to {} seconds", MAX_AGE.start(), MAX_AGE.end());
+        return Err(ApiError::invalid("invalid", "seconds", detail));
+    }
+    let stored = match rule {
+        Some(rule) => Some((i64::try_from(rule.seconds).map_err(ApiError::internal)?, rule.action.as_str())),
+        None => None,
+    };
+    let mut tx = state.database.write().await?;
+    project::set_max_age(&mut tx, &at.project.id, stored).await?;
+    let detail = json!({ "seconds": stored.map(|s| s.0), "action": stored.map(|s| s.1) });
+    audit::record(&mut tx, actor, &at.organisation.id, "project.max_age", &at.path(), detail).await?;
+    tx.commit().await?;
+    state.events.tell(&at.organisation.id, &at.project.id, Kind::Project);
+    Ok(())
+}
+
+/// The rule of [`set_max_age`], as agents are told it.
+#[must_use]
+pub fn max_age(project: &Project) -> Option<MaxAge> {
+    let action = match project.max_age_action.as_deref()? {
+        "refuse" => AgeAction::Refuse,
+        "warn" => AgeAction::Warn,
+        _ => AgeAction::Serve,
+    };
+    Some(MaxAge { seconds: u64::try_from(project.max_age_seconds?).ok()?, action })
 }
 
 /// The projects of an organisation.

@@ -43,6 +43,26 @@ pub async fn add(conn: &mut Conn, row: &SealedKey) -> Result<()> {
     Ok(())
 }
 
+/// Puts another key into the place of the one of this name.
+pub async fn replace(conn: &mut Conn, row: &SealedKey) -> Result<()> {
+    on!(conn, c => diesel::update(keys::table.find(&row.name))
+        .set((
+            keys::public_key.eq(&row.public_key),
+            keys::sealed.eq(&row.sealed),
+            keys::created_at.eq(row.created_at),
+        ))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Name, public key and date of the keys with these names.
+pub async fn public_keys(conn: &mut Conn, names: &[String]) -> Result<Vec<(String, String, i64)>> {
+    Ok(on!(conn, c => keys::table
+        .filter(keys::name.eq_any(names))
+        .select((keys::name, keys::public_key, keys::created_at))
+        .load(c).await?))
+}
+
 pub async fn setting(conn: &mut Conn, name: &str) -> Result<Option<String>> {
     Ok(on!(conn, c => settings::table.find(name).select(settings::value).first(c).await.optional()?))
 }

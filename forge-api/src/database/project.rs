@@ -8,7 +8,7 @@ use super::schema::{environments, organisations, projects};
 use super::{Conn, Result, on};
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = projects)]
+#[diesel(table_name = projects, treat_none_as_default_value = false)]
 pub struct Project {
     pub id: String,
     pub organisation_id: String,
@@ -18,6 +18,10 @@ pub struct Project {
     /// How many publications there were: the number of the last one.
     pub publications: i64,
     pub created_at: i64,
+    /// Age in seconds from which an agent's content counts as too old; none means never.
+    pub max_age_seconds: Option<i64>,
+    /// `serve`, `warn` or `refuse`.
+    pub max_age_action: Option<String>,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -74,6 +78,16 @@ pub async fn all(conn: &mut Conn) -> Result<Vec<(Organisation, Project)>> {
         .order(projects::id.asc())
         .select((Organisation::as_select(), Project::as_select()))
         .load(c).await?))
+}
+
+pub async fn set_max_age(conn: &mut Conn, id: &str, rule: Option<(i64, &str)>) -> Result<()> {
+    on!(conn, c => diesel::update(projects::table.find(id))
+        .set((
+            projects::max_age_seconds.eq(rule.map(|r| r.0)),
+            projects::max_age_action.eq(rule.map(|r| r.1)),
+        ))
+        .execute(c).await?);
+    Ok(())
 }
 
 /// Holds the project's row: whoever else asks for it waits until we end the transaction.

@@ -36,6 +36,8 @@ pub struct Publication {
     pub published_by: String,
     pub created_at: i64,
     pub sent_at: Option<i64>,
+    /// Header `Forge-Trust`, as it is sent, if the project had one.
+    pub trust: Option<String>,
 }
 
 /// A publication with the words that people know it by.
@@ -262,6 +264,36 @@ pub async fn set_head(conn: &mut Conn, environment_id: &str, set_id: &str, id: &
         .set(heads::publication_id.eq(id))
         .execute(c).await?);
     Ok(())
+}
+
+/// Sees to it that the next serial is above this one. Gives whether it was not before.
+pub async fn raise_serial(conn: &mut Conn, environment_id: &str, set_id: &str, serial: i64) -> Result<bool> {
+    on!(conn, c => diesel::insert_into(heads::table)
+        .values((heads::environment_id.eq(environment_id), heads::set_id.eq(set_id), heads::serial.eq(0)))
+        .on_conflict((heads::environment_id, heads::set_id))
+        .do_nothing()
+        .execute(c).await?);
+    let raised = on!(conn, c => diesel::update(heads::table.find((environment_id, set_id)))
+        .filter(heads::serial.lt(serial))
+        .set(heads::serial.eq(serial))
+        .execute(c).await?);
+    Ok(raised > 0)
+}
+
+/// Raises every serial of every set and environment. Gives how many there are.
+pub async fn raise_all(conn: &mut Conn, by: i64) -> Result<usize> {
+    Ok(on!(conn, c => diesel::update(heads::table)
+        .set(heads::serial.eq(heads::serial + by))
+        .execute(c).await?))
+}
+
+/// The serial that was given out last.
+pub async fn last_serial(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result<i64> {
+    let found: Option<i64> = on!(conn, c => heads::table
+        .find((environment_id, set_id))
+        .select(heads::serial)
+        .first(c).await.optional()?);
+    Ok(found.unwrap_or(0))
 }
 
 /// Notes that the broker has a publication.

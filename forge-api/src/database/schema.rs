@@ -76,6 +76,8 @@ diesel::table! {
         description -> Text,
         publications -> BigInt,
         created_at -> BigInt,
+        max_age_seconds -> Nullable<BigInt>,
+        max_age_action -> Nullable<Text>,
     }
 }
 
@@ -250,6 +252,7 @@ diesel::table! {
         published_by -> Text,
         created_at -> BigInt,
         sent_at -> Nullable<BigInt>,
+        trust -> Nullable<Text>,
     }
 }
 
@@ -357,6 +360,29 @@ diesel::table! {
 }
 
 diesel::table! {
+    signing_keys (public_key) {
+        public_key -> Text,
+        kind -> Text,
+        project_id -> Nullable<Text>,
+        state -> Text,
+        created_at -> BigInt,
+        retired_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    trust_lists (project_id, version) {
+        project_id -> Text,
+        version -> BigInt,
+        line -> Text,
+        link -> Bool,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     settings (name) {
         name -> Text,
         value -> Text,
@@ -393,5 +419,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     audit_tips,
     audit_log,
     keys,
+    signing_keys,
+    trust_lists,
     settings,
 );

@@ -3,22 +3,34 @@
 use std::time::Duration;
 
 use publisher::Broker;
+use schemas::canonical::Digest;
+use schemas::envelope::Enrolment;
 use schemas::status::{EnrolAnswer, EnrolRequest};
 
 use super::read::clip;
 use super::{Presence, presence};
+use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::agent::{self, Agent};
 use crate::database::project;
 use crate::error::{ApiError, Result, chain};
+use crate::heartbeat;
+use crate::keys::Signer;
 use crate::state::AppState;
 
+/// The answer, and what is signed under it.
+pub(super) struct Answered {
+    pub(super) answer: EnrolAnswer,
+    /// A refusal is not signed: no agent acts upon one.
+    pub(super) signed: Option<(Signer, Enrolment)>,
+}
+
 /// An enrolment: the first identity that used a name keeps it.
-pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<EnrolAnswer> {
+pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<Answered> {
     let (organisation, name) = (request.scope.organisation.as_str(), request.agent.as_str());
     let mut tx = state.database.write().await?;
     let found = project::by_slugs(&mut tx, organisation, request.scope.project.as_str()).await?;
-    let (_, project) = found.ok_or(ApiError::NotFound("project"))?;
+    let (owner, project) = found.ok_or(ApiError::NotFound("project"))?;
     let environment = project::environment(&mut tx, &project.id, request.scope.environment.as_str())
         .await?
         .ok_or(ApiError::NotFound("environment"))?;
@@ -28,10 +40,11 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
             if old.identity != request.identity
                 && presence(&state.config, &old, now) == Presence::Connected =>
         {
-            return Ok(EnrolAnswer::Refused {
+            let answer = EnrolAnswer::Refused {
                 code: "name_taken".into(),
                 message: format!("another agent is connected as {name}; give this one another name"),
-            });
+            };
+            return Ok(Answered { answer, signed: None });
         }
         Some(_) => {}
         None => {
@@ -65,10 +78,20 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
     agent::set_consumer(&mut tx, &environment.id, name, consumer.as_deref()).await?;
     tx.commit().await?;
     let millis = |d: Duration| u64::try_from(d.as_millis()).unwrap_or(u64::MAX);
-    Ok(EnrolAnswer::Enrolled {
+    let answer = EnrolAnswer::Enrolled {
         stream: nats_config::subject::stream(&request.scope),
         consumer,
         heartbeat_ms: millis(state.config.heartbeat),
         status_ms: millis(state.config.status),
-    })
+    };
+    let mut conn = state.database.read().await?;
+    let at = ProjectAt { organisation: owner, project };
+    let signer = state.keys.signer(&mut conn, &at).await?;
+    let enrolment = Enrolment {
+        agent: request.agent.clone(),
+        request: Digest::of(&request.signed_bytes()),
+        status_ms: millis(state.config.status),
+        heartbeat: heartbeat::word(state, &mut conn, &at, &environment, &signer).await?,
+    };
+    Ok(Answered { answer, signed: Some((signer, enrolment)) })
 }

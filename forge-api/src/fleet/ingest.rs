@@ -6,22 +6,23 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use publisher::Broker;
-use publisher::fleet::{FleetEvent, Presence, Responder};
+use publisher::fleet::{FleetEvent, Presence, Responder, Signed};
 use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode};
-use schemas::{Micros, Scope};
+use schemas::{Micros, Scope, Slug};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::enrol;
+use super::enrol::{self, Answered};
 use super::read::{Heard, answers_of, row_of, state_word};
 use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::project::Environment;
-use crate::database::{credential, project, publication};
+use crate::database::{credential, project, prompt_set, publication};
 use crate::error::{Result, chain};
 use crate::events::Kind;
+use crate::serial::{self, Evidence};
 use crate::state::AppState;
 
 /// Statuses are written at the latest so long after the first of a batch came.
@@ -33,6 +34,8 @@ const BATCH_MAX: usize = 2000;
 const CONNECTION: &str = "live ";
 /// Enrolments that are answered at once.
 const ENROLMENTS: usize = 16;
+/// Above so many serials that agents showed, they are looked at again.
+const SHOWN_MAX: usize = 10_000;
 /// A frozen agent's consumer is paused anew this often, well before the pause ends.
 const PAUSE_AGAIN: Micros = 6 * 3600 * 1_000_000;
 
@@ -71,6 +74,8 @@ struct Ingest {
     /// Publications by id, with environment and number.
     publications: HashMap<String, (String, i64)>,
     enrolments: Arc<Semaphore>,
+    /// Environment, set and serial of what agents showed.
+    shown: HashSet<(String, String, u64)>,
 }
 
 impl Ingest {
@@ -82,6 +87,7 @@ impl Ingest {
             agents: HashMap::new(),
             publications: HashMap::new(),
             enrolments: Arc::new(Semaphore::new(ENROLMENTS)),
+            shown: HashSet::new(),
         }
     }
 
@@ -195,7 +201,52 @@ impl Ingest {
             known.answers.insert((answer.publication_id.clone(), state_word(&answer.state)));
         }
         self.tell(&answers, &touched);
+        self.learn_serials(&modes).await;
         self.shadow(modes);
+        Ok(())
+    }
+
+    /// An agent that serves more than FORGE announces shows what was signed of it: this database is
+    /// older than what was published.
+    async fn learn_serials(&mut self, statuses: &[(Arc<(ProjectAt, Environment)>, &AgentStatus)]) {
+        for (place, status) in statuses {
+            for one in &status.sets {
+                let (Some(proof), Some(active)) = (&one.proof, &one.active) else { continue };
+                // Each serial is looked at once.
+                let known = (place.1.id.clone(), one.set.to_string(), active.serial);
+                if self.shown.len() > SHOWN_MAX {
+                    self.shown.clear();
+                }
+                if !self.shown.insert(known) {
+                    continue;
+                }
+                let evidence = Evidence {
+                    scope: &status.scope,
+                    set: &one.set,
+                    certificate: &proof.certificate,
+                    attestation: &proof.attestation,
+                };
+                if let Err(error) = self.learn_serial(place, &one.set, evidence).await {
+                    tracing::warn!(error = %chain(&error), "a serial was not learned; it is shown again");
+                    self.shown.clear();
+                }
+            }
+        }
+    }
+
+    async fn learn_serial(
+        &self,
+        place: &(ProjectAt, Environment),
+        set: &Slug,
+        evidence: Evidence<'_>,
+    ) -> Result<()> {
+        let found = {
+            let mut conn = self.state.database.read().await?;
+            prompt_set::by_slug(&mut conn, &place.0.project.id, set.as_str()).await?
+        };
+        // A set that this database does not know has no next serial here.
+        let Some(found) = found else { return Ok(()) };
+        serial::learn(&self.state, &place.0, &place.1, &found, evidence).await?;
         Ok(())
     }
 
@@ -267,14 +318,21 @@ impl Ingest {
         let permits = Arc::clone(&self.enrolments);
         tokio::spawn(async move {
             let Ok(_permit) = permits.acquire_owned().await else { return };
-            let answer = enrol::answer(&state, &broker, &request).await.unwrap_or_else(|error| {
+            let answered = enrol::answer(&state, &broker, &request).await.unwrap_or_else(|error| {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment failed");
-                EnrolAnswer::Refused {
+                let answer = EnrolAnswer::Refused {
                     code: "unavailable".into(),
                     message: "forge cannot enrol at the moment; ask again".into(),
-                }
+                };
+                Answered { answer, signed: None }
             });
-            if let Err(error) = responder.answer(&answer).await {
+            let signed = answered.signed.as_ref().map(|(signer, enrolment)| Signed {
+                keys: &signer.keys,
+                certificate: &signer.certificate,
+                trust: signer.trust.as_deref(),
+                enrolment: enrolment.clone(),
+            });
+            if let Err(error) = responder.answer(&answered.answer, signed).await {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment was not answered");
             }
         });

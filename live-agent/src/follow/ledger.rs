@@ -11,7 +11,9 @@ use async_nats::{Client, Message, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::StreamExt as _;
-use nats_config::subject;
+use nats_config::{header, subject};
+use schemas::canonical::Digest;
+use schemas::envelope::TrustError;
 use schemas::status::{self, EnrolAnswer, EnrolRequest, Mode};
 use tokio::sync::watch;
 
@@ -22,6 +24,8 @@ use crate::{VERSION, clock};
 
 /// FORGE is met this long after the connection is made, at most: a fleet does not come at once.
 const MEET: Duration = Duration::from_millis(500);
+/// An agent that knows nothing waits for FORGE's word.
+const MEET_FIRST: Duration = Duration::from_millis(100);
 const ASK_AGAIN_FIRST: Duration = Duration::from_secs(1);
 const ASK_AGAIN_MOST: Duration = Duration::from_secs(60);
 /// What was taken up is acknowledged after this and up to [`SPREAD`] more. The broker writes a file for
@@ -41,6 +45,8 @@ const LOOK: Duration = Duration::from_secs(60);
 pub(crate) enum LedgerError {
     #[error("FORGE does not answer")]
     NoForge,
+    #[error("the answer to the enrolment is not FORGE's")]
+    Forged(#[source] TrustError),
     #[error("FORGE refuses the enrolment ({code}): {message}")]
     Refused { code: String, message: String },
     #[error("the request could not be sent or read: {0}")]
@@ -60,8 +66,14 @@ pub(crate) async fn run(
         if link.wait_for(|l| l.connected).await.is_err() {
             return Ok(());
         }
-        tokio::time::sleep(jitter(MEET)).await;
-        match enrol(core, client).await {
+        let first = core.knows_nothing();
+        tokio::time::sleep(jitter(if first { MEET_FIRST } else { MEET })).await;
+        let enrolled = enrol(core, client).await;
+        if first {
+            // Whoever waits for FORGE's word before it takes anything up waits no longer.
+            core.tell_follower.notify_one();
+        }
+        match enrolled {
             Ok(consumer) => {
                 wait = ASK_AGAIN_FIRST;
                 if let Err(error) = keep(core, client, consumer.as_deref(), &mut link).await {
@@ -72,8 +84,12 @@ pub(crate) async fn run(
                 tracing::error!(error = %error, "not enrolled; following all the same");
                 wait = ASK_AGAIN_MOST;
             }
+            Err(error @ LedgerError::Forged(_)) => {
+                tracing::error!(error = %error, reason = ?std::error::Error::source(&error).map(ToString::to_string), "not enrolled; following all the same");
+            }
             Err(error) => tracing::debug!(error = %error, "not enrolled yet"),
         }
+
         tokio::time::sleep(around(wait)).await;
         wait = (wait * 2).min(ASK_AGAIN_MOST);
     }
@@ -93,20 +109,34 @@ async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerErr
         at: clock::now(),
         signature: String::new(),
     };
-    let signature = core.identity.sign(&request.signed_bytes()).map_err(broken)?;
+    let signed = request.signed_bytes();
+    let signature = core.identity.sign(&signed).map_err(broken)?;
     request.signature = STANDARD.encode(signature);
     let payload = serde_json::to_vec(&request).map_err(broken)?;
     let question = async_nats::Request::new().payload(payload.into()).timeout(Some(ANSWER));
     let subject = subject::enrol(core.trust.scope(), &core.name);
     let answer = client.send_request(subject, question).await.map_err(|_| LedgerError::NoForge)?;
     match serde_json::from_slice(&answer.payload).map_err(broken)? {
-        EnrolAnswer::Enrolled { consumer, heartbeat_ms, status_ms, .. } => {
+        EnrolAnswer::Enrolled { consumer, .. } => {
+            believe(core, &answer, Digest::of(&signed))?;
             tracing::info!(agent.id = %core.name, consumer = consumer.as_deref(), "enrolled with FORGE");
-            core.set_periods(heartbeat_ms, status_ms);
             Ok(consumer)
         }
         EnrolAnswer::Refused { code, message } => Err(LedgerError::Refused { code, message }),
     }
+}
+
+/// Takes FORGE's signed word out of its answer.
+fn believe(core: &Core, answer: &Message, request: Digest) -> Result<(), LedgerError> {
+    let text = |name| answer.headers.as_ref().and_then(|h| h.get(name)).map(|value| value.as_str());
+    core.learn(text(header::TRUST));
+    let (Some(certificate), Some(signature)) = (text(header::KEY), text(header::ATTESTATION)) else {
+        return Err(LedgerError::Forged(TrustError::Missing("signature of the answer")));
+    };
+    let checked = core.check_enrolment(certificate, signature, &answer.payload, request);
+    let (enrolment, by) = checked.map_err(LedgerError::Forged)?;
+    core.enrolled(&enrolment, &by);
+    Ok(())
 }
 
 /// Brings the ledger up to date after each bundle, until the consumer or the connection is gone.

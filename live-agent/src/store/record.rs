@@ -8,8 +8,11 @@
 //! exact bytes that came over the wire. Any flipped bit is found here; signatures are checked again
 //! by whoever takes a bundle up.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use schemas::canonical::Digest;
+use schemas::envelope::MaxAge;
 use schemas::status::Mode;
 use schemas::{Micros, Scope, Slug, Version};
 use serde::{Deserialize, Serialize};
@@ -33,7 +36,7 @@ pub(crate) enum RecordError {
 /// What the agent must remember beside the bundles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct State {
-    format: u32,
+    pub(crate) format: u32,
     pub(crate) scope: Scope,
     pub(crate) mode: Mode,
     /// Stream sequence up to which everything was seen.
@@ -41,11 +44,46 @@ pub(crate) struct State {
     /// When FORGE or the broker was last known to agree with what is here.
     #[serde(default)]
     pub(crate) contact: Option<Micros>,
+    /// The chain of trust lists that leads from the connect file to what holds.
+    #[serde(default)]
+    pub(crate) trust: Option<String>,
+    #[serde(default)]
+    pub(crate) word: Word,
+    /// The highest serial of each set that FORGE ever announced.
+    #[serde(default)]
+    pub(crate) heads: BTreeMap<Slug, SavedHead>,
+}
+
+/// What is remembered of FORGE's word.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Word {
+    /// When the newest one was written, by FORGE's clock, and by whose keys.
+    pub(crate) issued: Micros,
+    pub(crate) key: String,
+    pub(crate) root: String,
+    pub(crate) confirmed: Option<Micros>,
+    pub(crate) max_age: Option<MaxAge>,
+}
+
+/// A head, and the key that signed for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedHead {
+    pub(crate) serial: u64,
+    pub(crate) key: String,
 }
 
 impl State {
     pub(crate) fn new(scope: Scope, mode: Mode, floor: u64, contact: Option<Micros>) -> Self {
-        Self { format: FORMAT, scope, mode, floor, contact }
+        Self {
+            format: FORMAT,
+            scope,
+            mode,
+            floor,
+            contact,
+            trust: None,
+            word: Word::default(),
+            heads: BTreeMap::new(),
+        }
     }
 
     /// The same, with everything to be fetched again.
@@ -82,6 +120,8 @@ struct Head {
     certificate: String,
     attestation: String,
     #[serde(default)]
+    trust: Option<String>,
+    #[serde(default)]
     encoding: Option<String>,
     sequence: u64,
     activated_at: Micros,
@@ -99,6 +139,7 @@ impl Kept {
             publication: m.publication.clone(),
             certificate: m.certificate.clone(),
             attestation: m.attestation.clone(),
+            trust: m.trust.clone(),
             encoding: m.encoding.clone(),
             sequence: m.sequence,
             activated_at: self.activated_at,
@@ -128,6 +169,7 @@ impl Kept {
             publication: head.publication,
             certificate: head.certificate,
             attestation: head.attestation,
+            trust: head.trust,
             encoding: head.encoding,
             sequence: head.sequence,
             wire: Bytes::copy_from_slice(wire),

@@ -34,6 +34,7 @@ fn kept(set: &str, serial: u64, size: usize) -> Kept {
         publication: Some("publication".into()),
         certificate: "certificate".into(),
         attestation: "attestation".into(),
+        trust: None,
         encoding: None,
         sequence: serial,
         wire,

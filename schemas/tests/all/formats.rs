@@ -6,7 +6,9 @@ use nkeys::KeyPair;
 use schemas::bundle::{self, Bundle, Encoding};
 use schemas::canonical::Digest;
 use schemas::connect::Connection;
-use schemas::envelope::{Attestation, Envelope, Heartbeat, KeyCertificate, Statement, Trust};
+use schemas::envelope::{
+    Attestation, Enrolment, Envelope, Heartbeat, KeyCertificate, Statement, Trust, TrustList,
+};
 use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest};
 use schemas::template::{CompiledSet, RenderedMessage};
 use schemas::{Scope, vars};
@@ -25,9 +27,11 @@ fn generated() -> Vec<(&'static str, schemars::Schema)> {
         ("connection", schemars::schema_for!(Connection)),
         ("enrol-answer", schemars::schema_for!(EnrolAnswer)),
         ("enrol-request", schemars::schema_for!(EnrolRequest)),
+        ("enrolment", schemars::schema_for!(Statement<Enrolment>)),
         ("envelope", schemars::schema_for!(Envelope)),
         ("heartbeat", schemars::schema_for!(Statement<Heartbeat>)),
         ("key-certificate", schemars::schema_for!(Statement<KeyCertificate>)),
+        ("trust-list", schemars::schema_for!(Statement<TrustList>)),
     ]
 }
 

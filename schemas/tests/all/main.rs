@@ -6,4 +6,5 @@ mod fuzz;
 mod hostile;
 mod parameters;
 mod render;
+mod trust;
 mod wire;

@@ -213,7 +213,14 @@ fn every_broken_link_is_named() {
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "key certificate", .. })));
 
     let mut broken = chain();
-    let beat = Heartbeat { scope: scope(), issued: NOW, period_ms: 5_000, heads: Vec::new() };
+    let beat = Heartbeat {
+        scope: scope(),
+        issued: NOW,
+        period_ms: 5_000,
+        heads: Vec::new(),
+        trust: 0,
+        max_age: None,
+    };
     broken.attestation = envelope::beat(&broken.key, beat).unwrap().to_line();
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "attestation", .. })));
 
@@ -315,9 +322,16 @@ fn what_is_no_envelope_is_malformed_and_nothing_panics() {
 fn a_heartbeat_is_believed_for_its_own_scope_only() {
     let chain = chain();
     let head = Head { set: "chat".parse().unwrap(), serial: 7, digest: Digest::of(b"x") };
-    let beat = Heartbeat { scope: scope(), issued: NOW, period_ms: 5_000, heads: vec![head] };
+    let beat = Heartbeat {
+        scope: scope(),
+        issued: NOW,
+        period_ms: 5_000,
+        heads: vec![head],
+        trust: 0,
+        max_age: None,
+    };
     let line = envelope::beat(&chain.key, beat.clone()).unwrap().to_line();
-    assert_eq!(chain.trust.verify_heartbeat(&chain.certificate, &line, NOW).unwrap(), beat);
+    assert_eq!(chain.trust.verify_heartbeat(&chain.certificate, &line, NOW).unwrap().0, beat);
     let elsewhere = Heartbeat { scope: Scope::new("acme", "support", "dev").unwrap(), ..beat };
     let line = envelope::beat(&chain.key, elsewhere).unwrap().to_line();
     let found = chain.trust.verify_heartbeat(&chain.certificate, &line, NOW);

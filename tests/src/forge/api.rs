@@ -138,6 +138,12 @@ impl Api {
         format!("/api/v1/projects/{}:support", super::ORGANISATION)
     }
 
+    /// The project as commands name it.
+    #[must_use]
+    pub fn path(&self) -> String {
+        format!("{}/support", super::ORGANISATION)
+    }
+
     /// The path of the set that every test works in.
     #[must_use]
     pub fn set(&self) -> String {

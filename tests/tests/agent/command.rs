@@ -12,7 +12,7 @@ use tests::until::until;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 
-use crate::stage::{PATIENCE, publish};
+use tests::stage::{PATIENCE, publish};
 
 struct Shell {
     test: TestBroker,

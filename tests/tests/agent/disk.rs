@@ -10,7 +10,7 @@ use tests::tools;
 use tests::until::{secs, until};
 use tokio::process::{Child, Command};
 
-use crate::stage::{PATIENCE, active, hello, on_disk, publish, serves};
+use tests::stage::{PATIENCE, active, hello, on_disk, publish, serves};
 
 #[tokio::test]
 async fn two_agents_share_a_cache_folder_and_both_serve() -> Result<()> {

@@ -5,11 +5,10 @@ use futures::StreamExt as _;
 use live_agent::vars;
 use nats_config::subject;
 use publisher::FleetEvent;
-use schemas::status::EnrolAnswer;
 use tests::nats::TestBroker;
 use tests::until::{millis, secs, until};
 
-use crate::stage::{PATIENCE, active, builder, head, heard, hello, of_set, publish, serves, statuses};
+use tests::stage::{PATIENCE, active, builder, head, heard, hello, of_set, publish, serves, statuses};
 
 #[tokio::test]
 async fn what_is_published_is_active_and_the_status_says_so() -> Result<()> {
@@ -168,15 +167,11 @@ async fn silence_of_forge_makes_an_agent_stale_and_its_word_ends_it() -> Result<
 async fn the_ledger_shows_what_an_agent_has_consumed() -> Result<()> {
     let test = TestBroker::start().await?;
     let mut fleet = test.broker.fleet().await?;
-    let broker = test.broker.clone();
+    let registrar = test.registrar();
     let forge = tokio::spawn(async move {
         while let Some(event) = fleet.next().await {
             if let FleetEvent::Enrol(request, responder) = event {
-                let consumer = broker.ensure_consumer(&request.scope, &request.agent).await.ok().flatten();
-                let stream = subject::stream(&request.scope);
-                let answer =
-                    EnrolAnswer::Enrolled { stream, consumer, heartbeat_ms: 5_000, status_ms: 1_000 };
-                let _ = responder.answer(&answer).await;
+                let _ = registrar.answer(&request, responder, secs(1), Vec::new()).await;
             }
         }
     });

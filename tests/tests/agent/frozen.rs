@@ -6,7 +6,7 @@ use schemas::status::PendingState;
 use tests::nats::TestBroker;
 use tests::until::{secs, until};
 
-use crate::stage::{PATIENCE, hello, of_set, on_disk, publish, refusal, serves};
+use tests::stage::{PATIENCE, hello, of_set, on_disk, publish, refusal, serves};
 
 #[tokio::test]
 async fn frozen_holds_over_restarts_and_thawing_takes_up_what_waited() -> Result<()> {

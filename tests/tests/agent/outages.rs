@@ -4,7 +4,7 @@ use anyhow::Result;
 use tests::nats::TestBroker;
 use tests::until::{millis, secs, until, within};
 
-use crate::stage::{PATIENCE, active, builder, hello, on_disk, publish, refusal, serves};
+use tests::stage::{PATIENCE, active, builder, hello, on_disk, publish, refusal, serves};
 
 #[tokio::test]
 async fn with_everything_down_an_agent_serves_from_disk_and_says_how_old() -> Result<()> {

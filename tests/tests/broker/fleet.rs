@@ -31,6 +31,11 @@ fn status(scope: &Scope, agent: &str) -> AgentStatus {
         started_at: now(),
         floor: 7,
         stale: false,
+        stale_reason: None,
+        age_ms: None,
+        max_age: None,
+        too_old: false,
+        trust: 0,
         sets: Vec::new(),
         cache: "disk".into(),
         counters: Counters::default(),
@@ -103,7 +108,7 @@ async fn an_enrolment_is_answered_once_and_only_with_its_identitys_signature() -
             if let FleetEvent::Enrol(request, responder) = event {
                 answered += 1;
                 let message = format!("hello {}", request.agent);
-                let _ = responder.answer(&EnrolAnswer::Refused { code: "test".into(), message }).await;
+                let _ = responder.answer(&EnrolAnswer::Refused { code: "test".into(), message }, None).await;
             }
         }
         answered
@@ -267,7 +272,7 @@ async fn a_heartbeat_reaches_the_agents_and_verifies() -> Result<()> {
     let certificate = message.headers.as_ref().and_then(|h| h.get(header::KEY)).context("a certificate")?;
     let line = std::str::from_utf8(&message.payload)?;
     let trust = Trust::new(connection.roots, test.scope("dev"));
-    let heartbeat = trust.verify_heartbeat(certificate.as_str(), line, now())?;
+    let (heartbeat, _) = trust.verify_heartbeat(certificate.as_str(), line, now())?;
     assert_eq!((heartbeat.heads, heartbeat.period_ms), (vec![head], 10_000));
     Ok(())
 }

@@ -8,7 +8,7 @@ use tests::forge::stream::Reader;
 use tests::forge::{Database, Forge, ORGANISATION};
 use tests::until::{secs, until};
 
-crate::on_both!(
+tests::on_both!(
     the_current_bundle_has_the_bytes_of_the_stream,
     a_large_bundle_travels_packed_to_who_takes_that
 );

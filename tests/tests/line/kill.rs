@@ -12,7 +12,7 @@ use tests::forge::stream::Reader;
 use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD, Place};
 use tests::until::{millis, secs, until};
 
-crate::on_both!(
+tests::on_both!(
     forge_killed_between_commit_and_relay_sends_each_publication_exactly_once,
     nothing_is_lost_or_half_applied_when_anything_is_killed_under_load,
 );

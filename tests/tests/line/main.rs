@@ -19,26 +19,3 @@ async fn checkout(forge: &mut Forge) -> Result<(Api, Credential, Live)> {
     let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
     Ok((owner, credential, live))
 }
-
-/// Runs a test on SQLite and on PostgreSQL.
-macro_rules! on_both {
-    ($($name:ident),+ $(,)?) => {
-        mod sqlite {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() -> anyhow::Result<()> {
-                    super::$name(tests::forge::Database::Sqlite).await
-                }
-            )+
-        }
-        mod postgres {
-            $(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $name() -> anyhow::Result<()> {
-                    super::$name(tests::forge::Database::Postgres).await
-                }
-            )+
-        }
-    };
-}
-pub(crate) use on_both;

@@ -8,7 +8,7 @@ use tests::until::{secs, until};
 
 use crate::checkout;
 
-crate::on_both!(
+tests::on_both!(
     a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_back,
     a_wiped_broker_is_rebuilt_from_the_database_with_the_same_digests,
     forge_starts_and_publishes_while_the_broker_is_down,

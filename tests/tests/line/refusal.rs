@@ -8,7 +8,7 @@ use tests::forge::live::Live;
 use tests::forge::{Database, Forge, ORGANISATION};
 use tests::until::secs;
 
-crate::on_both!(
+tests::on_both!(
     a_template_error_is_told_with_its_line_column_and_text,
     a_wrong_parameter_is_told_by_name_in_the_preview_and_in_the_agent,
     what_cannot_be_published_is_refused_and_changes_nothing,

@@ -6,7 +6,7 @@ use tests::until::{secs, until};
 
 use crate::checkout;
 
-crate::on_both!(
+tests::on_both!(
     a_prompt_goes_from_its_author_to_an_agent_and_a_rollback_goes_the_same_way,
     an_agent_starts_from_its_disk_with_forge_database_and_broker_down,
     an_agent_that_was_away_gets_what_it_missed,

@@ -17,7 +17,7 @@ use crate::arguments::{Credential, User};
 /// Writes the files of an external broker. Nothing in them is secret.
 pub(crate) fn nats_config(state: &AppState, directory: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(directory).with_context(|| format!("making {}", directory.display()))?;
-    let operator = publisher::operator_files(state.keys.ring())?.to_string();
+    let operator = publisher::operator_files(&state.keys.ring())?.to_string();
     let files = nats_config::conf::FILES.iter().map(|(name, text)| (*name, (*text).to_owned()));
     for (name, text) in files.chain([(nats_config::conf::OPERATOR_FILE, operator)]) {
         let path = directory.join(name);

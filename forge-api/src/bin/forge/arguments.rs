@@ -52,6 +52,27 @@ pub(crate) enum Command {
     },
     /// Makes a credential and writes its two files
     Credential(Credential),
+    /// The keys that agents have to do with
+    #[command(subcommand)]
+    Keys(Keys),
+    /// Writes what is live of a set, with its signatures, to one file
+    Bundle {
+        /// organisation/project/set
+        path: String,
+        #[arg(long, default_value = "prod")]
+        environment: String,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Checks a file of `forge bundle` offline, and prints the chain
+    Verify(Verify),
+    /// After a database was restored from a backup: goes on with higher serials
+    Restored {
+        /// How many serials are skipped: more than were published since the backup
+        #[arg(long, default_value_t = 1000)]
+        skip: i64,
+    },
     /// Writes a folder of prompts into a set's draft
     Import(Import),
     /// Writes a set's draft into a folder
@@ -93,6 +114,46 @@ pub(crate) enum User {
         #[arg(long, default_value = "console")]
         name: String,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Keys {
+    /// Shows the roots, or the publishing keys of a project
+    List {
+        /// organisation/project
+        #[arg(long)]
+        project: Option<String>,
+    },
+    /// Makes the next key; what the old one signed goes on counting, and agents follow by themselves
+    #[command(group(clap::ArgGroup::new("which").required(true)))]
+    Rotate {
+        /// The publishing key of organisation/project
+        #[arg(long, group = "which")]
+        project: Option<String>,
+        /// The root
+        #[arg(long, group = "which")]
+        root: bool,
+    },
+    /// Ends the trust in a key; what is live of it is signed again
+    Revoke {
+        /// The public key, as `forge keys list` shows it
+        key: String,
+        /// Why, for the audit log
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Verify {
+    /// The file
+    pub(crate) file: PathBuf,
+    /// A root to trust, from a connect file or `forge keys list` [default: those of this installation]
+    #[arg(long)]
+    pub(crate) root: Vec<String>,
+    /// organisation/project/environment that it must have been published to
+    #[arg(long)]
+    pub(crate) scope: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]

@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod keys;
 mod prompts;
 
 use std::process::ExitCode;
@@ -93,6 +94,16 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         Command::User(command) => admin::user(&open(config).await?, command).await,
         Command::Project { path, name } => admin::project(&open(config).await?, &path, &name).await,
         Command::Credential(new) => admin::credential(&open(config).await?, &new).await,
+        Command::Keys(command) => keys::keys(&open(config).await?, command).await,
+        Command::Bundle { path, environment, out } => {
+            keys::bundle(&open(config).await?, &path, &environment, &out).await
+        }
+        Command::Verify(asked) => keys::verify(config, &asked).await,
+        Command::Restored { skip } => {
+            let raised = forge_api::serial::restored(&open(config).await?, skip).await?;
+            println!("{raised} serials raised by {skip}");
+            Ok(())
+        }
         Command::Import(import) => prompts::import(&open(config).await?, &import).await,
         Command::Export { path, directory } => prompts::export(&open(config).await?, &path, &directory).await,
     }

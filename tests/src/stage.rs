@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::nats::{Published, TestBroker};
+use crate::until::{secs, until};
 use anyhow::{Context as _, Result};
 use async_nats::HeaderMap;
 use futures::StreamExt as _;
@@ -11,45 +13,43 @@ use nats_config::{header, subject};
 use publisher::Outgoing;
 use schemas::envelope::Head;
 use schemas::status::{AgentStatus, Applied, RefusalCode, SetStatus};
-use tests::nats::{Published, TestBroker};
-use tests::until::{secs, until};
 
-pub(crate) const PATIENCE: Duration = secs(20);
+pub const PATIENCE: Duration = secs(20);
 
 /// An agent of `dev` with a credential of its own, not started.
-pub(crate) fn builder(test: &TestBroker, name: &str) -> Result<Builder> {
+pub fn builder(test: &TestBroker, name: &str) -> Result<Builder> {
     let (minted, connection) = test.mint(name)?;
     Ok(LiveAgent::builder().connection(connection).credentials(minted.creds.as_str()).name(name))
 }
 
 /// The same with a disk cache.
-pub(crate) fn on_disk(test: &TestBroker, name: &str, dir: &Path) -> Result<Builder> {
+pub fn on_disk(test: &TestBroker, name: &str, dir: &Path) -> Result<Builder> {
     Ok(builder(test, name)?.cache_dir(dir))
 }
 
 /// One text prompt `hello` in set `chat`.
-pub(crate) async fn publish(test: &TestBroker, version: &str, text: &str) -> Result<Published> {
+pub async fn publish(test: &TestBroker, version: &str, text: &str) -> Result<Published> {
     test.publish(test.bundle("chat", version, &[("hello", text)])).await
 }
 
-pub(crate) fn head(published: &Published) -> Head {
+pub fn head(published: &Published) -> Head {
     Head { set: published.outgoing.set.clone(), serial: published.serial, digest: published.digest }
 }
 
-pub(crate) fn of_set<'s>(status: &'s AgentStatus, set: &str) -> Option<&'s SetStatus> {
+pub fn of_set<'s>(status: &'s AgentStatus, set: &str) -> Option<&'s SetStatus> {
     status.sets.iter().find(|one| one.set.as_str() == set)
 }
 
-pub(crate) fn active(status: &AgentStatus, set: &str) -> Option<Applied> {
+pub fn active(status: &AgentStatus, set: &str) -> Option<Applied> {
     of_set(status, set)?.active.clone()
 }
 
-pub(crate) fn refusal(status: &AgentStatus, set: &str) -> Option<RefusalCode> {
+pub fn refusal(status: &AgentStatus, set: &str) -> Option<RefusalCode> {
     Some(of_set(status, set)?.pending.as_ref()?.reason.as_ref()?.code)
 }
 
 /// Waits until the agent serves this serial of `chat`.
-pub(crate) async fn serves(agent: &LiveAgent, serial: u64) -> Applied {
+pub async fn serves(agent: &LiveAgent, serial: u64) -> Applied {
     until(&format!("serial {serial} is active"), PATIENCE, async || {
         active(&agent.status(), "chat").filter(|a| a.serial == serial)
     })
@@ -57,12 +57,12 @@ pub(crate) async fn serves(agent: &LiveAgent, serial: u64) -> Applied {
 }
 
 /// What the agent makes of the prompt `hello`.
-pub(crate) fn hello(agent: &LiveAgent) -> String {
+pub fn hello(agent: &LiveAgent) -> String {
     agent.prompt("hello", &live_agent::vars! {}).unwrap_or_else(|error| format!("({error})"))
 }
 
 /// Every status that FORGE hears.
-pub(crate) async fn statuses(test: &TestBroker) -> Result<impl futures::Stream<Item = AgentStatus> + Unpin> {
+pub async fn statuses(test: &TestBroker) -> Result<impl futures::Stream<Item = AgentStatus> + Unpin> {
     let client = test.operator().await?;
     let heard = client.subscribe(subject::ALL_STATUS).await?;
     client.flush().await?;
@@ -74,7 +74,7 @@ pub(crate) async fn statuses(test: &TestBroker) -> Result<impl futures::Stream<I
 }
 
 /// The next status that `wanted` holds for.
-pub(crate) async fn heard(
+pub async fn heard(
     statuses: &mut (impl futures::Stream<Item = AgentStatus> + Unpin),
     wanted: impl Fn(&AgentStatus) -> bool,
 ) -> Result<AgentStatus> {
@@ -90,7 +90,7 @@ pub(crate) async fn heard(
 }
 
 /// The headers that FORGE would send with this.
-pub(crate) fn headers(outgoing: &Outgoing) -> HeaderMap {
+pub fn headers(outgoing: &Outgoing) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::SET, outgoing.set.as_str());
     headers.insert(header::VERSION, outgoing.version.to_string().as_str());
@@ -98,18 +98,16 @@ pub(crate) fn headers(outgoing: &Outgoing) -> HeaderMap {
     headers.insert(header::DIGEST, outgoing.digest.to_string().as_str());
     headers.insert(header::KEY, outgoing.certificate.as_str());
     headers.insert(header::ATTESTATION, outgoing.attestation.as_str());
+    if let Some(trust) = &outgoing.trust {
+        headers.insert(header::TRUST, trust.as_str());
+    }
     headers.insert(header::CONTENT_ENCODING, outgoing.encoding.as_str());
     headers.insert(header::MESSAGE_ID, outgoing.publication.as_str());
     headers
 }
 
 /// Puts a message into the stream as somebody would who owns the broker, with nothing checked.
-pub(crate) async fn smuggle(
-    test: &TestBroker,
-    outgoing: &Outgoing,
-    headers: HeaderMap,
-    body: &[u8],
-) -> Result<u64> {
+pub async fn smuggle(test: &TestBroker, outgoing: &Outgoing, headers: HeaderMap, body: &[u8]) -> Result<u64> {
     let client = test.operator().await?;
     let context = async_nats::jetstream::new(client);
     let subject = subject::bundle(&outgoing.scope, &outgoing.set);

@@ -1,0 +1,254 @@
+//! Rotation and revocation, and what agents are told of them.
+//!
+//! A key that is rotated signs no more, and what it signed goes on counting: its private half is
+//! gone. A key that is revoked never signed anything: what is live of it is signed again by the next
+//! one, with a higher serial. Agents follow by trust lists ([`schemas::envelope::TrustList`]), running
+//! or asleep; nobody touches them.
+
+use std::collections::BTreeSet;
+
+use publisher::keys::{Key, Kind};
+use publisher::sign;
+use schemas::envelope::{Envelope, TrustList};
+use schemas::{Micros, Slug};
+use serde_json::json;
+
+use super::{active, publishing_name, root_name};
+use crate::audit;
+use crate::auth::{Action, Actor, Entry};
+use crate::author::{ProjectAt, SetAt};
+use crate::clock;
+use crate::database::publication::{self, PublicationFull};
+use crate::database::signing::{self, SigningKey, TrustListRow};
+use crate::database::{Conn, project};
+use crate::error::{ApiError, Result};
+use crate::publish;
+use crate::state::AppState;
+
+/// What a rotation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotated {
+    pub old: String,
+    pub new: String,
+}
+
+/// What a revocation did.
+#[derive(Debug, Clone)]
+pub struct Revoked {
+    /// The key that signs now.
+    pub new: String,
+    /// What was live of the revoked key, as it was signed again.
+    pub signed_again: Vec<PublicationFull>,
+}
+
+/// The publishing keys of a project, or the roots, oldest first.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn list(state: &AppState, actor: &Actor, at: Option<&ProjectAt>) -> Result<Vec<SigningKey>> {
+    let mut conn = state.database.read().await?;
+    match at {
+        Some(at) => {
+            actor.require(&at.organisation.id, Action::ManageProjects)?;
+            Ok(signing::of_project(&mut conn, &at.project.id).await?)
+        }
+        None => {
+            must_be_console(actor)?;
+            Ok(signing::roots(&mut conn).await?)
+        }
+    }
+}
+
+/// Roots belong to the installation, not to an organisation.
+fn must_be_console(actor: &Actor) -> Result<()> {
+    match actor.entry {
+        Entry::Console => Ok(()),
+        _ => Err(ApiError::Forbidden("the root is changed on FORGE's own machine, with `forge keys`".into())),
+    }
+}
+
+/// Gives a project a new publishing key. Running and sleeping agents follow by themselves.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn rotate_publishing(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Rotated> {
+    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    let mut tx = state.database.write().await?;
+    project::lock(&mut tx, &at.project.id).await?;
+    let done = replace_publishing(state, &mut tx, actor, at).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+async fn replace_publishing(
+    state: &AppState,
+    conn: &mut Conn,
+    actor: &Actor,
+    at: &ProjectAt,
+) -> Result<Rotated> {
+    let old = state.keys.project(conn, &at.project.id).await?.publishing.public().to_owned();
+    let (new, now) = (Key::generate(Kind::Account), clock::now());
+    state.keys.replace(conn, &publishing_name(&at.project.id), &new, now).await?;
+    signing::retire(conn, &old, now).await?;
+    signing::add(conn, &active("publishing", Some(&at.project.id), new.public())).await?;
+    let done = Rotated { old, new: new.public().to_owned() };
+    let detail = json!({ "old": done.old, "new": done.new });
+    audit::record(conn, actor, &at.organisation.id, "key.rotated", &at.path(), detail).await?;
+    Ok(done)
+}
+
+/// Gives the installation a new root: the old one signs that the new one follows it, for every
+/// project, and is gone.
+///
+/// # Errors
+/// Not the console, or the database refuses.
+pub async fn rotate_root(state: &AppState, actor: &Actor) -> Result<Rotated> {
+    must_be_console(actor)?;
+    let mut tx = state.database.write().await?;
+    let done = replace_root(state, &mut tx, actor).await?;
+    tx.commit().await?;
+    Ok(done)
+}
+
+async fn replace_root(state: &AppState, conn: &mut Conn, actor: &Actor) -> Result<Rotated> {
+    let projects = project::all(conn).await?;
+    for (_, project) in &projects {
+        // In one order for everybody; and whoever signs sees the root of now.
+        project::lock(conn, &project.id).await?;
+        state.keys.project(conn, &project.id).await?;
+    }
+    let ring = state.keys.ring();
+    let (new, now) = (Key::generate(Kind::Operator), clock::now());
+    state.keys.replace(conn, &root_name(), &new, now).await?;
+    signing::retire(conn, ring.root.public(), now).await?;
+    signing::add(conn, &active("root", None, new.public())).await?;
+    for (organisation, project) in projects {
+        let at = ProjectAt { organisation, project };
+        tell_agents(conn, &at, &[&ring.root, &new], true).await?;
+        let detail = json!({ "old": ring.root.public(), "new": new.public() });
+        audit::record(conn, actor, &at.organisation.id, "root.rotated", &at.path(), detail).await?;
+    }
+    Ok(Rotated { old: ring.root.public().to_owned(), new: new.public().to_owned() })
+}
+
+/// Revokes a publishing key or a root. One that is in use is rotated first; what is live of it is
+/// signed again.
+///
+/// # Errors
+/// Not allowed, no such key, or revoked already.
+pub async fn revoke(state: &AppState, actor: &Actor, public_key: &str, reason: &str) -> Result<Revoked> {
+    let mut tx = state.database.write().await?;
+    let key = signing::find(&mut tx, public_key).await?.ok_or(ApiError::NotFound("key"))?;
+    if key.state == "revoked" {
+        return Err(ApiError::conflict("revoked", "this key is revoked already"));
+    }
+    let reason: String = reason.trim().chars().take(500).collect();
+    let (new, told) = match &key.project_id {
+        Some(id) => {
+            let (organisation, project) =
+                project::by_id(&mut tx, id).await?.ok_or(ApiError::NotFound("project"))?;
+            let at = ProjectAt { organisation, project };
+            actor.require(&at.organisation.id, Action::ManageProjects)?;
+            project::lock(&mut tx, &at.project.id).await?;
+            if key.state == "active" {
+                replace_publishing(state, &mut tx, actor, &at).await?;
+            }
+            let new = state.keys.project(&mut tx, &at.project.id).await?.publishing.public().to_owned();
+            (new, vec![at])
+        }
+        None => {
+            must_be_console(actor)?;
+            let new = match key.state.as_str() {
+                "active" => replace_root(state, &mut tx, actor).await?.new,
+                _ => state.keys.ring().root.public().to_owned(),
+            };
+            let all = project::all(&mut tx).await?;
+            let told: Vec<_> =
+                all.into_iter().map(|(organisation, project)| ProjectAt { organisation, project }).collect();
+            for at in &told {
+                project::lock(&mut tx, &at.project.id).await?;
+                state.keys.project(&mut tx, &at.project.id).await?;
+            }
+            (new, told)
+        }
+    };
+    signing::revoke(&mut tx, public_key, &reason, clock::now()).await?;
+    let root = state.keys.ring();
+    for at in &told {
+        tell_agents(&mut tx, at, &[&root.root], key.kind == "root").await?;
+        let detail = json!({ "key": public_key, "kind": key.kind, "reason": reason });
+        audit::record(&mut tx, actor, &at.organisation.id, "key.revoked", &at.path(), detail).await?;
+    }
+    tx.commit().await?;
+    let mut signed_again = Vec::new();
+    for at in &told {
+        signed_again.extend(sign_again(state, actor, at).await?);
+    }
+    Ok(Revoked { new, signed_again })
+}
+
+/// Writes a project's next trust list, from what the keys are now.
+async fn tell_agents(conn: &mut Conn, at: &ProjectAt, by: &[&Key], link: bool) -> Result<()> {
+    let keys = signing::of_project(conn, &at.project.id).await?;
+    let roots = signing::roots(conn).await?;
+    let version = signing::trust_lists(conn, &at.project.id).await?.last().map_or(0, |l| l.version) + 1;
+    let now: Micros = clock::now();
+    // The one that signs stands first.
+    let mut trusted: Vec<&SigningKey> = roots.iter().filter(|key| key.state != "revoked").collect();
+    trusted.reverse();
+    let revoked = roots.iter().chain(&keys).filter(|key| key.state == "revoked");
+    let list = TrustList {
+        organisation: Slug::new(&at.organisation.slug)?,
+        project: Slug::new(&at.project.slug)?,
+        version: u64::try_from(version).map_err(ApiError::internal)?,
+        issued: now,
+        roots: trusted.into_iter().map(|key| key.public_key.clone()).collect(),
+        revoked: revoked.map(|key| key.public_key.clone()).collect(),
+    };
+    let line = sign::list(by, list).map_err(ApiError::internal)?.to_line();
+    let row = TrustListRow { project_id: at.project.id.clone(), version, line, link, created_at: now };
+    Ok(signing::add_trust_list(conn, &row).await?)
+}
+
+/// Publishes anew what is live and bears a revoked key: the same version, a higher serial, a good
+/// key. It can be done at any time, and does nothing where there is nothing to do.
+///
+/// # Errors
+/// The database refuses.
+pub(crate) async fn sign_again(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+) -> Result<Vec<PublicationFull>> {
+    let (heads, revoked) = {
+        let mut conn = state.database.read().await?;
+        let keys = signing::of_project(&mut conn, &at.project.id).await?;
+        let roots = signing::roots(&mut conn).await?;
+        let revoked: BTreeSet<String> = keys
+            .into_iter()
+            .chain(roots)
+            .filter(|key| key.state == "revoked")
+            .map(|key| key.public_key)
+            .collect();
+        if revoked.is_empty() {
+            return Ok(Vec::new());
+        }
+        (publication::heads_of_project(&mut conn, &at.project.id).await?, revoked)
+    };
+    let mut done = Vec::new();
+    for head in heads {
+        let signers = signers_of(&head.publication.certificate)?
+            .chain(signers_of(&head.publication.attestation)?)
+            .find(|key| revoked.contains(key));
+        let Some(key) = signers else { continue };
+        let set = SetAt { at: at.clone(), set: head.set.clone() };
+        let comment = format!("signed again: key {key} was revoked");
+        done.push(publish::again(state, actor, &set, &head, &comment).await?);
+    }
+    Ok(done)
+}
+
+fn signers_of(line: &str) -> Result<impl Iterator<Item = String>> {
+    let envelope: Envelope = serde_json::from_str(line).map_err(ApiError::internal)?;
+    Ok(envelope.signatures.into_iter().map(|signature| signature.keyid))
+}

@@ -1,0 +1,178 @@
+//! Trust lists: rotation and revocation of roots and publishing keys, as agents follow them.
+
+use nkeys::KeyPair;
+use schemas::Scope;
+use schemas::canonical::Digest;
+use schemas::envelope::{
+    self, Attestation, Enrolment, Envelope, Heartbeat, KeyCertificate, Trust, TrustError, TrustList,
+};
+
+const NOW: i64 = 1_790_000_000_000_000;
+const BODY: &[u8] = br#"{"some":"body"}"#;
+
+fn scope() -> Scope {
+    Scope::new("acme", "support", "prod").unwrap()
+}
+
+fn root() -> KeyPair {
+    KeyPair::new_operator()
+}
+
+fn chain(links: &[Envelope]) -> String {
+    serde_json::to_string(links).unwrap()
+}
+
+fn list(version: u64, roots: &[&KeyPair], revoked: &[&KeyPair]) -> TrustList {
+    TrustList {
+        organisation: scope().organisation,
+        project: scope().project,
+        version,
+        issued: NOW,
+        roots: roots.iter().map(|k| k.public_key()).collect(),
+        revoked: revoked.iter().map(|k| k.public_key()).collect(),
+    }
+}
+
+fn certify(root: &KeyPair, key: &KeyPair) -> String {
+    let certificate = KeyCertificate {
+        key: key.public_key(),
+        organisation: scope().organisation,
+        project: scope().project,
+        issued: NOW,
+        expires: None,
+    };
+    envelope::certify(root, certificate).unwrap().to_line()
+}
+
+fn attest(key: &KeyPair) -> String {
+    let attestation = Attestation {
+        publication: "p".into(),
+        scope: scope(),
+        set: "chat".parse().unwrap(),
+        version: "1.0.0".parse().unwrap(),
+        serial: 3,
+        size: BODY.len() as u64,
+        issued: NOW,
+        expires: None,
+        previous: None,
+        author: "ada".into(),
+        approver: None,
+        publisher: "cleo".into(),
+    };
+    envelope::attest(key, Digest::of(BODY), attestation).unwrap().to_line()
+}
+
+fn believes(trust: &Trust, root: &KeyPair, key: &KeyPair) -> Result<(), TrustError> {
+    trust.verify(&certify(root, key), &attest(key), BODY, NOW).map(|_| ())
+}
+
+#[test]
+fn an_agent_that_slept_through_two_rotations_of_the_root_follows_them() {
+    let (a, b, c, key) = (root(), root(), root(), KeyPair::new_account());
+    let trust = Trust::new(vec![a.public_key()], scope());
+    let first = envelope::list(&[&a, &b], list(1, &[&b, &a], &[])).unwrap();
+    let second = envelope::list(&[&b, &c], list(2, &[&c], &[&a, &b])).unwrap();
+    assert!(matches!(believes(&trust, &c, &key), Err(TrustError::UnknownKey { .. })));
+
+    assert!(trust.advance(&chain(&[first.clone(), second.clone()])).unwrap());
+    assert_eq!((trust.version(), trust.roots()), (2, vec![c.public_key()]));
+    believes(&trust, &c, &key).unwrap();
+    assert!(matches!(believes(&trust, &a, &key), Err(TrustError::Revoked { .. })));
+    // The same again, and what is older, change nothing.
+    assert!(!trust.advance(&chain(&[first.clone(), second])).unwrap());
+    assert!(trust.advance(&chain(&[first])).is_err(), "a root that is gone leads nowhere");
+    assert_eq!(trust.version(), 2);
+}
+
+#[test]
+fn a_root_that_is_only_retired_still_counts() {
+    let (a, b, key) = (root(), root(), KeyPair::new_account());
+    let trust = Trust::new(vec![a.public_key()], scope());
+    trust.advance(&chain(&[envelope::list(&[&a, &b], list(1, &[&b, &a], &[])).unwrap()])).unwrap();
+    believes(&trust, &a, &key).unwrap();
+    believes(&trust, &b, &key).unwrap();
+    // An agent made after the rotation begins with both roots and knows no list.
+    let young = Trust::new(vec![b.public_key(), a.public_key()], scope());
+    believes(&young, &a, &key).unwrap();
+}
+
+#[test]
+fn a_revoked_publishing_key_is_refused_from_then_on_and_what_it_signed_before_stays_readable() {
+    let (a, key, next) = (root(), KeyPair::new_account(), KeyPair::new_account());
+    let trust = Trust::new(vec![a.public_key()], scope());
+    believes(&trust, &a, &key).unwrap();
+    trust.advance(&chain(&[envelope::list(&[&a], list(1, &[&a], &[&key])).unwrap()])).unwrap();
+    let refused = believes(&trust, &a, &key).unwrap_err();
+    assert!(matches!(&refused, TrustError::Revoked { what: "publishing key", .. }), "{refused}");
+    believes(&trust, &a, &next).unwrap();
+    trust.verify_kept(&certify(&a, &key), &attest(&key), BODY, NOW).unwrap();
+    // Nobody can take a revocation back with a later list.
+    trust.advance(&chain(&[envelope::list(&[&a], list(2, &[&a], &[])).unwrap()])).unwrap();
+    assert!(trust.is_revoked(&key.public_key()));
+}
+
+#[test]
+fn a_list_that_is_forged_replayed_or_of_another_project_changes_nothing() {
+    let (a, evil, key) = (root(), root(), KeyPair::new_account());
+    let trust = Trust::new(vec![a.public_key()], scope());
+    let forged = envelope::list(&[&evil], list(9, &[&evil], &[])).unwrap();
+    assert!(matches!(trust.advance(&chain(&[forged])), Err(TrustError::UnknownKey { .. })));
+    // A publishing key is no root.
+    let by_key = envelope::list(&[&key], list(9, &[&evil], &[])).unwrap();
+    assert!(trust.advance(&chain(&[by_key])).is_err());
+    let mut elsewhere = list(9, &[&a], &[]);
+    elsewhere.project = "other".parse().unwrap();
+    let elsewhere = envelope::list(&[&a], elsewhere).unwrap();
+    assert!(matches!(trust.advance(&chain(&[elsewhere])), Err(TrustError::WrongSubject { .. })));
+    let nobody = envelope::list(&[&a], list(9, &[], &[])).unwrap();
+    assert!(matches!(trust.advance(&chain(&[nobody])), Err(TrustError::Malformed { .. })));
+    // A certificate is no trust list, though a root signed it.
+    let other_kind: Envelope = serde_json::from_str(&certify(&a, &key)).unwrap();
+    assert!(matches!(trust.advance(&chain(&[other_kind])), Err(TrustError::WrongSubject { .. })));
+    let good = envelope::list(&[&a], list(1, &[&a], &[])).unwrap();
+    let mut flipped = good.clone();
+    let sig = &mut flipped.signatures[0].sig;
+    let other = if sig.starts_with('A') { "B" } else { "A" };
+    sig.replace_range(0..1, other);
+    assert!(matches!(trust.advance(&chain(&[flipped])), Err(TrustError::BadSignature(_))));
+    for line in ["", "[]", "{}", "[1]", "null", &chain(&vec![good.clone(); 65]), &" ".repeat(70_000)] {
+        assert!(trust.advance(line).is_err(), "{line:.40}");
+    }
+    assert_eq!((trust.version(), trust.roots()), (0, vec![a.public_key()]));
+    // One bad link spoils the chain as a whole.
+    let bad = envelope::list(&[&a], list(2, &[], &[])).unwrap();
+    assert!(trust.advance(&chain(&[good, bad])).is_err());
+    assert_eq!(trust.version(), 0);
+}
+
+#[test]
+fn an_answer_to_an_enrolment_fits_one_request_and_one_answer() {
+    let (a, key) = (root(), KeyPair::new_account());
+    let trust = Trust::new(vec![a.public_key()], scope());
+    let heartbeat = |scope| Heartbeat {
+        scope,
+        issued: NOW,
+        period_ms: 10_000,
+        heads: Vec::new(),
+        trust: 0,
+        max_age: None,
+    };
+    let enrolment = |scope| Enrolment {
+        agent: "a".parse().unwrap(),
+        request: Digest::of(b"request"),
+        status_ms: 12_000,
+        heartbeat: heartbeat(scope),
+    };
+    let line = envelope::enrol(&key, Digest::of(b"answer"), enrolment(scope())).unwrap().to_line();
+    let check = |line: &str, answer: &[u8], request: &[u8]| {
+        trust.verify_enrolment(&certify(&a, &key), line, answer, Digest::of(request), NOW).map(|_| ())
+    };
+    check(&line, b"answer", b"request").unwrap();
+    assert!(matches!(check(&line, b"other", b"request"), Err(TrustError::DigestMismatch { .. })));
+    assert!(matches!(check(&line, b"answer", b"other"), Err(TrustError::WrongSubject { .. })));
+    let dev = Scope::new("acme", "support", "dev").unwrap();
+    let elsewhere = envelope::enrol(&key, Digest::of(b"answer"), enrolment(dev)).unwrap().to_line();
+    assert!(matches!(check(&elsewhere, b"answer", b"request"), Err(TrustError::WrongSubject { .. })));
+    let beat = envelope::beat(&key, heartbeat(scope())).unwrap().to_line();
+    assert!(check(&beat, b"answer", b"request").is_err());
+}

@@ -1,0 +1,133 @@
+//! Somebody who answers in FORGE's place: on `enroll`, and on `ctl`.
+
+use anyhow::Result;
+use futures::StreamExt as _;
+use nats_config::{header, subject};
+use publisher::{FleetEvent, ProjectKeys};
+use schemas::canonical::Digest;
+use schemas::envelope::{Head, Heartbeat};
+use tests::nats::{TestBroker, now};
+use tests::stage::{PATIENCE, builder, headers, hello, of_set, publish, serves};
+use tests::until::{millis, secs, until};
+
+use crate::bundle::Stage;
+
+#[tokio::test]
+async fn an_impostor_on_enroll_is_not_believed_signed_or_not() -> Result<()> {
+    for signed in [false, true] {
+        let test = TestBroker::start().await?;
+        let stranger = TestBroker::start().await?;
+        let floor = Head { set: "chat".parse()?, serial: 99, digest: Digest::of(b"x") };
+        // The stranger's registrar signs with keys of its own, for a project of the same name.
+        let (registrar, mut fleet) = (stranger.registrar(), test.broker.fleet().await?);
+        let asked = std::sync::Arc::new(tokio::sync::Notify::new());
+        let told = asked.clone();
+        let impostor = tokio::spawn(async move {
+            while let Some(event) = fleet.next().await {
+                let FleetEvent::Enrol(request, responder) = event else { continue };
+                if signed {
+                    let _ = registrar.answer(&request, responder, millis(100), vec![floor.clone()]).await;
+                } else {
+                    let answer = schemas::status::EnrolAnswer::Enrolled {
+                        stream: "evil".into(),
+                        consumer: Some("evil".into()),
+                        heartbeat_ms: 3_600_000,
+                        status_ms: 100,
+                    };
+                    let _ = responder.answer(&answer, None).await;
+                }
+                told.notify_one();
+            }
+        });
+        let agent = builder(&test, "careful")?.memory_only().start().await?;
+        tokio::time::timeout(PATIENCE, asked.notified()).await?;
+        publish(&test, "1.0.0", "good").await?;
+        serves(&agent, 1).await;
+        assert_eq!(
+            of_set(&agent.status(), "chat").and_then(|s| s.head_serial),
+            None,
+            "no floor of a stranger"
+        );
+        assert_eq!(agent.status().age_ms, None, "nothing was confirmed");
+        impostor.abort();
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_answer_to_another_enrolment_is_not_believed() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let client = test.operator().await?;
+    // FORGE's own answer to the first agent is recorded, and given to the second.
+    let (registrar, mut fleet) = (test.registrar(), test.broker.fleet().await?);
+    let floor = Head { set: "chat".parse()?, serial: 99, digest: Digest::of(b"x") };
+    let mut inboxes = client.subscribe("_INBOX_>").await?;
+    let mut all = client.subscribe(subject::ALL_ENROL).await?;
+    drop(inboxes.unsubscribe().await);
+    client.flush().await?;
+    let first = builder(&test, "first")?.memory_only().start().await?;
+    let FleetEvent::Enrol(request, responder) = next_enrolment(&mut fleet).await else { unreachable!() };
+    let question = all.next().await.expect("the question");
+    let mut answers = client.subscribe(question.reply.clone().expect("a reply subject")).await?;
+    client.flush().await?;
+    registrar.answer(&request, responder, secs(1), vec![floor]).await?;
+    let answer = answers.next().await.expect("the answer");
+    until("the first believes it", PATIENCE, async || {
+        of_set(&first.status(), "chat")?.head_serial.filter(|serial| *serial == 99)
+    })
+    .await;
+    let second = builder(&test, "second")?.memory_only().start().await?;
+    let question = all.next().await.expect("the question of the second");
+    let reply = question.reply.expect("a reply subject");
+    let headers = answer.headers.clone().unwrap_or_default();
+    assert!(headers.get(header::ATTESTATION).is_some(), "it is signed by FORGE itself");
+    client.publish_with_headers(reply, headers, answer.payload.clone()).await?;
+    client.flush().await?;
+    publish(&test, "1.0.0", "good").await?;
+    serves(&second, 1).await;
+    assert_eq!(of_set(&second.status(), "chat").and_then(|s| s.head_serial), None);
+    Ok(())
+}
+
+async fn next_enrolment(fleet: &mut (impl futures::Stream<Item = FleetEvent> + Unpin)) -> FleetEvent {
+    while let Some(event) = fleet.next().await {
+        if matches!(event, FleetEvent::Enrol(..)) {
+            return event;
+        }
+    }
+    panic!("the fleet's events ended")
+}
+
+#[tokio::test]
+async fn an_impostor_on_ctl_is_not_believed() -> Result<()> {
+    let stage = Stage::with_one_good().await?;
+    let test = &stage.test;
+    let keys = ProjectKeys::generate();
+    let stranger = TestBroker::start().await?;
+    let word = |heads| Heartbeat {
+        scope: test.scope("dev"),
+        issued: now(),
+        period_ms: 3_600_000,
+        heads,
+        trust: 0,
+        max_age: Some(schemas::envelope::MaxAge { seconds: 0, action: schemas::envelope::AgeAction::Refuse }),
+    };
+    let head = Head { set: "chat".parse()?, serial: 99, digest: Digest::of(b"x") };
+    // The stranger's certificate and key; the project's certificate with another key; no signature.
+    test.beat_by(&stranger.project_keys, &stranger.certificate, None, word(vec![head.clone()])).await?;
+    test.beat_by(&keys, &test.certificate, None, word(vec![head.clone()])).await?;
+    let client = test.operator().await?;
+    let topic = subject::heartbeat(&test.scope("dev"));
+    client.publish(topic, serde_json::to_vec(&word(vec![head]))?.into()).await?;
+    let evil = stranger.outgoing("dev", stranger.bundle("chat", "6.6.6", &[("hello", "evil")]), 2)?;
+    let topic = subject::announced_bundle(&test.scope("dev"), &"chat".parse()?);
+    let mut headers = headers(&evil);
+    headers.insert(header::SEQUENCE, "2");
+    client.publish_with_headers(topic, headers, evil.wire.clone()).await?;
+    stage.refused(schemas::status::RefusalCode::Untrusted).await;
+    let status = stage.agent.status();
+    assert_eq!(of_set(&status, "chat").and_then(|s| s.head_serial), None);
+    assert_eq!((status.age_ms, status.max_age), (None, None));
+    assert_eq!(hello(&stage.agent), "good");
+    Ok(())
+}

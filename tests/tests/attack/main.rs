@@ -1,0 +1,18 @@
+//! Attacks, each named, each tried on the real thing: a real broker, a real agent, and where FORGE has
+//! a part in it a real FORGE on both databases.
+//!
+//! | module | what the attacker has |
+//! |---|---|
+//! | [`bundle`] | the broker: it sends what it likes |
+//! | [`flip`] | a wire or a disk: one bit, anywhere |
+//! | [`keys`] | a stolen publishing key, or a root |
+//! | [`replay`] | the broker, and patience: it repeats, withholds, delays, reorders |
+//! | [`impostor`] | a place in the broker where it answers as FORGE |
+//! | [`restore`] | a backup of the database, restored |
+
+mod bundle;
+mod flip;
+mod impostor;
+mod keys;
+mod replay;
+mod restore;
