@@ -58,7 +58,9 @@ pub fn router() -> Router<AppState> {
         .route("/agents", get(agents::list_agents))
         .route("/credentials", get(agents::list_credentials).post(agents::create_credential))
         .route("/credentials/{credential}", delete(agents::revoke_credential))
-        .route("/current_bundle", get(current_bundle::get_current_bundle));
+        .route("/current_bundle", get(current_bundle::get_current_bundle))
+        .route("/max-age", put(projects::put_max_age).delete(projects::delete_max_age))
+        .route("/signing-keys", get(projects::list_signing_keys));
     let v1 = Router::new()
         .route("/openapi.json", get(openapi::get_openapi))
         .route("/sessions", post(account::create_session))

@@ -52,9 +52,15 @@ pub struct AgentView {
 /// Whether an agent was heard lately, at `now`.
 #[must_use]
 pub fn presence(config: &Config, agent: &Agent, now: Micros) -> Presence {
-    let silence = Micros::try_from(config.status.as_micros()).unwrap_or(Micros::MAX / 4) * 3;
+    let silence = silence(config);
     let gone = agent.disconnected_at.is_some_and(|at| at >= agent.last_seen_at);
     if gone || now - agent.last_seen_at > silence { Presence::Unreachable } else { Presence::Connected }
+}
+
+/// How long an agent may be silent and still counts as connected.
+#[must_use]
+pub fn silence(config: &Config) -> Micros {
+    Micros::try_from(config.status.as_micros()).unwrap_or(Micros::MAX / 4) * 3
 }
 
 fn view(config: &Config, agent: Agent, environment: Environment, now: Micros) -> AgentView {

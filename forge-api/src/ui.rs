@@ -41,6 +41,7 @@ mod publication;
 mod publications;
 mod publish;
 mod sign_in;
+mod trust;
 mod versions;
 mod view;
 mod visitor;
@@ -82,6 +83,7 @@ pub fn router() -> Router<AppState> {
             "/{organisation}/{project}/-/credentials/{id}/revoke",
             get(credentials::get_revoke).post(credentials::post_revoke),
         )
+        .route("/{organisation}/{project}/-/trust", get(trust::get_trust).post(trust::post_trust))
         .route("/{organisation}/{project}/{set}", get(editor::get_set))
         .route("/{organisation}/{project}/{set}/-/new", get(new::get_new_prompt).post(new::post_new_prompt))
         .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))

@@ -26,12 +26,12 @@
 //! | `client` | the connection to the broker, and how it comes back |
 //! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `ledger` enrols and acknowledges |
 //! | `verify` | whether a bundle may be served |
-//! | `agent` | what the agent has, and how a bundle becomes what is served, as one |
+//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `word` is FORGE's signed word |
 //! | `cache` | what is served, behind one pointer |
 //! | [`store`] | the disk cache: `pages` reads it without trust, `record` is its format, `baked` its file form |
 //! | [`render`] | reading and rendering, the path of every call |
 //! | `mode` | ACCEPTING and FROZEN |
-//! | `report` | the status; `meter` counts and times renders |
+//! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds |
 //! | [`offline`] | an agent's cache without the agent |

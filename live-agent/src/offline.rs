@@ -1,5 +1,10 @@
 //! An agent's cache without the agent: what `live` shows and renders when none is running.
 
+use std::path::Path;
+
+use schemas::Scope;
+use schemas::bundle::Encoding;
+use schemas::signed::{Checked, SignedBundle, SignedError};
 use schemas::status::Mode;
 use schemas::template::Values;
 
@@ -7,7 +12,47 @@ use crate::agent::{Access, Core};
 use crate::config::{Builder, ConfigError};
 use crate::live::{AgentError, LocalStatus};
 use crate::render::{Listed, PromptError, Template};
-use crate::{RenderedMessage, report};
+use crate::store::baked::{self, BakedError};
+use crate::store::record::Kept;
+use crate::{RenderedMessage, clock, report};
+
+/// Why a file of bundles is not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    #[error("the file cannot be read")]
+    Read(#[source] std::io::Error),
+    #[error("the file is neither one of \"forge bundle\" nor one of \"live bake\", or is damaged")]
+    Format,
+    #[error(transparent)]
+    Signed(#[from] SignedError),
+}
+
+/// Checks every bundle of a file that `forge bundle` or `live bake` wrote, with nothing but the file
+/// and the roots to trust.
+///
+/// # Errors
+/// The first link of a chain that does not hold.
+pub fn verify_file(path: &Path, roots: &[String], scope: &Scope) -> Result<Vec<Checked>, VerifyError> {
+    let signed = match baked::read(path) {
+        Ok(all) => all.iter().map(signed_of).collect::<Result<Vec<_>, _>>()?,
+        Err(BakedError::Io(error)) => return Err(VerifyError::Read(error)),
+        Err(BakedError::Damaged) => {
+            let text = std::fs::read(path).map_err(VerifyError::Read)?;
+            let text = String::from_utf8(text).map_err(|_| VerifyError::Format)?;
+            vec![SignedBundle::from_json(&text)?]
+        }
+    };
+    let check = |one: &SignedBundle| Ok(one.verify(roots.to_vec(), scope.clone(), clock::now())?);
+    signed.iter().map(check).collect()
+}
+
+fn signed_of(kept: &Kept) -> Result<SignedBundle, VerifyError> {
+    let message = &kept.message;
+    let encoding = Encoding::from_header(message.encoding.as_deref()).map_err(|_| VerifyError::Format)?;
+    let (certificate, attestation) = (&message.certificate, &message.attestation);
+    let trust = message.trust.as_deref();
+    Ok(SignedBundle::new(certificate, attestation, trust, &message.wire, encoding)?)
+}
 
 /// What is on disk, verified, with nobody following.
 #[derive(Debug)]

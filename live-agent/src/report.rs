@@ -15,6 +15,7 @@ use crate::client::{Link, around};
 use crate::{VERSION, clock};
 
 pub(crate) mod meter;
+mod metrics;
 
 /// Changes that come closer together than this share a status.
 const TOGETHER: Duration = Duration::from_millis(10);

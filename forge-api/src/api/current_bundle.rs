@@ -77,6 +77,9 @@ pub(super) fn serve(request: &HeaderMap, served: Served<'_>) -> Result<Response>
         put(wire::SERIAL, &p.serial.to_string())?;
         put(wire::KEY, &p.certificate)?;
         put(wire::ATTESTATION, &p.attestation)?;
+        if let Some(trust) = &p.trust {
+            put(wire::TRUST, trust)?;
+        }
     }
     if is_current(request, &tag, at) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());

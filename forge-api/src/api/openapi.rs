@@ -77,6 +77,8 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/agents") => (None, schema::<List<AgentBody>>(g)),
         ("GET", "/credentials") => (None, schema::<List<CredentialBody>>(g)),
         ("POST", "/credentials") => (schema::<NewCredential>(g), schema::<CreatedCredential>(g)),
+        ("PUT", "/max-age") => (schema::<schemas::envelope::MaxAge>(g), None),
+        ("GET", "/signing-keys") => (None, schema::<List<SigningKeyBody>>(g)),
         ("DELETE", "/credentials/{credential}") => (None, schema::<Revoked>(g)),
         _ => (None, None),
     }

@@ -4,11 +4,16 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::body::{EnvironmentBody, List, Named, NewEnvironmentBody, OverviewBody, ProjectBody};
+use schemas::envelope::MaxAge;
+
+use super::body::{
+    EnvironmentBody, List, Named, NewEnvironmentBody, OverviewBody, ProjectBody, SigningKeyBody,
+};
 use super::project_at;
 use crate::auth::Actor;
 use crate::author::{self, NewEnvironment, NewProject, ProjectAt};
 use crate::error::Result;
+use crate::keys::change;
 use crate::overview;
 use crate::server::ApiJson;
 use crate::state::AppState;
@@ -46,6 +51,37 @@ pub(super) async fn get_project(
 ) -> Result<Json<OverviewBody>> {
     let at = project_at(&state, &actor, &project).await?;
     Ok(Json(overview::project(&state, &actor, &at).await?.into()))
+}
+
+pub(super) async fn put_max_age(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+    ApiJson(body): ApiJson<MaxAge>,
+) -> Result<StatusCode> {
+    let at = project_at(&state, &actor, &project).await?;
+    author::set_max_age(&state, &actor, &at, Some(body)).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn delete_max_age(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<StatusCode> {
+    let at = project_at(&state, &actor, &project).await?;
+    author::set_max_age(&state, &actor, &at, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn list_signing_keys(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<Json<List<SigningKeyBody>>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let keys = change::list(&state, &actor, Some(&at)).await?;
+    Ok(Json(List::whole(keys.into_iter().map(Into::into).collect())))
 }
 
 pub(super) async fn list_environments(

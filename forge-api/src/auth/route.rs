@@ -179,6 +179,19 @@ pub const API: &[Route] = &[
         May(View),
         "the bundle that is live, byte for byte as agents get it",
     ),
+    route(
+        PUT,
+        "/api/v1/projects/{project}/max-age",
+        May(ManageProjects),
+        "set what agents do with content that was not confirmed for long",
+    ),
+    route(DELETE, "/api/v1/projects/{project}/max-age", May(ManageProjects), "end that rule"),
+    route(
+        GET,
+        "/api/v1/projects/{project}/signing-keys",
+        May(ManageProjects),
+        "the keys that sign for the project, past ones too",
+    ),
 ];
 
 /// The routes of the pages.
@@ -230,6 +243,13 @@ pub const PAGES: &[Route] = &[
         May(ManageCredentials),
         "revoke a credential",
     ),
+    route(
+        GET,
+        "/{organisation}/{project}/-/trust",
+        May(ManageProjects),
+        "the keys that sign, and the rule for old content",
+    ),
+    route(POST, "/{organisation}/{project}/-/trust", May(ManageProjects), "set the rule for old content"),
     route(GET, "/{organisation}/{project}/{set}", May(View), "prompt set: its first prompt"),
     route(GET, "/{organisation}/{project}/{set}/-/new", May(Edit), "new prompt"),
     route(POST, "/{organisation}/{project}/{set}/-/new", May(Edit), "create a prompt"),

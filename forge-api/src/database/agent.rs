@@ -131,3 +131,17 @@ pub async fn disconnected(conn: &mut Conn, environment_id: &str, name: &str, at:
         .execute(c).await?);
     Ok(())
 }
+
+/// How many agents were heard since, and how many of them are stale.
+pub async fn heard_since(conn: &mut Conn, since: i64) -> Result<(i64, i64)> {
+    let heard = on!(&mut *conn, c => agents::table
+        .filter(agents::last_seen_at.gt(since))
+        .count()
+        .get_result(c).await?);
+    let stale = on!(conn, c => agents::table
+        .filter(agents::last_seen_at.gt(since))
+        .filter(agents::stale.eq(true))
+        .count()
+        .get_result(c).await?);
+    Ok((heard, stale))
+}

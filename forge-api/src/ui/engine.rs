@@ -51,6 +51,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "tabs.html",
     "timeline.html",
     "tree.html",
+    "trust.html",
     "versions.html",
     "where.html",
 ];

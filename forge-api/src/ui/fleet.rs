@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use schemas::status::PendingState;
+use schemas::envelope::AgeAction;
+use schemas::status::{AgentStatus, PendingState};
 use serde::{Deserialize, Serialize};
 
 use super::engine;
@@ -165,7 +166,13 @@ impl Row {
             Health::Frozen if held > 0 => {
                 format!("holds back {}", count(held as u64, "newer version", "newer versions"))
             }
-            Health::Stale => "has not heard from FORGE; it goes on serving".to_owned(),
+            Health::Stale => {
+                let why = view.status.as_ref().and_then(|s| s.stale_reason.as_deref());
+                let too_old = view.status.as_ref().is_some_and(|s| s.too_old && refuses(s));
+                let serves =
+                    if too_old { "the project's rule lets it serve no more" } else { "it goes on serving" };
+                format!("{}; {serves}", why.unwrap_or("has not heard from FORGE"))
+            }
             Health::Unreachable => "replays what it missed when it is back".to_owned(),
             _ => String::new(),
         };
@@ -201,6 +208,11 @@ impl Row {
         .to_lowercase();
         words.iter().all(|w| text.contains(w))
     }
+}
+
+/// Whether the project's rule stops content that is too old.
+fn refuses(status: &AgentStatus) -> bool {
+    status.max_age.is_some_and(|rule| rule.action == AgeAction::Refuse)
 }
 
 /// The agents that fit a filter.

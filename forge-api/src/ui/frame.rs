@@ -22,6 +22,8 @@ pub(crate) struct Frame {
     pub crumbs: Vec<Crumb>,
     /// What of FORGE's events this page follows.
     pub topic: Option<String>,
+    /// Whether the visitor may manage the project.
+    pub may_manage: bool,
     pub bench: bool,
     pub narrow: bool,
     /// What was just done, said once.

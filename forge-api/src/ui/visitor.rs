@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use super::fault::Fault;
 use super::frame::{Frame, Person, Place};
 use super::view::initials;
-use crate::auth::{Actor, Role};
+use crate::auth::{Action, Actor, Role};
 use crate::author::{self, ProjectAt, SetAt};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
@@ -116,6 +116,7 @@ impl Visitor {
     pub(crate) fn in_project(&self, at: &ProjectAt) -> Frame {
         Frame {
             project: Some(Place::new(&at.project.slug, &at.project.name)),
+            may_manage: self.actor.may(&at.organisation.id, Action::ManageProjects),
             ..self.in_organisation(&at.organisation)
         }
         .crumb(&at.project.name, format!("/{}/{}", at.organisation.slug, at.project.slug))

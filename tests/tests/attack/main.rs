@@ -3,6 +3,7 @@
 //!
 //! | module | what the attacker has |
 //! |---|---|
+//! | [`age`] | time: it keeps FORGE's word away |
 //! | [`bundle`] | the broker: it sends what it likes |
 //! | [`flip`] | a wire or a disk: one bit, anywhere |
 //! | [`keys`] | a stolen publishing key, or a root |
@@ -10,6 +11,7 @@
 //! | [`impostor`] | a place in the broker where it answers as FORGE |
 //! | [`restore`] | a backup of the database, restored |
 
+mod age;
 mod bundle;
 mod flip;
 mod impostor;

@@ -1,12 +1,14 @@
 //! Projects and environments.
 
 use schemars::JsonSchema;
+use schemas::envelope::MaxAge;
 use serde::{Deserialize, Serialize};
 
 use super::SetBody;
-use crate::author::ProjectAt;
+use crate::author::{self, ProjectAt};
 use crate::clock::rfc3339;
 use crate::database::project::Environment;
+use crate::database::signing::SigningKey;
 use crate::overview::ProjectOverview;
 use crate::overview::SetOverview;
 
@@ -18,6 +20,37 @@ pub struct ProjectBody {
     pub name: String,
     pub description: String,
     pub created_at: String,
+    /// What agents do with content that FORGE did not confirm for long, if anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<MaxAge>,
+}
+
+/// A publishing key of the project.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SigningKeyBody {
+    pub public_key: String,
+    /// active (signs), retired (what it signed counts) or revoked.
+    pub state: String,
+    pub created_at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retired_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revoked_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl From<SigningKey> for SigningKeyBody {
+    fn from(key: SigningKey) -> Self {
+        Self {
+            public_key: key.public_key,
+            state: key.state,
+            created_at: rfc3339(key.created_at),
+            retired_at: key.retired_at.map(rfc3339),
+            revoked_at: key.revoked_at.map(rfc3339),
+            reason: key.reason,
+        }
+    }
 }
 
 impl From<&ProjectAt> for ProjectBody {
@@ -29,6 +62,7 @@ impl From<&ProjectAt> for ProjectBody {
             name: at.project.name.clone(),
             description: at.project.description.clone(),
             created_at: rfc3339(at.project.created_at),
+            max_age: author::max_age(&at.project),
         }
     }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use live_agent::config;
 use live_agent::control::{self, ControlError, Question};
-use live_agent::offline::Offline;
+use live_agent::offline::{self, Offline};
 use live_agent::{AgentError, Listed, LiveAgent, LocalStatus, Mode, PromptError, SyncReport, Values};
 use schemas::parameter::Kind;
 use schemas::prompt::{Content, Prompt as Source};
@@ -70,11 +71,37 @@ fn failed(error: PromptError) -> Failure {
     }
 }
 
-pub(crate) async fn status(settings: &Settings) -> Result<(), Failure> {
+/// Checks a file; needs no broker, no cache and no credential.
+pub(crate) fn verify(settings: &Settings, file: &Path, roots: Vec<String>) -> Result<(), Failure> {
+    let connection = config::read_connection(&settings.connection)?;
+    let roots = if roots.is_empty() { connection.roots } else { roots };
+    let all = offline::verify_file(file, &roots, &connection.scope)
+        .with_context(|| format!("{} is not believed", file.display()))?;
+    if settings.json {
+        let all: Vec<Value> = all
+            .iter()
+            .map(|one| {
+                let verified = &one.verified;
+                json!({
+                    "attestation": verified.attestation, "digest": verified.digest, "key": verified.key,
+                    "root": verified.root, "trust": one.trust,
+                })
+            })
+            .collect();
+        return show::json(&all);
+    }
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    show::text(&format!("{}\n", texts.join("\n\n")))
+}
+
+pub(crate) async fn status(settings: &Settings, metrics: bool) -> Result<(), Failure> {
     let (status, running): (LocalStatus, bool) = match running(settings, &Question::Status).await? {
         Some(answer) => (parse(answer)?, true),
         None => (settings.builder()?.read_offline()?.status(), false),
     };
+    if metrics {
+        return show::text(&status.metrics());
+    }
     if settings.json {
         let mut value = serde_json::to_value(&status).map_err(|e| Failure::Other(e.into()))?;
         if let Some(object) = value.as_object_mut() {

@@ -39,7 +39,11 @@ enum Command {
     /// Runs an agent in the foreground
     Run(run::Run),
     /// Shows mode, connection, and what is served
-    Status,
+    Status {
+        /// As counts for a monitor, in the Prometheus text form
+        #[arg(long)]
+        metrics: bool,
+    },
     /// Shows the mode, or sets it: accepting or frozen
     Mode {
         #[arg(value_parser = mode)]
@@ -56,6 +60,14 @@ enum Command {
     },
     /// Renders a prompt
     Prompt(ask::Prompt),
+    /// Checks a file of "forge bundle" or "live bake" offline, and prints the chain
+    Verify {
+        /// The file
+        file: std::path::PathBuf,
+        /// A root to trust [default: those of the connect file]
+        #[arg(long)]
+        root: Vec<String>,
+    },
     /// Writes what is served to a file that an image can carry
     Bake {
         /// The file to write
@@ -120,12 +132,13 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Connect => connect::connect(&options).await,
         Command::Run(run) => run.run(&options).await,
-        Command::Status => ask::status(&options).await,
+        Command::Status { metrics } => ask::status(&options, metrics).await,
         Command::Mode { mode } => ask::mode(&options, mode).await,
         Command::Sync => ask::sync(&options).await,
         Command::List => ask::list(&options).await,
         Command::Get { id } => ask::get(&options, id).await,
         Command::Prompt(prompt) => prompt.show(&options).await,
+        Command::Verify { file, root } => ask::verify(&options, &file, root),
         Command::Bake { file } => ask::bake(&options, &file).await,
     }
 }

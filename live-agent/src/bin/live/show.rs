@@ -48,9 +48,8 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     let broker = match (running, local.connected, &local.refused) {
         (false, _, _) => format!("no agent is running; from disk, last contact {contact}"),
         (true, true, _) if status.stale => {
-            format!(
-                "connected, but STALE: FORGE is silent or its newest cannot be had; last contact {contact}"
-            )
+            let why = status.stale_reason.as_deref().unwrap_or("FORGE is silent");
+            format!("connected, but STALE: {why}; last contact {contact}")
         }
         (true, true, _) => "connected, current".into(),
         (true, false, Some(why)) => format!("{why}; last contact {contact}"),
@@ -58,6 +57,11 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     };
     line("broker", broker);
     line("cache", status.cache.clone());
+    if let Some(rule) = status.max_age {
+        let age = status.age_ms.map_or("never".into(), |ms| format!("{} s ago", ms / 1000));
+        let held = if status.too_old { "; the rule holds" } else { "" };
+        line("max age", format!("{} after {} s, confirmed {age}{held}", rule.action.as_str(), rule.seconds));
+    }
     if running {
         let c = &status.counters;
         let times = format!("p50 {} ns, p99 {} ns", c.render_p50_ns, c.render_p99_ns);
