@@ -10,11 +10,18 @@ use super::{Conn, Database, DatabaseError, Pools, Result, Tx, on};
 use crate::clock;
 
 /// Name, SQLite, PostgreSQL. Never edit one that was shipped: add the next.
-const MIGRATIONS: &[(&str, &str, &str)] = &[(
-    "0001_first",
-    include_str!("../../migrations/sqlite/0001_first.sql"),
-    include_str!("../../migrations/postgres/0001_first.sql"),
-)];
+const MIGRATIONS: &[(&str, &str, &str)] = &[
+    (
+        "0001_first",
+        include_str!("../../migrations/sqlite/0001_first.sql"),
+        include_str!("../../migrations/postgres/0001_first.sql"),
+    ),
+    (
+        "0003_users",
+        include_str!("../../migrations/sqlite/0003_users.sql"),
+        include_str!("../../migrations/postgres/0003_users.sql"),
+    ),
+];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.
 const LOCK: i64 = 0x616e_7669_6c01;
@@ -28,13 +35,13 @@ diesel::table! {
 
 impl Database {
     pub(super) async fn migrate(&self) -> Result<()> {
-        let mut tx = match &self.0 {
+        let mut tx = match &self.pools {
             // The exclusive lock comes with the transaction.
             Pools::Sqlite { writer, .. } => {
                 let conn = writer.get().await.map_err(super::unavailable)?;
                 let mut conn = Conn::Sqlite(conn);
                 conn.batch("BEGIN EXCLUSIVE").await?;
-                Tx(Some(conn))
+                Tx { conn: Some(conn), chain: None }
             }
             Pools::Postgres(_) => {
                 let mut tx = self.write().await?;
