@@ -39,6 +39,7 @@ async fn a_new_forge_prints_a_link_by_which_the_first_user_is_made(database: Dat
     forge.stop().await?;
     let mut again = place.spawn(1)?;
     again.ready(&place).await?;
+    again.has_its_broker().await?;
     again.stop().await?;
     let second = log(1).await.context("the second log")?;
     ensure!(second.contains("forge serves") && find(&second).is_none(), "{second}");
