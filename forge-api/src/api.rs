@@ -63,8 +63,12 @@ pub fn router() -> Router<AppState> {
         .route("/signing-keys", get(projects::list_signing_keys));
     let v1 = Router::new()
         .route("/openapi.json", get(openapi::get_openapi))
-        .route("/sessions", post(account::create_session))
+        .route(
+            "/sessions",
+            get(account::list_sessions).post(account::create_session).delete(account::end_sessions),
+        )
         .route("/sessions/current", delete(account::delete_session))
+        .route("/sessions/{session}", delete(account::end_session))
         .route("/me", get(account::get_me))
         .route("/tokens", get(account::list_tokens).post(account::create_token))
         .route("/tokens/{token}", delete(account::revoke_token))
@@ -75,6 +79,7 @@ pub fn router() -> Router<AppState> {
         .route("/organisations/{organisation}/members", get(organisations::list_members))
         .route("/organisations/{organisation}/members", put(organisations::put_member))
         .route("/organisations/{organisation}/audit", get(organisations::list_audit))
+        .route("/organisations/{organisation}/audit/export", get(organisations::export_audit))
         .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))
         .route(
             "/organisations/{organisation}/projects",

@@ -1,21 +1,40 @@
-//! The audit log: who did what, when, to what. Append-only, and each entry carries the hash of the
-//! one before, so that a change behind our back shows.
+//! The audit log: who did what, when, to what, and who was refused. Append-only, and each entry
+//! carries the hash of the one before, so that a change behind our back shows.
+//!
+//! Every organisation has a chain of its own, and so has the installation: signing in, users, what
+//! nobody knows whose it is. Anybody can check the hashes of an export. Each hash is sealed besides
+//! under a key from the master key: who can write the database but has no master key cannot write
+//! another history, only break this one.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`verify`] | the check of a chain |
+//! | [`export`] | a chain as JSON Lines |
+//! | [`refusal`] | refused attempts, bounded so that nobody fills the disk with them |
+
+pub mod export;
+pub mod refusal;
+pub mod verify;
+
+pub use export::{export, export_installation};
+pub use refusal::{Refusal, Refusals};
+pub use verify::{Chain, verify, verify_installation};
 
 use schemas::Micros;
 use schemas::canonical::{self, Digest};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::auth::{Action, Actor};
+use crate::auth::{Action, Actor, Entry};
 use crate::clock;
+use crate::database::Tx;
 use crate::database::audit::{self, AuditEntry};
 use crate::database::organisation::Organisation;
-use crate::database::{self, Conn};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
-/// Entries that one step of a check reads.
-const CHECK_STEP: i64 = 1000;
+/// The chain of what belongs to no organisation.
+pub const INSTALLATION: &str = "installation";
 
 /// What the hash of an entry is over, as canonical JSON. The fields are a format: add, never change.
 #[derive(Serialize)]
@@ -31,50 +50,69 @@ struct Hashed<'a> {
     previous_hash: &'a str,
 }
 
+impl<'a> Hashed<'a> {
+    fn of(entry: &'a AuditEntry) -> Self {
+        Self {
+            organisation_id: &entry.organisation_id,
+            sequence: entry.sequence,
+            at: entry.at,
+            actor_id: &entry.actor_id,
+            actor_name: &entry.actor_name,
+            action: &entry.action,
+            subject: &entry.subject,
+            detail: &entry.detail,
+            previous_hash: &entry.previous_hash,
+        }
+    }
+}
+
 fn hash(entry: &AuditEntry) -> Result<String> {
-    let bytes = canonical::to_canonical(&Hashed {
-        organisation_id: &entry.organisation_id,
-        sequence: entry.sequence,
-        at: entry.at,
-        actor_id: &entry.actor_id,
-        actor_name: &entry.actor_name,
-        action: &entry.action,
-        subject: &entry.subject,
-        detail: &entry.detail,
-        previous_hash: &entry.previous_hash,
-    })
-    .map_err(ApiError::internal)?;
+    let bytes = canonical::to_canonical(&Hashed::of(entry)).map_err(ApiError::internal)?;
     Ok(Digest::of(&bytes).to_string())
 }
 
-/// Writes an entry within the transaction that does the thing. `action` reads `set.locked`;
-/// `detail` never holds a prompt's text, a value or a secret.
+/// Writes an entry within the transaction that does the thing, into the chain of an organisation or
+/// [`INSTALLATION`]. `action` reads `set.locked`; `detail` never holds a prompt's text, a value or a
+/// secret.
 ///
 /// # Errors
 /// The database refuses.
 pub(crate) async fn record(
-    conn: &mut Conn,
+    tx: &mut Tx,
     actor: &Actor,
-    organisation_id: &str,
+    chain: &str,
     action: &str,
     subject: &str,
     detail: Value,
 ) -> Result<()> {
-    let (sequence, previous_hash) = audit::next(conn, organisation_id).await?;
+    append(tx, chain, (&actor.user_id, &actor.name), action, subject, detail).await
+}
+
+async fn append(
+    tx: &mut Tx,
+    chain: &str,
+    (actor_id, actor_name): (&str, &str),
+    action: &str,
+    subject: &str,
+    detail: Value,
+) -> Result<()> {
+    let (sequence, previous_hash) = audit::next(tx, chain).await?;
     let mut entry = AuditEntry {
-        organisation_id: organisation_id.into(),
+        organisation_id: chain.into(),
         sequence,
         at: clock::now(),
-        actor_id: actor.user_id.clone(),
-        actor_name: actor.name.clone(),
+        actor_id: actor_id.into(),
+        actor_name: actor_name.into(),
         action: action.into(),
         subject: subject.into(),
         detail: if detail.is_null() { "{}".into() } else { detail.to_string() },
         previous_hash,
         hash: String::new(),
+        seal: String::new(),
     };
     entry.hash = hash(&entry)?;
-    Ok(audit::append(conn, &entry).await?)
+    entry.seal = tx.chain_key().map(|key| key.sign(entry.hash.as_bytes())).unwrap_or_default();
+    Ok(audit::append(tx, &entry).await?)
 }
 
 /// Entries of an organisation below `before` (exclusive; none means from the newest), newest first.
@@ -93,41 +131,10 @@ pub async fn list(
     Ok(audit::below(&mut conn, &organisation.id, before.unwrap_or(i64::MAX), limit.clamp(1, 500)).await?)
 }
 
-/// What a check of the chain found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Chain {
-    /// Every entry is there and unchanged.
-    Whole { entries: i64 },
-    /// The first entry that is missing or was changed.
-    BrokenAt { sequence: i64 },
-}
-
-/// Checks an organisation's chain from its first entry to its end.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn verify(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Chain> {
-    actor.require(&organisation.id, Action::ReadAudit)?;
-    let mut conn = state.database.read().await?;
-    // The tip first: what is appended meanwhile is of no interest.
-    let Some((end, tip)) = audit::tip(&mut conn, &organisation.id).await? else {
-        return Ok(Chain::Whole { entries: 0 });
-    };
-    let (mut at, mut previous) = (0, String::new());
-    while at < end {
-        let entries = database::audit::above(&mut conn, &organisation.id, at, CHECK_STEP).await?;
-        if entries.is_empty() {
-            return Ok(Chain::BrokenAt { sequence: at + 1 });
-        }
-        for entry in entries.iter().take_while(|e| e.sequence <= end) {
-            let sound =
-                entry.sequence == at + 1 && entry.previous_hash == previous && entry.hash == hash(entry)?;
-            if !sound {
-                return Ok(Chain::BrokenAt { sequence: at + 1 });
-            }
-            at = entry.sequence;
-            previous.clone_from(&entry.hash);
-        }
+/// The installation's chain holds what every organisation's people do: only the console reads it.
+fn console_only(actor: &Actor) -> Result<()> {
+    match actor.entry {
+        Entry::Console => Ok(()),
+        _ => Err(ApiError::Forbidden("the installation's audit log is read by `forge audit`".into())),
     }
-    Ok(if previous == tip { Chain::Whole { entries: end } } else { Chain::BrokenAt { sequence: end } })
 }

@@ -1,9 +1,12 @@
 //! Who may do what: roles, actions, and the one table of routes.
 //!
-//! The table stands in [`route`]. A request whose route is not in it is refused, whoever asks
+//! The table stands in [`route`]; what a token may be used for in [`scope`]. A request whose route is not in it is refused, whoever asks
 //! ([`crate::server`]); the domain functions check the role in the very organisation they touch.
 
 pub mod route;
+pub mod scope;
+
+pub use scope::{Scope, Scopes};
 
 use std::fmt;
 
@@ -32,6 +35,12 @@ impl Role {
             Self::Admin => "admin",
             Self::Owner => "owner",
         }
+    }
+
+    /// Its place in [`Role::ALL`]: who stands higher may not be made by who stands lower.
+    #[must_use]
+    pub fn rank(self) -> usize {
+        self as usize
     }
 
     /// Reads a role's name.
@@ -128,7 +137,7 @@ pub enum Entry {
     /// A browser's session. The CSRF token belongs to it.
     Session { id: String, csrf: String },
     /// A personal API token.
-    Token { id: String },
+    Token { id: String, scopes: Scopes },
     /// `forge` itself, from the command line.
     Console,
 }
@@ -175,24 +184,54 @@ impl Actor {
         self.memberships.iter().find(|m| m.organisation_id == organisation_id).map(|m| m.role)
     }
 
+    /// What the actor's token may be used for; people are not limited.
+    fn scopes(&self) -> Scopes {
+        match &self.entry {
+            Entry::Token { scopes, .. } => *scopes,
+            _ => Scopes::ALL,
+        }
+    }
+
     /// Whether the actor may do this here.
     #[must_use]
     pub fn may(&self, organisation_id: &str, action: Action) -> bool {
-        self.role_in(organisation_id).is_some_and(|r| r.may(action))
+        self.role_in(organisation_id).is_some_and(|r| r.may(action)) && self.scopes().allow(action)
+    }
+
+    /// Refuses a token: what concerns a person's account is done by the person.
+    ///
+    /// # Errors
+    /// [`ApiError::Forbidden`].
+    pub fn in_person(&self) -> Result<()> {
+        match self.entry {
+            Entry::Token { .. } => {
+                Err(ApiError::Forbidden("a token cannot do this; sign in with a browser".into()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Refuses unless the actor may do this here.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`] to a stranger, [`ApiError::Forbidden`] to a member of too small a role.
+    /// [`ApiError::Hidden`] to a stranger, [`ApiError::NotAllowed`] to a member of too small a role or by
+    /// a token without the scope.
     pub fn require(&self, organisation_id: &str, action: Action) -> Result<()> {
-        match self.role_in(organisation_id) {
-            None => Err(ApiError::NotFound("organisation")),
-            Some(role) if role.may(action) => Ok(()),
-            Some(role) => Err(ApiError::Forbidden(format!(
-                "the role {} may not {action} here; ask an owner of the organisation",
-                role.as_str()
-            ))),
+        let organisation_id = organisation_id.to_owned();
+        match self.role_in(&organisation_id) {
+            None => Err(ApiError::Hidden { what: "organisation", organisation_id }),
+            Some(role) if !role.may(action) => {
+                let detail = format!(
+                    "the role {} may not {action} here; ask an owner of the organisation",
+                    role.as_str()
+                );
+                Err(ApiError::NotAllowed { organisation_id, detail })
+            }
+            Some(_) if !self.scopes().allow(action) => {
+                let detail = format!("this token's scopes ({}) do not allow to {action}", self.scopes());
+                Err(ApiError::NotAllowed { organisation_id, detail })
+            }
+            Some(_) => Ok(()),
         }
     }
 
@@ -225,14 +264,34 @@ mod tests {
 
     #[test]
     fn a_stranger_cannot_tell_what_is_there() {
-        let mut actor = Actor { entry: Entry::Token { id: String::new() }, ..Actor::console() };
-        assert!(matches!(actor.require("o", Action::View), Err(ApiError::NotFound(_))));
+        let mut actor =
+            Actor { entry: Entry::Token { id: String::new(), scopes: Scopes::ALL }, ..Actor::console() };
+        assert!(matches!(actor.require("o", Action::View), Err(ApiError::Hidden { .. })));
         actor.memberships.push(Membership {
             organisation_id: "o".into(),
             organisation: "acme".into(),
             role: Role::Viewer,
         });
         assert!(actor.require("o", Action::View).is_ok());
-        assert!(matches!(actor.require("o", Action::Edit), Err(ApiError::Forbidden(_))));
+        assert!(matches!(actor.require("o", Action::Edit), Err(ApiError::NotAllowed { .. })));
+        let hidden = actor.require("x", Action::View).unwrap_err();
+        let nothing = ApiError::NotFound("organisation");
+        assert_eq!((hidden.to_string(), hidden.code()), (nothing.to_string(), nothing.code()));
+        assert_eq!(hidden.problem(), nothing.problem());
+    }
+
+    #[test]
+    fn a_token_does_no_more_than_its_scopes_say() {
+        let scopes = Scopes::of(&[Scope::Edit]);
+        let mut actor = Actor { entry: Entry::Token { id: String::new(), scopes }, ..Actor::console() };
+        actor.memberships.push(Membership {
+            organisation_id: "o".into(),
+            organisation: "acme".into(),
+            role: Role::Owner,
+        });
+        assert!(actor.require("o", Action::Edit).is_ok() && actor.may("o", Action::View));
+        assert!(!actor.may("o", Action::Publish) && !actor.may("o", Action::ManageMembers));
+        assert!(matches!(actor.require("o", Action::Publish), Err(ApiError::NotAllowed { .. })));
+        assert!(actor.in_person().is_err() && Actor::console().in_person().is_ok());
     }
 }

@@ -2,9 +2,11 @@
 //! from which the flags, `forge config --table` and the check of the documentation are made.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 use crate::database::Address;
 use crate::seal::{SealError, Sealer};
@@ -108,16 +110,28 @@ pub const OPTIONS: &[Setting] = &[
         "a browser's session ends after so many hours of silence",
     ),
     setting(
+        "session-max-days",
+        "FORGE_SESSION_MAX_DAYS",
+        "30",
+        "a browser's session ends after so many days, however much it is used",
+    ),
+    setting(
         "sign-in-per-minute",
         "FORGE_SIGN_IN_PER_MINUTE",
         "20",
-        "attempts to sign in, per address and minute",
+        "attempts to sign in, per address and minute; a quarter of it per account; per account from unknown browsers as many an hour",
     ),
     setting(
         "requests-per-second",
         "FORGE_REQUESTS_PER_SECOND",
         "100",
-        "requests per user or address and second, in bursts of four times as many",
+        "requests per user, per token and per address and second, in bursts of four times as many; all who share an address have four times as much",
+    ),
+    setting(
+        "trusted-proxies",
+        "FORGE_TRUSTED_PROXIES",
+        "",
+        "addresses or networks of reverse proxies, separated by commas: from them X-Forwarded-For is believed",
     ),
     setting(
         "log",
@@ -167,8 +181,11 @@ pub struct Config {
     pub heartbeat: Duration,
     pub status: Duration,
     pub session: Duration,
+    pub session_max: Duration,
     pub sign_in_per_minute: u32,
     pub requests_per_second: u32,
+    /// Whose word about the client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -309,6 +326,7 @@ impl Config {
             return Err(bad(values.find("nats-replicas")?.0, "1, 3 or 5".into()));
         }
         let hours: u64 = values.parsed("session-hours")?;
+        let days: u64 = values.parsed("session-max-days")?;
         Ok(Self {
             listen: values.parsed("listen")?,
             public_url: public_url(&values)?,
@@ -323,12 +341,26 @@ impl Config {
             heartbeat: values.millis("heartbeat-ms", 100)?,
             status: values.millis("status-ms", 100)?,
             session: Duration::from_secs(hours.clamp(1, 24 * 365) * 3600),
+            session_max: Duration::from_secs(days.clamp(1, 365) * 24 * 3600),
+            trusted_proxies: trusted_proxies(&values)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),
             requests_per_second: values.parsed::<std::num::NonZeroU32>("requests-per-second")?.get(),
             log: values.text("log")?.unwrap_or_else(|| "info".into()),
             log_format,
         })
     }
+}
+
+/// Networks, or single addresses.
+fn trusted_proxies(values: &Values<'_>) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |text: &String| {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| text.parse::<IpNet>()).map(|net| net.trunc()).map_err(|_| {
+            let setting = values.find("trusted-proxies").map(|(setting, _)| setting);
+            setting.map_or_else(|e| e, |s| bad(s, format!("{text:?} is neither an address nor a network")))
+        })
+    };
+    values.list("trusted-proxies")?.iter().map(network).collect()
 }
 
 fn public_url(values: &Values<'_>) -> Result<Option<String>, ConfigError> {
@@ -417,6 +449,7 @@ mod tests {
             ("heartbeat-ms", "0"),
             ("nats-replicas", "2"),
             ("sign-in-per-minute", "0"),
+            ("trusted-proxies", "10.0.0.0/8, proxy.example"),
             ("master-key", "short"),
         ] {
             let error = load(&[(key, value)], &[]).unwrap_err().to_string();

@@ -21,6 +21,7 @@ pub mod publication;
 pub mod review;
 pub mod schema;
 pub mod session;
+pub mod set_up;
 pub mod signing;
 pub mod user;
 pub mod version;
@@ -29,6 +30,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::Object;
@@ -38,6 +40,8 @@ use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfi
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt as _;
+
+use crate::seal::MacKey;
 
 /// Readers of a SQLite file, besides its one writer.
 const SQLITE_READERS: usize = 4;
@@ -166,7 +170,10 @@ impl Conn {
 
 /// A write transaction. Dropped without [`Tx::commit`], everything in it is undone.
 #[derive(Debug)]
-pub struct Tx(Option<Conn>);
+pub struct Tx {
+    conn: Option<Conn>,
+    chain: Option<Arc<MacKey>>,
+}
 
 impl Tx {
     /// Makes everything in the transaction last.
@@ -174,17 +181,22 @@ impl Tx {
     /// # Errors
     /// The database did not take it; then nothing of it lasts.
     pub async fn commit(mut self) -> Result<()> {
-        if let Some(conn) = self.0.as_mut() {
+        if let Some(conn) = self.conn.as_mut() {
             conn.batch("COMMIT").await?;
         }
-        self.0 = None;
+        self.conn = None;
         Ok(())
+    }
+
+    /// The key under which what is recorded in this transaction is sealed.
+    pub(crate) fn chain_key(&self) -> Option<&MacKey> {
+        self.chain.as_deref()
     }
 }
 
 impl Drop for Tx {
     fn drop(&mut self) {
-        let Some(mut conn) = self.0.take() else { return };
+        let Some(mut conn) = self.conn.take() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             discard(conn);
             return;
@@ -209,13 +221,13 @@ impl Deref for Tx {
     type Target = Conn;
     #[allow(clippy::expect_used, reason = "only commit and drop take the connection, and both consume")]
     fn deref(&self) -> &Conn {
-        self.0.as_ref().expect("a transaction holds its connection until it ends")
+        self.conn.as_ref().expect("a transaction holds its connection until it ends")
     }
 }
 impl DerefMut for Tx {
     #[allow(clippy::expect_used, reason = "only commit and drop take the connection, and both consume")]
     fn deref_mut(&mut self) -> &mut Conn {
-        self.0.as_mut().expect("a transaction holds its connection until it ends")
+        self.conn.as_mut().expect("a transaction holds its connection until it ends")
     }
 }
 
@@ -261,11 +273,14 @@ enum Pools {
 
 /// The database of one FORGE.
 #[derive(Clone)]
-pub struct Database(Pools);
+pub struct Database {
+    pools: Pools,
+    chain: Option<Arc<MacKey>>,
+}
 
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.pools {
             Pools::Sqlite { .. } => "Database(SQLite)",
             Pools::Postgres(_) => "Database(PostgreSQL)",
         })
@@ -290,9 +305,15 @@ impl Database {
                 Pools::Postgres(pool(AsyncDieselConnectionManager::new(url.as_str()), POSTGRES_CONNECTIONS)?)
             }
         };
-        let database = Self(pools);
+        let database = Self { pools, chain: None };
         database.migrate().await?;
         Ok(database)
+    }
+
+    /// The same database, whose audit log is sealed under this key from now on.
+    #[must_use]
+    pub fn sealing(self, key: Arc<MacKey>) -> Self {
+        Self { chain: Some(key), ..self }
     }
 
     /// A connection for reading. On SQLite it cannot write.
@@ -300,7 +321,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Unavailable`].
     pub async fn read(&self) -> Result<Conn> {
-        match &self.0 {
+        match &self.pools {
             Pools::Sqlite { readers, .. } => readers.get().await.map(Conn::Sqlite),
             Pools::Postgres(pool) => pool.get().await.map(Conn::Postgres),
         }
@@ -312,14 +333,14 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Unavailable`], or the database refuses to begin.
     pub async fn write(&self) -> Result<Tx> {
-        let (mut conn, begin) = match &self.0 {
+        let (mut conn, begin) = match &self.pools {
             Pools::Sqlite { writer, .. } => {
                 (Conn::Sqlite(writer.get().await.map_err(unavailable)?), "BEGIN IMMEDIATE")
             }
             Pools::Postgres(pool) => (Conn::Postgres(pool.get().await.map_err(unavailable)?), "BEGIN"),
         };
         conn.batch(begin).await?;
-        Ok(Tx(Some(conn)))
+        Ok(Tx { conn: Some(conn), chain: self.chain.clone() })
     }
 
     /// Whether the database answers.
@@ -331,13 +352,13 @@ impl Database {
     /// Whether other processes may be at work on the same database.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        matches!(self.0, Pools::Postgres(_))
+        matches!(self.pools, Pools::Postgres(_))
     }
 
     /// `sqlite` or `postgres`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        match self.0 {
+        match self.pools {
             Pools::Sqlite { .. } => "sqlite",
             Pools::Postgres(_) => "postgres",
         }

@@ -30,9 +30,15 @@ pub enum ApiError {
     TooLarge(String),
     #[error("sign in first")]
     SignInRequired,
-    /// A member whose role does not allow this.
+    /// Not for whoever asks, and everybody may know that it is there.
     #[error("{0}")]
     Forbidden(String),
+    /// A member whose role, or whose token, does not allow this.
+    #[error("{detail}")]
+    NotAllowed { organisation_id: String, detail: String },
+    /// Somebody else's: to the caller it is [`ApiError::NotFound`], and only the audit log knows better.
+    #[error("there is no such {what}, or it is not yours to see")]
+    Hidden { what: &'static str, organisation_id: String },
     /// Not there, or not to be seen by this actor: the two are not told apart.
     #[error("there is no such {0}, or it is not yours to see")]
     NotFound(&'static str),
@@ -78,8 +84,8 @@ impl ApiError {
             Self::Parameters { .. } => "parameters_invalid",
             Self::TooLarge(_) => "too_large",
             Self::SignInRequired => "sign_in_required",
-            Self::Forbidden(_) => "forbidden",
-            Self::NotFound(_) => "not_found",
+            Self::Forbidden(_) | Self::NotAllowed { .. } => "forbidden",
+            Self::NotFound(_) | Self::Hidden { .. } => "not_found",
             Self::TooMany { .. } => "rate_limited",
             Self::Unavailable(_) => "unavailable",
             Self::Internal(_) => "internal",
@@ -96,11 +102,38 @@ impl ApiError {
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Forbidden(_) | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::NotFound(_) | Self::Hidden { .. } => StatusCode::NOT_FOUND,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// What the audit log says of it, where somebody was refused.
+    #[must_use]
+    pub fn refused(&self) -> Option<Refused> {
+        let organisation_id = match self {
+            Self::NotAllowed { organisation_id, .. } | Self::Hidden { organisation_id, .. } => {
+                Some(organisation_id.clone())
+            }
+            Self::Forbidden(_) | Self::SignInRequired | Self::TooMany { .. } => None,
+            _ => return None,
+        };
+        let why = match self {
+            Self::Hidden { .. } => "no member of the organisation".to_owned(),
+            other => other.to_string(),
+        };
+        Some(Refused { organisation_id, code: self.code(), why })
+    }
+
+    /// After how many seconds it may be tried again, where that is known.
+    #[must_use]
+    pub fn retry_after_s(&self) -> Option<u64> {
+        match self {
+            Self::TooMany { retry_after_s } => Some(*retry_after_s),
+            Self::Unavailable(_) => Some(5),
+            _ => None,
         }
     }
 
@@ -136,6 +169,27 @@ impl ApiError {
     }
 }
 
+/// That somebody was refused: goes with the answer as far as the guard, which records it, and is never sent.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Whose audit log it belongs to.
+    pub organisation_id: Option<String>,
+    pub code: &'static str,
+    pub why: String,
+}
+
+impl ApiError {
+    /// Writes into an answer what every answer to this error carries, problem document or page.
+    pub fn mark(&self, response: &mut Response) {
+        if let Some(seconds) = self.retry_after_s() {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Some(refused) = self.refused() {
+            response.extensions_mut().insert(refused);
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         if let Self::Internal(source) = &self {
@@ -145,18 +199,10 @@ impl IntoResponse for ApiError {
         let mut response = (status, Json(self.problem())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        match &self {
-            Self::TooMany { retry_after_s } => {
-                headers.insert(header::RETRY_AFTER, (*retry_after_s).into());
-            }
-            Self::Unavailable(_) => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-            }
-            Self::SignInRequired => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-            }
-            _ => {}
+        if let Self::SignInRequired = &self {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        self.mark(&mut response);
         response
     }
 }

@@ -22,7 +22,7 @@ use crate::database::outbox;
 use crate::database::project::{self, Environment};
 use crate::database::publication::{self, Publication, PublicationFull};
 use crate::database::version::{self, Version};
-use crate::database::{Conn, DatabaseError, prompt_set};
+use crate::database::{Conn, DatabaseError, Tx, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::events::Kind;
 use crate::lock;
@@ -177,7 +177,7 @@ async fn store_snapshot(
 /// Writes publication, serial and outbox row.
 async fn write(
     state: &AppState,
-    conn: &mut Conn,
+    conn: &mut Tx,
     actor: &Actor,
     set: &SetAt,
     environment: &Environment,

@@ -11,7 +11,7 @@ use crate::author::set::begin_edit;
 use crate::author::{Draft, SetAt};
 use crate::clock;
 use crate::database::review::{self, Approval, Review, ReviewComment};
-use crate::database::{Conn, prompt_set};
+use crate::database::{Conn, Tx, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -106,7 +106,7 @@ async fn open(conn: &mut Conn, set: &SetAt) -> Result<Review> {
     }
 }
 
-async fn verdict(conn: &mut Conn, actor: &Actor, set: &SetAt, review: &Review, verdict: &str) -> Result<()> {
+async fn verdict(conn: &mut Tx, actor: &Actor, set: &SetAt, review: &Review, verdict: &str) -> Result<()> {
     let now = clock::now();
     let row = Approval {
         id: clock::new_id(),
@@ -146,7 +146,7 @@ pub async fn comment(
     let review = review::find(&mut tx, &set.set.id, number).await?.ok_or(ApiError::NotFound("review"))?;
     let row = ReviewComment {
         id: clock::new_id(),
-        review_id: review.id,
+        review_id: review.id.clone(),
         prompt_id: place.map(|(prompt, _)| prompt.to_owned()),
         line: place.map(|(_, line)| line),
         body: body.chars().take(10_000).collect(),
@@ -154,6 +154,8 @@ pub async fn comment(
         created_at: clock::now(),
     };
     review::add_comment(&mut tx, &row).await?;
+    let detail = json!({ "review": review.number });
+    audit::record(&mut tx, actor, &set.at.organisation.id, "review.commented", &set.path(), detail).await?;
     tx.commit().await?;
     set.changed(state);
     Ok(())

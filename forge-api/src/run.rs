@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::state::AppState;
-use crate::{broker, fleet, heartbeat, relay, server};
+use crate::{broker, fleet, heartbeat, relay, server, session};
 
 /// How long the tasks may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -109,6 +109,7 @@ impl Running {
         if ended.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+        self.state.refusals.close(&self.state).await;
     }
 }
 
@@ -123,6 +124,13 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
         forge.address = %running.address, forge.url = %running.state.public_url,
         database.kind = running.state.database.kind(), "forge serves"
     );
+    if let Some(link) = session::set_up::link(&running.state).await? {
+        // To the console and not into the log, which others read too.
+        eprintln!(
+            "There is no user yet. Make the first one within an hour:\n  {}{link}",
+            running.state.public_url
+        );
+    }
     running.until_asked_to_end().await;
     tracing::info!("forge ends");
     running.stop().await;

@@ -7,8 +7,12 @@ use std::path::Path;
 
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// How the tag of a [`MacKey`] begins: the format.
+const MAC: &str = "hmac-sha256:";
 const NONCE: usize = 24;
 /// First byte of everything sealed: the format.
 const FORMAT: u8 = 1;
@@ -32,7 +36,44 @@ pub enum SealError {
 
 /// The master key.
 #[derive(Clone)]
-pub struct Sealer(XChaCha20Poly1305);
+pub struct Sealer {
+    cipher: XChaCha20Poly1305,
+    /// Keys for other uses are derived from it.
+    root: MacKey,
+}
+
+/// A key of HMAC-SHA256, one for each use.
+#[derive(Clone)]
+pub struct MacKey(Hmac<Sha256>);
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(<secret>)")
+    }
+}
+
+impl MacKey {
+    fn new(key: &[u8]) -> Result<Self, SealError> {
+        Hmac::new_from_slice(key).map(Self).map_err(|_| SealError::Key)
+    }
+
+    fn tag(&self, message: &[u8]) -> [u8; 32] {
+        self.0.clone().chain_update(message).finalize().into_bytes().into()
+    }
+
+    /// The tag of a message, as `hmac-sha256:` and 64 hexadecimal digits.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> String {
+        format!("{MAC}{}", data_encoding::HEXLOWER.encode(&self.tag(message)))
+    }
+
+    /// Whether [`MacKey::sign`] made this tag of this message. Takes a time that tells nothing.
+    #[must_use]
+    pub fn verify(&self, message: &[u8], tag: &str) -> bool {
+        let tag = tag.strip_prefix(MAC).and_then(|t| data_encoding::HEXLOWER.decode(t.as_bytes()).ok());
+        tag.is_some_and(|tag| self.0.clone().chain_update(message).verify_slice(&tag).is_ok())
+    }
+}
 
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -48,7 +89,17 @@ impl Sealer {
     pub fn from_base64(text: &str) -> Result<Self, SealError> {
         let bytes =
             Zeroizing::new(data_encoding::BASE64.decode(text.trim().as_bytes()).map_err(|_| SealError::Key)?);
-        XChaCha20Poly1305::new_from_slice(&bytes).map(Self).map_err(|_| SealError::Key)
+        let cipher = XChaCha20Poly1305::new_from_slice(&bytes).map_err(|_| SealError::Key)?;
+        Ok(Self { cipher, root: MacKey::new(&bytes)? })
+    }
+
+    /// A key for one use: nothing can be learnt from it about the master key, or another use's.
+    ///
+    /// # Errors
+    /// Never in practice: the length fits.
+    pub fn derive(&self, use_: &str) -> Result<MacKey, SealError> {
+        let key = Zeroizing::new(self.root.tag(format!("anvil/{use_}").as_bytes()));
+        MacKey::new(&*key)
     }
 
     /// Reads the key from a file, or makes key and file (mode 0600) where there is none.
@@ -82,7 +133,7 @@ impl Sealer {
     pub fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>, SealError> {
         let nonce: [u8; NONCE] = rand::random();
         let sealed = self
-            .0
+            .cipher
             .encrypt(&XNonce::from(nonce), Payload { msg: secret, aad: name.as_bytes() })
             .map_err(|_| SealError::Seal(name.into()))?;
         Ok([&[FORMAT][..], &nonce, &sealed].concat())
@@ -100,7 +151,7 @@ impl Sealer {
             return Err(failed());
         }
         let nonce: [u8; NONCE] = nonce.try_into().map_err(|_| failed())?;
-        self.0
+        self.cipher
             .decrypt(&XNonce::from(nonce), Payload { msg: text, aad: name.as_bytes() })
             .map(Zeroizing::new)
             .map_err(|_| failed())
@@ -142,6 +193,17 @@ mod tests {
             flipped[at] ^= 1;
             assert!(sealer.open("root", &flipped).is_err(), "byte {at}");
         }
+    }
+
+    #[test]
+    fn each_use_has_a_key_of_its_own() {
+        let sealer = Sealer::from_base64(&data_encoding::BASE64.encode(&[7; 32])).unwrap();
+        let (one, two) = (sealer.derive("audit").unwrap(), sealer.derive("device").unwrap());
+        let tag = one.sign(b"an entry");
+        assert!(tag.starts_with("hmac-sha256:") && tag.len() == 12 + 64, "{tag}");
+        assert!(one.verify(b"an entry", &tag));
+        assert!(!two.verify(b"an entry", &tag) && !one.verify(b"another", &tag));
+        assert!(!one.verify(b"an entry", "") && !one.verify(b"an entry", &tag[..70]));
     }
 
     #[test]

@@ -4,19 +4,20 @@
 //! table of routes ([`crate::auth::route`]), counts, and checks that a browser's form came from us.
 
 pub mod body;
+mod client;
 pub mod cookie;
 mod guard;
 
 pub use body::{ApiJson, ApiQuery};
-pub use cookie::{expired_cookie, session_cookie};
-pub use guard::ClientIp;
+pub use client::ClientIp;
+pub use cookie::{expired_cookie, session_cookies};
 
 use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
@@ -40,11 +41,15 @@ const DRAIN: Duration = Duration::from_secs(5);
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
+/// Browsers come back by TLS only, for a year.
+const HSTS: &str = "max-age=31536000";
+
 /// Everything that FORGE serves.
 pub fn router(state: AppState) -> Router {
     let fixed = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
+    let hsts = state.is_https().then(|| HeaderValue::from_static(HSTS));
     let plain = NotForContentType::const_new(api::BUNDLE_TYPE);
     Router::new()
         .merge(api::router())
@@ -58,15 +63,24 @@ pub fn router(state: AppState) -> Router {
         .layer(fixed(header::REFERRER_POLICY, "same-origin"))
         .layer(fixed(header::X_FRAME_OPTIONS, "DENY"))
         .layer(fixed(HeaderName::from_static("cross-origin-opener-policy"), "same-origin"))
+        .layer(fixed(HeaderName::from_static("cross-origin-embedder-policy"), "require-corp"))
+        .layer(fixed(HeaderName::from_static("cross-origin-resource-policy"), "same-origin"))
+        .layer(SetResponseHeaderLayer::if_not_present(header::STRICT_TRANSPORT_SECURITY, hsts))
         .layer(fixed(
             HeaderName::from_static("permissions-policy"),
             "camera=(), microphone=(), geolocation=()",
         ))
         .layer(fixed(header::CACHE_CONTROL, "no-store"))
         .layer(PropagateRequestIdLayer::x_request_id())
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(span))
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
         .with_state(state)
+}
+
+/// What the log says of a request: its route, since an address may hold a link's token.
+fn span(request: &Request) -> tracing::Span {
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str);
+    tracing::debug_span!("request", http.method = %request.method(), http.route = route)
 }
 
 async fn nothing_here(request: Request) -> Response {

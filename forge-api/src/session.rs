@@ -2,41 +2,108 @@
 //!
 //! Of every token only the SHA-256 is stored. A session's CSRF token is derived from the session's
 //! own token, so that it needs no place.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`account`] | users: made, disabled, given links; one's own password |
+//! | [`password`] | hashing and checking |
+//! | [`set_up`] | the first user |
+//! | [`token`] | personal API tokens |
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
+pub mod account;
+mod password;
+pub mod set_up;
+pub mod token;
+
+pub use account::{change_password, create_user, set_disabled, sign_in_link, user_by_email};
+pub use password::PASSWORD_MIN;
+pub use token::{
+    NewToken, Presented, TOKEN_DAYS, TOKEN_PREFIX, by_token, create_token, end_after, revoke_token, tokens,
+};
+
+use std::net::IpAddr;
+use std::time::Duration;
+
 use schemas::Micros;
 use schemas::canonical::Digest;
 use serde_json::json;
 
-use crate::audit;
+use crate::audit::{self, INSTALLATION, Refusal};
 use crate::auth::{Actor, Entry, Membership, Role};
-use crate::author::preview::aside;
 use crate::clock;
 use crate::database::session::{self, Session};
-use crate::database::user::{self, ApiToken, SignInLink, User};
+use crate::database::user::{self, ApiToken, User};
 use crate::database::{Conn, organisation};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
-/// The cookie that carries a session's token.
-pub const COOKIE: &str = "anvil_session";
-/// How an API token begins.
-pub const TOKEN_PREFIX: &str = "anvil_";
-/// Shortest password, in characters.
-pub const PASSWORD_MIN: usize = 12;
-/// Longest password, in bytes.
-const PASSWORD_MAX: usize = 1024;
-/// A one-time link is good for so long, in microseconds.
-const LINK_LIFE: Micros = 60 * 60 * 1_000_000;
 /// A session's or token's use is noted this often at most, in microseconds.
 const TOUCH_EVERY: Micros = 60 * 1_000_000;
+/// Longest description of a browser, in characters.
+const USER_AGENT_MAX: usize = 300;
+
+/// From where somebody comes in.
+#[derive(Clone)]
+pub struct Client {
+    pub address: IpAddr,
+    pub user_agent: String,
+    /// What the browser remembers of who signed in with it.
+    pub browser: Option<String>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// The browser's own name, where the account was signed in to with it before.
+    fn known_to(&self, state: &AppState, email: &str) -> Option<&str> {
+        let (name, tag) = self.browser.as_deref()?.split_once('.')?;
+        let tag = format!("hmac-sha256:{tag}");
+        state.browser_key.verify(remembered(name, email).as_bytes(), &tag).then_some(name)
+    }
+
+    fn refused(
+        &self,
+        state: &AppState,
+        action: &'static str,
+        actor_id: &str,
+        actor_name: &str,
+        subject: &str,
+        why: &str,
+    ) {
+        let refusal = Refusal {
+            organisation_id: None,
+            action,
+            actor_id: actor_id.into(),
+            actor_name: actor_name.into(),
+            address: self.address,
+            subject: subject.into(),
+            why: why.into(),
+        };
+        state.refusals.take(state, refusal);
+    }
+}
+
+fn remembered(name: &str, email: &str) -> String {
+    format!("{name}\n{email}")
+}
+
+/// What the browser remembers from now on: that this account was signed in to with it.
+fn remember(state: &AppState, email: &str) -> String {
+    let name = random_token();
+    let tag = state.browser_key.sign(remembered(&name, email).as_bytes());
+    format!("{name}.{}", tag.trim_start_matches("hmac-sha256:"))
+}
 
 /// A new session, to be put into the cookie.
 pub struct NewSession {
     /// **Secret.**
     pub token: String,
+    /// What the browser remembers when the session is over.
+    pub browser: String,
     pub user: User,
 }
 
@@ -60,138 +127,107 @@ fn csrf_of(token: &str) -> String {
     Digest::of(format!("csrf:{token}").as_bytes()).hex()
 }
 
-/// Creates a user. An empty password means: only by link.
-///
-/// # Errors
-/// An address that is none or taken, or too short a password.
-pub async fn create_user(state: &AppState, email: &str, name: &str, password: Option<&str>) -> Result<User> {
-    let email = email.trim().to_lowercase();
-    let parts: Vec<_> = email.split('@').collect();
-    if email.len() > 254
-        || parts.len() != 2
-        || parts.iter().any(|p| p.is_empty())
-        || email.contains(char::is_whitespace)
-    {
-        return Err(ApiError::invalid("invalid", "email", "this is no e-mail address"));
-    }
-    let password_hash = match password {
-        Some(password) => Some(hash_password(password).await?),
-        None => None,
-    };
-    let row = User {
-        id: clock::new_id(),
-        name: crate::author::organisation::title(name, &email),
-        email,
-        password_hash,
-        disabled: false,
-        created_at: clock::now(),
-    };
-    let mut tx = state.database.write().await?;
-    user::insert(&mut tx, &row)
-        .await
-        .map_err(|e| crate::author::organisation::taken(e, "user", &row.email))?;
-    tx.commit().await?;
-    Ok(row)
-}
-
-/// A user by their e-mail address, for the console.
-///
-/// # Errors
-/// [`ApiError::NotFound`].
-pub async fn user_by_email(state: &AppState, email: &str) -> Result<User> {
-    let mut conn = state.database.read().await?;
-    user::by_email(&mut conn, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))
-}
-
-async fn hash_password(password: &str) -> Result<String> {
-    if password.chars().count() < PASSWORD_MIN {
-        let detail = format!("a password has at least {PASSWORD_MIN} characters; a few words do well");
-        return Err(ApiError::invalid("weak_password", "password", detail));
-    }
-    if password.len() > PASSWORD_MAX {
-        return Err(ApiError::invalid("invalid", "password", "this password is too long"));
-    }
-    let password = zeroize::Zeroizing::new(password.to_owned());
-    aside(move || {
-        let hash = Argon2::default()
-            .hash_password(password.as_bytes())
-            .map_err(|e| ApiError::internal(format!("hashing a password: {e}")))?;
-        Ok(hash.to_string())
-    })
-    .await
-}
-
-async fn verify_password(hash: Option<String>, password: &str) -> Result<bool> {
-    // Somebody unknown costs as much as somebody known.
-    const NOBODY: &str =
-        "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$JcWXNoC8Zk9H4WWC1aFoVdlrRSN3GnKSp8gWyPpqLVI";
-    if password.len() > PASSWORD_MAX {
-        return Ok(false);
-    }
-    let password = zeroize::Zeroizing::new(password.to_owned());
-    aside(move || {
-        let known = hash.is_some();
-        let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
-        let Ok(parsed) = PasswordHash::new(&hash) else { return Ok(false) };
-        Ok(Argon2::default().verify_password(password.as_bytes(), &parsed).is_ok() && known)
-    })
-    .await
-}
-
 /// Signs in by password.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] with code `bad_credentials`, the same for every reason.
-pub async fn sign_in(state: &AppState, email: &str, password: &str, user_agent: &str) -> Result<NewSession> {
+/// [`ApiError::Invalid`] with code `bad_credentials`, the same for every reason; too many tries.
+pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &str) -> Result<NewSession> {
+    let email = email.trim().to_lowercase();
+    let refused = |id: &str, why| client.refused(state, "sign_in.refused", id, &email, &email, why);
+    let browser = client.known_to(state, &email);
+    if let Err(error) = state.limits.sign_in(client.address, &email, browser) {
+        refused("nobody", "too many tries");
+        return Err(error);
+    }
     let mut conn = state.database.read().await?;
-    let found = user::by_email(&mut conn, &email.trim().to_lowercase()).await?.filter(|u| !u.disabled);
+    let found = user::by_email(&mut conn, &email).await?;
     drop(conn);
-    let good = verify_password(found.as_ref().and_then(|u| u.password_hash.clone()), password).await?;
+    let open = found.as_ref().filter(|u| !u.disabled).and_then(|u| u.password_hash.clone());
+    let good = password::verify(open, password).await?;
     match found {
-        Some(user) if good => begin(state, user, user_agent).await,
-        _ => Err(ApiError::Invalid {
-            code: "bad_credentials",
-            field: None,
-            detail: "e-mail address and password do not fit together".into(),
-        }),
+        Some(user) if good => begin(state, client, user, "password").await,
+        found => {
+            let why = match &found {
+                None => "no such user",
+                Some(user) if user.disabled => "the user is disabled",
+                Some(user) if user.password_hash.is_none() => "the user has no password",
+                Some(_) => "wrong password",
+            };
+            refused(found.as_ref().map_or("nobody", |u| &u.id), why);
+            Err(ApiError::Invalid {
+                code: "bad_credentials",
+                field: None,
+                detail: "e-mail address and password do not fit together".into(),
+            })
+        }
     }
 }
 
 /// Signs in by a one-time link, which is used up.
 ///
 /// # Errors
-/// [`ApiError::Invalid`] with code `bad_link`.
-pub async fn sign_in_by_link(state: &AppState, token: &str, user_agent: &str) -> Result<NewSession> {
+/// [`ApiError::Invalid`] with code `bad_link`; too many tries.
+pub async fn sign_in_by_link(state: &AppState, client: &Client, token: &str) -> Result<NewSession> {
+    let refused =
+        |why| client.refused(state, "sign_in_link.refused", "nobody", "nobody", "sign-in link", why);
+    if let Err(error) = state.limits.link(client.address) {
+        refused("too many tries");
+        return Err(error);
+    }
     let mut tx = state.database.write().await?;
-    let user = user::use_link(&mut tx, &hash_of(token), clock::now()).await?.ok_or(ApiError::Invalid {
-        code: "bad_link",
-        field: None,
-        detail: "this sign-in link was used or is too old; ask for another".into(),
-    })?;
-    tx.commit().await?;
-    begin(state, user, user_agent).await
+    match user::use_link(&mut tx, &hash_of(token), clock::now()).await? {
+        Some(user) => {
+            tx.commit().await?;
+            begin(state, client, user, "link").await
+        }
+        None => {
+            drop(tx);
+            refused("used, too old, or none of ours");
+            Err(ApiError::Invalid {
+                code: "bad_link",
+                field: None,
+                detail: "this sign-in link was used or is too old; ask for another".into(),
+            })
+        }
+    }
 }
 
-async fn begin(state: &AppState, user: User, user_agent: &str) -> Result<NewSession> {
+async fn begin(state: &AppState, client: &Client, user: User, by: &str) -> Result<NewSession> {
     let (now, token) = (clock::now(), random_token());
     let row = Session {
         id: clock::new_id(),
         user_id: user.id.clone(),
         token_hash: hash_of(&token),
-        user_agent: user_agent.chars().take(300).collect(),
+        user_agent: client.user_agent.chars().take(USER_AGENT_MAX).collect(),
         created_at: now,
         last_seen_at: now,
-        expires_at: now + life(state),
+        expires_at: end(state, now, now),
+        address: client.address.to_string(),
+    };
+    let entry = Entry::Session { id: row.id.clone(), csrf: csrf_of(&token) };
+    let actor = Actor {
+        user_id: user.id.clone(),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        entry,
+        memberships: Vec::new(),
     };
     let mut tx = state.database.write().await?;
     session::delete_expired(&mut tx, now).await?;
     session::insert(&mut tx, &row).await?;
+    let detail = json!({ "by": by, "address": row.address });
+    audit::record(&mut tx, &actor, INSTALLATION, "session.started", &user.email, detail).await?;
     tx.commit().await?;
-    Ok(NewSession { token, user })
+    Ok(NewSession { token, browser: remember(state, &user.email), user })
 }
 
-fn life(state: &AppState) -> Micros {
-    Micros::try_from(state.config.session.as_micros()).unwrap_or(Micros::MAX / 2)
+fn micros(duration: Duration) -> Micros {
+    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX / 2)
+}
+
+/// When a session ends that began then and is used now: after some silence, and some day in any case.
+fn end(state: &AppState, began: Micros, now: Micros) -> Micros {
+    (now + micros(state.config.session)).min(began + micros(state.config.session_max))
 }
 
 /// Ends the actor's session.
@@ -199,118 +235,48 @@ fn life(state: &AppState) -> Micros {
 /// # Errors
 /// The database refuses.
 pub async fn sign_out(state: &AppState, actor: &Actor) -> Result<()> {
-    if let Entry::Session { id, .. } = &actor.entry {
-        let mut tx = state.database.write().await?;
-        session::delete(&mut tx, id).await?;
-        tx.commit().await?;
+    match &actor.entry {
+        Entry::Session { id, .. } => end_session(state, actor, id).await,
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-/// Makes a one-time link for a user: the path below the public address.
+/// The actor's sessions, the last used first.
 ///
 /// # Errors
-/// No such user.
-pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
-    let token = random_token();
-    let mut tx = state.database.write().await?;
-    let user =
-        user::by_email(&mut tx, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
-    let now = clock::now();
-    let row = SignInLink {
-        id: clock::new_id(),
-        user_id: user.id,
-        token_hash: hash_of(&token),
-        created_at: now,
-        expires_at: now + LINK_LIFE,
-        used_at: None,
-    };
-    user::insert_link(&mut tx, &row).await?;
-    tx.commit().await?;
-    Ok(format!("/-/sign-in/{token}"))
-}
-
-/// Changes one's own password and ends all sessions, this one too.
-///
-/// # Errors
-/// The old one does not fit, or the new one is too short.
-pub async fn change_password(state: &AppState, actor: &Actor, old: Option<&str>, new: &str) -> Result<()> {
+/// A token asks, or the database refuses.
+pub async fn sessions(state: &AppState, actor: &Actor) -> Result<Vec<Session>> {
+    actor.in_person()?;
     let mut conn = state.database.read().await?;
-    let user = user::by_id(&mut conn, &actor.user_id).await?.ok_or(ApiError::NotFound("user"))?;
-    drop(conn);
-    if user.password_hash.is_some() && !verify_password(user.password_hash, old.unwrap_or_default()).await? {
-        return Err(ApiError::invalid("bad_credentials", "old", "this is not your password"));
-    }
-    let hash = hash_password(new).await?;
+    Ok(session::of_user(&mut conn, &actor.user_id, clock::now()).await?)
+}
+
+/// Ends one of the actor's sessions.
+///
+/// # Errors
+/// [`ApiError::NotFound`], or a token asks.
+pub async fn end_session(state: &AppState, actor: &Actor, id: &str) -> Result<()> {
+    actor.in_person()?;
     let mut tx = state.database.write().await?;
-    user::set_password(&mut tx, &actor.user_id, &hash).await?;
-    session::delete_of_user(&mut tx, &actor.user_id).await?;
+    if session::delete(&mut tx, &actor.user_id, id).await? == 0 {
+        return Err(ApiError::NotFound("session"));
+    }
+    audit::record(&mut tx, actor, INSTALLATION, "session.ended", &actor.email, json!({})).await?;
     Ok(tx.commit().await?)
 }
 
-/// Makes an API token of the actor, for one organisation and at most one role. Shown once.
+/// Signs out everywhere: ends all of the actor's sessions, this one too. Gives how many.
 ///
 /// # Errors
-/// A role above the actor's own, or no member.
-pub async fn create_token(
-    state: &AppState,
-    actor: &Actor,
-    organisation_id: &str,
-    name: &str,
-    role: Role,
-    expires_at: Option<Micros>,
-) -> Result<(String, ApiToken)> {
-    let own = actor.role_in(organisation_id).ok_or(ApiError::NotFound("organisation"))?;
-    if rank(role) > rank(own) {
-        return Err(ApiError::Forbidden("a token may do no more than its owner".into()));
-    }
-    if matches!(actor.entry, Entry::Token { .. }) {
-        return Err(ApiError::Forbidden("a token cannot make tokens; sign in to make one".into()));
-    }
-    let token = format!("{TOKEN_PREFIX}{}", random_token());
-    let row = ApiToken {
-        id: clock::new_id(),
-        user_id: actor.user_id.clone(),
-        organisation_id: organisation_id.into(),
-        name: crate::author::organisation::title(name, "token"),
-        role: role.as_str().into(),
-        token_hash: hash_of(&token),
-        created_at: clock::now(),
-        expires_at,
-        last_used_at: None,
-        revoked_at: None,
-    };
+/// A token asks, or the database refuses.
+pub async fn end_sessions(state: &AppState, actor: &Actor) -> Result<usize> {
+    actor.in_person()?;
     let mut tx = state.database.write().await?;
-    user::insert_token(&mut tx, &row).await?;
-    let detail = json!({ "role": row.role });
-    audit::record(&mut tx, actor, organisation_id, "token.created", &row.name, detail).await?;
+    let ended = session::delete_of_user(&mut tx, &actor.user_id).await?;
+    let detail = json!({ "sessions": ended });
+    audit::record(&mut tx, actor, INSTALLATION, "sessions.ended", &actor.email, detail).await?;
     tx.commit().await?;
-    Ok((token, row))
-}
-
-fn rank(role: Role) -> usize {
-    Role::ALL.iter().position(|r| *r == role).unwrap_or(0)
-}
-
-/// The actor's API tokens, newest first.
-///
-/// # Errors
-/// The database refuses.
-pub async fn tokens(state: &AppState, actor: &Actor) -> Result<Vec<ApiToken>> {
-    let mut conn = state.database.read().await?;
-    Ok(user::tokens(&mut conn, &actor.user_id).await?)
-}
-
-/// Revokes one of the actor's API tokens.
-///
-/// # Errors
-/// [`ApiError::NotFound`].
-pub async fn revoke_token(state: &AppState, actor: &Actor, id: &str) -> Result<()> {
-    let mut tx = state.database.write().await?;
-    if !user::revoke_token(&mut tx, &actor.user_id, id, clock::now()).await? {
-        return Err(ApiError::NotFound("token"));
-    }
-    Ok(tx.commit().await?)
+    Ok(ended)
 }
 
 /// Who a session's token stands for.
@@ -323,39 +289,34 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
     let Some((user, row)) = session::by_token(&mut conn, &hash_of(token), now).await? else {
         return Ok(None);
     };
+    // The option may have been lowered since.
+    if row.created_at + micros(state.config.session_max) <= now {
+        return Ok(None);
+    }
     let memberships = memberships(&mut conn, &user.id, None).await?;
     drop(conn);
     if now - row.last_seen_at > TOUCH_EVERY {
         let mut tx = state.database.write().await?;
-        session::touch(&mut tx, &row.id, now, now + life(state)).await?;
+        session::touch(&mut tx, &row.id, now, end(state, row.created_at, now)).await?;
         tx.commit().await?;
     }
     let entry = Entry::Session { id: row.id, csrf: csrf_of(token) };
     Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships }))
 }
 
-/// Who an API token stands for.
+/// The actor as they are by now, for what lasts longer than a request. None: the session ended.
 ///
 /// # Errors
-/// The database refuses. A token that is not good is nobody.
-pub async fn by_token(state: &AppState, token: &str) -> Result<Option<Actor>> {
-    if !token.starts_with(TOKEN_PREFIX) {
-        return Ok(None);
-    }
-    let now = clock::now();
+/// The database refuses.
+pub async fn again(state: &AppState, actor: &Actor) -> Result<Option<Actor>> {
     let mut conn = state.database.read().await?;
-    let Some((user, row)) = user::by_token(&mut conn, &hash_of(token), now).await? else {
+    let Entry::Session { id, .. } = &actor.entry else { return Ok(Some(actor.clone())) };
+    let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
+    if !live.iter().any(|s| s.id == *id) {
         return Ok(None);
-    };
-    let memberships = memberships(&mut conn, &user.id, Some(&row)).await?;
-    drop(conn);
-    if row.last_used_at.is_none_or(|at| now - at > TOUCH_EVERY) {
-        let mut tx = state.database.write().await?;
-        user::touch_token(&mut tx, &row.id, now).await?;
-        tx.commit().await?;
     }
-    let entry = Entry::Token { id: row.id };
-    Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships }))
+    let memberships = memberships(&mut conn, &actor.user_id, None).await?;
+    Ok(Some(Actor { memberships, ..actor.clone() }))
 }
 
 /// The user's organisations; with a token only the token's, and no more than the token's role.
@@ -367,7 +328,7 @@ async fn memberships(conn: &mut Conn, user_id: &str, token: Option<&ApiToken>) -
         .filter_map(|(o, role)| {
             let own = Role::parse(&role)?;
             let cap = token.map_or(Some(own), |t| Role::parse(&t.role))?;
-            let role = if rank(cap) < rank(own) { cap } else { own };
+            let role = if cap.rank() < own.rank() { cap } else { own };
             Some(Membership { organisation_id: o.id, organisation: o.slug, role })
         })
         .collect())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use schemas::Micros;
 
+use crate::audit::Refusals;
 use crate::broker::{ADDRESSES, BrokerLink};
 use crate::clock;
 use crate::config::Config;
@@ -14,6 +15,7 @@ use crate::events::Events;
 use crate::keys::Keys;
 use crate::limit::Limits;
 use crate::relay::Bell;
+use crate::seal::MacKey;
 
 /// The shared state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -29,6 +31,11 @@ pub struct Shared {
     pub broker: BrokerLink,
     pub relay: Bell,
     pub limits: Limits,
+    pub refusals: Refusals,
+    /// Seals the audit log.
+    pub chain_key: Arc<MacKey>,
+    /// Signs what a browser remembers of who signed in with it.
+    pub browser_key: MacKey,
     pub started_at: Micros,
     /// Address under which people reach us.
     pub public_url: String,
@@ -49,12 +56,18 @@ impl AppState {
     pub async fn open(config: Config, public_url: String) -> Result<Self> {
         make_private(&config.data_dir).map_err(ApiError::internal)?;
         let sealer = config.master_key.open().map_err(ApiError::internal)?;
+        let chain_key = Arc::new(sealer.derive("audit").map_err(ApiError::internal)?);
+        let browser_key = sealer.derive("browser").map_err(ApiError::internal)?;
         let database = Database::open(&config.database).await.map_err(ApiError::internal)?;
+        let database = database.sealing(Arc::clone(&chain_key));
         let keys = Keys::open(&database, sealer).await?;
         let broker = BrokerLink::default();
         broker.set_addresses(addresses(&config, &database).await?);
         Ok(Self(Arc::new(Shared {
             limits: Limits::new(&config),
+            refusals: Refusals::default(),
+            chain_key,
+            browser_key,
             config,
             database,
             keys,
@@ -64,6 +77,14 @@ impl AppState {
             started_at: clock::now(),
             public_url,
         })))
+    }
+}
+
+impl Shared {
+    /// Whether people reach us over TLS, ours or a proxy's.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`frame`], [`visitor`] | what stands around every page, and who looks at it |
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
 //! | [`view`], [`diff`], [`changes`] | what several pages show |
-//! | [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
+//! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
 //! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
@@ -40,6 +40,7 @@ mod project;
 mod publication;
 mod publications;
 mod publish;
+mod set_up;
 mod sign_in;
 mod trust;
 mod versions;
@@ -49,6 +50,7 @@ mod visitor;
 use axum::Router;
 use axum::routing::{get, post};
 
+pub(crate) use audit::exported;
 pub(crate) use fault::{error_page, wants_page};
 
 use crate::state::AppState;
@@ -60,16 +62,22 @@ pub fn router() -> Router<AppState> {
         .route("/assets/{name}", get(asset::get_asset))
         .route("/-/sign-in", get(sign_in::get_sign_in).post(sign_in::post_sign_in))
         .route("/-/sign-in/{token}", get(sign_in::get_link).post(sign_in::post_link))
+        .route("/-/set-up/{token}", get(set_up::get_set_up).post(set_up::post_set_up))
         .route("/-/sign-out", post(sign_in::post_sign_out))
         .route("/-/account", get(account::get_account))
         .route("/-/account/look", post(account::post_look))
         .route("/-/account/password", post(account::post_password))
+        .route("/-/account/sessions/end", post(account::post_end_sessions))
+        .route("/-/account/sessions/{session}/end", post(account::post_end_session))
+        .route("/-/account/keys", post(account::post_key))
+        .route("/-/account/keys/{key}/revoke", post(account::post_revoke_key))
         .route("/-/help", get(account::get_help))
         .route("/-/palette", get(palette::get_palette))
         .route("/-/events", get(live::get_events))
         .route("/{organisation}", get(dashboard::get_dashboard))
         .route("/{organisation}/-/new", get(new::get_new_project).post(new::post_new_project))
         .route("/{organisation}/-/audit", get(audit::get_audit))
+        .route("/{organisation}/-/audit/export", get(audit::get_export))
         .route("/{organisation}/{project}", get(project::get_project))
         .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
         .route("/{organisation}/{project}/-/publications", get(publications::get_publications))

@@ -2,34 +2,58 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{StatusCode, header};
+use axum::response::{AppendHeaders, IntoResponse as _, Response};
 
-use super::body::{List, Me, MembershipBody, NewToken, SignIn, SignedIn, TokenBody};
-use crate::auth::{Actor, Role};
+use super::body::{List, Me, MembershipBody, NewToken, SessionBody, SignIn, SignedIn, TokenBody};
+use crate::auth::{Actor, Entry, Role, Scope, Scopes};
 use crate::author;
 use crate::clock;
 use crate::error::{ApiError, Result};
-use crate::server::{ApiJson, ClientIp, expired_cookie, session_cookie};
-use crate::session;
+use crate::server::{ApiJson, expired_cookie, session_cookies};
+use crate::session::{self, Client};
 use crate::state::AppState;
 
 pub(super) async fn create_session(
     State(state): State<AppState>,
-    ClientIp(address): ClientIp,
-    headers: HeaderMap,
+    client: Client,
     ApiJson(body): ApiJson<SignIn>,
 ) -> Result<Response> {
-    state.limits.sign_in(address)?;
-    let agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let new = match &body.link {
-        Some(link) => session::sign_in_by_link(&state, link, agent).await?,
-        None => session::sign_in(&state, &body.email, &body.password, agent).await?,
+        Some(link) => session::sign_in_by_link(&state, &client, link).await?,
+        None => session::sign_in(&state, &client, &body.email, &body.password).await?,
     };
     let actor = session::by_cookie(&state, &new.token).await?.ok_or(ApiError::SignInRequired)?;
     let answer = SignedIn { csrf_token: actor.csrf().to_owned(), name: actor.name };
-    let cookie = [(header::SET_COOKIE, session_cookie(&state, &new.token))];
-    Ok((StatusCode::CREATED, cookie, Json(answer)).into_response())
+    let cookies = session_cookies(&state, &new).map(|cookie| (header::SET_COOKIE, cookie));
+    Ok((StatusCode::CREATED, AppendHeaders(cookies), Json(answer)).into_response())
+}
+
+pub(super) async fn list_sessions(
+    State(state): State<AppState>,
+    actor: Actor,
+) -> Result<Json<List<SessionBody>>> {
+    let found = session::sessions(&state, &actor).await?;
+    let current = match &actor.entry {
+        Entry::Session { id, .. } => id.as_str(),
+        _ => "",
+    };
+    let items = found.into_iter().map(|row| SessionBody::new(row, current));
+    Ok(Json(List::whole(items.collect())))
+}
+
+pub(super) async fn end_session(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(session): Path<String>,
+) -> Result<StatusCode> {
+    session::end_session(&state, &actor, &session).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn end_sessions(State(state): State<AppState>, actor: Actor) -> Result<Response> {
+    session::end_sessions(&state, &actor).await?;
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, expired_cookie(&state))]).into_response())
 }
 
 pub(super) async fn delete_session(State(state): State<AppState>, actor: Actor) -> Result<Response> {
@@ -62,8 +86,16 @@ pub(super) async fn create_token(
 ) -> Result<(StatusCode, Json<TokenBody>)> {
     let organisation = author::find_organisation(&state, &actor, &body.organisation).await?;
     let role = role(&body.role)?;
-    let end = time("expires_at", body.expires_at.as_deref())?;
-    let (token, row) = session::create_token(&state, &actor, &organisation.id, &body.name, role, end).await?;
+    let scopes = match &body.scopes {
+        Some(names) => Scopes::of(&names.iter().map(|n| scope(n)).collect::<Result<Vec<_>>>()?),
+        None => Scopes::ALL,
+    };
+    let expires_at = match body.expires_at.as_deref() {
+        Some("never") => None,
+        given => time("expires_at", given)?.or_else(|| Some(session::end_after(session::TOKEN_DAYS))),
+    };
+    let new = session::NewToken { name: &body.name, role, scopes, expires_at };
+    let (token, row) = session::create_token(&state, &actor, &organisation.id, new).await?;
     Ok((StatusCode::CREATED, Json(TokenBody { token: Some(token), ..row.into() })))
 }
 
@@ -74,6 +106,13 @@ pub(super) async fn revoke_token(
 ) -> Result<StatusCode> {
     session::revoke_token(&state, &actor, &token).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+fn scope(text: &str) -> Result<Scope> {
+    Scope::parse(text).ok_or_else(|| {
+        let known = Scope::ALL.map(Scope::as_str).join(", ");
+        ApiError::invalid("invalid", "scopes", format!("{text:?} is no scope; choose of {known}"))
+    })
 }
 
 pub(super) fn role(text: &str) -> Result<Role> {

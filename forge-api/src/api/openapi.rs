@@ -36,6 +36,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         .map_or(path, |rest| if rest.is_empty() { "/" } else { rest });
     match (route.method, path) {
         ("POST", "/sessions") => (schema::<SignIn>(g), schema::<SignedIn>(g)),
+        ("GET", "/sessions") => (None, schema::<List<SessionBody>>(g)),
         ("GET", "/me") => (None, schema::<Me>(g)),
         ("GET", "/tokens") => (None, schema::<List<TokenBody>>(g)),
         ("POST", "/tokens") => (schema::<NewToken>(g), schema::<TokenBody>(g)),
@@ -105,7 +106,7 @@ fn build() -> Value {
             "schemas": generator.take_definitions(true),
             "securitySchemes": {
                 "token": { "type": "http", "scheme": "bearer" },
-                "session": { "type": "apiKey", "in": "cookie", "name": crate::session::COOKIE },
+                "session": { "type": "apiKey", "in": "cookie", "name": crate::server::cookie::SESSION },
             },
             "responses": { "Problem": {
                 "description": "what did not happen, and why (RFC 9457); nothing was changed",

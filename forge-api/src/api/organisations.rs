@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
 
 use super::Page;
 use super::account::role;
@@ -13,6 +14,7 @@ use crate::author;
 use crate::error::Result;
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
+use crate::ui;
 
 pub(super) async fn list_organisations(
     State(state): State<AppState>,
@@ -64,6 +66,15 @@ pub(super) async fn list_audit(
     Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next }))
 }
 
+pub(super) async fn export_audit(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Response> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    Ok(ui::exported(&organisation.slug, audit::export(&state, &actor, &organisation)?))
+}
+
 pub(super) async fn verify_audit(
     State(state): State<AppState>,
     actor: Actor,
@@ -71,7 +82,11 @@ pub(super) async fn verify_audit(
 ) -> Result<Json<ChainBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     Ok(Json(match audit::verify(&state, &actor, &organisation).await? {
-        Chain::Whole { entries } => ChainBody { whole: true, entries: Some(entries), broken_at: None },
-        Chain::BrokenAt { sequence } => ChainBody { whole: false, entries: None, broken_at: Some(sequence) },
+        Chain::Whole { entries, unsealed } => {
+            ChainBody { whole: true, entries: Some(entries), unsealed: Some(unsealed), broken_at: None }
+        }
+        Chain::BrokenAt { sequence } => {
+            ChainBody { whole: false, entries: None, unsealed: None, broken_at: Some(sequence) }
+        }
     }))
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::auth::{Action, Actor, Entry, Role};
 use crate::clock;
+use crate::database::Tx;
 use crate::database::organisation::{self, Membership, Organisation};
 use crate::database::user::{self, User};
 use crate::error::{ApiError, Result};
@@ -24,6 +25,21 @@ pub async fn create_organisation(
     slug: &str,
     name: &str,
 ) -> Result<Organisation> {
+    // A token belongs to the organisation that it was made for.
+    actor.in_person()?;
+    let mut tx = state.database.write().await?;
+    let row = insert_organisation(&mut tx, actor, slug, name).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// The same within a transaction.
+pub(crate) async fn insert_organisation(
+    tx: &mut Tx,
+    actor: &Actor,
+    slug: &str,
+    name: &str,
+) -> Result<Organisation> {
     let slug = Slug::new(slug)?;
     if RESERVED.contains(&slug.as_str()) {
         return Err(ApiError::invalid("bad_name", "slug", format!("the name {slug} is reserved")));
@@ -34,8 +50,7 @@ pub async fn create_organisation(
         slug: slug.to_string(),
         created_at: clock::now(),
     };
-    let mut tx = state.database.write().await?;
-    organisation::insert(&mut tx, &row).await.map_err(|e| taken(e, "organisation", &row.slug))?;
+    organisation::insert(tx, &row).await.map_err(|e| taken(e, "organisation", &row.slug))?;
     if !matches!(actor.entry, Entry::Console) {
         let membership = Membership {
             organisation_id: row.id.clone(),
@@ -43,10 +58,9 @@ pub async fn create_organisation(
             role: Role::Owner.as_str().into(),
             created_at: row.created_at,
         };
-        organisation::put_membership(&mut tx, &membership).await?;
+        organisation::put_membership(tx, &membership).await?;
     }
-    audit::record(&mut tx, actor, &row.id, "organisation.created", &row.slug, json!({})).await?;
-    tx.commit().await?;
+    audit::record(tx, actor, &row.id, "organisation.created", &row.slug, json!({})).await?;
     Ok(row)
 }
 

@@ -205,7 +205,8 @@ pub async fn find_project_by_id(state: &AppState, actor: &Actor, id: &str) -> Re
 
 fn visible(actor: &Actor, found: Option<(Organisation, Project)>) -> Result<ProjectAt> {
     let (organisation, project) = found.ok_or(ApiError::NotFound("project"))?;
-    actor.require(&organisation.id, Action::View).map_err(|_| ApiError::NotFound("project"))?;
+    let hidden = |_| ApiError::Hidden { what: "project", organisation_id: organisation.id.clone() };
+    actor.require(&organisation.id, Action::View).map_err(hidden)?;
     Ok(ProjectAt { organisation, project })
 }
 

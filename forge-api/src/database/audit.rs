@@ -9,6 +9,7 @@ use super::{Conn, Result, on};
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = audit_log)]
 pub struct AuditEntry {
+    /// Whose chain it is: an organisation's id, or `installation`.
     pub organisation_id: String,
     /// Counts from 1 within the organisation, without gaps.
     pub sequence: i64,
@@ -20,27 +21,36 @@ pub struct AuditEntry {
     pub detail: String,
     pub previous_hash: String,
     pub hash: String,
+    /// Over the hash, under a key that the database does not hold; empty in entries of old.
+    pub seal: String,
 }
 
 /// Takes the next place in an organisation's chain; other writers of it wait until we commit.
 /// Gives the sequence and the hash of the entry before.
 pub async fn next(conn: &mut Conn, organisation_id: &str) -> Result<(i64, String)> {
-    on!(conn, c => diesel::insert_into(audit_tips::table)
-        .values((
-            audit_tips::organisation_id.eq(organisation_id),
-            audit_tips::sequence.eq(0),
-            audit_tips::hash.eq(""),
-        ))
-        .on_conflict(audit_tips::organisation_id)
-        .do_nothing()
-        .execute(c).await?);
-    on!(conn, c => diesel::update(audit_tips::table.find(organisation_id))
-        .set(audit_tips::sequence.eq(audit_tips::sequence + 1))
-        .execute(c).await?);
+    if !grow(conn, organisation_id).await? {
+        on!(conn, c => diesel::insert_into(audit_tips::table)
+            .values((
+                audit_tips::organisation_id.eq(organisation_id),
+                audit_tips::sequence.eq(0),
+                audit_tips::hash.eq(""),
+            ))
+            .on_conflict(audit_tips::organisation_id)
+            .do_nothing()
+            .execute(c).await?);
+        grow(conn, organisation_id).await?;
+    }
     Ok(on!(conn, c => audit_tips::table
         .find(organisation_id)
         .select((audit_tips::sequence, audit_tips::hash))
         .first(c).await?))
+}
+
+async fn grow(conn: &mut Conn, organisation_id: &str) -> Result<bool> {
+    Ok(on!(conn, c => diesel::update(audit_tips::table.find(organisation_id))
+        .set(audit_tips::sequence.eq(audit_tips::sequence + 1))
+        .execute(c).await?)
+        == 1)
 }
 
 pub async fn append(conn: &mut Conn, row: &AuditEntry) -> Result<()> {

@@ -21,6 +21,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0002_trust.sql"),
         include_str!("../../migrations/postgres/0002_trust.sql"),
     ),
+    (
+        "0003_users",
+        include_str!("../../migrations/sqlite/0003_users.sql"),
+        include_str!("../../migrations/postgres/0003_users.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.
@@ -35,13 +40,13 @@ diesel::table! {
 
 impl Database {
     pub(super) async fn migrate(&self) -> Result<()> {
-        let mut tx = match &self.0 {
+        let mut tx = match &self.pools {
             // The exclusive lock comes with the transaction.
             Pools::Sqlite { writer, .. } => {
                 let conn = writer.get().await.map_err(super::unavailable)?;
                 let mut conn = Conn::Sqlite(conn);
                 conn.batch("BEGIN EXCLUSIVE").await?;
-                Tx(Some(conn))
+                Tx { conn: Some(conn), chain: None }
             }
             Pools::Postgres(_) => {
                 let mut tx = self.write().await?;

@@ -38,6 +38,7 @@ diesel::table! {
         created_at -> BigInt,
         last_seen_at -> BigInt,
         expires_at -> BigInt,
+        address -> Text,
     }
 }
 
@@ -53,6 +54,15 @@ diesel::table! {
         expires_at -> Nullable<BigInt>,
         last_used_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
+        scopes -> Text,
+    }
+}
+
+diesel::table! {
+    set_up_links (token_hash) {
+        token_hash -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
     }
 }
 
@@ -347,6 +357,7 @@ diesel::table! {
         detail -> Text,
         previous_hash -> Text,
         hash -> Text,
+        seal -> Text,
     }
 }
 
@@ -396,6 +407,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     memberships,
     sessions,
     api_tokens,
+    set_up_links,
     sign_in_links,
     projects,
     environments,

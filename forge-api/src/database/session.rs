@@ -17,6 +17,8 @@ pub struct Session {
     pub created_at: i64,
     pub last_seen_at: i64,
     pub expires_at: i64,
+    /// From where it was begun.
+    pub address: String,
 }
 
 pub async fn insert(conn: &mut Conn, row: &Session) -> Result<()> {
@@ -43,9 +45,20 @@ pub async fn touch(conn: &mut Conn, id: &str, now: i64, expires_at: i64) -> Resu
     Ok(())
 }
 
-pub async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    on!(conn, c => diesel::delete(sessions::table.find(id)).execute(c).await?);
-    Ok(())
+/// The sessions of a user that are good at `now`, the last used first.
+pub async fn of_user(conn: &mut Conn, user_id: &str, now: i64) -> Result<Vec<Session>> {
+    Ok(on!(conn, c => sessions::table
+        .filter(sessions::user_id.eq(user_id))
+        .filter(sessions::expires_at.gt(now))
+        .order(sessions::last_seen_at.desc())
+        .select(Session::as_select())
+        .load(c).await?))
+}
+
+/// Ends a session of a user; gives how many that were.
+pub async fn delete(conn: &mut Conn, user_id: &str, id: &str) -> Result<usize> {
+    Ok(on!(conn, c => diesel::delete(sessions::table.find(id).filter(sessions::user_id.eq(user_id)))
+        .execute(c).await?))
 }
 
 /// Ends every session of a user.

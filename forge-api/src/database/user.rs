@@ -50,6 +50,8 @@ pub struct ApiToken {
     pub expires_at: Option<i64>,
     pub last_used_at: Option<i64>,
     pub revoked_at: Option<i64>,
+    /// What it may be used for, names with spaces between.
+    pub scopes: String,
 }
 
 pub async fn insert(conn: &mut Conn, row: &User) -> Result<()> {
@@ -83,6 +85,35 @@ pub async fn set_password(conn: &mut Conn, id: &str, hash: &str) -> Result<()> {
     Ok(())
 }
 
+pub async fn set_disabled(conn: &mut Conn, id: &str, disabled: bool) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id))
+        .set(users::disabled.eq(disabled))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Whether there is any user.
+pub async fn any(conn: &mut Conn) -> Result<bool> {
+    let first: Option<String> =
+        on!(conn, c => users::table.select(users::id).limit(1).first(c).await.optional()?);
+    Ok(first.is_some())
+}
+
+/// Makes links and tokens of a user void.
+pub async fn revoke_all(conn: &mut Conn, user_id: &str, now: i64) -> Result<()> {
+    on!(conn, c => diesel::update(api_tokens::table
+            .filter(api_tokens::user_id.eq(user_id))
+            .filter(api_tokens::revoked_at.is_null()))
+        .set(api_tokens::revoked_at.eq(now))
+        .execute(c).await?);
+    on!(conn, c => diesel::update(sign_in_links::table
+            .filter(sign_in_links::user_id.eq(user_id))
+            .filter(sign_in_links::used_at.is_null()))
+        .set(sign_in_links::used_at.eq(now))
+        .execute(c).await?);
+    Ok(())
+}
+
 pub async fn insert_link(conn: &mut Conn, row: &SignInLink) -> Result<()> {
     on!(conn, c => diesel::insert_into(sign_in_links::table).values(row).execute(c).await?);
     Ok(())
@@ -112,14 +143,11 @@ pub async fn insert_token(conn: &mut Conn, row: &ApiToken) -> Result<()> {
     Ok(())
 }
 
-/// A token that is good at `now`, with its user.
-pub async fn by_token(conn: &mut Conn, token_hash: &str, now: i64) -> Result<Option<(User, ApiToken)>> {
+/// A token with its user, whether it is still good or not.
+pub async fn by_token(conn: &mut Conn, token_hash: &str) -> Result<Option<(User, ApiToken)>> {
     Ok(on!(conn, c => users::table
         .inner_join(api_tokens::table.on(api_tokens::user_id.eq(users::id)))
         .filter(api_tokens::token_hash.eq(token_hash))
-        .filter(api_tokens::revoked_at.is_null())
-        .filter(api_tokens::expires_at.is_null().or(api_tokens::expires_at.gt(now)))
-        .filter(users::disabled.eq(false))
         .select((User::as_select(), ApiToken::as_select()))
         .first(c).await.optional()?))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Progress;
 use super::agent::LiveProcess;
 use super::stage::Stage;
-use crate::auth::Role;
+use crate::auth::{Role, Scopes};
 use crate::request::{Method, Request};
 use crate::run::Running;
 use crate::session;
@@ -59,9 +59,12 @@ pub(super) async fn check(
         state,
         &stage.owner,
         &stage.at.organisation.id,
-        "demo check",
-        Role::Owner,
-        None,
+        session::NewToken {
+            name: "demo check",
+            role: Role::Owner,
+            scopes: Scopes::ALL,
+            expires_at: Some(session::end_after(1)),
+        },
     )
     .await?;
     let client = Client { running, token };

@@ -20,7 +20,7 @@ use crate::author::{ProjectAt, SetAt};
 use crate::clock;
 use crate::database::publication::{self, PublicationFull};
 use crate::database::signing::{self, SigningKey, TrustListRow};
-use crate::database::{Conn, project};
+use crate::database::{Conn, Tx, project};
 use crate::error::{ApiError, Result};
 use crate::publish;
 use crate::state::AppState;
@@ -80,20 +80,15 @@ pub async fn rotate_publishing(state: &AppState, actor: &Actor, at: &ProjectAt) 
     Ok(done)
 }
 
-async fn replace_publishing(
-    state: &AppState,
-    conn: &mut Conn,
-    actor: &Actor,
-    at: &ProjectAt,
-) -> Result<Rotated> {
-    let old = state.keys.project(conn, &at.project.id).await?.publishing.public().to_owned();
+async fn replace_publishing(state: &AppState, tx: &mut Tx, actor: &Actor, at: &ProjectAt) -> Result<Rotated> {
+    let old = state.keys.project(tx, &at.project.id).await?.publishing.public().to_owned();
     let (new, now) = (Key::generate(Kind::Account), clock::now());
-    state.keys.replace(conn, &publishing_name(&at.project.id), &new, now).await?;
-    signing::retire(conn, &old, now).await?;
-    signing::add(conn, &active("publishing", Some(&at.project.id), new.public())).await?;
+    state.keys.replace(tx, &publishing_name(&at.project.id), &new, now).await?;
+    signing::retire(tx, &old, now).await?;
+    signing::add(tx, &active("publishing", Some(&at.project.id), new.public())).await?;
     let done = Rotated { old, new: new.public().to_owned() };
     let detail = json!({ "old": done.old, "new": done.new });
-    audit::record(conn, actor, &at.organisation.id, "key.rotated", &at.path(), detail).await?;
+    audit::record(tx, actor, &at.organisation.id, "key.rotated", &at.path(), detail).await?;
     Ok(done)
 }
 
@@ -110,23 +105,23 @@ pub async fn rotate_root(state: &AppState, actor: &Actor) -> Result<Rotated> {
     Ok(done)
 }
 
-async fn replace_root(state: &AppState, conn: &mut Conn, actor: &Actor) -> Result<Rotated> {
-    let projects = project::all(conn).await?;
+async fn replace_root(state: &AppState, tx: &mut Tx, actor: &Actor) -> Result<Rotated> {
+    let projects = project::all(tx).await?;
     for (_, project) in &projects {
         // In one order for everybody; and whoever signs sees the root of now.
-        project::lock(conn, &project.id).await?;
-        state.keys.project(conn, &project.id).await?;
+        project::lock(tx, &project.id).await?;
+        state.keys.project(tx, &project.id).await?;
     }
     let ring = state.keys.ring();
     let (new, now) = (Key::generate(Kind::Operator), clock::now());
-    state.keys.replace(conn, &root_name(), &new, now).await?;
-    signing::retire(conn, ring.root.public(), now).await?;
-    signing::add(conn, &active("root", None, new.public())).await?;
+    state.keys.replace(tx, &root_name(), &new, now).await?;
+    signing::retire(tx, ring.root.public(), now).await?;
+    signing::add(tx, &active("root", None, new.public())).await?;
     for (organisation, project) in projects {
         let at = ProjectAt { organisation, project };
-        tell_agents(conn, &at, &[&ring.root, &new], true).await?;
+        tell_agents(tx, &at, &[&ring.root, &new], true).await?;
         let detail = json!({ "old": ring.root.public(), "new": new.public() });
-        audit::record(conn, actor, &at.organisation.id, "root.rotated", &at.path(), detail).await?;
+        audit::record(tx, actor, &at.organisation.id, "root.rotated", &at.path(), detail).await?;
     }
     Ok(Rotated { old: ring.root.public().to_owned(), new: new.public().to_owned() })
 }

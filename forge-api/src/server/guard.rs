@@ -1,22 +1,25 @@
 //! The guard before every handler.
 
 use std::convert::Infallible;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequestParts, MatchedPath, OptionalFromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http_body_util::{BodyExt as _, Limited};
 
+use super::client::client;
 use super::cookie;
+use crate::audit::Refusal;
 use crate::auth::route::{self, Access};
 use crate::auth::{Actor, Entry};
-use crate::error::{ApiError, Result};
-use crate::session;
+use crate::author;
+use crate::error::{ApiError, Refused, Result};
+use crate::session::{self, Presented};
 use crate::state::AppState;
 use crate::ui;
 
@@ -44,28 +47,97 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for Actor {
     }
 }
 
-/// The address of the client.
-#[derive(Debug, Clone, Copy)]
-pub struct ClientIp(pub IpAddr);
+/// Routes whose handlers record a refusal themselves, with more than the answer tells.
+const RECORDED: &[(&str, &str)] = &[
+    ("POST", "/api/v1/sessions"),
+    ("POST", "/-/sign-in"),
+    ("POST", "/-/sign-in/{token}"),
+    ("GET", "/-/set-up/{token}"),
+    ("POST", "/-/set-up/{token}"),
+];
 
-impl<S: Send + Sync> FromRequestParts<S> for ClientIp {
-    type Rejection = Infallible;
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-        Ok(Self(address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.0.ip())))
+/// What is known of a request, should it be refused.
+#[derive(Debug)]
+struct Attempt {
+    address: IpAddr,
+    subject: String,
+    actor: Option<(String, String)>,
+    organisation_id: Option<String>,
+    /// Why a token was refused; the caller is not told.
+    token: Option<&'static str>,
+    recorded: bool,
+}
+
+impl Attempt {
+    fn of(request: &Request, address: IpAddr) -> Self {
+        let method = request.method().as_str();
+        let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        // What stands in place of a token is a secret.
+        let path = matched.filter(|path| path.contains("{token}")).unwrap_or(request.uri().path());
+        Self {
+            address,
+            subject: format!("{method} {path}"),
+            actor: None,
+            organisation_id: None,
+            token: None,
+            recorded: matched.is_some_and(|path| RECORDED.contains(&(method, path))),
+        }
+    }
+
+    fn record(self, state: &AppState, refused: Refused) {
+        let (actor_id, actor_name) = self.actor.unwrap_or_else(|| ("nobody".into(), "nobody".into()));
+        let action = match (refused.code, self.token) {
+            (_, Some(_)) => "token.refused",
+            ("rate_limited", _) => "rate.refused",
+            _ => "request.refused",
+        };
+        let refusal = Refusal {
+            organisation_id: refused.organisation_id.or(self.organisation_id),
+            action,
+            actor_id,
+            actor_name,
+            address: self.address,
+            subject: self.subject,
+            why: self.token.map_or(refused.why, str::to_owned),
+        };
+        state.refusals.take(state, refusal);
     }
 }
 
-pub(super) async fn guard(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn guard(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let page = ui::wants_page(&request);
-    match check(&state, request).await {
+    let client = client(&state, &request);
+    request.extensions_mut().insert(client);
+    let mut attempt = Attempt::of(&request, client.0);
+    let checked = check(&state, request, &mut attempt).await;
+    let handled = checked.is_ok();
+    let mut response = match checked {
         Ok(request) => next.run(request).await,
         Err(error) if page => ui::error_page(&error),
         Err(error) => error.into_response(),
+    };
+    let refused = response.extensions_mut().remove::<Refused>();
+    // A form that is shown again with what is wrong beside it tells by its status only.
+    let refused = refused.or_else(|| {
+        let code = "forbidden";
+        (response.status() == StatusCode::FORBIDDEN).then(|| Refused {
+            organisation_id: None,
+            code,
+            why: code.into(),
+        })
+    });
+    if let Some(refused) = refused {
+        // Who sends nothing that says who they are is asked to sign in: nothing was tried yet.
+        let asked = refused.code == "sign_in_required" && attempt.token.is_none();
+        let handler_did = handled && attempt.recorded;
+        if !(asked || handler_did) {
+            attempt.record(&state, refused);
+        }
     }
+    response
 }
 
-async fn check(state: &AppState, mut request: Request) -> Result<Request> {
+async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) -> Result<Request> {
     let Some(path) = request.extensions().get::<MatchedPath>().cloned() else {
         // Nothing is there: the fallback says so.
         return Ok(request);
@@ -81,12 +153,19 @@ async fn check(state: &AppState, mut request: Request) -> Result<Request> {
     if path.as_str().starts_with("/assets/") || path.as_str().starts_with("/health/") {
         return Ok(request);
     }
-    let actor = authenticate(state, request.headers()).await?;
-    let who = match &actor {
-        Some(actor) => actor.user_id.clone(),
-        None => address(&request).to_string(),
-    };
-    state.limits.request(&who)?;
+    // Before anything is looked up: guessing at tokens is counted too.
+    state.limits.address(attempt.address)?;
+    let actor = authenticate(state, request.headers(), attempt).await?;
+    match &actor {
+        Some(actor) => {
+            attempt.actor = Some((actor.user_id.clone(), actor.name.clone()));
+            state.limits.request(&format!("user {}", actor.user_id))?;
+            if let Entry::Token { id, .. } = &actor.entry {
+                state.limits.request(&format!("token {id}"))?;
+            }
+        }
+        None => state.limits.request(&format!("address {}", attempt.address))?,
+    }
     if actor.is_none() && route.access != Access::Public && path.as_str().starts_with("/api/") {
         return Err(ApiError::SignInRequired);
     }
@@ -95,8 +174,14 @@ async fn check(state: &AppState, mut request: Request) -> Result<Request> {
     {
         // The organisation stands in the address of every page.
         let slug = request.uri().path().split('/').nth(1).unwrap_or_default();
-        let found = actor.memberships.iter().find(|m| m.organisation == slug);
-        actor.require(found.map_or("", |m| m.organisation_id.as_str()), action)?;
+        match actor.memberships.iter().find(|m| m.organisation == slug) {
+            Some(found) => {
+                attempt.organisation_id = Some(found.organisation_id.clone());
+                actor.require(&found.organisation_id, action)?;
+            }
+            // It is not theirs, if it is there at all: this says which, to the audit log only.
+            None => drop(author::find_organisation(state, actor, slug).await?),
+        }
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         request = from_us(actor.as_ref(), request).await?;
@@ -107,24 +192,27 @@ async fn check(state: &AppState, mut request: Request) -> Result<Request> {
     Ok(request)
 }
 
-fn address(request: &Request) -> IpAddr {
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |a| a.0.ip())
-}
-
-async fn authenticate(state: &AppState, headers: &HeaderMap) -> Result<Option<Actor>> {
+async fn authenticate(state: &AppState, headers: &HeaderMap, attempt: &mut Attempt) -> Result<Option<Actor>> {
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         let token = value.to_str().ok().and_then(|v| v.strip_prefix("Bearer "));
-        // A token that is not good is refused: it must not fall back to a cookie.
-        let actor = match token {
+        let presented = match token {
             Some(token) => session::by_token(state, token.trim()).await?,
-            None => None,
+            None => Presented::Unknown,
         };
-        return actor.map(Some).ok_or(ApiError::SignInRequired);
+        // A token that is not good is refused: it must not fall back to a cookie.
+        match presented {
+            Presented::Good(actor) => return Ok(Some(actor)),
+            Presented::Spent { owner, organisation_id, name, why } => {
+                attempt.actor = Some(owner);
+                attempt.organisation_id = Some(organisation_id);
+                attempt.subject = format!("{} with {name}", attempt.subject);
+                attempt.token = Some(why);
+            }
+            Presented::Unknown => attempt.token = Some("no token of ours"),
+        }
+        return Err(ApiError::SignInRequired);
     }
-    match cookie::session_token(headers) {
+    match cookie::session_token(state, headers) {
         Some(token) => session::by_cookie(state, &token).await,
         None => Ok(None),
     }

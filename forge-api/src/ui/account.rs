@@ -1,6 +1,6 @@
-//! One's own account: look, keys, password; and the help page.
+//! One's own account: look, keys of the keyboard, password, sessions, API keys; and the help page.
 
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Serialize;
@@ -8,12 +8,21 @@ use serde::Serialize;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
-use super::sign_in::with_cookie;
-use super::view::{Callout, Field};
+use super::sign_in::{waiting, with_cookie};
+use super::view::{Callout, Choice, Field, Moment};
 use super::visitor::Visitor;
+use crate::auth::{Entry, Role, Scope, Scopes};
+use crate::clock;
+use crate::database::session::Session;
+use crate::database::user::ApiToken;
+use crate::error::ApiError;
 use crate::server;
-use crate::session;
+use crate::session::{self, Client, NewToken};
 use crate::state::AppState;
+
+/// How long an API key may be valid, in days; without an end only who asks for that.
+const PERIODS: [(&str, &str); 4] =
+    [("90", "90 days"), ("30", "30 days"), ("365", "one year"), ("never", "no end")];
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -22,9 +31,67 @@ struct Page {
     memberships: Vec<Membership>,
     themes: Vec<Theme>,
     keys: bool,
-    may_password: bool,
     password: Vec<Field>,
+    sessions: Vec<SessionRow>,
+    secret: Option<Secret>,
+    new_key: Option<NewKey>,
+    api_keys: Vec<KeyRow>,
     problem: Option<Callout>,
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Serialize)]
+struct SessionRow {
+    id: String,
+    browser: String,
+    address: String,
+    began: Moment,
+    seen: Moment,
+    this: bool,
+}
+
+/// What is shown this once. Its `Debug` shows nothing of it.
+#[derive(Serialize)]
+struct Secret {
+    name: String,
+    token: String,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The form of a new API key.
+#[derive(Debug, Serialize)]
+struct NewKey {
+    name: Field,
+    organisations: Vec<Choice>,
+    roles: Vec<Choice>,
+    scopes: Vec<ScopeChoice>,
+    periods: Vec<Choice>,
+}
+
+#[derive(Debug, Serialize)]
+struct ScopeChoice {
+    value: &'static str,
+    text: &'static str,
+    chosen: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct KeyRow {
+    id: String,
+    name: String,
+    organisation: String,
+    role: String,
+    scopes: String,
+    state: &'static str,
+    word: &'static str,
+    expires: Option<Moment>,
+    used: Option<Moment>,
+    may_revoke: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,19 +109,33 @@ struct Theme {
 }
 
 /// `GET /-/account`.
-pub(super) async fn get_account(visitor: Visitor) -> Response {
-    show(&visitor, StatusCode::OK, None)
+pub(super) async fn get_account(visitor: Visitor, State(state): State<AppState>) -> PageResult {
+    show(&state, &visitor, StatusCode::OK, &Form::default(), Shown::default()).await
 }
 
-fn show(visitor: &Visitor, status: StatusCode, problem: Option<Callout>) -> Response {
+/// What is shown besides what is always shown.
+#[derive(Debug, Default)]
+struct Shown {
+    problem: Option<Callout>,
+    secret: Option<Secret>,
+}
+
+impl Shown {
+    fn problem(title: &str, why: String) -> Self {
+        Self { problem: Some(Callout::bad(title, why)), secret: None }
+    }
+}
+
+async fn show(
+    state: &AppState,
+    visitor: &Visitor,
+    status: StatusCode,
+    form: &Form,
+    shown: Shown,
+) -> PageResult {
+    let sessions = session::sessions(state, &visitor.actor).await?;
+    let tokens = session::tokens(state, &visitor.actor).await?;
     let theme = visitor.look.theme.unwrap_or("system");
-    let secret = |id, label, autocomplete, hint: Option<String>| Field {
-        kind: "password",
-        autocomplete,
-        hint,
-        required: true,
-        ..Field::text(id, label, "")
-    };
     let page = Page {
         name: visitor.actor.name.clone(),
         email: visitor.actor.email.clone(),
@@ -71,26 +152,208 @@ fn show(visitor: &Visitor, status: StatusCode, problem: Option<Callout>) -> Resp
             .map(|(value, text)| Theme { value, text, checked: value == theme })
             .into(),
         keys: visitor.look.keys,
-        may_password: true,
-        password: vec![
-            Field {
-                required: false,
-                hint: Some("Leave empty if you have none yet.".into()),
-                ..secret("old", "Current password", "current-password", None)
-            },
-            secret(
-                "new",
-                "New password",
-                "new-password",
-                Some(format!(
-                    "At least {} characters; a few words do well. It ends all sessions.",
-                    session::PASSWORD_MIN
-                )),
-            ),
-        ],
-        problem,
+        password: password_fields(),
+        sessions: sessions.iter().map(|s| SessionRow::of(s, visitor)).collect(),
+        secret: shown.secret,
+        new_key: NewKey::of(visitor, form),
+        api_keys: tokens.iter().map(|t| KeyRow::of(t, visitor)).collect(),
+        problem: shown.problem,
     };
-    engine::page(status, "account.html", &visitor.anywhere().titled("Account", "account").narrow(), &page)
+    let frame = visitor.anywhere().titled("Account", "account").narrow();
+    Ok(engine::page(status, "account.html", &frame, &page))
+}
+
+fn password_fields() -> Vec<Field> {
+    let secret = |id, label, autocomplete, hint: String| Field {
+        kind: "password",
+        autocomplete,
+        hint: Some(hint),
+        required: true,
+        ..Field::text(id, label, "")
+    };
+    vec![
+        Field {
+            required: false,
+            ..secret(
+                "old",
+                "Current password",
+                "current-password",
+                "Leave empty if you have none yet.".into(),
+            )
+        },
+        secret(
+            "new",
+            "New password",
+            "new-password",
+            format!(
+                "At least {} characters; a few words do well. It ends all sessions.",
+                session::PASSWORD_MIN
+            ),
+        ),
+    ]
+}
+
+impl SessionRow {
+    fn of(row: &Session, visitor: &Visitor) -> Self {
+        Self {
+            id: row.id.clone(),
+            browser: browser(&row.user_agent),
+            address: row.address.clone(),
+            began: Moment::relative(row.created_at),
+            seen: Moment::relative(row.last_seen_at),
+            this: matches!(&visitor.actor.entry, Entry::Session { id, .. } if *id == row.id),
+        }
+    }
+}
+
+/// `Firefox on Linux`, as far as the browser says.
+fn browser(agent: &str) -> String {
+    let named = |names: &[(&str, &'static str)]| {
+        names.iter().find(|(part, _)| agent.contains(part)).map(|(_, name)| *name)
+    };
+    // Each of them also names those further down.
+    let program = [("Firefox/", "Firefox"), ("Edg/", "Edge"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
+    let system = [
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+        ("Mac OS", "macOS"),
+        ("Windows", "Windows"),
+        ("Linux", "Linux"),
+    ];
+    match (named(&program), named(&system)) {
+        (Some(program), Some(system)) => format!("{program} on {system}"),
+        (Some(program), None) => program.to_owned(),
+        _ if agent.is_empty() => "A program".to_owned(),
+        _ => agent.chars().take(60).collect(),
+    }
+}
+
+impl NewKey {
+    /// None for who belongs to no organisation: there is nothing to reach with a key.
+    fn of(visitor: &Visitor, form: &Form) -> Option<Self> {
+        let (first, _) = visitor.organisations.first()?;
+        let highest = visitor.organisations.iter().map(|(_, role)| *role).max_by_key(|r| r.rank())?;
+        let choice = |name: &str, default: &str, value: &str, text: String| {
+            let chosen = form.all(name).first().copied().unwrap_or(default) == value;
+            Choice { value: value.to_owned(), text, chosen }
+        };
+        let asked = form.all("scope");
+        let scopes = [
+            (Scope::Edit, "edit: change drafts, lock versions"),
+            (Scope::Review, "review: approve and return drafts"),
+            (Scope::Publish, "publish: publish and roll back"),
+            (Scope::Manage, "manage: projects, credentials, members, audit log"),
+        ];
+        let roles = Role::ALL.into_iter().filter(|r| r.rank() <= highest.rank());
+        Some(Self {
+            name: Field::text("name", "Name", form.get("name"))
+                .required()
+                .hint("What it is for, such as ci."),
+            organisations: visitor
+                .organisations
+                .iter()
+                .map(|(o, _)| choice("organisation", &first.slug, &o.slug, o.name.clone()))
+                .collect(),
+            roles: roles
+                .map(|r| choice("role", highest.as_str(), r.as_str(), r.as_str().replace('_', " ")))
+                .collect(),
+            scopes: scopes
+                .map(|(scope, text)| ScopeChoice {
+                    value: scope.as_str(),
+                    text,
+                    chosen: asked.contains(&scope.as_str()),
+                })
+                .into(),
+            periods: PERIODS.map(|(value, text)| choice("days", PERIODS[0].0, value, text.to_owned())).into(),
+        })
+    }
+}
+
+impl KeyRow {
+    fn of(row: &ApiToken, visitor: &Visitor) -> Self {
+        let over = row.expires_at.is_some_and(|end| end <= clock::now());
+        let (state, word) = match (row.revoked_at, over) {
+            (Some(_), _) => ("revoked", "revoked"),
+            (None, true) => ("waiting", "expired"),
+            (None, false) => ("active", "valid"),
+        };
+        let place = visitor.organisations.iter().find(|(o, _)| o.id == row.organisation_id);
+        Self {
+            id: row.id.clone(),
+            name: row.name.clone(),
+            organisation: place.map_or_else(|| "left".to_owned(), |(o, _)| o.slug.clone()),
+            role: row.role.replace('_', " "),
+            scopes: row.scopes.clone(),
+            state,
+            word,
+            expires: row.expires_at.map(Moment::relative),
+            used: row.last_used_at.map(Moment::relative),
+            may_revoke: row.revoked_at.is_none() && !over,
+        }
+    }
+}
+
+/// `POST /-/account/keys`: makes one, and shows it this once.
+pub(super) async fn post_key(visitor: Visitor, State(state): State<AppState>, form: Form) -> PageResult {
+    match create_key(&state, &visitor, &form).await {
+        Ok((token, row)) => {
+            let shown = Shown { problem: None, secret: Some(Secret { name: row.name, token }) };
+            show(&state, &visitor, StatusCode::OK, &Form::default(), shown).await
+        }
+        Err(error) => {
+            let (status, why) = beside_form(error)?;
+            show(&state, &visitor, status, &form, Shown::problem("No API key was created.", why)).await
+        }
+    }
+}
+
+async fn create_key(
+    state: &AppState,
+    visitor: &Visitor,
+    form: &Form,
+) -> Result<(String, ApiToken), ApiError> {
+    let organisation = visitor.organisation(form.get("organisation")).await?;
+    let role = Role::parse(form.get("role"));
+    let role = role.ok_or_else(|| ApiError::invalid("invalid", "role", "choose a role"))?;
+    let scopes: Vec<_> = form.all("scope").into_iter().filter_map(Scope::parse).collect();
+    let expires_at = match form.get("days") {
+        "never" => None,
+        days => Some(session::end_after(days.parse().unwrap_or(session::TOKEN_DAYS))),
+    };
+    let new = NewToken { name: form.get("name"), role, scopes: Scopes::of(&scopes), expires_at };
+    session::create_token(state, &visitor.actor, &organisation.id, new).await
+}
+
+/// `POST /-/account/keys/{key}/revoke`.
+pub(super) async fn post_revoke_key(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path(key): Path<String>,
+) -> PageResult {
+    session::revoke_token(&state, &visitor.actor, &key).await?;
+    Ok(Redirect::to("/-/account").into_response())
+}
+
+/// `POST /-/account/sessions/{session}/end`.
+pub(super) async fn post_end_session(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path(id): Path<String>,
+) -> PageResult {
+    session::end_session(&state, &visitor.actor, &id).await?;
+    Ok(Redirect::to("/-/account").into_response())
+}
+
+/// `POST /-/account/sessions/end`.
+pub(super) async fn post_end_sessions(visitor: Visitor, State(state): State<AppState>) -> PageResult {
+    session::end_sessions(&state, &visitor.actor).await?;
+    Ok(gone(&state))
+}
+
+/// Back at the door.
+fn gone(state: &AppState) -> Response {
+    with_cookie(server::expired_cookie(state), Redirect::to("/-/sign-in").into_response())
 }
 
 /// `POST /-/account/look`.
@@ -111,12 +374,20 @@ pub(super) async fn post_look(_: Visitor, form: Form) -> PageResult {
 }
 
 /// `POST /-/account/password`.
-pub(super) async fn post_password(visitor: Visitor, State(state): State<AppState>, form: Form) -> PageResult {
-    match session::change_password(&state, &visitor.actor, Some(form.get("old")), form.get("new")).await {
-        Ok(()) => Ok(with_cookie(server::expired_cookie(&state), Redirect::to("/-/sign-in").into_response())),
+pub(super) async fn post_password(
+    visitor: Visitor,
+    client: Client,
+    State(state): State<AppState>,
+    form: Form,
+) -> PageResult {
+    let (old, new) = (form.get("old"), form.get("new"));
+    match session::change_password(&state, &client, &visitor.actor, old, new).await {
+        Ok(()) => Ok(gone(&state)),
         Err(error) => {
+            let wait = error.retry_after_s();
             let (status, why) = beside_form(error)?;
-            Ok(show(&visitor, status, Some(Callout::bad("Password not changed.", why))))
+            let shown = Shown::problem("Password not changed.", why);
+            Ok(waiting(wait, show(&state, &visitor, status, &Form::default(), shown).await?))
         }
     }
 }
@@ -154,4 +425,19 @@ const KEYS: &[(&str, &[&str])] = &[
 pub(super) async fn get_help(visitor: Visitor) -> Response {
     let page = Help { keys: KEYS.iter().map(|(what, keys)| Key { what, keys }).collect() };
     engine::page(StatusCode::OK, "help.html", &visitor.anywhere().titled("Help", "help"), &page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_browser_is_named_as_people_name_it() {
+        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+        assert_eq!(browser(firefox), "Firefox on Linux");
+        let edge = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0";
+        assert_eq!(browser(edge), "Edge on Windows");
+        assert_eq!(browser("curl/8.5.0"), "curl/8.5.0");
+        assert_eq!(browser(""), "A program");
+    }
 }

@@ -1,7 +1,10 @@
 //! The audit log of an organisation.
 
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use futures::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -93,9 +96,39 @@ pub(super) async fn get_audit(
     Ok(engine::page(StatusCode::OK, "audit.html", &frame, &page))
 }
 
+/// `GET /{organisation}/-/audit/export`: the whole chain as a file.
+pub(super) async fn get_export(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path(o): Path<String>,
+) -> PageResult {
+    let organisation = visitor.organisation(&o).await?;
+    Ok(exported(&o, audit::export(&state, &visitor.actor, organisation)?))
+}
+
+/// JSON Lines as an answer that a browser keeps as a file.
+pub(crate) fn exported(
+    slug: &str,
+    lines: impl Stream<Item = crate::error::Result<Bytes>> + Send + 'static,
+) -> Response {
+    let name = format!("attachment; filename=\"audit-{slug}.jsonl\"");
+    let kind = [(header::CONTENT_TYPE, "application/jsonl".to_owned()), (header::CONTENT_DISPOSITION, name)];
+    (kind, Body::from_stream(lines)).into_response()
+}
+
 fn check(chain: &Chain) -> Callout {
     match chain {
-        Chain::Whole { entries } => Callout {
+        Chain::Whole { unsealed: unsealed @ 1.., .. } => Callout {
+            state: "warn",
+            ..Callout::bad(
+                "The chain holds, but for its beginning nobody vouches.",
+                format!(
+                    "The first {} entries are from before entries were sealed.",
+                    grouped(unsealed.unsigned_abs())
+                ),
+            )
+        },
+        Chain::Whole { entries, .. } => Callout {
             icon: "signed",
             ..Callout::ok(
                 "The chain holds.",
@@ -105,7 +138,7 @@ fn check(chain: &Chain) -> Callout {
         Chain::BrokenAt { sequence } => Callout::bad(
             "The chain is broken.",
             format!(
-                "Entry {sequence} was changed or is missing. Somebody wrote to the database behind FORGE's back."
+                "Entry {sequence} was changed, put in or is missing. Somebody wrote to the database behind FORGE's back."
             ),
         ),
     }
@@ -160,6 +193,7 @@ mod tests {
             detail: r#"{"serial":3,"digest":"sha256:9f2c00000000000000001b04","rollback":false}"#.into(),
             previous_hash: String::new(),
             hash: String::new(),
+            seal: String::new(),
         };
         let entry = Entry::of(&row);
         assert_eq!(

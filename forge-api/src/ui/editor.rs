@@ -194,7 +194,11 @@ async fn refused(
             }
             None => (None, Some(Callout::bad("Not saved.", sentence(&error.to_string())))),
         },
-        ApiError::Internal(_) | ApiError::NotFound(_) | ApiError::SignInRequired => return Err(error.into()),
+        ApiError::Internal(_)
+        | ApiError::NotFound(_)
+        | ApiError::Hidden { .. }
+        | ApiError::NotAllowed { .. }
+        | ApiError::SignInRequired => return Err(error.into()),
         _ => (None, Some(Callout::bad("Not saved.", sentence(&error.to_string())))),
     };
     let shown = Shown { dirty: true, status, flash, conflict, ..Shown::default() };

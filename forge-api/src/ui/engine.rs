@@ -47,6 +47,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "publication.html",
     "publications.html",
     "publish.html",
+    "set-up.html",
     "sign-in.html",
     "tabs.html",
     "timeline.html",

@@ -65,13 +65,15 @@ pub(crate) fn error_page(error: &ApiError) -> Response {
         tracing::error!(error = %chain(source.as_ref()), fault.id = request, "page failed");
     }
     let (icon, title, text) = match error {
-        ApiError::NotFound(_) => (
+        ApiError::NotFound(_) | ApiError::Hidden { .. } => (
             "search",
             "This page does not exist, or you may not see it".to_owned(),
             "We do not say which. Ask an owner of the organisation if you expected to find something here."
                 .to_owned(),
         ),
-        ApiError::Forbidden(why) => ("lock", "You may not do this".to_owned(), sentence(why)),
+        ApiError::Forbidden(why) | ApiError::NotAllowed { detail: why, .. } => {
+            ("lock", "You may not do this".to_owned(), sentence(why))
+        }
         ApiError::Unavailable(why) => ("unplug", "Not possible at the moment".to_owned(), sentence(why)),
         ApiError::Internal(_) => (
             "alert",
@@ -82,7 +84,9 @@ pub(crate) fn error_page(error: &ApiError) -> Response {
     };
     let page = Page { icon, title: title.clone(), text, href: "/", action: "Go to the dashboard", request };
     let frame = Frame::default().titled(title, "");
-    engine::page(error.status(), "fault.html", &frame, &page)
+    let mut response = engine::page(error.status(), "fault.html", &frame, &page);
+    error.mark(&mut response);
+    response
 }
 
 /// The words of an error beside the form that it came from; anything else is a page of its own.
@@ -91,7 +95,11 @@ pub(crate) fn error_page(error: &ApiError) -> Response {
 /// The error, where the form can do nothing about it.
 pub(crate) fn beside_form(error: ApiError) -> Result<(StatusCode, String), Fault> {
     match error {
-        ApiError::Internal(_) | ApiError::NotFound(_) | ApiError::SignInRequired => Err(Fault::Error(error)),
+        ApiError::Internal(_)
+        | ApiError::NotFound(_)
+        | ApiError::Hidden { .. }
+        | ApiError::NotAllowed { .. }
+        | ApiError::SignInRequired => Err(Fault::Error(error)),
         other => Ok((other.status(), sentence(&other.to_string()))),
     }
 }

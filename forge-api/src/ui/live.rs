@@ -23,6 +23,7 @@ use super::publication::{self, AnswerView, Stage, Step};
 use super::visitor::Visitor;
 use crate::error::ApiError;
 use crate::events::{self, Kind};
+use crate::session;
 use crate::state::AppState;
 
 /// At most four fragments a second.
@@ -179,12 +180,26 @@ impl Follower {
                 () = tokio::time::sleep_until(beat) => return Some(Event::default().event("beat").data("")),
             }
             self.look_at = Instant::now() + LOOK;
+            // Who signed out, or is no member any more, hears nothing from then on.
+            match session::again(&self.state, &self.visitor.actor).await {
+                Ok(Some(actor)) => self.visitor.actor = actor,
+                Ok(None) => return None,
+                Err(error) => {
+                    tracing::warn!(error = %error, "live page not renewed");
+                    return Some(Event::default().event("beat").data(""));
+                }
+            }
             match self.fragment().await {
                 Ok(Some(event)) => return Some(event),
                 Ok(None) if Instant::now() >= beat => return Some(Event::default().event("beat").data("")),
                 Ok(None) => {}
                 // Gone or no longer allowed: the page finds out by loading itself.
-                Err(ApiError::NotFound(_) | ApiError::Forbidden(_)) => return None,
+                Err(
+                    ApiError::NotFound(_)
+                    | ApiError::Forbidden(_)
+                    | ApiError::Hidden { .. }
+                    | ApiError::NotAllowed { .. },
+                ) => return None,
                 Err(error) => {
                     tracing::warn!(error = %error, "live page not renewed");
                     return Some(Event::default().event("beat").data(""));

@@ -10,8 +10,9 @@ use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::frame::Frame;
 use super::visitor::{Look, Visitor};
-use crate::server::{self, ClientIp};
-use crate::session::{self, NewSession};
+use crate::error::ApiError;
+use crate::server;
+use crate::session::{self, Client, NewSession};
 use crate::state::AppState;
 
 #[derive(Debug, Default, Serialize)]
@@ -51,48 +52,45 @@ pub(super) async fn get_link(
 /// `POST /-/sign-in`.
 pub(super) async fn post_sign_in(
     State(state): State<AppState>,
-    ClientIp(ip): ClientIp,
+    client: Client,
     headers: HeaderMap,
     form: Form,
 ) -> PageResult {
     let (email, next) = (form.get("email").to_owned(), form.get("next").to_owned());
-    let tried = match state.limits.sign_in(ip) {
-        Ok(()) => session::sign_in(&state, &email, form.get("password"), agent(&headers)).await,
-        Err(limited) => Err(limited),
-    };
-    match tried {
+    match session::sign_in(&state, &client, &email, form.get("password")).await {
         Ok(made) => Ok(enter(&state, &made, &next)),
-        Err(error) => {
-            let (status, error) = beside_form(error)?;
-            Ok(page(&headers, status, &Page { email, next, error: Some(error), ..Page::default() }))
-        }
+        Err(error) => again(&headers, error, Page { email, next, ..Page::default() }),
     }
 }
 
 /// `POST /-/sign-in/{token}`.
 pub(super) async fn post_link(
     State(state): State<AppState>,
-    ClientIp(ip): ClientIp,
+    client: Client,
     Path(token): Path<String>,
     headers: HeaderMap,
     form: Form,
 ) -> PageResult {
     let next = form.get("next").to_owned();
-    let tried = match state.limits.sign_in(ip) {
-        Ok(()) => session::sign_in_by_link(&state, &token, agent(&headers)).await,
-        Err(limited) => Err(limited),
-    };
-    match tried {
+    match session::sign_in_by_link(&state, &client, &token).await {
         Ok(made) => Ok(enter(&state, &made, &next)),
-        Err(error) => {
-            let (status, error) = beside_form(error)?;
-            Ok(page(
-                &headers,
-                status,
-                &Page { next, token: Some(token), error: Some(error), ..Page::default() },
-            ))
-        }
+        Err(error) => again(&headers, error, Page { next, token: Some(token), ..Page::default() }),
     }
+}
+
+/// The page once more, with what is wrong.
+fn again(headers: &HeaderMap, error: ApiError, shown: Page) -> PageResult {
+    let wait = error.retry_after_s();
+    let (status, error) = beside_form(error)?;
+    Ok(waiting(wait, page(headers, status, &Page { error: Some(error), ..shown })))
+}
+
+/// An answer that says when to try again.
+pub(super) fn waiting(seconds: Option<u64>, mut response: Response) -> Response {
+    if let Some(seconds) = seconds {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 /// `POST /-/sign-out`.
@@ -101,8 +99,10 @@ pub(super) async fn post_sign_out(visitor: Visitor, State(state): State<AppState
     Ok(with_cookie(server::expired_cookie(&state), Redirect::to("/-/sign-in").into_response()))
 }
 
-fn enter(state: &AppState, made: &NewSession, next: &str) -> Response {
-    with_cookie(server::session_cookie(state, &made.token), Redirect::to(inside(next)).into_response())
+/// Goes on to where one wanted to go, signed in.
+pub(super) fn enter(state: &AppState, made: &NewSession, next: &str) -> Response {
+    let cookies = server::session_cookies(state, made);
+    cookies.into_iter().fold(Redirect::to(inside(next)).into_response(), |r, c| with_cookie(c, r))
 }
 
 /// An answer that sets a cookie.
@@ -115,10 +115,6 @@ pub(super) fn with_cookie(cookie: HeaderValue, mut response: Response) -> Respon
 fn inside(next: &str) -> &str {
     let plain = next.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
     if next.starts_with('/') && !next.starts_with("//") && plain { next } else { "/" }
-}
-
-fn agent(headers: &HeaderMap) -> &str {
-    headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default()
 }
 
 #[cfg(test)]

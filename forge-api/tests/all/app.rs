@@ -3,17 +3,22 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use forge_api::auth::{Actor, Role};
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, SqliteConnection};
+use forge_api::auth::{Actor, Role, Scopes};
 use forge_api::author::{self, NewProject, NewSet, ProjectAt};
 use forge_api::config::Config;
 use forge_api::database::Address;
+use forge_api::database::audit::{self, AuditEntry};
 use forge_api::database::organisation::Organisation;
-use forge_api::session;
+use forge_api::session::{self, NewToken};
 use forge_api::state::AppState;
+use reqwest::header::{COOKIE, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::postgres::Postgres;
+use tests::until::{secs, until};
 use tokio_util::sync::CancellationToken;
 
 /// Which database.
@@ -61,24 +66,30 @@ pub(crate) struct App {
     tokens: Vec<(Role, String)>,
     stranger: String,
     client: reqwest::Client,
+    cluster: Option<Arc<Postgres>>,
+    _stop: Stop,
+}
+
+/// Ends the server with its owner.
+struct Stop(CancellationToken);
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// A FORGE that serves, with nobody and nothing in it.
+pub(crate) struct Empty {
+    pub(crate) state: AppState,
+    address: SocketAddr,
+    directory: TempDir,
+    client: reqwest::Client,
     stop: CancellationToken,
     cluster: Option<Arc<Postgres>>,
 }
 
-impl Drop for App {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
-/// The password of everybody.
-pub(crate) const PASSWORD: &str = "correct horse battery";
-
-impl App {
-    pub(crate) async fn start(kind: Kind) -> Self {
-        Self::start_with(kind, &[]).await
-    }
-
+impl Empty {
     pub(crate) async fn start_with(kind: Kind, options: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let cluster = (kind == Kind::Postgres).then(cluster);
@@ -100,24 +111,62 @@ impl App {
         let config = Config::load(&find, &|_| None).unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = AppState::open(config, format!("http://{address}")).await.unwrap();
+        let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        let state = AppState::open(config, public_url).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(forge_api::server::serve(listener, state.clone(), stop.clone()));
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { state, address, directory, client, stop, cluster }
+    }
 
+    /// A request of nobody.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+}
+
+/// The owner of `acme` in a browser that is signed in.
+pub(crate) struct Browser {
+    pub(crate) cookies: String,
+    pub(crate) csrf: String,
+}
+
+/// The cookies that an answer sets, as a browser sends them back.
+pub(crate) fn cookies(answer: &Response) -> String {
+    let set = answer.headers().get_all(SET_COOKIE).iter().map(|c| c.to_str().unwrap());
+    let pairs: Vec<_> = set
+        .inspect(|c| assert!(c.contains("HttpOnly") && c.contains("SameSite=Lax"), "{c}"))
+        .map(|c| c.split(';').next().unwrap())
+        .collect();
+    pairs.join("; ")
+}
+
+/// The password of everybody.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+
+impl App {
+    pub(crate) async fn start(kind: Kind) -> Self {
+        Self::start_with(kind, &[]).await
+    }
+
+    pub(crate) async fn start_with(kind: Kind, options: &[(&str, &str)]) -> Self {
+        let empty = Empty::start_with(kind, options).await;
         let console = Actor::console();
-        let organisation = author::create_organisation(&state, &console, "acme", "Acme").await.unwrap();
-        let other = author::create_organisation(&state, &console, "globex", "").await.unwrap();
+        let state = &empty.state;
+        let organisation = author::create_organisation(state, &console, "acme", "Acme").await.unwrap();
+        let other = author::create_organisation(state, &console, "globex", "").await.unwrap();
         let mut tokens = Vec::new();
         for role in Role::ALL {
-            tokens.push((role, person(&state, &organisation, role.as_str(), role).await));
+            tokens.push((role, person(state, &organisation, role.as_str(), role).await));
         }
-        let stranger = person(&state, &other, "stranger", Role::Owner).await;
+        let stranger = person(state, &other, "stranger", Role::Owner).await;
         let new = NewProject { slug: "support", name: "Support", description: "" };
-        let at = author::create_project(&state, &console, &organisation, new).await.unwrap();
+        let at = author::create_project(state, &console, &organisation, new).await.unwrap();
         let new = NewSet { slug: "chat", name: "Chat", description: "" };
-        author::create_set(&state, &console, &at, new).await.unwrap();
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        Self { state, address, organisation, at, directory, tokens, stranger, client, stop, cluster }
+        author::create_set(state, &console, &at, new).await.unwrap();
+        let Empty { state, address, directory, client, stop, cluster } = empty;
+        let stop = Stop(stop);
+        Self { state, address, organisation, at, directory, tokens, stranger, client, cluster, _stop: stop }
     }
 
     /// Its configuration, for a second process on the same database.
@@ -136,6 +185,21 @@ impl App {
             None => Address::Sqlite(config.data_dir.join("forge.db")),
         };
         config
+    }
+
+    /// Runs statements on a database that no FORGE has opened yet.
+    pub(crate) fn raw(&self, address: &Address, sql: &str) {
+        match address {
+            Address::Postgres(url) => {
+                let cluster = self.cluster.as_ref().unwrap();
+                let _ = cluster.query(url.rsplit('/').next().unwrap(), sql);
+            }
+            Address::Sqlite(path) => {
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let mut conn = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+                conn.batch_execute(sql).unwrap();
+            }
+        }
     }
 
     /// Every row of every table, as text.
@@ -166,6 +230,35 @@ impl App {
     /// A request of nobody.
     pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, self.url(path))
+    }
+
+    /// Signs the owner in by password.
+    pub(crate) async fn browser(&self) -> Browser {
+        let body = json!({ "email": "Owner@example.org", "password": PASSWORD });
+        let answer = self.anonymous(Method::POST, "/api/v1/sessions").json(&body).send().await.unwrap();
+        let cookies = cookies(&answer);
+        let csrf = json_of(answer, 201).await["csrf_token"].as_str().unwrap().to_owned();
+        Browser { cookies, csrf }
+    }
+
+    /// A request from a browser that is signed in.
+    pub(crate) fn by(&self, browser: &Browser, method: Method, path: &str) -> RequestBuilder {
+        let request = self.anonymous(method, path).header(COOKIE, &browser.cookies);
+        request.header("x-csrf-token", &browser.csrf)
+    }
+
+    /// What stands in a chain of the audit log, oldest first.
+    pub(crate) async fn audit(&self, chain: &str) -> Vec<AuditEntry> {
+        let mut conn = self.state.database.read().await.unwrap();
+        audit::above(&mut conn, chain, 0, 100_000).await.unwrap()
+    }
+
+    /// The entry of the audit log that fits, as soon as it is written.
+    pub(crate) async fn audited(&self, chain: &str, fits: impl Fn(&AuditEntry) -> bool) -> AuditEntry {
+        until("the audit log says so", secs(20), async || {
+            self.audit(chain).await.into_iter().rev().find(&fits)
+        })
+        .await
     }
 
     /// A request of somebody of `acme`.
@@ -249,7 +342,8 @@ async fn person(state: &AppState, organisation: &Organisation, name: &str, role:
     let user = session::create_user(state, &email, name, password).await.unwrap();
     author::add_member(state, &Actor::console(), organisation, &email, role).await.unwrap();
     let actor = Actor { user_id: user.id, name: user.name, email, ..Actor::console() };
-    session::create_token(state, &actor, &organisation.id, "test", role, None).await.unwrap().0
+    let new = NewToken { name: "test", role, scopes: Scopes::ALL, expires_at: None };
+    session::create_token(state, &actor, &organisation.id, new).await.unwrap().0
 }
 
 pub(crate) async fn json_of(answer: Response, status: u16) -> Value {

@@ -2,9 +2,15 @@
 //! away throughout; the whole line with a broker stands in the crate `tests`.
 
 mod app;
+mod audit;
 mod authorization;
 mod bundle;
 mod database;
+mod headers;
 mod input;
 mod line;
+mod sessions;
+mod set_up;
 mod sign_in;
+mod throttle;
+mod tokens;

@@ -1,41 +1,28 @@
 //! Coming in and going out.
 
+use std::time::{Duration, Instant};
+
+use forge_api::audit::INSTALLATION;
 use forge_api::auth::Role;
 use forge_api::session;
-use reqwest::header::{COOKIE, SET_COOKIE};
-use reqwest::{Method, Response};
+use reqwest::Method;
+use reqwest::header::COOKIE;
 use serde_json::{Value, json};
 
-use crate::app::{App, PASSWORD, SET, json_of, on_both, problem, prompt};
+use crate::app::{App, Browser, PASSWORD, SET, json_of, on_both, problem, prompt};
 
 on_both!(
     a_password_opens_a_session_and_signing_out_ends_it,
     a_link_is_good_once,
     nobody_learns_whether_an_address_is_known,
     a_browser_needs_the_token_of_its_own_pages,
-    a_token_does_no_more_than_it_was_made_for,
     no_secret_stands_in_the_database,
 );
 
 const SESSIONS: &str = "/api/v1/sessions";
 
-/// The cookie that an answer sets, as a browser sends it back.
-fn cookie(answer: &Response) -> String {
-    let set = answer.headers()[SET_COOKIE].to_str().unwrap();
-    assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
-    set.split(';').next().unwrap().to_owned()
-}
-
-async fn sign_in(app: &App) -> (String, String) {
-    let body = json!({ "email": "Owner@example.org", "password": PASSWORD });
-    let answer = app.anonymous(Method::POST, SESSIONS).json(&body).send().await.unwrap();
-    let cookie = cookie(&answer);
-    let csrf = json_of(answer, 201).await["csrf_token"].as_str().unwrap().to_owned();
-    (cookie, csrf)
-}
-
 async fn a_password_opens_a_session_and_signing_out_ends_it(app: App) {
-    let (cookie, csrf) = sign_in(&app).await;
+    let Browser { cookies: cookie, csrf } = app.browser().await;
     let me = || app.anonymous(Method::GET, "/api/v1/me").header(COOKIE, &cookie).send();
     let body = json_of(me().await.unwrap(), 200).await;
     assert_eq!(body["organisations"], json!([{ "organisation": "acme", "role": "owner" }]));
@@ -53,21 +40,62 @@ async fn a_link_is_good_once(app: App) {
     statuses.sort_unstable();
     assert_eq!(statuses, [201, 422], "of two who use a link at once, one comes in");
     problem(use_it().await.unwrap(), 422, "bad_link").await;
+    // A link that never was is refused like one that was used.
+    let none = json!({ "link": "none" });
+    let (used, none) =
+        (use_it().await.unwrap(), app.anonymous(Method::POST, SESSIONS).json(&none).send().await.unwrap());
+    assert_eq!(used.text().await.unwrap(), none.text().await.unwrap());
+    app.audited(INSTALLATION, |e| e.action == "sign_in_link.refused").await;
 }
 
 async fn nobody_learns_whether_an_address_is_known(app: App) {
-    let mut answers: Vec<Value> = Vec::new();
-    for email in ["owner@example.org", "nobody@example.org", "viewer@example.org"] {
-        let body = json!({ "email": email, "password": "not the password" });
-        let answer = app.anonymous(Method::POST, SESSIONS).json(&body).send().await.unwrap();
-        answers.push(problem(answer, 422, "bad_credentials").await);
+    session::create_user(&app.state, "gone@example.org", "Gone", Some(PASSWORD)).await.unwrap();
+    session::set_disabled(&app.state, "gone@example.org", true).await.unwrap();
+    // Unknown, without a password, disabled with the right password, with a wrong one.
+    let people = [
+        ("nobody@example.org", PASSWORD),
+        ("viewer@example.org", PASSWORD),
+        ("gone@example.org", PASSWORD),
+        ("owner@example.org", "not the password"),
+    ];
+    let mut seen: Vec<(Value, Vec<String>, String)> = Vec::new();
+    let mut took: [Vec<Duration>; 4] = Default::default();
+    for _ in 0..7 {
+        for ((email, password), took) in people.iter().zip(&mut took) {
+            let body = json!({ "email": email, "password": password });
+            let began = Instant::now();
+            let answer = app.anonymous(Method::POST, SESSIONS).json(&body).send().await.unwrap();
+            took.push(began.elapsed());
+            let mut headers: Vec<String> = answer.headers().keys().map(|k| k.as_str().to_owned()).collect();
+            headers.sort_unstable();
+            let body = problem(answer, 422, "bad_credentials").await;
+            let form = [("email", *email), ("password", *password)];
+            let page = app.anonymous(Method::POST, "/-/sign-in").form(&form).send().await.unwrap();
+            assert_eq!(page.status(), 422);
+            seen.push((body, headers, page.text().await.unwrap().replace(email, "")));
+        }
     }
-    assert_eq!(answers[0], answers[1]);
-    assert_eq!(answers[1], answers[2], "somebody without a password is like nobody");
+    assert!(seen.windows(2).all(|two| two[0] == two[1]), "{seen:#?}");
+    let medians = took.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2]
+    });
+    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
+    assert!(*most < *least * 3, "the time of the answer tells: {medians:?}");
+    // The operator is told what strangers are not.
+    for (email, why) in [
+        ("nobody@example.org", "no such user"),
+        ("viewer@example.org", "the user has no password"),
+        ("gone@example.org", "the user is disabled"),
+        ("owner@example.org", "wrong password"),
+    ] {
+        let entry = app.audited(INSTALLATION, |e| e.action == "sign_in.refused" && e.subject == email).await;
+        assert!(entry.detail.contains(why), "{entry:?}");
+    }
 }
 
 async fn a_browser_needs_the_token_of_its_own_pages(app: App) {
-    let (cookie, csrf) = sign_in(&app).await;
+    let Browser { cookies: cookie, csrf } = app.browser().await;
     let path = format!("{SET}/prompts/welcome.message");
     let save = || {
         let request = app.anonymous(Method::PUT, &path).header(COOKIE, &cookie);
@@ -92,41 +120,8 @@ async fn a_browser_needs_the_token_of_its_own_pages(app: App) {
     problem(foreign.json(&body).send().await.unwrap(), 403, "forbidden").await;
 }
 
-async fn a_token_does_no_more_than_it_was_made_for(app: App) {
-    let path = "/api/v1/tokens";
-    let body = json!({ "organisation": "acme", "role": "viewer", "name": "reader" });
-    let by_token = app.request(Role::Owner, Method::POST, path).json(&body).send().await.unwrap();
-    problem(by_token, 403, "forbidden").await;
-
-    let (cookie, csrf) = sign_in(&app).await;
-    let make = |body: Value| {
-        app.anonymous(Method::POST, path)
-            .header(COOKIE, &cookie)
-            .header("x-csrf-token", &csrf)
-            .json(&body)
-            .send()
-    };
-    let made = json_of(make(body).await.unwrap(), 201).await;
-    let ask =
-        |method: Method, path: &str| app.anonymous(method, path).bearer_auth(made["token"].as_str().unwrap());
-    assert_eq!(ask(Method::GET, SET).send().await.unwrap().status(), 200);
-    let write = ask(Method::PUT, &format!("{SET}/prompts/x")).json(&prompt("x", "x", &[]));
-    problem(write.send().await.unwrap(), 403, "forbidden").await;
-
-    let expired = json!({ "organisation": "acme", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z" });
-    let old = json_of(make(expired).await.unwrap(), 201).await;
-    let answer =
-        app.anonymous(Method::GET, SET).bearer_auth(old["token"].as_str().unwrap()).send().await.unwrap();
-    problem(answer, 401, "sign_in_required").await;
-
-    let revoke = app.anonymous(Method::DELETE, &format!("{path}/{}", made["id"].as_str().unwrap()));
-    let revoke = revoke.header(COOKIE, &cookie).header("x-csrf-token", &csrf);
-    assert_eq!(revoke.send().await.unwrap().status(), 204);
-    problem(ask(Method::GET, SET).send().await.unwrap(), 401, "sign_in_required").await;
-}
-
 async fn no_secret_stands_in_the_database(app: App) {
-    let (cookie, _) = sign_in(&app).await;
+    let Browser { cookies: cookie, .. } = app.browser().await;
     let credentials = "/api/v1/projects/acme:support/credentials";
     let made = app.post(credentials, 201, json!({ "environment": "prod", "name": "service" })).await;
     let seed = made["creds"].as_str().unwrap().lines().find(|l| l.starts_with("SU")).unwrap().to_owned();
@@ -135,7 +130,7 @@ async fn no_secret_stands_in_the_database(app: App) {
         seed,
         made["connect"].as_str().unwrap().to_owned(),
         app.token(Role::Owner).to_owned(),
-        cookie.split_once('=').unwrap().1.to_owned(),
+        cookie.split([';', '=']).nth(1).unwrap().to_owned(),
         link.rsplit('/').next().unwrap().to_owned(),
         PASSWORD.to_owned(),
     ];

@@ -4,6 +4,7 @@ mod bundle;
 mod kill;
 mod outage;
 mod refusal;
+mod set_up;
 mod whole;
 
 use anyhow::Result;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
+use crate::database::session::Session;
 use crate::database::user::ApiToken;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -45,9 +46,39 @@ pub struct NewToken {
     pub name: String,
     /// owner, admin, context_engineer, reviewer or viewer; at most one's own.
     pub role: String,
-    /// RFC 3339.
+    /// What it may be used for, besides reading: edit, review, publish, manage. All of it where nothing is said.
+    #[serde(default)]
+    pub scopes: Option<Vec<String>>,
+    /// RFC 3339, or `never`. In 90 days where nothing is said.
     #[serde(default)]
     pub expires_at: Option<String>,
+}
+
+/// A browser that is signed in.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SessionBody {
+    pub id: String,
+    pub address: String,
+    pub user_agent: String,
+    pub created_at: String,
+    pub last_seen_at: String,
+    pub expires_at: String,
+    /// Whether it is the one that asks.
+    pub current: bool,
+}
+
+impl SessionBody {
+    pub(crate) fn new(row: Session, current: &str) -> Self {
+        Self {
+            current: row.id == current,
+            id: row.id,
+            address: row.address,
+            user_agent: row.user_agent,
+            created_at: rfc3339(row.created_at),
+            last_seen_at: rfc3339(row.last_seen_at),
+            expires_at: rfc3339(row.expires_at),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -55,6 +86,7 @@ pub struct TokenBody {
     pub id: String,
     pub name: String,
     pub role: String,
+    pub scopes: Vec<String>,
     pub created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -73,6 +105,7 @@ impl From<ApiToken> for TokenBody {
             id: t.id,
             name: t.name,
             role: t.role,
+            scopes: t.scopes.split_whitespace().map(str::to_owned).collect(),
             created_at: rfc3339(t.created_at),
             expires_at: t.expires_at.map(rfc3339),
             last_used_at: t.last_used_at.map(rfc3339),

@@ -65,6 +65,7 @@ pub struct AuditBody {
     pub detail: Value,
     pub previous_hash: String,
     pub hash: String,
+    pub seal: String,
 }
 
 impl From<AuditEntry> for AuditBody {
@@ -79,6 +80,7 @@ impl From<AuditEntry> for AuditBody {
             detail: serde_json::from_str(&e.detail).unwrap_or_default(),
             previous_hash: e.previous_hash,
             hash: e.hash,
+            seal: e.seal,
         }
     }
 }
@@ -89,7 +91,10 @@ pub struct ChainBody {
     /// Entries checked, where the chain is whole.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entries: Option<i64>,
-    /// First entry that is missing or was changed.
+    /// How many of the first entries are from before entries were sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsealed: Option<i64>,
+    /// First entry that is missing, was changed or was put in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<i64>,
 }

@@ -3,13 +3,13 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use forge_api::auth::{Actor, Entry, Role};
+use forge_api::auth::{Actor, Entry, Role, Scope, Scopes};
 use forge_api::author::{self, NewProject};
 use forge_api::credential::{self, New};
 use forge_api::database::organisation::Organisation;
 use forge_api::error::ApiError;
 use forge_api::seal::write_private;
-use forge_api::session;
+use forge_api::session::{self, NewToken};
 use forge_api::state::AppState;
 
 use crate::arguments::{Credential, User};
@@ -31,6 +31,27 @@ pub(crate) fn role(text: &str) -> anyhow::Result<Role> {
     Role::parse(text).with_context(|| {
         format!("{text:?} is no role; choose one of {}", Role::ALL.map(Role::as_str).join(", "))
     })
+}
+
+/// All of them, unless some are named.
+fn scopes(names: &[String]) -> anyhow::Result<Scopes> {
+    if names.is_empty() {
+        return Ok(Scopes::ALL);
+    }
+    let read = |name: &String| {
+        Scope::parse(name).with_context(|| {
+            format!("{name:?} is no scope; choose of {}", Scope::ALL.map(Scope::as_str).join(", "))
+        })
+    };
+    Ok(Scopes::of(&names.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+fn expiry(days: &str) -> anyhow::Result<Option<i64>> {
+    if days == "never" {
+        return Ok(None);
+    }
+    let days: u32 = days.parse().with_context(|| format!("{days:?} is no number of days; or say never"))?;
+    Ok(Some(session::end_after(days.into())))
 }
 
 async fn organisation(state: &AppState, slug: &str) -> anyhow::Result<Organisation> {
@@ -65,7 +86,15 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
             println!("{}{link}", state.public_url);
             Ok(())
         }
-        User::Token { email, organisation: slug, role: given, name } => {
+        User::Disable { email } => Ok(session::set_disabled(state, &email, true).await?),
+        User::Enable { email } => Ok(session::set_disabled(state, &email, false).await?),
+        User::Token { email, organisation: slug, role: given, name, scope, expires_days } => {
+            let new = NewToken {
+                name: &name,
+                role: role(&given)?,
+                scopes: scopes(&scope)?,
+                expires_at: expiry(&expires_days)?,
+            };
             let user = session::user_by_email(state, &email).await?;
             let organisation = author::find_organisation(state, &Actor::console(), &slug).await?;
             let actor = Actor {
@@ -75,8 +104,7 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
                 entry: Entry::Console,
                 memberships: Vec::new(),
             };
-            let (token, _) =
-                session::create_token(state, &actor, &organisation.id, &name, role(&given)?, None).await?;
+            let (token, _) = session::create_token(state, &actor, &organisation.id, new).await?;
             println!("{token}");
             Ok(())
         }

@@ -42,6 +42,9 @@ pub(crate) enum Command {
     /// Users and how they come in
     #[command(subcommand)]
     User(User),
+    /// The audit log
+    #[command(subcommand)]
+    Audit(Audit),
     /// Creates a project, and its organisation where it is new
     Project {
         /// organisation/project
@@ -113,6 +116,39 @@ pub(crate) enum User {
         role: String,
         #[arg(long, default_value = "console")]
         name: String,
+        /// What it may be used for besides reading: edit, review, publish or manage; several times
+        /// [default: all of them]
+        #[arg(long)]
+        scope: Vec<String>,
+        /// How long it is valid, or `never`
+        #[arg(long, default_value = "90")]
+        expires_days: String,
+    },
+    /// Shuts a user out: sessions end, links and tokens are void
+    Disable { email: String },
+    /// Lets a user in again, who needs new tokens
+    Enable { email: String },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Checks the chain of every organisation and of the installation: exit code 0 if they are whole
+    Verify {
+        /// Only this organisation
+        #[arg(long)]
+        organisation: Option<String>,
+        /// So many entries at the beginning may be unsealed, from before entries were sealed
+        #[arg(long, default_value_t = 0)]
+        unsealed: i64,
+    },
+    /// Writes a whole chain with its hashes as JSON Lines
+    Export {
+        /// The organisation [default: the chain of the installation]
+        #[arg(long)]
+        organisation: Option<String>,
+        /// The file to write to [default: standard output]
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
 }
 

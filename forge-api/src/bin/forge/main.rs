@@ -2,6 +2,7 @@
 
 mod admin;
 mod arguments;
+mod audit;
 mod keys;
 mod prompts;
 
@@ -91,6 +92,7 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         Command::Health { url } => health(&config, url.as_deref()).await,
         Command::Republish => rebuild(config).await,
         Command::NatsConfig { directory } => admin::nats_config(&open(config).await?, &directory),
+        Command::Audit(command) => audit::run(&open(config).await?, command).await,
         Command::User(command) => admin::user(&open(config).await?, command).await,
         Command::Project { path, name } => admin::project(&open(config).await?, &path, &name).await,
         Command::Credential(new) => admin::credential(&open(config).await?, &new).await,

@@ -1,0 +1,148 @@
+//! Users: made, disabled, given links; and their own password.
+
+use serde_json::json;
+
+use super::{Client, hash_of, password, random_token};
+use crate::audit::{self, INSTALLATION};
+use crate::auth::Actor;
+use crate::clock;
+use crate::database::user::{self, SignInLink, User};
+use crate::database::{Tx, session, set_up};
+use crate::error::{ApiError, Result};
+use crate::state::AppState;
+
+/// A one-time link is good for so long, in microseconds.
+const LINK_LIFE: schemas::Micros = 60 * 60 * 1_000_000;
+
+/// A row for a new user. An empty password means: only by link.
+///
+/// # Errors
+/// An address that is none, or too short a password.
+pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) -> Result<User> {
+    let email = email.trim().to_lowercase();
+    let parts: Vec<_> = email.split('@').collect();
+    if email.len() > 254
+        || parts.len() != 2
+        || parts.iter().any(|p| p.is_empty())
+        || email.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return Err(ApiError::invalid("invalid", "email", "this is no e-mail address"));
+    }
+    let password_hash = match password {
+        Some(password) => Some(password::hash(password).await?),
+        None => None,
+    };
+    Ok(User {
+        id: clock::new_id(),
+        name: crate::author::organisation::title(name, &email),
+        email,
+        password_hash,
+        disabled: false,
+        created_at: clock::now(),
+    })
+}
+
+pub(super) async fn insert(tx: &mut Tx, actor: &Actor, row: &User) -> Result<()> {
+    audit::record(tx, actor, INSTALLATION, "user.created", &row.email, json!({ "name": row.name })).await?;
+    user::insert(tx, row).await.map_err(|e| crate::author::organisation::taken(e, "user", &row.email))?;
+    // With the first user the set-up is over.
+    Ok(set_up::clear(tx).await?)
+}
+
+/// Creates a user, from the console. An empty password means: only by link.
+///
+/// # Errors
+/// An address that is none or taken, or too short a password.
+pub async fn create_user(state: &AppState, email: &str, name: &str, password: Option<&str>) -> Result<User> {
+    let row = new_user(email, name, password).await?;
+    let mut tx = state.database.write().await?;
+    insert(&mut tx, &Actor::console(), &row).await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// A user by their e-mail address, for the console.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub async fn user_by_email(state: &AppState, email: &str) -> Result<User> {
+    let mut conn = state.database.read().await?;
+    user::by_email(&mut conn, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))
+}
+
+/// Shuts a user out, or lets them in again, from the console. Sessions end, links are void and tokens
+/// revoked at once, and none of them comes back.
+///
+/// # Errors
+/// No such user.
+pub async fn set_disabled(state: &AppState, email: &str, disabled: bool) -> Result<()> {
+    let found = user_by_email(state, email).await?;
+    let mut tx = state.database.write().await?;
+    user::set_disabled(&mut tx, &found.id, disabled).await?;
+    if disabled {
+        session::delete_of_user(&mut tx, &found.id).await?;
+        user::revoke_all(&mut tx, &found.id, clock::now()).await?;
+    }
+    let action = if disabled { "user.disabled" } else { "user.enabled" };
+    audit::record(&mut tx, &Actor::console(), INSTALLATION, action, &found.email, json!({})).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Makes a one-time link for a user, from the console: the path below the public address.
+///
+/// # Errors
+/// No such user.
+pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
+    let token = random_token();
+    let mut tx = state.database.write().await?;
+    let user =
+        user::by_email(&mut tx, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
+    let now = clock::now();
+    let row = SignInLink {
+        id: clock::new_id(),
+        user_id: user.id,
+        token_hash: hash_of(&token),
+        created_at: now,
+        expires_at: now + LINK_LIFE,
+        used_at: None,
+    };
+    user::insert_link(&mut tx, &row).await?;
+    let detail = json!({ "expires_at": clock::rfc3339(row.expires_at) });
+    let action = "sign_in_link.created";
+    audit::record(&mut tx, &Actor::console(), INSTALLATION, action, &user.email, detail).await?;
+    tx.commit().await?;
+    Ok(format!("/-/sign-in/{token}"))
+}
+
+/// Changes one's own password and ends all sessions, this one too.
+///
+/// # Errors
+/// A token asks, the old one does not fit, too many tries, or the new one is too short.
+pub async fn change_password(
+    state: &AppState,
+    client: &Client,
+    actor: &Actor,
+    old: &str,
+    new: &str,
+) -> Result<()> {
+    actor.in_person()?;
+    let mut conn = state.database.read().await?;
+    let user = user::by_id(&mut conn, &actor.user_id).await?.ok_or(ApiError::NotFound("user"))?;
+    drop(conn);
+    if user.password_hash.is_some() {
+        // Who found an open browser does not guess at the password in it.
+        state.limits.password(&user.id)?;
+        if !password::verify(user.password_hash, old).await? {
+            let (id, name) = (&actor.user_id, &actor.name);
+            client.refused(state, "password.refused", id, name, &actor.email, "wrong old password");
+            return Err(ApiError::invalid("bad_credentials", "old", "this is not your password"));
+        }
+    }
+    let hash = password::hash(new).await?;
+    let mut tx = state.database.write().await?;
+    user::set_password(&mut tx, &actor.user_id, &hash).await?;
+    let ended = session::delete_of_user(&mut tx, &actor.user_id).await?;
+    let detail = json!({ "sessions_ended": ended });
+    audit::record(&mut tx, actor, INSTALLATION, "password.changed", &actor.email, detail).await?;
+    Ok(tx.commit().await?)
+}

@@ -1,0 +1,130 @@
+//! How often somebody may ask, and from where.
+
+use forge_api::audit::INSTALLATION;
+use forge_api::auth::Role;
+use reqwest::header::COOKIE;
+use reqwest::{Method, Response};
+use serde_json::json;
+
+use crate::app::{App, Kind, PASSWORD, cookies, problem};
+
+const SESSIONS: &str = "/api/v1/sessions";
+
+async fn sign_in(app: &App, password: &str, headers: &[(&str, &str)]) -> Response {
+    let body = json!({ "email": "owner@example.org", "password": password });
+    let request = app.anonymous(Method::POST, SESSIONS).json(&body);
+    headers.iter().fold(request, |r, (name, value)| r.header(*name, *value)).send().await.unwrap()
+}
+
+fn wait(answer: &Response) -> u64 {
+    answer.headers()["retry-after"].to_str().unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_guess_spread_over_many_addresses_is_slow_and_the_owner_still_comes_in() {
+    let options = [("sign-in-per-minute", "8"), ("trusted-proxies", "127.0.0.0/8")];
+    let app = App::start_with(Kind::Sqlite, &options).await;
+    let mine = sign_in(&app, PASSWORD, &[("x-forwarded-for", "192.0.2.1")]).await;
+    assert_eq!(mine.status(), 201);
+    let set = cookies(&mine);
+    let browser = set.split("; ").find(|c| c.starts_with("anvil_browser=")).unwrap().to_owned();
+    let mut statuses = Vec::new();
+    for n in 0..20 {
+        let from = format!("198.51.100.{n}");
+        statuses
+            .push(sign_in(&app, "guess guess guess", &[("x-forwarded-for", &from)]).await.status().as_u16());
+    }
+    assert_eq!(statuses.iter().filter(|s| **s == 422).count(), 7, "{statuses:?}");
+    assert_eq!(statuses.iter().filter(|s| **s == 429).count(), 13, "{statuses:?}");
+    // Even the right password is not looked at from a browser that nobody knows.
+    let new = sign_in(&app, PASSWORD, &[("x-forwarded-for", "203.0.113.1")]).await;
+    assert!(wait(&new) > 60, "{}", wait(&new));
+    problem(new, 429, "rate_limited").await;
+    // From her own browser she comes in, even from elsewhere.
+    let known = [("x-forwarded-for", "203.0.113.2"), (COOKIE.as_str(), browser.as_str())];
+    assert_eq!(sign_in(&app, PASSWORD, &known).await.status(), 201);
+    // A forged one is no known one.
+    let forged = browser.replace("anvil_browser=", "anvil_browser=x");
+    let forged = [("x-forwarded-for", "203.0.113.3"), (COOKIE.as_str(), forged.as_str())];
+    assert_eq!(sign_in(&app, PASSWORD, &forged).await.status(), 429);
+    let entry = app.audited(INSTALLATION, |e| e.action == "sign_in.refused").await;
+    assert_eq!(entry.subject, "owner@example.org");
+    app.audited(INSTALLATION, |e| e.detail.contains("198.51.100.3")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_forwarded_address_from_a_peer_that_is_not_trusted_has_no_effect() {
+    let app = App::start_with(Kind::Sqlite, &[("sign-in-per-minute", "8")]).await;
+    let mut statuses = Vec::new();
+    for n in 0..6 {
+        let from = format!("198.51.100.{n}");
+        statuses
+            .push(sign_in(&app, "guess guess guess", &[("x-forwarded-for", &from)]).await.status().as_u16());
+    }
+    assert_eq!(statuses, [422, 422, 429, 429, 429, 429], "it is one address, whatever it says");
+    let entry = app.audited(INSTALLATION, |e| e.action == "sign_in.refused").await;
+    assert!(entry.detail.contains("127.0.0.1") && !entry.detail.contains("198.51.100"), "{entry:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_a_user_and_an_address_each_have_their_limit() {
+    let options = [("requests-per-second", "2"), ("trusted-proxies", "127.0.0.1")];
+    let app = App::start_with(Kind::Sqlite, &options).await;
+    let ask = |role: Option<Role>, from: String| {
+        let request = match role {
+            Some(role) => app.request(role, Method::GET, "/api/v1/me"),
+            None => app.anonymous(Method::GET, "/api/v1/openapi.json"),
+        };
+        async move { request.header("x-forwarded-for", from).send().await.unwrap() }
+    };
+    // A token from ever new addresses.
+    let mut good = 0;
+    let mut last = None;
+    for n in 0..40 {
+        let answer = ask(Some(Role::Viewer), format!("10.0.{n}.1")).await;
+        good += usize::from(answer.status() == 200);
+        last = Some(answer);
+    }
+    assert!((8..30).contains(&good), "{good}");
+    let last = last.unwrap();
+    assert!(wait(&last) >= 1);
+    problem(last, 429, "rate_limited").await;
+    // An address with ever new tokens, and none.
+    let mut refused = 0;
+    for n in 0..200 {
+        let role = [None, Some(Role::Owner), Some(Role::Reviewer), Some(Role::Admin)][n % 4];
+        refused += usize::from(ask(role, "10.9.9.9".into()).await.status() == 429);
+    }
+    assert!(refused > 50, "{refused}");
+    assert_eq!(ask(None, "10.8.8.8".into()).await.status(), 200, "another address is not concerned");
+    // A bad token is counted before it is looked up.
+    let bad = app.anonymous(Method::GET, "/api/v1/me").bearer_auth("anvil_guess");
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(bad.try_clone().unwrap().send().await.unwrap().status().as_u16());
+    }
+    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+    app.audited(INSTALLATION, |e| e.action == "rate.refused").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_that_comes_too_often_says_when_to_come_back() {
+    let options = [("requests-per-second", "1"), ("sign-in-per-minute", "4")];
+    let app = App::start_with(Kind::Sqlite, &options).await;
+    let page = |method: Method| app.anonymous(method, "/-/sign-in").header("accept", "text/html");
+    let form = [("email", "owner@example.org"), ("password", "wrong wrong wrong")];
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        answers.push(page(Method::POST).form(&form).send().await.unwrap());
+    }
+    assert_eq!(answers[0].status(), 422);
+    assert_eq!(answers[1].status(), 429);
+    assert!(wait(&answers[1]) >= 1);
+    for _ in 0..10 {
+        answers.push(page(Method::GET).send().await.unwrap());
+    }
+    let last = answers.pop().unwrap();
+    assert_eq!(last.status(), 429);
+    assert!(wait(&last) >= 1);
+    assert!(last.text().await.unwrap().contains("<html"));
+}
