@@ -5,6 +5,7 @@ mod app;
 mod authorization;
 mod bundle;
 mod database;
+mod hostile;
 mod input;
 mod line;
 mod sign_in;

@@ -13,8 +13,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("publisher", &["nats-config", "schemas"]),
     ("forge-api", &["nats-config", "publisher", "schemas"]),
     ("live-agent", &["nats-config", "schemas"]),
+    ("hostile", &["nats-config", "publisher", "schemas"]),
     ("tests", &["live-agent", "nats-config", "publisher", "schemas"]),
-    ("benches", &["live-agent", "nats-config", "publisher", "schemas", "tests"]),
+    ("benches", &["hostile", "live-agent", "nats-config", "publisher", "schemas", "tests"]),
     ("example-service", &["live-agent"]),
 ];
 

@@ -1,0 +1,130 @@
+//! Signed statements: what an agent believes of an attestation, a key certificate and a heartbeat.
+
+use std::sync::LazyLock;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nkeys::{KeyPair, KeyPairType};
+use schemas::canonical::Digest;
+use schemas::envelope::{
+    self, Attestation, Envelope, Head, Heartbeat, KeyCertificate, PAYLOAD_TYPE, Signature, Trust,
+};
+use schemas::{Micros, Scope};
+
+use super::{key, mode, seed};
+
+const NOW: Micros = 1_790_000_000_000_000;
+const BODY: &[u8] = b"{}";
+
+/// What an honest FORGE signed.
+struct Honest {
+    root: KeyPair,
+    publishing: KeyPair,
+    scope: Scope,
+    attestation: Attestation,
+    heartbeat: Heartbeat,
+    /// Lines: certificate, attestation, heartbeat.
+    lines: [String; 3],
+}
+
+static HONEST: LazyLock<Honest> = LazyLock::new(|| {
+    let (root, publishing) = (key(KeyPairType::Operator, 1), key(KeyPairType::Account, 2));
+    let scope = Scope::new("acme", "support", "dev").expect("slugs");
+    let set: schemas::Slug = "chat".parse().expect("a slug");
+    let certificate = KeyCertificate {
+        key: publishing.public_key(),
+        organisation: scope.organisation.clone(),
+        project: scope.project.clone(),
+        issued: NOW,
+        expires: None,
+    };
+    let text = serde_json::json!({
+        "publication": "p", "scope": &scope, "set": &set, "version": "1.0.0", "serial": 3, "size": BODY.len(),
+        "issued": NOW, "author": "ada", "approver": "bob", "publisher": "cleo",
+    });
+    let attestation: Attestation = serde_json::from_value(text).expect("an attestation");
+    let heads = vec![Head { set, serial: 3, digest: Digest::of(BODY) }];
+    let heartbeat: Heartbeat = serde_json::from_value(
+        serde_json::json!({ "scope": &scope, "issued": NOW, "period_ms": 15_000, "heads": heads }),
+    )
+    .expect("a heartbeat");
+    let lines = [
+        envelope::certify(&root, certificate).expect("signed").to_line(),
+        envelope::attest(&publishing, Digest::of(BODY), attestation.clone()).expect("signed").to_line(),
+        envelope::beat(&publishing, heartbeat.clone()).expect("signed").to_line(),
+    ];
+    Honest { root, publishing, scope, attestation, heartbeat, lines }
+});
+
+/// A statement of any content, signed as it has to be: what a FORGE that lies could send.
+fn signed(key: &KeyPair, payload: &[u8]) -> String {
+    // DSSE, written here a second time: this is not the code that is tried.
+    let mut encoded = format!("DSSEv1 {} {PAYLOAD_TYPE} {} ", PAYLOAD_TYPE.len(), payload.len()).into_bytes();
+    encoded.extend_from_slice(payload);
+    let signature = key.sign(&encoded).expect("a signature");
+    let envelope = Envelope {
+        payload_type: PAYLOAD_TYPE.into(),
+        payload: STANDARD.encode(payload),
+        signatures: vec![Signature { keyid: key.public_key(), sig: STANDARD.encode(signature) }],
+    };
+    envelope.to_line()
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for (index, line) in (0..).zip(&HONEST.lines) {
+        seeds.push(seed(index, line.as_bytes()));
+        let envelope: Envelope = serde_json::from_str(line).expect("an envelope");
+        let payload = STANDARD.decode(&envelope.payload).expect("base64");
+        seeds.push(seed(index + 3, &payload));
+    }
+    seeds
+}
+
+pub(super) fn body(data: &[u8]) {
+    let honest = &*HONEST;
+    let trust = Trust::new(vec![honest.root.public_key()], honest.scope.clone());
+    let [certificate, attestation, _] = &honest.lines;
+    let (mode, rest) = mode(data, 6);
+    let text = String::from_utf8_lossy(rest);
+    match mode {
+        // Lines of a stranger: what is believed is what was signed, and nothing else.
+        0 => {
+            if let Ok(found) = trust.verify(&text, attestation, BODY, NOW) {
+                assert_eq!(found.key, honest.publishing.public_key(), "another key was believed");
+            }
+        }
+        1 => {
+            if let Ok(found) = trust.verify(certificate, &text, BODY, NOW) {
+                assert_eq!((found.attestation, found.digest), (honest.attestation.clone(), Digest::of(BODY)));
+            }
+        }
+        2 => {
+            if let Ok(found) = trust.verify_heartbeat(certificate, &text, NOW) {
+                assert_eq!(found, honest.heartbeat);
+            }
+        }
+        // Statements of whoever has the keys: what is believed speaks of this scope, key and body.
+        3 => {
+            if let Ok(found) = trust.publishing_key(&signed(&honest.root, rest), NOW) {
+                assert_eq!(
+                    (&found.organisation, &found.project),
+                    (&honest.scope.organisation, &honest.scope.project)
+                );
+                assert!(found.expires.is_none_or(|at| at > NOW), "an expired key was believed");
+            }
+        }
+        4 => {
+            if let Ok(found) = trust.verify(certificate, &signed(&honest.publishing, rest), BODY, NOW) {
+                assert_eq!((found.attestation.scope, found.digest), (honest.scope.clone(), Digest::of(BODY)));
+                assert_eq!(found.attestation.size, BODY.len() as u64);
+                assert!(found.attestation.expires.is_none_or(|at| at > NOW), "an expired one was believed");
+            }
+        }
+        _ => {
+            if let Ok(found) = trust.verify_heartbeat(certificate, &signed(&honest.publishing, rest), NOW) {
+                assert_eq!(found.scope, honest.scope);
+            }
+        }
+    }
+}
