@@ -12,7 +12,7 @@ use crate::app::{App, SET, on_both, prompt};
 on_both!(the_api_lets_each_role_do_what_the_table_says, pages_let_each_role_see_what_the_table_says);
 
 /// The address of a route with something real in every place.
-fn address(route: &Route, credential: &str) -> String {
+pub(crate) fn address(route: &Route, credential: &str) -> String {
     let path = route
         .path
         .replace("{project}", if route.path.starts_with("/api/") { "acme:support" } else { "support" })
@@ -38,7 +38,7 @@ fn address(route: &Route, credential: &str) -> String {
 }
 
 /// A body that could be taken.
-fn body(route: &Route) -> Value {
+pub(crate) fn body(route: &Route) -> Value {
     match (route.method, route.path.rsplit('/').next().unwrap_or_default()) {
         ("POST", "organisations" | "projects" | "sets" | "environments") => json!({ "slug": "another" }),
         ("PUT", "members") => json!({ "email": "viewer@example.org", "role": "viewer" }),
@@ -58,7 +58,7 @@ fn body(route: &Route) -> Value {
 }
 
 /// A project with something of everything; gives the id of a credential.
-async fn furnish(app: &App) -> String {
+pub(crate) async fn furnish(app: &App) -> String {
     app.save("welcome.message", "Hello", &[]).await;
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;
