@@ -13,6 +13,7 @@ use publisher::{MintedCredential, Project, ProjectKeys, Role, credentials};
 use schemas::{Scope, Slug};
 use serde_json::{Value, json};
 use tests::nats::{TestBroker, now};
+use tests::until::{secs, until};
 
 use super::raw::Raw;
 
@@ -374,7 +375,7 @@ impl<'t> Walker<'t> {
             Act::Subscribe => {
                 let id = self.tried;
                 // Every other one as a member of a queue.
-                let queue = if id % 2 == 0 { " workers" } else { "" };
+                let queue = if id.is_multiple_of(2) { " workers" } else { "" };
                 self.raw.send(format!("SUB {subject}{queue} {id}\r\nUNSUB {id}\r\n").as_bytes()).await;
             }
         }
@@ -574,6 +575,12 @@ async fn no_reply_subject_reaches_another_project_or_a_stream() -> Result<()> {
         assert!(!raw.settle().await?.refused());
         listeners.push((raw, format!("{inbox}.x")));
     }
+    // Within the project, an agent of another environment.
+    let neighbour = credentials::mint(&test.project_keys, Role::Agent, &scopes[1], "prod", None)?;
+    let mut prod = Raw::connect(&url, Some(&neighbour)).await?;
+    let prod_inbox = subject::inbox(&neighbour.public_key);
+    prod.send(format!("SUB {prod_inbox}.> 1\r\nSUB {} 2\r\n", subject::control(&scopes[1])).as_bytes()).await;
+    assert!(!prod.settle().await?.refused());
     let operator = credentials::mint_operator(&test.keys, "operator", None)?;
     let mut forge = Raw::connect(&url, Some(&operator)).await?;
     forge.send(b"SUB forge.> 1\r\nSUB _INBOX.> 2\r\nSUB $SYS.> 3\r\n").await;
@@ -586,6 +593,7 @@ async fn no_reply_subject_reaches_another_project_or_a_stream() -> Result<()> {
         system::CLAIMS_UPDATE.to_owned(),
         subject::inbox(&operator.public_key) + ".x",
     ];
+    targets.push(format!("{prod_inbox}.x"));
     targets.extend(listeners.iter().map(|(_, inbox)| inbox.clone()));
     for scope in &scopes {
         targets.extend([
@@ -623,9 +631,22 @@ async fn no_reply_subject_reaches_another_project_or_a_stream() -> Result<()> {
     for scope in &scopes[1..] {
         assert_eq!(test.broker.last(scope, &set).await?, None, "{scope}: a reply was stored");
     }
-    for (mut raw, inbox) in listeners {
+    for ((mut raw, inbox), other) in listeners.into_iter().zip(&others) {
         let heard = raw.settle().await?;
         assert!(heard.messages.is_empty(), "{inbox}: {:?}", heard.messages);
+        // It could have heard something: its own question is answered.
+        raw.publish(&subject::direct_get(&other.scope), Some(&inbox), br#"{"seq":1}"#).await;
+        until("its own answer", secs(5), async || {
+            raw.settle().await.ok().filter(|heard| !heard.messages.is_empty()).map(|_| ())
+        })
+        .await;
+    }
+    // What lies within the project is one account: there a reply does come out, with words that are the server's or
+    // FORGE's own. An agent believes none of them (`an_agent_is_not_moved_by_what_another_environment_sends_it`).
+    for (subject, payload) in prod.settle().await?.messages {
+        let own = subject.starts_with(&prod_inbox) || subject.starts_with(&subject::prefix(&scopes[1]));
+        assert!(own, "{subject}");
+        assert!(!String::from_utf8_lossy(&payload).contains("acme/support/prod"), "{subject}");
     }
     let heard = forge.settle().await?;
     let strange: Vec<&String> = heard
