@@ -462,7 +462,7 @@ async fn who_has_no_credential_is_not_let_in() -> Result<()> {
     // One whose key is not the one in the token.
     let (mine, _) = test.mint("mine")?;
     let (other, _) = test.mint("other")?;
-    let (token, _) = jwt::read_credentials(&mine.creds)?;
+    let (token, own) = jwt::read_credentials(&mine.creds)?;
     let (_, seed) = jwt::read_credentials(&other.creds)?;
     let thief = Key::from_seed(&seed, Kind::User, "thief")?;
     let stolen = MintedCredential { creds: jwt::credentials_file(&token, &thief), ..mine.clone() };
@@ -470,7 +470,8 @@ async fn who_has_no_credential_is_not_let_in() -> Result<()> {
     // One with a letter of the token changed: another environment, say.
     let (head, rest) = token.split_once('.').context("a token")?;
     let flipped = format!("{head}.A{}", &rest[1..]);
-    let changed = MintedCredential { creds: jwt::credentials_file(&flipped, &thief), ..mine.clone() };
+    let own = Key::from_seed(&own, Kind::User, "own")?;
+    let changed = MintedCredential { creds: jwt::credentials_file(&flipped, &own), ..mine.clone() };
     assert!(Raw::connect(&url, Some(&changed)).await.is_err());
     assert!(Raw::connect(&url, Some(&mine)).await.is_ok());
     Ok(())
