@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 use futures::future::try_join_all;
 use nats_config::access::{self, Act, Who};
-use nats_config::{account, header, subject, system};
+use nats_config::{account, header, stream, subject, system};
 use publisher::jwt::{self, Claims};
 use publisher::keys::{Key, Kind};
 use publisher::{MintedCredential, Project, ProjectKeys, Role, credentials};
@@ -549,6 +549,10 @@ async fn headers_that_steer_the_stream_open_no_bundle_subject() -> Result<()> {
         raw.publish_with(&subject::status(&scopes[0], &Slug::new("loud")?), &[*one], b"x").await;
     }
     raw.settle().await?;
+    let statuses = test.broker.jetstream().get_stream(subject::STATUS_STREAM).await?;
+    let quiet = subject::status(&scopes[0], &Slug::new("quiet")?);
+    let kept = statuses.get_last_raw_message_by_subject(&quiet).await.context("what was said")?;
+    assert_eq!(kept.payload, "kept");
     assert_eq!(test.broker.last(&scopes[0], &set).await?, before);
     for scope in &scopes[1..] {
         assert_eq!(test.broker.last(scope, &set).await?, None, "{scope}");
@@ -692,5 +696,30 @@ async fn nobody_hears_the_inbox_of_another() -> Result<()> {
     for mut raw in spies {
         assert!(raw.settle().await?.messages.is_empty());
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_credential_fills_the_memory_of_the_broker_with_statuses() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let mut raw = Raw::connect(&test.server.url(), Some(&user(&test, Who::Agent)?)).await?;
+    let scope = test.scope("dev");
+    // Agents that there are not, each with all that a message may hold, and then as many as fit.
+    let (huge, large) = (vec![b'x'; 7 << 20], vec![b'x'; 1_000_000]);
+    for n in 0..100 {
+        let payload = if n < 20 { &huge } else { &large };
+        raw.publish(&subject::status(&scope, &Slug::new(&format!("agent-{n}"))?), None, payload).await;
+    }
+    assert!(!raw.settle().await?.closed);
+    raw.publish(&subject::status(&scope, &Slug::new("last")?), None, b"x").await;
+    raw.settle().await?;
+    let mut statuses = test.broker.jetstream().get_stream(subject::STATUS_STREAM).await?;
+    let last = subject::status(&scope, &Slug::new("last")?);
+    until("the last has arrived", secs(10), async || {
+        statuses.get_last_raw_message_by_subject(&last).await.ok().map(|_| ())
+    })
+    .await;
+    let held = statuses.info().await?.state.bytes;
+    assert!(held <= u64::try_from(stream::STATUSES_MAX)?, "the broker holds {held} bytes");
     Ok(())
 }
