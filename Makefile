@@ -2,13 +2,15 @@
 CARGO ?= cargo
 # What the demo is built as; see [profile.demo] in Cargo.toml.
 DEMO_PROFILE ?= demo
+# Seconds for each fuzz target.
+FUZZ_SECONDS ?= 60
 DEMO_DIR ?= data/demo
 DEMO_PATTERNS ?= examples/fabric-patterns
 CARGO_TARGET_DIR ?= target
 DEMO_BIN = $(CARGO_TARGET_DIR)/$(DEMO_PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check demo-build clean-demo test bench fmt lint doc
+.PHONY: help demo demo-check demo-build clean-demo test bench fmt lint doc deny sbom fuzz
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -44,3 +46,15 @@ lint: ## what .ci/run checks before the tests
 
 doc: ## the crates' documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+deny: ## licences, bans, sources and advisories of the dependencies
+	@scripts/ensure-tools deny
+	scripts/deny
+
+sbom: ## bills of materials in target/sbom, held against the lock file
+	@scripts/ensure-tools sbom
+	scripts/sbom
+	$(CARGO) test --locked -p tests --test house -- --include-ignored bill_of_materials
+
+fuzz: ## run the fuzz targets (FUZZ_SECONDS each); needs nightly and cargo-fuzz
+	scripts/fuzz $(FUZZ_SECONDS)

@@ -11,13 +11,14 @@
 //! | [`bundle`] | making the bundle of the real prompts |
 //! | [`publish`], [`fleet`] | from publish to active, and to every answer, for 1, 100 and 1,000 agents |
 //! | [`resident`] | the memory of an agent with 1,000 prompts |
-//! | [`measure`], [`allocations`] | how |
+//! | [`hostile`] | the longest and the largest of each kind of hostile template |
+//! | [`measure`] | how |
 //! | [`prompts`] | with what |
 //! | [`report`] | how it is told |
 
-mod allocations;
 mod bundle;
 mod fleet;
+mod hostile;
 mod measure;
 mod prompts;
 mod publish;
@@ -33,7 +34,7 @@ use anyhow::bail;
 use report::Figure;
 
 #[global_allocator]
-static ALLOCATOR: allocations::Counting = allocations::Counting;
+static ALLOCATOR: ::hostile::allocations::Counting = ::hostile::allocations::Counting;
 
 type Bench = (&'static str, fn() -> anyhow::Result<Vec<Figure>>);
 
@@ -45,6 +46,7 @@ const BENCHES: &[Bench] = &[
     ("bundle", bundle::run),
     ("publish", publish::run),
     ("resident", resident::run),
+    ("hostile", hostile::run),
 ];
 
 fn main() -> anyhow::Result<()> {

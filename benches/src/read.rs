@@ -5,12 +5,12 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hostile::allocations;
 use live_agent::LiveAgent;
 use schemas::prompt::Prompt;
 use tests::nats::TestBroker;
 use tests::until::until;
 
-use crate::allocations;
 use crate::measure::{median, pair};
 use crate::prompts;
 use crate::report::Figure;

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use anyhow::{Context as _, ensure};
+use hostile::allocations;
 use schemas::PromptId;
 use schemas::parameter::Parameter;
 use schemas::prompt::Prompt;
@@ -14,7 +15,6 @@ use schemas::template::{CompiledPrompt, Values};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::allocations;
 use crate::measure::{Pair, pair};
 use crate::report::Figure;
 

@@ -10,6 +10,7 @@
 use schemas::{Scope, Slug};
 use serde::Serialize;
 
+use crate::access::{self, Act, Who};
 use crate::subject::{self, JETSTREAM_PREFIX};
 use crate::system;
 
@@ -193,53 +194,32 @@ const TEMPLATE_USER: &str = "{{subject()}}";
 /// What every agent of a project may do: the template of the scoped signing key.
 #[must_use]
 pub fn agent_template(organisation: &Slug, project: &Slug) -> Permissions {
-    let stream = subject::stream_of(organisation, project, TEMPLATE_ENVIRONMENT);
-    let prefix = subject::prefix_of(organisation, project, TEMPLATE_ENVIRONMENT);
-    let api = |rest: String| format!("{JETSTREAM_PREFIX}.{rest}");
-    Permissions::allow(
-        vec![
-            api(format!("CONSUMER.INFO.{stream}.*")),
-            api(format!("CONSUMER.MSG.NEXT.{stream}.*")),
-            api(format!("DIRECT.GET.{stream}")),
-            api(format!("DIRECT.GET.{stream}.{prefix}.bundle.*")),
-            format!("{}.{stream}.*.>", system::ACK_PREFIX),
-            format!("{prefix}.status.*"),
-            format!("{prefix}.enroll.*"),
-        ],
-        vec![format!("{}.>", subject::inbox(TEMPLATE_USER)), format!("{prefix}.ctl.>")],
-    )
+    template(Who::Agent, organisation, project)
 }
 
 /// What a project's own people may do with the `nats` CLI: look, and nothing else.
 #[must_use]
 pub fn inspect_template(organisation: &Slug, project: &Slug) -> Permissions {
+    template(Who::Inspect, organisation, project)
+}
+
+fn template(who: Who, organisation: &Slug, project: &Slug) -> Permissions {
     let stream = subject::stream_of(organisation, project, TEMPLATE_ENVIRONMENT);
     let prefix = subject::prefix_of(organisation, project, TEMPLATE_ENVIRONMENT);
-    let api = |rest: String| format!("{JETSTREAM_PREFIX}.{rest}");
-    Permissions::allow(
-        vec![
-            api(format!("STREAM.INFO.{stream}")),
-            api(format!("CONSUMER.LIST.{stream}")),
-            api(format!("CONSUMER.NAMES.{stream}")),
-            api(format!("CONSUMER.INFO.{stream}.*")),
-            api(format!("DIRECT.GET.{stream}")),
-            api(format!("DIRECT.GET.{stream}.{prefix}.bundle.*")),
-        ],
-        vec![format!("{}.>", subject::inbox(TEMPLATE_USER)), format!("{prefix}.ctl.>")],
-    )
+    let allowed = |act| access::filled(who, act, &stream, &prefix, TEMPLATE_USER);
+    Permissions::allow(allowed(Act::Publish), allowed(Act::Subscribe))
+}
+
+/// What a user may do that belongs to no environment.
+fn own_user(who: Who, user: &str) -> Permissions {
+    let allowed = |act| access::filled(who, act, "", "", user);
+    Permissions::allow(allowed(Act::Publish), allowed(Act::Subscribe))
 }
 
 /// What FORGE's own user may do in the FORGE account.
 #[must_use]
 pub fn forge_permissions(user: &str) -> Permissions {
-    let mut permissions = Permissions::allow(
-        vec![
-            format!("{}.>", system::JETSTREAM_PREFIX),
-            subject::ALL_BUNDLES.into(),
-            subject::ALL_HEARTBEATS.into(),
-        ],
-        vec![format!("{}.>", subject::inbox(user)), subject::ALL_STATUS.into(), subject::ALL_ENROL.into()],
-    );
+    let mut permissions = own_user(Who::Forge, user);
     // Enrolments are requests; each gets one answer.
     permissions.responses = Some(ResponsePermission { max: 1, ttl: 60_000_000_000 });
     permissions
@@ -272,23 +252,10 @@ pub fn operator_permissions() -> Permissions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::covers;
 
     fn slug(text: &str) -> Slug {
         Slug::new(text).unwrap()
-    }
-
-    /// Whether every subject of `inner` is one of `outer`.
-    fn covers(outer: &str, inner: &str) -> bool {
-        let (mut outer, mut inner) = (outer.split('.'), inner.split('.'));
-        loop {
-            match (outer.next(), inner.next()) {
-                (None, None) => return true,
-                (Some(">"), Some(_)) => return true,
-                (Some("*"), Some(token)) if token != ">" => {}
-                (Some(a), Some(b)) if a == b => {}
-                _ => return false,
-            }
-        }
     }
 
     #[test]
@@ -326,13 +293,8 @@ mod tests {
         assert_eq!(template.subscribe.allow, ["_INBOX_{{subject()}}.>".to_owned(), format!("{p}.ctl.>")]);
         assert_eq!(template.responses, None);
     }
-
     #[test]
-    fn whoever_looks_may_write_nothing() {
-        let template = inspect_template(&slug("acme"), &slug("support"));
-        for subject in &template.publish.allow {
-            let reads = [".INFO.", ".LIST.", ".NAMES.", ".GET."].iter().any(|verb| subject.contains(verb));
-            assert!(reads, "{subject}");
-        }
+    fn forge_in_the_system_account_may_do_exactly_what_the_table_says() {
+        assert_eq!(system_permissions("U"), own_user(Who::System, "U"));
     }
 }

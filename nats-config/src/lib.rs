@@ -5,10 +5,12 @@
 //! | [`subject`] | every subject of FORGE and its agents |
 //! | [`system`] | subjects of the broker itself: system account and JetStream API |
 //! | [`header`] | message headers |
+//! | [`access`] | the table of who may publish and subscribe what |
 //! | [`account`] | accounts, exports, imports, and what each kind of user may do |
 //! | [`stream`] | the stream of a scope and the durable consumer of an agent |
 //! | [`conf`] | the server's configuration files (`conf/`) |
 
+pub mod access;
 pub mod account;
 pub mod conf;
 pub mod header;

@@ -13,6 +13,10 @@ use crate::subject;
 pub const MESSAGES_PER_SET: i64 = 50;
 /// Largest message, headers included, in bytes.
 pub const MESSAGE_MAX: i32 = 8 * 1024 * 1024;
+/// Largest status of an agent, in bytes: some thousand sets.
+pub const STATUS_MAX: i32 = 1024 * 1024;
+/// All statuses together, in bytes of the broker's memory; the oldest make way.
+pub const STATUSES_MAX: i64 = 64 * 1024 * 1024;
 /// Within this time the broker itself refuses a second message with the same id.
 pub const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 /// A durable consumer that nobody uses for this long goes.
@@ -86,7 +90,9 @@ pub fn statuses(limits: &Limits) -> Config {
         discard: DiscardPolicy::Old,
         max_messages: -1,
         max_messages_per_subject: 1,
-        max_bytes: -1,
+        max_message_size: STATUS_MAX,
+        // Whoever has a credential may name agents without end.
+        max_bytes: STATUSES_MAX,
         max_age: STATUS_AGE,
         no_ack: true,
         num_replicas: limits.replicas,

@@ -4,6 +4,7 @@ use async_nats::HeaderMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures::stream::{self, BoxStream, StreamExt as _};
+use nats_config::stream::STATUS_MAX;
 use nats_config::{header, subject, system};
 use nkeys::KeyPair;
 use schemas::canonical::Digest;
@@ -99,6 +100,8 @@ impl Responder {
 /// Why a message of an agent was not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
+    #[error("it has {found} bytes, at most {STATUS_MAX} are read")]
+    TooLarge { found: usize },
     #[error("it is not JSON of its schema")]
     Json(#[source] serde_json::Error),
     #[error("it has schema version {found}; this program reads up to {SCHEMA_VERSION}: update FORGE")]
@@ -170,7 +173,15 @@ fn check_sender(
     }
 }
 
+fn within(payload: &[u8]) -> Result<(), FleetError> {
+    match i32::try_from(payload.len()) {
+        Ok(found) if found <= STATUS_MAX => Ok(()),
+        _ => Err(FleetError::TooLarge { found: payload.len() }),
+    }
+}
+
 fn status(subject: &str, payload: &[u8]) -> Result<FleetEvent, FleetError> {
+    within(payload)?;
     let status: AgentStatus = serde_json::from_slice(payload).map_err(FleetError::Json)?;
     let parsed = subject::parse_status(subject);
     check_sender(subject, parsed, &status.scope, &status.agent, status.schema_version)?;
@@ -178,6 +189,7 @@ fn status(subject: &str, payload: &[u8]) -> Result<FleetEvent, FleetError> {
 }
 
 fn enrolment(client: &async_nats::Client, message: async_nats::Message) -> Result<FleetEvent, FleetError> {
+    within(&message.payload)?;
     let request: EnrolRequest = serde_json::from_slice(&message.payload).map_err(FleetError::Json)?;
     let parsed = subject::parse_enrol(&message.subject);
     check_sender(&message.subject, parsed, &request.scope, &request.agent, request.schema_version)?;

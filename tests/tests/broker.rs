@@ -5,8 +5,10 @@ mod broker {
     mod cluster;
     mod credentials;
     mod fleet;
+    mod isolation;
     mod leaf;
     mod permissions;
     mod publish;
+    mod raw;
     mod server;
 }

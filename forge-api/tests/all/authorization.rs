@@ -1,14 +1,21 @@
 //! Every route, asked by everybody.
 
 use forge_api::api;
-use forge_api::auth::Role;
 use forge_api::auth::route::{API, Access, PAGES, Route};
+use forge_api::auth::scope::Scopes;
+use forge_api::auth::{Actor, Role};
+use forge_api::session::{self, NewToken};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{App, SET, on_both, prompt};
+use crate::app::{App, SET, json_of, on_both, prompt};
 
-on_both!(the_api_lets_each_role_do_what_the_table_says, pages_let_each_role_see_what_the_table_says);
+on_both!(
+    the_api_lets_each_role_do_what_the_table_says,
+    pages_let_each_role_see_what_the_table_says,
+    names_and_ids_of_another_organisation_open_nothing,
+    a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user,
+);
 
 /// The address of a route with something real in every place.
 pub(crate) fn address(route: &Route, credential: &str) -> String {
@@ -39,7 +46,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
 }
 
 /// A body that could be taken.
-fn body(route: &Route) -> Value {
+pub(crate) fn body(route: &Route) -> Value {
     match (route.method, route.path.rsplit('/').next().unwrap_or_default()) {
         ("POST", "organisations" | "projects" | "sets" | "environments") => json!({ "slug": "another" }),
         ("PUT", "members") => json!({ "email": "viewer@example.org", "role": "viewer" }),
@@ -52,6 +59,7 @@ fn body(route: &Route) -> Value {
         ("POST", "reviews") => json!({}),
         ("POST", "approve") => json!({ "digest": "sha256:0" }),
         ("POST", "publications") => json!({ "set": "chat", "environment": "prod", "version": "1.0.0" }),
+        ("PUT", "max-age") => json!({ "seconds": 3600, "action": "warn" }),
         ("POST", "credentials") => json!({ "environment": "prod", "name": "service" }),
         ("POST", "sessions") => json!({ "email": "owner@example.org", "password": "wrong" }),
         _ => json!({}),
@@ -167,6 +175,115 @@ async fn pages_let_each_role_see_what_the_table_says(app: App) {
             }
         }
     }
+}
+
+/// Everything that can be named, as another organisation has it too.
+async fn furnish_stranger(app: &App) -> (String, String) {
+    let ask = |method, path: &str, body: Value| {
+        let request = app.strange(method, path).json(&body);
+        async move { request.send().await.unwrap() }
+    };
+    let made = ask(Method::POST, "/api/v1/organisations/globex/projects", json!({ "slug": "support" })).await;
+    let project = json_of(made, 201).await["id"].as_str().unwrap().to_owned();
+    let made = ask(Method::POST, "/api/v1/projects/globex:support/sets", json!({ "slug": "chat" })).await;
+    assert_eq!(made.status(), 201);
+    let path = "/api/v1/projects/globex:support/credentials";
+    let made = ask(Method::POST, path, json!({ "environment": "prod", "name": "theirs" })).await;
+    (project, json_of(made, 201).await["id"].as_str().unwrap().to_owned())
+}
+
+async fn names_and_ids_of_another_organisation_open_nothing(app: App) {
+    let credential = furnish(&app).await;
+    let (_, theirs) = furnish_stranger(&app).await;
+    let project = app.get("/api/v1/projects/acme:support").await["id"].as_str().unwrap().to_owned();
+    let organisation = app.organisation.id.clone();
+    let before = changes(&app).await;
+    let mut asked = 0;
+    for route in API.iter().chain(PAGES).filter(|route| matches!(route.access, Access::May(_))) {
+        let is_page = !route.path.starts_with("/api/");
+        // Their organisation by its name and its id; their project under a name of one's own, by its id, and under
+        // an organisation that is not its own.
+        let ours = address(route, &credential);
+        let mut paths = vec![ours.clone()];
+        if is_page {
+            paths.push(ours.replacen("/acme", &format!("/{organisation}"), 1));
+        } else {
+            paths.push(ours.replace("acme:support", &project));
+            paths.push(ours.replace("acme:support", &format!("acme:{project}")));
+            paths.push(ours.replace("acme:support", &format!("globex:{project}")));
+            paths.push(ours.replace("acme:support", &format!("{organisation}:support")));
+            paths.push(ours.replace("/organisations/acme", &format!("/organisations/{organisation}")));
+        }
+        for path in paths {
+            let method: Method = route.method.parse().unwrap();
+            let request = app.strange(method.clone(), &path);
+            let request = match (is_page, &method) {
+                (true, &Method::POST) => request.header("accept", "text/html").form(&[("nothing", "")]),
+                (true, _) => request.header("accept", "text/html"),
+                (false, _) => request.json(&body(route)),
+            };
+            assert_eq!(request.send().await.unwrap().status(), 404, "{method} {path}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 150, "{asked}");
+
+    // An id of theirs in an address of one's own.
+    for (path, id) in [
+        ("/api/v1/projects/globex:support/credentials/", &credential),
+        ("/api/v1/projects/globex:support/publications/", &"1".to_owned()),
+        ("/api/v1/projects/globex:support/sets/chat/versions/", &"1.0.0".to_owned()),
+        ("/api/v1/projects/globex:support/sets/chat/prompts/", &"welcome.message".to_owned()),
+        ("/api/v1/projects/globex:support/sets/chat/partials/", &"greeting".to_owned()),
+    ] {
+        for method in [Method::GET, Method::DELETE] {
+            let answer = app.strange(method.clone(), &format!("{path}{id}")).send().await.unwrap();
+            let status = answer.status().as_u16();
+            assert!([404, 405].contains(&status), "{method} {path}{id}: {status}");
+        }
+    }
+    assert_eq!(changes(&app).await, before, "nothing changed");
+    let all = app.get("/api/v1/projects/acme:support/credentials").await.to_string();
+    assert!(all.contains(&credential) && !all.contains(&theirs), "{all}");
+    assert!(!all.contains("\"status\":\"revoked\"") && !all.contains("\"state\":\"revoked\""), "{all}");
+}
+
+async fn a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user(app: App) {
+    let credential = furnish(&app).await;
+    // The owner, by tokens of every role.
+    let user = session::user_by_email(&app.state, "owner@example.org").await.unwrap();
+    let owner = Actor { user_id: user.id, name: user.name, email: user.email, ..Actor::console() };
+    let mut tokens = Vec::new();
+    for role in Role::ALL {
+        let less = NewToken { name: "less", role, scopes: Scopes::ALL, expires_at: None };
+        let made = session::create_token(&app.state, &owner, &app.organisation.id, less).await;
+        tokens.push((role, made.unwrap().0));
+    }
+    // A viewer, by a session.
+    let link = session::sign_in_link(&app.state, "viewer@example.org").await.unwrap();
+    let link = json!({ "link": link.rsplit('/').next().unwrap() });
+    let answer = app.anonymous(Method::POST, "/api/v1/sessions").json(&link).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let csrf = json_of(answer, 201).await["csrf_token"].as_str().unwrap().to_owned();
+    let before = changes(&app).await;
+    for route in API {
+        let Access::May(action) = route.access else { continue };
+        let (method, path): (Method, _) = (route.method.parse().unwrap(), address(route, &credential));
+        let asked =
+            || app.anonymous(method.clone(), &path).header("cookie", &cookie).header("x-csrf-token", &csrf);
+        let status = asked().json(&body(route)).send().await.unwrap().status();
+        if !Role::Viewer.may(action) {
+            assert_eq!(status, 403, "a viewer's session: {method} {path}");
+        } else if method == Method::GET {
+            assert!(status.is_success(), "a viewer's session: {status}: {method} {path}");
+        }
+        for (role, token) in tokens.iter().filter(|(role, _)| !role.may(action)) {
+            let answer = app.anonymous(method.clone(), &path).bearer_auth(token).json(&body(route));
+            let status = answer.send().await.unwrap().status();
+            assert_eq!(status, 403, "the owner's token for {}: {method} {path}", role.as_str());
+        }
+    }
+    assert_eq!(changes(&app).await, before, "who may not must not change anything");
 }
 
 #[test]

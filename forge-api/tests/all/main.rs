@@ -7,6 +7,7 @@ mod authorization;
 mod bundle;
 mod database;
 mod headers;
+mod hostile;
 mod input;
 mod line;
 mod sessions;

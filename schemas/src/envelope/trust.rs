@@ -145,6 +145,9 @@ impl Trust {
             self.check_list(&list)?;
             if list.version > next.version {
                 next.follow(list);
+                if next.roots.is_empty() {
+                    return Err(malformed("it leaves no root that is not revoked".into()));
+                }
             }
             followed = Some(Ok(()));
         }

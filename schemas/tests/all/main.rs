@@ -2,7 +2,6 @@
 
 mod equal;
 mod formats;
-mod fuzz;
 mod hostile;
 mod parameters;
 mod render;

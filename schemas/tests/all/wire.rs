@@ -30,6 +30,52 @@ fn the_vectors_of_rfc_8785_are_met() {
     }
 }
 
+#[test]
+fn the_numbers_of_rfc_8785_are_met() {
+    // Its appendix B: the bits of a double, and what is written.
+    const NUMBERS: [(u64, &str); 24] = [
+        (0x0000_0000_0000_0000, "0"),
+        (0x8000_0000_0000_0000, "0"),
+        (0x0000_0000_0000_0001, "5e-324"),
+        (0x8000_0000_0000_0001, "-5e-324"),
+        (0x7fef_ffff_ffff_ffff, "1.7976931348623157e+308"),
+        (0xffef_ffff_ffff_ffff, "-1.7976931348623157e+308"),
+        (0x4340_0000_0000_0000, "9007199254740992"),
+        (0xc340_0000_0000_0000, "-9007199254740992"),
+        (0x4430_0000_0000_0000, "295147905179352830000"),
+        (0x44b5_2d02_c7e1_4af5, "9.999999999999997e+22"),
+        (0x44b5_2d02_c7e1_4af6, "1e+23"),
+        (0x44b5_2d02_c7e1_4af7, "1.0000000000000001e+23"),
+        (0x444b_1ae4_d6e2_ef4e, "999999999999999700000"),
+        (0x444b_1ae4_d6e2_ef4f, "999999999999999900000"),
+        (0x444b_1ae4_d6e2_ef50, "1e+21"),
+        (0x3eb0_c6f7_a0b5_ed8c, "9.999999999999997e-7"),
+        (0x3eb0_c6f7_a0b5_ed8d, "0.000001"),
+        (0x41b3_de43_5555_5553, "333333333.3333332"),
+        (0x41b3_de43_5555_5554, "333333333.33333325"),
+        (0x41b3_de43_5555_5555, "333333333.3333333"),
+        (0x41b3_de43_5555_5556, "333333333.3333334"),
+        (0x41b3_de43_5555_5557, "333333333.33333343"),
+        (0xbecb_f647_612f_3696, "-0.0000033333333333333333"),
+        (0x4314_3ff3_c1cb_0959, "1424953923781206.2"),
+    ];
+    for (bits, expected) in NUMBERS {
+        let ours = String::from_utf8(to_canonical(&f64::from_bits(bits)).unwrap()).unwrap();
+        assert_eq!(ours, expected, "{bits:016x}");
+    }
+    // Where there is no JSON form, nothing is written that could be signed.
+    for bits in [0x7fff_ffff_ffff_ffff, 0x7ff0_0000_0000_0000, 0xfff0_0000_0000_0000] {
+        let written = to_canonical(&f64::from_bits(bits)).map(|bytes| String::from_utf8(bytes).unwrap());
+        assert!(written.is_err(), "{bits:016x} is written as {written:?}");
+    }
+    // Whole numbers beyond 2^53 are what ECMAScript makes of them.
+    for (number, expected) in
+        [(9_007_199_254_740_993_u64, "9007199254740992"), (u64::MAX, "18446744073709552000")]
+    {
+        assert_eq!(String::from_utf8(to_canonical(&number).unwrap()).unwrap(), expected);
+    }
+}
+
 fn sample() -> Bundle {
     Bundle {
         schema_version: bundle::SCHEMA_VERSION,

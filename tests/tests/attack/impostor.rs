@@ -1,13 +1,13 @@
 //! Somebody who answers in FORGE's place: on `enroll`, and on `ctl`.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use futures::StreamExt as _;
 use nats_config::{header, subject};
 use publisher::{FleetEvent, ProjectKeys};
 use schemas::canonical::Digest;
 use schemas::envelope::{Head, Heartbeat};
 use tests::nats::{TestBroker, now};
-use tests::stage::{PATIENCE, builder, headers, hello, of_set, publish, serves};
+use tests::stage::{PATIENCE, builder, headers, hello, of_set, publish, refusal, serves};
 use tests::until::{millis, secs, until};
 
 use crate::bundle::Stage;
@@ -129,5 +129,43 @@ async fn an_impostor_on_ctl_is_not_believed() -> Result<()> {
     assert_eq!(of_set(&status, "chat").and_then(|s| s.head_serial), None);
     assert_eq!((status.age_ms, status.max_age), (None, None));
     assert_eq!(hello(&stage.agent), "good");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_is_not_moved_by_what_another_environment_sends_it() -> Result<()> {
+    // The server does not check the subject that an answer goes to: with a credential of prod one can make it hand
+    // what is published there to the agents of dev, who share an account with those of prod.
+    let stage = Stage::with_one_good().await?;
+    let test = &stage.test;
+    let published = test.publish_to("prod", test.bundle("chat", "7.0.0", &[("hello", "evil")])).await?;
+    let (credential, _) = test.mint_in("prod", "thief")?;
+    let thief = test.client(&credential).await?;
+    let (prod, dev) = (test.scope("prod"), test.scope("dev"));
+    // An agent's place of listening, to see that it does come out there.
+    let (beside, _) = test.mint("beside")?;
+    let beside = test.client(&beside).await?;
+    let mut heard = beside.subscribe(subject::control(&dev)).await?;
+    test.settle(&beside, "dev").await?;
+    let answer = subject::direct_get_last(&prod, &published.outgoing.set);
+    let announced = subject::announcements(&dev).replace('>', "chat");
+    for target in [&announced, &subject::heartbeat(&dev)] {
+        thief.publish_with_reply(answer.clone(), target.clone(), "".into()).await?;
+        let smuggled = tokio::time::timeout(PATIENCE, heard.next()).await?.context("what was smuggled")?;
+        assert_eq!(
+            (smuggled.subject.as_str(), &smuggled.payload),
+            (target.as_str(), &published.outgoing.wire)
+        );
+    }
+    // The stream of its own environment says what is so.
+    stage.agent.wait_current(PATIENCE).await?;
+    assert_eq!(hello(&stage.agent), "good");
+    publish(test, "1.1.0", "good again").await?;
+    serves(&stage.agent, 2).await;
+    assert_eq!(hello(&stage.agent), "good again");
+    until("nothing is left of it", PATIENCE, async || {
+        refusal(&stage.agent.status(), "chat").is_none().then_some(())
+    })
+    .await;
     Ok(())
 }
