@@ -57,4 +57,5 @@ pub mod seal;
 pub mod server;
 pub mod session;
 pub mod state;
+pub mod tls;
 pub mod ui;

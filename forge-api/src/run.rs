@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::state::AppState;
-use crate::{broker, fleet, heartbeat, relay, server};
+use crate::{broker, fleet, heartbeat, relay, server, tls};
 
 /// How long the tasks may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -36,8 +36,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         .await
         .with_context(|| format!("listening on {} (option listen)", config.listen))?;
     let address = listener.local_addr().context("asking for the address served on")?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("{}://{address}", config.scheme()));
     let state = AppState::open(config, public_url).await.context("opening the database and the keys")?;
+    let served = tls::for_pages(&state).context("reading the certificate to serve (option tls)")?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let keep =
@@ -50,7 +51,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
     let (serving, end) = (state.clone(), stop.clone());
     tasks.spawn(async move {
-        if let Err(error) = server::serve(listener, serving, end.clone()).await {
+        if let Err(error) = server::serve(listener, served, serving, end.clone()).await {
             tracing::error!(error = %error, "the web server ended");
             end.cancel();
         }
@@ -118,7 +119,14 @@ impl Running {
 /// As [`start`].
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let running = start(config).await?;
-    println!("forge serves on http://{}", running.address);
+    println!("forge serves on {}://{}", running.state.config.scheme(), running.address);
+    if let Some(authority) = running.state.tls.authority() {
+        println!(
+            "certificates are signed by FORGE's own authority: {} (SHA-256 {})",
+            running.state.config.data_dir.join(tls::AUTHORITY_FILE).display(),
+            authority.fingerprint()
+        );
+    }
     tracing::info!(
         forge.address = %running.address, forge.url = %running.state.public_url,
         database.kind = running.state.database.kind(), "forge serves"

@@ -20,6 +20,7 @@ use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -30,6 +31,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::tls::{Served, TlsListener};
 use crate::{api, ui};
 
 /// Largest request body, in bytes.
@@ -78,12 +80,32 @@ async fn nothing_here(request: Request) -> Response {
 ///
 /// # Errors
 /// As the network has it.
-pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) -> std::io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Served>,
+    state: AppState,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        done = serving.into_future() => done,
-        // Streams of events never end by themselves.
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    let ended = stop.clone().cancelled_owned();
+    // Streams of events never end by themselves.
+    let late = async {
+        stop.cancelled().await;
+        tokio::time::sleep(DRAIN).await
+    };
+    match tls {
+        None => tokio::select! {
+            done = axum::serve(listener, service).with_graceful_shutdown(ended).into_future() => done,
+            () = late => Ok(()),
+        },
+        Some(tls) => {
+            // The tap does nothing: it is what lets a handler ask for the address of its caller.
+            let listener = TlsListener::new(listener, &tls)?.tap_io(|_| {});
+            tokio::select! {
+                done = axum::serve(listener, service).with_graceful_shutdown(ended).into_future() => done,
+                () = late => Ok(()),
+                () = tls.keep_current() => Ok(()),
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@ use crate::events::Events;
 use crate::keys::Keys;
 use crate::limit::Limits;
 use crate::relay::Bell;
+use crate::tls::TlsFiles;
 
 /// The shared state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Shared {
     pub relay: Bell,
     pub limits: Limits,
     pub started_at: Micros,
+    /// Certificates, and what others hold them against.
+    pub tls: TlsFiles,
     /// Address under which people reach us.
     pub public_url: String,
 }
@@ -50,6 +53,7 @@ impl AppState {
         make_private(&config.data_dir).map_err(ApiError::internal)?;
         let sealer = config.master_key.open().map_err(ApiError::internal)?;
         let database = Database::open(&config.database).await.map_err(ApiError::internal)?;
+        let tls = TlsFiles::open(&config, &database, &sealer).await?;
         let keys = Keys::open(&database, sealer).await?;
         let broker = BrokerLink::default();
         broker.set_addresses(addresses(&config, &database).await?);
@@ -62,6 +66,7 @@ impl AppState {
             broker,
             relay: Bell::default(),
             started_at: clock::now(),
+            tls,
             public_url,
         })))
     }

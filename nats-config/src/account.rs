@@ -259,6 +259,11 @@ pub fn system_permissions(user: &str) -> Permissions {
             format!("{}.>", subject::inbox(user)),
             system::ALL_CONNECT.into(),
             system::ALL_DISCONNECT.into(),
+            // Whoever pushes or deletes an account is overheard, and what FORGE says is put back.
+            system::CLAIMS_UPDATE.into(),
+            system::CLAIMS_DELETE.into(),
+            system::ALL_ACCOUNT_UPDATES.into(),
+            system::ALL_ACCOUNT_UPDATES_OLD.into(),
         ],
     )
 }

@@ -5,6 +5,7 @@
 //! | [`until`] | waiting: a condition and a deadline |
 //! | [`tools`] | where the programs are that tests start |
 //! | [`forge`] | `forge` and `live` processes, and a client of the API |
+//! | [`certificate`] | certificates of authorities of their own |
 //! | [`browser`] | a real Chromium |
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`postgres`] | a private PostgreSQL cluster |
@@ -13,6 +14,7 @@
 //! as the programs that users start; this crate does not link `forge-api`.
 
 pub mod browser;
+pub mod certificate;
 pub mod forge;
 pub mod nats;
 pub mod postgres;

@@ -12,5 +12,9 @@ mod following;
 mod frozen;
 #[path = "agent/outages.rs"]
 mod outages;
+#[path = "agent/renew.rs"]
+mod renew;
 #[path = "agent/stage.rs"]
 mod stage;
+#[path = "agent/tls.rs"]
+mod tls;

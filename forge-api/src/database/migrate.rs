@@ -10,11 +10,18 @@ use super::{Conn, Database, DatabaseError, Pools, Result, Tx, on};
 use crate::clock;
 
 /// Name, SQLite, PostgreSQL. Never edit one that was shipped: add the next.
-const MIGRATIONS: &[(&str, &str, &str)] = &[(
-    "0001_first",
-    include_str!("../../migrations/sqlite/0001_first.sql"),
-    include_str!("../../migrations/postgres/0001_first.sql"),
-)];
+const MIGRATIONS: &[(&str, &str, &str)] = &[
+    (
+        "0001_first",
+        include_str!("../../migrations/sqlite/0001_first.sql"),
+        include_str!("../../migrations/postgres/0001_first.sql"),
+    ),
+    (
+        "0004_credentials",
+        include_str!("../../migrations/sqlite/0004_credentials.sql"),
+        include_str!("../../migrations/postgres/0004_credentials.sql"),
+    ),
+];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.
 const LOCK: i64 = 0x616e_7669_6c01;

@@ -1,9 +1,12 @@
 //! The whole line, author to rendered prompt, by real processes on both databases; and what bad luck does to it.
 
+mod access;
 mod bundle;
 mod kill;
 mod outage;
 mod refusal;
+mod secrets;
+mod tls;
 mod whole;
 
 use anyhow::Result;
