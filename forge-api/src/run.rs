@@ -51,7 +51,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
     let (serving, end) = (state.clone(), stop.clone());
     tasks.spawn(async move {
-        if let Err(error) = server::serve(listener, served, serving, end.clone()).await {
+        let done = match served {
+            None => server::serve(listener, serving, end.clone()).await,
+            Some(served) => server::serve_over_tls(listener, served, serving, end.clone()).await,
+        };
+        if let Err(error) = done {
             tracing::error!(error = %error, "the web server ended");
             end.cancel();
         }

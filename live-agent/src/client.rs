@@ -218,7 +218,7 @@ impl Events {
         }
         tracing::debug!(error, "broker");
         let connected = self.link.borrow().connected;
-        if connected || self.attempts.failures.fetch_add(1, Ordering::Relaxed) % LOOK_INTO != 0 {
+        if connected || !self.attempts.failures.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_INTO) {
             return;
         }
         if let Some(server) = plain::first(&self.servers).await {

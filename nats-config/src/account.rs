@@ -333,6 +333,33 @@ mod tests {
     }
 
     #[test]
+    fn forges_own_user_of_the_system_account_may_do_exactly_what_it_needs() {
+        let permissions = system_permissions("UFORGE");
+        assert_eq!(
+            permissions.publish.allow,
+            [
+                "$SYS.REQ.CLAIMS.UPDATE",
+                "$SYS.REQ.ACCOUNT.*.CLAIMS.LOOKUP",
+                "$SYS.REQ.ACCOUNT.*.CONNZ",
+                "$SYS.REQ.SERVER.*.KICK",
+            ]
+        );
+        assert_eq!(
+            permissions.subscribe.allow,
+            [
+                "_INBOX_UFORGE.>",
+                "$SYS.ACCOUNT.*.CONNECT",
+                "$SYS.ACCOUNT.*.DISCONNECT",
+                "$SYS.REQ.CLAIMS.UPDATE",
+                "$SYS.REQ.CLAIMS.DELETE",
+                "$SYS.REQ.ACCOUNT.*.CLAIMS.UPDATE",
+                "$SYS.ACCOUNT.*.CLAIMS.UPDATE",
+            ]
+        );
+        assert_eq!(permissions.responses, None);
+    }
+
+    #[test]
     fn whoever_looks_may_write_nothing() {
         let template = inspect_template(&slug("acme"), &slug("support"));
         for subject in &template.publish.allow {

@@ -174,6 +174,36 @@ async fn a_host_that_is_asked_for_its_credential_changes_it_at_any_time() -> Res
     Ok(())
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_file_that_names_another_server_is_followed_and_one_of_another_scope_is_not()
+-> Result<()> {
+    let (first, second) = (TestBroker::start().await?, TestBroker::start().await?);
+    let minted = mint(&second, "moving", None)?;
+    let file = second.directory().join("moving.connect.json");
+    let mut connection = second.connection("dev");
+    // Nobody there takes this credential.
+    connection.servers = vec![first.server.url()];
+    put(&file, &serde_json::to_string(&connection)?)?;
+    let agent = LiveAgent::builder()
+        .connection_file(&file)
+        .credentials(minted.creds.as_str())
+        .memory_only()
+        .start()
+        .await?;
+    publish(&second, "1.0.0", "moved").await?;
+    until("the first refuses it", PATIENCE, async || agent.local_status().refused).await;
+    let mut other = second.connection("prod");
+    other.servers = vec![second.server.url()];
+    put(&file, &serde_json::to_string(&other)?)?;
+    let moved = within(secs(3), async || agent.local_status().connected.then_some(())).await;
+    assert!(moved.is_none(), "it moved to another environment");
+    put(&file, &serde_json::to_string(&second.connection("dev"))?)?;
+    serves(&agent, 1).await;
+    assert_eq!(hello(&agent), "moved");
+    agent.stop().await;
+    Ok(())
+}
+
 #[tokio::test]
 async fn an_expired_credential_is_named_and_what_is_here_is_served_on() -> Result<()> {
     let test = TestBroker::start().await?;

@@ -71,11 +71,11 @@ fn progress(settings: &Settings, what: std::fmt::Arguments<'_>) {
 fn read_line() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     let terminal = stdin.is_terminal();
+    let hidden = if terminal { Some(Hidden::start()?) } else { None };
     if terminal {
         eprint!("connect string (it is not shown): ");
         std::io::stderr().flush()?;
     }
-    let hidden = if terminal { Some(Hidden::start()?) } else { None };
     if hidden.is_none() {
         let mut line = String::new();
         stdin.lock().read_line(&mut line)?;
