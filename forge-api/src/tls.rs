@@ -34,7 +34,8 @@ const KEY: &str = "tls/server.key";
 #[derive(Debug)]
 pub struct TlsFiles {
     authority: Option<Authority>,
-    broker_changed: Mutex<Option<SystemTime>>,
+    /// When the broker's certificate and key were written, at the last look.
+    broker_seen: Mutex<Option<[Option<SystemTime>; 2]>>,
 }
 
 impl TlsFiles {
@@ -45,7 +46,7 @@ impl TlsFiles {
     pub async fn open(config: &Config, database: &Database, sealer: &Sealer) -> Result<Self> {
         let needed = config.tls == Tls::Auto || config.nats_tls == Tls::Auto;
         let authority = if needed { Some(Authority::open(database, sealer).await?) } else { None };
-        Ok(Self { authority, broker_changed: Mutex::default() })
+        Ok(Self { authority, broker_seen: Mutex::default() })
     }
 
     /// FORGE's own authority, where it is in use.
@@ -100,18 +101,19 @@ impl TlsFiles {
         })
     }
 
-    /// Whether the embedded broker's certificate is another one than at the last look.
+    /// Whether the embedded broker's certificate or key is another one than at the last look.
     pub fn broker_certificate_changed(&self, state: &AppState) -> bool {
-        if state.config.nats_tls == Tls::Auto
-            && let Err(error) = self.files(state, &state.config.nats_tls)
-        {
-            tracing::warn!(error = %error, "the certificate could not be made anew");
-        }
-        let Some(file) = certificate_file(&state.config, &state.config.nats_tls) else { return false };
-        let now = std::fs::metadata(file).and_then(|m| m.modified()).ok();
-        let mut seen = self.broker_changed.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *seen, now);
-        before.is_some() && now.is_some() && before != now
+        let (certificate, key) = match self.files(state, &state.config.nats_tls) {
+            Ok(Some(files)) => files,
+            Ok(None) => return false,
+            Err(error) => {
+                tracing::warn!(error = %error, "the certificate could not be made anew");
+                return false;
+            }
+        };
+        let now = [certificate, key].map(|file| std::fs::metadata(file).and_then(|m| m.modified()).ok());
+        let mut seen = self.broker_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.replace(now).is_some_and(|before| before != now)
     }
 
     /// The files that a server is to show, made where they have to be.

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{Access, Change, Core};
-use crate::client::Session;
+use crate::client::{Session, around};
 use crate::config::{Builder, CachePlace, ConfigError, Credential};
 use crate::follow::{self, Command, ledger};
 use crate::render::{Listed, PromptError, Template};
@@ -24,6 +24,8 @@ const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
 /// back empty and is being filled.
 const REFUSALS: u32 = 5;
+/// An old connection is gone this long after another one has taken its place.
+const OLD_GONE: Duration = Duration::from_secs(1);
 /// How long a sync waits for its answer.
 const SYNC: Duration = Duration::from_secs(30);
 
@@ -115,7 +117,16 @@ impl LiveAgent {
         let handle = Handle { core, switch, commands };
         let mut tasks = vec![
             spawn_connected("report", handle.clone(), |core, session| async move {
-                report::run(&core, &session.client, session.link).await
+                // Another connection's end reaches FORGE after the first status of this one.
+                let again = async {
+                    tokio::time::sleep(around(OLD_GONE)).await;
+                    core.tell.notify_one();
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    done = report::run(&core, &session.client, session.link) => done,
+                    never = again => never,
+                }
             }),
             spawn_connected("ledger", handle.clone(), |core, session| async move {
                 ledger::run(&core, &session.client, session.link).await

@@ -1,7 +1,7 @@
 //! How FORGE connects: its own reconnect delay, a retry of the first connect, a bound on requests.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
@@ -64,7 +64,15 @@ pub(crate) async fn connect(
             Ok(auth)
         }
     };
-    let refused: tls::Refused = Arc::new(|why| tracing::error!(reason = %why, "no connection to the broker"));
+    // Said once, and again when it changes: the connection is tried for ever.
+    let said = Mutex::new(None);
+    let refused: tls::Refused = Arc::new(move |why| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_ref() != Some(&why) {
+            tracing::error!(reason = %why, "no connection to the broker");
+            *said = Some(why);
+        }
+    });
     let options = ConnectOptions::with_auth_callback(sign_in);
     let (mut options, addresses) = tls::secure(options, servers, &trust.tls, trust.allow_plain, refused)?;
     if let Some(certificate) = &trust.own {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use schemas::connect::ConnectString;
+use live_agent::LiveAgent;
+use nats_config::tls::pin_of;
+use schemas::connect::{ConnectString, Tls};
 use serde_json::Value;
 use tests::certificate::TestAuthority;
 use tests::forge::{Database, ORGANISATION, Place, Process};
@@ -143,6 +145,56 @@ async fn a_given_certificate_is_served_and_read_again_when_it_changes() -> Resul
     second.sign(place.directory(), "served", &names, false)?;
     until("the new one is served", secs(20), async || fetch(&url, &two, &[]).await.ok()).await;
     assert!(fetch(&url, &one, &[]).await.is_err());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_broker_certificate_is_pinned_and_the_next_key_is_taken_up_without_a_restart() -> Result<()> {
+    let mut place = Place::new(Database::Sqlite)?;
+    let authority = TestAuthority::new("broker authority")?;
+    // FORGE knows its own server by its file; agents need the name.
+    let shown = authority.sign(place.directory(), "broker", &["127.0.0.1"], false)?;
+    let next = authority.sign(place.directory(), "next", &["127.0.0.1"], false)?;
+    let ca = place.directory().join("broker-ca.pem");
+    std::fs::write(&ca, &authority.pem)?;
+    let pin = |file: &Path| anyhow::Ok(pin_of(&std::fs::read_to_string(file)?)?);
+    let pins = [pin(&shown.certificate)?, pin(&next.certificate)?];
+    place.set("FORGE_NATS_TLS_CERT", &shown.certificate.display().to_string());
+    place.set("FORGE_NATS_TLS_KEY", &shown.key.display().to_string());
+    place.set("FORGE_NATS_CA", &ca.display().to_string());
+    place.set("FORGE_NATS_PINS", &pins.join(","));
+    place.add_owner().await?;
+    let mut process = place.spawn(0)?;
+    process.ready(&place).await?;
+    process.has_its_broker().await?;
+    let path = format!("{ORGANISATION}/support");
+    place.run(&["project", &path]).await?;
+    let line = place.run(&["credential", "--project", &path, "--name", "agent"]).await?;
+    let found = ConnectString::from_line(&line)?;
+    let tls = found.connection.tls.clone().context("what to hold it against")?;
+    assert_eq!((tls.ca.as_deref(), &tls.pins[..]), (Some(authority.pem.as_str()), &pins[..]));
+
+    let start = async |pins: &[String]| {
+        let mut connection = found.connection.clone();
+        connection.tls = Some(Tls { ca: tls.ca.clone(), pins: pins.to_vec() });
+        LiveAgent::builder().connection(connection).credentials(&found.creds).memory_only().start().await
+    };
+    let (both, only_next) = (start(&pins).await?, start(&pins[1..]).await?);
+    until("who knows the key connects", secs(20), async || both.local_status().connected.then_some(())).await;
+    until("who waits for the next one does not", secs(20), async || {
+        only_next.local_status().refused.filter(|why| why.contains("not a pinned one"))
+    })
+    .await;
+    std::fs::copy(&next.key, &shown.key)?;
+    std::fs::copy(&next.certificate, &shown.certificate)?;
+    until("the broker shows the next one", secs(60), async || {
+        only_next.local_status().connected.then_some(())
+    })
+    .await;
+    assert!(both.local_status().connected, "nobody was cut off");
+    process.has_its_broker().await?;
+    both.stop().await;
+    only_next.stop().await;
     Ok(())
 }
 
