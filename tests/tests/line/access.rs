@@ -223,6 +223,10 @@ async fn an_older_account_token_pushed_again_is_undone_within_2_s() -> Result<()
     }
     let back = within(secs(2), async || connect(&gone, "again").await.ok()).await;
     assert!(back.is_none(), "it was let in later");
+    // It was FORGE that undid each, and it says so.
+    let log = std::fs::read_to_string(forge.directory().join("forge-0.log"))?;
+    let undone = log.matches("it is put back").count();
+    assert!(undone >= 2 * ways.len(), "FORGE undid {undone} pushes");
     // Somebody else's account is not FORGE's business, and FORGE does not fight itself.
     let quiet = intruder.subscribe(system::CLAIMS_UPDATE).await?;
     intruder.flush().await?;
