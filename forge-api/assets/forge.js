@@ -30,11 +30,18 @@ function download(button) {
   Object.assign(document.createElement("a"), { href: url, download: button.dataset.name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
+function unveil(button) {
+  const shown = button.getAttribute("aria-pressed") !== "true";
+  button.setAttribute("aria-pressed", shown);
+  button.textContent = shown ? "Hide" : "Show";
+  for (const veil of $$("[data-veil]")) veil.classList.toggle("unveiled", shown);
+}
 on("click", (e) => {
   const hit = (s) => e.target.closest(s);
   if (hit("[data-theme-switch]")) switchTheme();
   if (hit("[data-copy]")) copy(hit("[data-copy]"));
   if (hit("[data-download]")) download(hit("[data-download]"));
+  if (hit("[data-unveil]")) unveil(hit("[data-unveil]"));
   if (hit("[data-reconnect]")) live.open();
   if (hit("[data-palette]") && !e.ctrlKey && !e.metaKey) { e.preventDefault(); palette.open(); }
   if (hit("[data-problem-at]")) editor?.focus();

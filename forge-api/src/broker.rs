@@ -3,6 +3,8 @@
 //!
 //! FORGE serves whether or not the broker is there.
 
+mod guard;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -48,6 +50,8 @@ struct Inner {
     embedded_pid: Mutex<Option<u32>>,
     /// The broker takes the last writer's word on an account, so only one writes at a time.
     accounts: tokio::sync::Mutex<()>,
+    /// Whose account is whose, by public key.
+    owners: Mutex<HashMap<String, ProjectAt>>,
 }
 
 impl Default for BrokerLink {
@@ -59,6 +63,7 @@ impl Default for BrokerLink {
             rounds: watch::Sender::new(0),
             embedded_pid: Mutex::default(),
             accounts: tokio::sync::Mutex::default(),
+            owners: Mutex::default(),
         }))
     }
 }
@@ -116,6 +121,20 @@ impl BrokerLink {
         *self.0.addresses.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 
+    fn know(&self, account: &str, at: &ProjectAt) {
+        let mut owners = self.0.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        owners.insert(account.to_owned(), at.clone());
+    }
+
+    /// The project of an account that was brought into the broker from here.
+    fn owner(&self, account: &str) -> Option<ProjectAt> {
+        self.0.owners.lock().unwrap_or_else(PoisonError::into_inner).get(account).cloned()
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        self.0.owners.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     /// Process id of the embedded broker, where there is one.
     #[must_use]
     pub fn embedded_pid(&self) -> Option<u32> {
@@ -145,7 +164,10 @@ async fn hold(state: AppState, stop: CancellationToken, heal: bool) {
         }
     };
     state.broker.0.broker.send_replace(Some(broker.clone()));
-    stop.run_until_cancelled(keep(&state, &broker, embedded.as_ref(), heal)).await;
+    let both = async {
+        tokio::join!(keep(&state, &broker, embedded.as_ref(), heal), guard::accounts(&state, &broker))
+    };
+    stop.run_until_cancelled(both).await;
     if let Some(server) = embedded {
         server.stop().await;
     }
@@ -171,7 +193,8 @@ async fn connect(state: &AppState, servers: Vec<String>) -> Result<Broker> {
     let limits = nats_config::stream::Limits { replicas, ..Default::default() };
     let keys = state.keys.ring();
     let config = BrokerConfig { servers, keys, limits, name: "forge".into() };
-    Broker::connect(config).await.map_err(ApiError::internal)
+    let trust = state.tls.for_forge(&state.config)?;
+    Broker::connect_trusting(config, &trust).await.map_err(ApiError::internal)
 }
 
 async fn start(state: &AppState) -> Result<(Broker, Option<EmbeddedServer>)> {
@@ -206,7 +229,8 @@ async fn embedded(state: &AppState) -> Result<EmbeddedServer> {
     tracing::info!(broker.binary = %found.binary.display(), broker.version = %found.version, "starting the embedded broker");
     let operator = publisher::operator_files(&state.keys.ring()).map_err(ApiError::internal)?;
     let directory = config.data_dir.join("nats");
-    let server = EmbeddedServer::start(ServerConfig { binary: found.binary, directory, operator })
+    let exposure = state.tls.embedded_broker(state)?;
+    let server = EmbeddedServer::start(ServerConfig { binary: found.binary, directory, operator, exposure })
         .await
         .map_err(unavailable)?;
     *state.broker.0.embedded_pid.lock().unwrap_or_else(PoisonError::into_inner) = server.pid();
@@ -229,6 +253,9 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
             at = now;
         }
         if let Some(server) = embedded {
+            if state.tls.broker_certificate_changed(state) {
+                server.reload();
+            }
             *state.broker.0.embedded_pid.lock().unwrap_or_else(PoisonError::into_inner) = server.pid();
         }
         let wait = if !broker.is_connected() {
@@ -280,7 +307,7 @@ async fn provision_all(state: &AppState, broker: &Broker, done: &mut Done) -> Re
     };
     for (organisation, project) in projects {
         let at = ProjectAt { organisation, project };
-        let wanted = push_account(state, broker, &at, done.projects.get(&at.project.id)).await?;
+        let (wanted, _) = push_account(state, broker, &at, done.projects.get(&at.project.id)).await?;
         for environment in &wanted.environments {
             let scope = Scope {
                 organisation: wanted.organisation.clone(),
@@ -301,7 +328,8 @@ fn unreachable(error: publisher::BrokerError) -> ApiError {
     ApiError::Unavailable(chain(&error))
 }
 
-/// Brings a project's account into the broker unless it is `known` to be there, and gives it.
+/// Brings a project's account into the broker unless it is `known` to be there; gives it, and whether
+/// anything was changed.
 ///
 /// Whoever pushes holds a lock from reading the truth until the broker has it: one of this process,
 /// and on PostgreSQL, where there may be others, the project's row.
@@ -310,7 +338,7 @@ async fn push_account(
     broker: &Broker,
     at: &ProjectAt,
     known: Option<&Project>,
-) -> Result<Project> {
+) -> Result<(Project, bool)> {
     let _alone = state.broker.0.accounts.lock().await;
     let mut shared = if state.database.is_shared() {
         let mut tx = state.database.write().await?;
@@ -322,18 +350,20 @@ async fn push_account(
     let mut own = state.database.read().await?;
     let conn = shared.as_deref_mut().unwrap_or(&mut own);
     let wanted = account(conn, at).await?;
+    let mut changed = false;
     if known != Some(&wanted) {
         let keys = state.keys.project(conn, &at.project.id).await?;
-        broker.ensure_project(&wanted, &keys).await.map_err(unreachable)?;
+        state.broker.know(keys.account.public(), at);
+        changed = broker.ensure_project(&wanted, &keys).await.map_err(unreachable)?;
     }
-    Ok(wanted)
+    Ok((wanted, changed))
 }
 
 /// Makes the broker refuse a credential whose revocation stands in the database, and cuts it off.
 pub(crate) async fn cut_off(state: &AppState, at: &ProjectAt, public_key: &str) -> Result<()> {
     let unavailable = || ApiError::Unavailable("the broker cannot be reached".into());
     let broker = state.broker.get().ok_or_else(unavailable)?;
-    let wanted = push_account(state, &broker, at, None).await?;
+    let (wanted, _) = push_account(state, &broker, at, None).await?;
     let keys = {
         let mut conn = state.database.read().await?;
         state.keys.project(&mut conn, &at.project.id).await?

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use nats_config::tls;
 
 use crate::database::Address;
 use crate::seal::{SealError, Sealer};
@@ -31,6 +32,14 @@ const fn setting(
     Setting { key, variable, default, help }
 }
 
+impl Setting {
+    /// Whether it is true or false: the flag alone then says true.
+    #[must_use]
+    pub fn is_switch(&self) -> bool {
+        self.default == "false"
+    }
+}
+
 /// Every option of `forge`.
 pub const OPTIONS: &[Setting] = &[
     setting("config", "FORGE_CONFIG", "", "file with lines `key = value`, keys as the flags"),
@@ -44,7 +53,32 @@ pub const OPTIONS: &[Setting] = &[
         "public-url",
         "FORGE_PUBLIC_URL",
         "",
-        "address under which people reach FORGE; default: http:// and the address served on",
+        "address under which people reach FORGE; default: the address served on",
+    ),
+    setting(
+        "tls",
+        "FORGE_TLS",
+        "off",
+        "auto: serve https with a certificate of FORGE's own authority; off: http, unless tls-cert is given",
+    ),
+    setting(
+        "tls-cert",
+        "FORGE_TLS_CERT",
+        "",
+        "certificate chain (PEM) to serve https with; read again when it changes",
+    ),
+    setting("tls-key", "FORGE_TLS_KEY", "", "private key (PEM) of tls-cert"),
+    setting(
+        "tls-names",
+        "FORGE_TLS_NAMES",
+        "",
+        "more names and addresses for certificates of FORGE's own authority, separated by commas",
+    ),
+    setting(
+        "allow-plain-http",
+        "FORGE_ALLOW_PLAIN_HTTP",
+        "false",
+        "serve http beyond this machine: only behind a proxy that speaks https",
     ),
     setting(
         "data-dir",
@@ -82,6 +116,43 @@ pub const OPTIONS: &[Setting] = &[
         "FORGE_AGENT_NATS_URL",
         "",
         "addresses that agents get to connect to; default: those of FORGE",
+    ),
+    setting(
+        "nats-listen",
+        "FORGE_NATS_LISTEN",
+        "",
+        "address and port of the embedded broker, port 0 for one that FORGE chooses; default: the loopback interface",
+    ),
+    setting(
+        "nats-tls",
+        "FORGE_NATS_TLS",
+        "off",
+        "auto: the embedded broker speaks TLS with a certificate of FORGE's own authority",
+    ),
+    setting(
+        "nats-tls-cert",
+        "FORGE_NATS_TLS_CERT",
+        "",
+        "certificate chain (PEM) for the embedded broker instead",
+    ),
+    setting("nats-tls-key", "FORGE_NATS_TLS_KEY", "", "private key (PEM) of nats-tls-cert"),
+    setting(
+        "nats-ca",
+        "FORGE_NATS_CA",
+        "",
+        "authority (PEM) that signs the broker's certificate, for FORGE and agents; default: those of the system",
+    ),
+    setting(
+        "nats-pins",
+        "FORGE_NATS_PINS",
+        "",
+        "keys that the broker's certificate may bear, sha256/<base64>, separated by commas; default: any",
+    ),
+    setting(
+        "allow-plain-nats",
+        "FORGE_ALLOW_PLAIN_NATS",
+        "false",
+        "let a broker beyond this machine go without TLS; each agent has to allow it too",
     ),
     setting(
         "nats-server",
@@ -175,6 +246,16 @@ pub struct Config {
     /// Empty: embedded.
     pub nats_url: Vec<String>,
     pub agent_nats_url: Vec<String>,
+    /// How pages and API are served.
+    pub tls: Tls,
+    pub tls_names: Vec<String>,
+    pub allow_plain_http: bool,
+    /// Of the embedded broker.
+    pub nats_listen: Option<SocketAddr>,
+    pub nats_tls: Tls,
+    pub nats_ca: Option<PathBuf>,
+    pub nats_pins: Vec<String>,
+    pub allow_plain_nats: bool,
     pub nats_server: Option<PathBuf>,
     pub nats_replicas: usize,
     pub tools_dir: PathBuf,
@@ -188,6 +269,19 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     pub log: String,
     pub log_format: LogFormat,
+}
+
+/// Whether a server speaks TLS, and with which certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tls {
+    Off,
+    /// One of FORGE's own authority.
+    Auto,
+    /// PEM files.
+    Files {
+        certificate: PathBuf,
+        key: PathBuf,
+    },
 }
 
 /// Where the master key comes from.
@@ -245,6 +339,11 @@ impl Values<'_> {
         Ok((setting, value))
     }
 
+    /// The option of a key that is one.
+    fn setting(&self, key: &'static str) -> Setting {
+        self.find(key).map_or(Setting { key, variable: "", default: "", help: "" }, |(setting, _)| setting)
+    }
+
     fn text(&self, key: &'static str) -> Result<Option<String>, ConfigError> {
         Ok(self.find(key)?.1)
     }
@@ -265,6 +364,34 @@ impl Values<'_> {
         let (setting, value) = self.find(key)?;
         let text = value.unwrap_or_default();
         text.parse().map_err(|e: T::Err| bad(setting, format!("{text:?} cannot be used: {e}")))
+    }
+
+    /// What the options `key`, `certificate` and `private` say of one server.
+    fn tls(
+        &self,
+        key: &'static str,
+        certificate: &'static str,
+        private: &'static str,
+    ) -> Result<Tls, ConfigError> {
+        let auto = match self.text(key)?.as_deref() {
+            Some("auto") => true,
+            Some("off") | None => false,
+            Some(other) => {
+                return Err(bad(self.find(key)?.0, format!("{other:?} is neither auto nor off")));
+            }
+        };
+        match (self.path(certificate)?, self.path(private)?) {
+            (None, None) if auto => Ok(Tls::Auto),
+            (None, None) => Ok(Tls::Off),
+            (Some(_), Some(_)) if auto => {
+                Err(bad(self.find(key)?.0, format!("either auto, or {certificate} and {private}")))
+            }
+            (Some(certificate), Some(key)) => Ok(Tls::Files { certificate, key }),
+            (Some(_), None) => Err(bad(self.find(private)?.0, format!("{certificate} needs its key"))),
+            (None, Some(_)) => {
+                Err(bad(self.find(certificate)?.0, format!("{private} needs its certificate")))
+            }
+        }
     }
 
     fn millis(&self, key: &'static str, least: u64) -> Result<Duration, ConfigError> {
@@ -327,14 +454,42 @@ impl Config {
         }
         let hours: u64 = values.parsed("session-hours")?;
         let days: u64 = values.parsed("session-max-days")?;
+        let nats_url = values.list("nats-url")?;
+        let agent_nats_url = values.list("agent-nats-url")?;
+        let nats_listen = values.text("nats-listen")?.map(|_| values.parsed("nats-listen")).transpose()?;
+        let nats_tls = values.tls("nats-tls", "nats-tls-cert", "nats-tls-key")?;
+        let allow_plain_nats = values.parsed("allow-plain-nats")?;
+        for (key, addresses) in [("nats-url", &nats_url), ("agent-nats-url", &agent_nats_url)] {
+            for address in addresses {
+                tls::address(address, allow_plain_nats)
+                    .map_err(|e| bad(values.setting(key), format!("{e} (allow-plain-nats)")))?;
+            }
+        }
+        let exposed = nats_listen.is_some_and(|a: SocketAddr| !a.ip().is_loopback());
+        if exposed && nats_tls == Tls::Off && !allow_plain_nats {
+            let why = "beyond this machine the broker needs TLS: say nats-tls=auto, or give nats-tls-cert and nats-tls-key; or allow-plain-nats by name";
+            return Err(bad(values.setting("nats-listen"), why.into()));
+        }
+        if !nats_url.is_empty() && (nats_tls != Tls::Off || nats_listen.is_some()) {
+            let why = "this is of the embedded broker, and nats-url names an external one";
+            return Err(bad(values.setting("nats-tls"), why.into()));
+        }
         Ok(Self {
+            tls: values.tls("tls", "tls-cert", "tls-key")?,
+            tls_names: values.list("tls-names")?,
+            allow_plain_http: values.parsed("allow-plain-http")?,
+            nats_listen,
+            nats_tls,
+            nats_ca: values.path("nats-ca")?,
+            nats_pins: values.list("nats-pins")?,
+            allow_plain_nats,
             listen: values.parsed("listen")?,
             public_url: public_url(&values)?,
             database: database(&values, &data_dir)?,
             master_key: master_key(&values, &data_dir)?,
             data_dir,
-            nats_url: values.list("nats-url")?,
-            agent_nats_url: values.list("agent-nats-url")?,
+            nats_url,
+            agent_nats_url,
             nats_server: values.path("nats-server")?,
             nats_replicas,
             tools_dir: values.path("tools-dir")?.unwrap_or_else(|| ".tools".into()),
@@ -348,6 +503,33 @@ impl Config {
             log: values.text("log")?.unwrap_or_else(|| "info".into()),
             log_format,
         })
+    }
+}
+
+impl Config {
+    /// Refuses to serve in the open beyond this machine.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the option `listen`.
+    pub fn check_listen(&self) -> Result<(), ConfigError> {
+        if self.listen.ip().is_loopback() || self.tls != Tls::Off || self.allow_plain_http {
+            return Ok(());
+        }
+        Err(ConfigError::Value {
+            key: "listen",
+            variable: "FORGE_LISTEN",
+            detail: format!(
+                "beyond this machine {} needs TLS: say tls=auto, or give tls-cert and tls-key; behind a \
+                 proxy that speaks https, allow-plain-http",
+                self.listen
+            ),
+        })
+    }
+
+    /// `http` or `https`, as served.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls == Tls::Off { "http" } else { "https" }
     }
 }
 
@@ -454,6 +636,37 @@ mod tests {
         ] {
             let error = load(&[(key, value)], &[]).unwrap_err().to_string();
             assert!(error.starts_with(key) && error.contains("FORGE_"), "{error}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_said_in_the_open_beyond_this_machine_unless_asked_for_by_name() {
+        let serves = |flags: &[(&str, &str)]| load(flags, &[]).and_then(|c| c.check_listen());
+        let everywhere = ("listen", "0.0.0.0:7450");
+        assert!(serves(&[everywhere]).unwrap_err().to_string().starts_with("listen"));
+        assert!(serves(&[("listen", "[::]:7450")]).is_err());
+        assert!(serves(&[("listen", "[::1]:7450")]).is_ok());
+        assert!(serves(&[everywhere, ("tls", "auto")]).is_ok());
+        assert!(serves(&[everywhere, ("tls-cert", "a"), ("tls-key", "b")]).is_ok());
+        assert!(serves(&[everywhere, ("allow-plain-http", "true")]).is_ok());
+        for bad in [
+            &[("nats-url", "nats://broker.example:4222")][..],
+            &[("agent-nats-url", "nats://broker.example:4222")],
+            &[("nats-listen", "0.0.0.0:4222")],
+            &[("nats-url", "tls://broker.example:4222"), ("nats-tls", "auto")],
+            &[("nats-tls", "perhaps")],
+            &[("tls", "auto"), ("tls-cert", "a"), ("tls-key", "b")],
+            &[("tls-cert", "a")],
+            &[("allow-plain-nats", "perhaps")],
+        ] {
+            assert!(load(bad, &[]).is_err(), "{bad:?}");
+        }
+        for good in [
+            &[("nats-url", "tls://broker.example:4222")][..],
+            &[("nats-url", "nats://broker.example:4222"), ("allow-plain-nats", "true")],
+            &[("nats-listen", "0.0.0.0:4222"), ("nats-tls", "auto")],
+        ] {
+            assert!(load(good, &[]).is_ok(), "{good:?}");
         }
     }
 

@@ -26,8 +26,76 @@ pub struct New<'a> {
     pub environment: &'a str,
     /// For people: which service it is for.
     pub name: &'a str,
+    /// For people: what it does there.
+    pub purpose: &'a str,
     pub kind: Role,
-    pub expires_at: Option<Micros>,
+    pub ends: Ends,
+}
+
+/// When a credential stops being good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// After [`DEFAULT_DAYS`].
+    Default,
+    At(Micros),
+    /// Never by itself; only who says so by name gets it.
+    Never,
+}
+
+/// How long a credential is good, in days, where nobody says it.
+pub const DEFAULT_DAYS: i64 = 90;
+/// One day, in microseconds.
+pub const DAY: Micros = 86_400_000_000;
+/// From here on an end comes soon.
+const SOON: Micros = 14 * DAY;
+
+impl Ends {
+    /// After so many days from now.
+    #[must_use]
+    pub fn in_days(days: i64) -> Self {
+        Self::At(clock::now().saturating_add(days.clamp(1, 3650) * DAY))
+    }
+
+    fn at(self) -> Option<Micros> {
+        match self {
+            Self::Default => Self::in_days(DEFAULT_DAYS).at(),
+            Self::At(at) => Some(at),
+            Self::Never => None,
+        }
+    }
+}
+
+/// Whether a credential is good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Active,
+    /// Within 14 days.
+    ExpiresSoon,
+    Expired,
+    Revoked,
+}
+
+impl Standing {
+    /// As of now.
+    #[must_use]
+    pub fn of(credential: &Credential) -> Self {
+        match (credential.revoked_at, credential.expires_at.map(|at| at - clock::now())) {
+            (Some(_), _) => Self::Revoked,
+            (None, Some(..=0)) => Self::Expired,
+            (None, Some(left)) if left < SOON => Self::ExpiresSoon,
+            _ => Self::Active,
+        }
+    }
+
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::ExpiresSoon => "expires_soon",
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// A new credential, to be shown this once.
@@ -60,7 +128,8 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         return Err(ApiError::invalid("invalid", "name", "say which service the credential is for"));
     }
     let now = clock::now();
-    if new.expires_at.is_some_and(|end| end <= now) {
+    let expires_at = new.ends.at();
+    if expires_at.is_some_and(|end| end <= now) {
         return Err(ApiError::invalid("invalid", "expires_at", "this end has passed already"));
     }
     let environment = find_environment(state, actor, at, new.environment).await?;
@@ -72,11 +141,11 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         scope: scope.clone(),
         roots,
         forge_url: Some(format!("{}/{}", state.public_url, at.path())),
+        tls: state.tls.for_agents(&state.config)?,
     };
     let mut tx = state.database.write().await?;
     let keys = state.keys.project(&mut tx, &at.project.id).await?;
-    let minted =
-        credentials::mint(&keys, new.kind, &scope, &name, new.expires_at).map_err(ApiError::internal)?;
+    let minted = credentials::mint(&keys, new.kind, &scope, &name, expires_at).map_err(ApiError::internal)?;
     let row = Credential {
         id: clock::new_id(),
         project_id: at.project.id.clone(),
@@ -86,14 +155,20 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         public_key: minted.public_key.clone(),
         created_by: actor.name.clone(),
         created_at: now,
-        expires_at: new.expires_at,
+        expires_at,
         revoked_at: None,
         revoked_by: None,
         last_seen_at: None,
+        purpose: new.purpose.trim().chars().take(500).collect(),
+        last_seen_agent: None,
+        last_seen_address: None,
     };
     credential::insert(&mut tx, &row).await?;
     let subject = format!("{}/{}", at.path(), environment.slug);
-    let detail = json!({ "name": row.name, "kind": row.kind, "public_key": row.public_key });
+    let detail = json!({
+        "name": row.name, "kind": row.kind, "public_key": row.public_key,
+        "expires_at": row.expires_at.map(clock::rfc3339),
+    });
     audit::record(&mut tx, actor, &at.organisation.id, "credential.created", &subject, detail).await?;
     tx.commit().await?;
     state.events.tell(&at.organisation.id, &at.project.id, Kind::Credentials);

@@ -8,12 +8,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 
 use crate::config::Config;
 use crate::database::Address;
 use crate::database::organisation::Membership;
-use crate::run::{self, Running};
+use crate::run::{self, Running, Signals};
 use crate::session;
 
 use agent::LiveProcess;
@@ -91,13 +91,17 @@ async fn play(config: Config, options: &Options, live: &Path) -> anyhow::Result<
         running.state.public_url,
         running.state.database.kind()
     ));
-    let played = perform(&running, options, live, &data_dir, &mut progress).await;
+    let mut signals = Signals::listen().context("hearing the signals that end a process")?;
+    let played = tokio::select! {
+        played = perform(&running, options, live, &data_dir, &mut progress) => played,
+        () = running.until_asked_to_end(&mut signals) => Err(anyhow!("it was asked to end")),
+    };
     let result = match played {
         Ok(agent) => {
             if !options.check {
                 invite(&running).await?;
                 tokio::select! {
-                    () = running.until_asked_to_end() => {}
+                    () = running.until_asked_to_end(&mut signals) => {}
                     () = agent.forward() => println!("the agent ended"),
                 }
             }

@@ -25,6 +25,7 @@
 //! | [`audit`] | who did what, append-only and chained |
 //! | [`overview`], [`events`] | what the pages show, and when to look again |
 //! | [`server`], [`api`], [`ui`] | the web server, the API, the pages |
+//! | [`tls`] | certificates, and what they are held against |
 //! | [`republish`] | rebuilds the streams of a broker that lost its store |
 //! | [`run`], [`demo`] | `forge serve` and `forge demo` |
 //! | [`request`] | one HTTP request to our own server |
@@ -59,4 +60,5 @@ pub mod serial;
 pub mod server;
 pub mod session;
 pub mod state;
+pub mod tls;
 pub mod ui;

@@ -1,11 +1,16 @@
 //! One HTTP request to our own server, for `forge health` and `forge demo --check`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use nats_config::tls;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const ANSWER_MAX: u64 = 64 * 1024 * 1024;
@@ -76,11 +81,38 @@ impl Request {
     /// # Errors
     /// [`RequestError`].
     pub async fn send(self, address: SocketAddr) -> Result<Answer, RequestError> {
+        self.exchange(address, async || TcpStream::connect(address).await).await
+    }
+
+    /// As [`Request::send`], to a server that shows exactly this certificate (PEM file).
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn send_over_tls(
+        self,
+        address: SocketAddr,
+        certificate: PathBuf,
+    ) -> Result<Answer, RequestError> {
+        let connect = async || {
+            let config = tls::exactly(certificate.clone()).map_err(std::io::Error::other)?;
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::IpAddress(address.ip().into());
+            TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        };
+        self.exchange(address, connect).await
+    }
+
+    async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+        self,
+        address: SocketAddr,
+        connect: impl AsyncFnOnce() -> std::io::Result<S>,
+    ) -> Result<Answer, RequestError> {
         let exchange = async {
-            let mut stream = TcpStream::connect(address).await?;
+            let mut stream = connect().await?;
             let head = format!("{}host: {address}\r\ncontent-length: {}\r\n\r\n", self.head, self.body.len());
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(&self.body).await?;
+            stream.flush().await?;
             let mut bytes = Vec::new();
             stream.take(ANSWER_MAX).read_to_end(&mut bytes).await?;
             Ok(bytes)

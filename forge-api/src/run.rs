@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::state::AppState;
-use crate::{broker, fleet, heartbeat, relay, server, session};
+use crate::{broker, fleet, heartbeat, relay, server, session, tls};
 
 /// How long the tasks may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -36,8 +36,9 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         .await
         .with_context(|| format!("listening on {} (option listen)", config.listen))?;
     let address = listener.local_addr().context("asking for the address served on")?;
-    let public_url = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
+    let public_url = config.public_url.clone().unwrap_or_else(|| format!("{}://{address}", config.scheme()));
     let state = AppState::open(config, public_url).await.context("opening the database and the keys")?;
+    let served = tls::for_pages(&state).context("reading the certificate to serve (option tls)")?;
     let stop = CancellationToken::new();
     let mut tasks = JoinSet::new();
     let keep =
@@ -50,7 +51,11 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
     let (serving, end) = (state.clone(), stop.clone());
     tasks.spawn(async move {
-        if let Err(error) = server::serve(listener, serving, end.clone()).await {
+        let done = match served {
+            None => server::serve(listener, serving, end.clone()).await,
+            Some(served) => server::serve_over_tls(listener, served, serving, end.clone()).await,
+        };
+        if let Err(error) = done {
             tracing::error!(error = %error, "the web server ended");
             end.cancel();
         }
@@ -82,21 +87,9 @@ async fn keep(
 
 impl Running {
     /// Completes when the process is asked to end, or the web server ended.
-    pub async fn until_asked_to_end(&self) {
-        let terminate = async {
-            #[cfg(unix)]
-            match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-                Ok(mut signal) => {
-                    signal.recv().await;
-                }
-                Err(_) => std::future::pending().await,
-            }
-            #[cfg(not(unix))]
-            std::future::pending::<()>().await;
-        };
+    pub async fn until_asked_to_end(&self, signals: &mut Signals) {
         tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            () = terminate => {}
+            () = signals.recv() => {}
             () = self.stop.cancelled() => {}
         }
     }
@@ -113,13 +106,56 @@ impl Running {
     }
 }
 
+/// What asks a process to end. Heard from when it is made, not only from when it is awaited: who ends a FORGE that
+/// still starts, ends it in order.
+#[derive(Debug)]
+pub struct Signals {
+    #[cfg(unix)]
+    of: [tokio::signal::unix::Signal; 2],
+}
+
+impl Signals {
+    /// # Errors
+    /// The system does not let a process hear them.
+    pub fn listen() -> std::io::Result<Self> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            Ok(Self { of: [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?] })
+        }
+        #[cfg(not(unix))]
+        Ok(Self {})
+    }
+
+    async fn recv(&mut self) {
+        #[cfg(unix)]
+        {
+            let [interrupt, terminate] = &mut self.of;
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
+
 /// Serves until asked to end.
 ///
 /// # Errors
 /// As [`start`].
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let mut signals = Signals::listen().context("hearing the signals that end a process")?;
     let running = start(config).await?;
-    println!("forge serves on http://{}", running.address);
+    println!("forge serves on {}://{}", running.state.config.scheme(), running.address);
+    if let Some(authority) = running.state.tls.authority() {
+        println!(
+            "certificates are signed by FORGE's own authority: {} (SHA-256 {})",
+            running.state.config.data_dir.join(tls::AUTHORITY_FILE).display(),
+            authority.fingerprint()
+        );
+    }
     tracing::info!(
         forge.address = %running.address, forge.url = %running.state.public_url,
         database.kind = running.state.database.kind(), "forge serves"
@@ -131,7 +167,7 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
             running.state.public_url
         );
     }
-    running.until_asked_to_end().await;
+    running.until_asked_to_end(&mut signals).await;
     tracing::info!("forge ends");
     running.stop().await;
     Ok(())

@@ -17,10 +17,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::connect_info::Connected;
 use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
+use axum::serve::{IncomingStream, Listener, ListenerExt as _};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
@@ -31,6 +33,7 @@ use tower_http::trace::TraceLayer;
 
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::tls::{Served, TlsListener};
 use crate::{api, ui};
 
 /// Largest request body, in bytes.
@@ -93,6 +96,32 @@ async fn nothing_here(request: Request) -> Response {
 /// # Errors
 /// As the network has it.
 pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) -> std::io::Result<()> {
+    serve_on(listener, state, stop).await
+}
+
+/// As [`serve`], over TLS; the certificate is kept current meanwhile.
+///
+/// # Errors
+/// As the network has it.
+pub async fn serve_over_tls(
+    listener: TcpListener,
+    served: Served,
+    state: AppState,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    // The tap does nothing: it is what lets a handler ask for the address of its caller.
+    let listener = TlsListener::new(listener, &served)?.tap_io(|_| {});
+    tokio::select! {
+        done = serve_on(listener, state, stop) => done,
+        () = served.keep_current() => Ok(()),
+    }
+}
+
+async fn serve_on<L>(listener: L, state: AppState, stop: CancellationToken) -> std::io::Result<()>
+where
+    L: Listener<Addr = SocketAddr>,
+    SocketAddr: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
     tokio::select! {

@@ -8,7 +8,7 @@ use schemas::Micros;
 use crate::audit::Refusals;
 use crate::broker::{ADDRESSES, BrokerLink};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Tls};
 use crate::database::{Database, key};
 use crate::error::{ApiError, Result};
 use crate::events::Events;
@@ -16,6 +16,7 @@ use crate::keys::Keys;
 use crate::limit::Limits;
 use crate::relay::Bell;
 use crate::seal::MacKey;
+use crate::tls::TlsFiles;
 
 /// The shared state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub struct Shared {
     /// Signs what a browser remembers of who signed in with it.
     pub browser_key: MacKey,
     pub started_at: Micros,
+    /// Certificates, and what others hold them against.
+    pub tls: TlsFiles,
     /// Address under which people reach us.
     pub public_url: String,
 }
@@ -60,6 +63,7 @@ impl AppState {
         let browser_key = sealer.derive("browser").map_err(ApiError::internal)?;
         let database = Database::open(&config.database).await.map_err(ApiError::internal)?;
         let database = database.sealing(Arc::clone(&chain_key));
+        let tls = TlsFiles::open(&config, &database, &sealer).await?;
         let keys = Keys::open(&database, sealer).await?;
         let broker = BrokerLink::default();
         broker.set_addresses(addresses(&config, &database).await?);
@@ -75,6 +79,7 @@ impl AppState {
             broker,
             relay: Bell::default(),
             started_at: clock::now(),
+            tls,
             public_url,
         })))
     }
@@ -84,7 +89,7 @@ impl Shared {
     /// Whether people reach us over TLS, ours or a proxy's.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.public_url.starts_with("https://")
+        self.config.tls != Tls::Off || self.public_url.starts_with("https://")
     }
 }
 

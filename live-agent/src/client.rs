@@ -1,16 +1,19 @@
 //! The connection to the broker: how it is made, and how it comes back.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_nats::{ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use nats_config::{subject, tls};
 use rand::RngExt as _;
+use schemas::Micros;
 use tokio::sync::watch;
 
-use nats_config::subject;
+use crate::clock;
+use crate::config::{ConfigError, Entry};
 
-use crate::config::{Config, ConfigError};
+mod plain;
 
 /// The first attempts after a loss come quickly, so that a whole fleet is back within a second.
 const QUICK_ATTEMPTS: usize = 8;
@@ -19,13 +22,15 @@ const SLOW_MAX: Duration = Duration::from_secs(8);
 /// A refused credential will hardly be taken a second later; the first attempts are quick all the
 /// same, since a broker that comes back empty refuses everybody until FORGE has filled it again.
 const REFUSED_MAX: Duration = Duration::from_secs(60);
-const REFUSED: &str =
-    "the broker refuses this credential: it was revoked or has expired; connect again with a new one";
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that wait to be looked at. What comes faster is dropped and fetched: a broker that pours
 /// out data cannot fill the host's memory.
 const WAITING: usize = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// For ever, for a sleep.
+const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// A failed connection is looked into once in so many times.
+const LOOK_INTO: u32 = 8;
 
 /// What is known of the connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,54 +38,129 @@ pub(crate) struct Link {
     pub(crate) connected: bool,
     /// How many times it was made.
     pub(crate) connects: u64,
-    /// Why the broker does not let this agent in, if it said so.
+    /// Why agent and broker do not let each other in, if it was said.
     pub(crate) refused: Option<String>,
-    /// How often it said so, one time after the other.
+    /// How often it was said, one time after the other.
     pub(crate) refusals: u32,
+}
+
+/// One client, and what is known of its connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) client: Client,
+    pub(crate) link: watch::Receiver<Link>,
+    attempts: Arc<Attempts>,
 }
 
 #[derive(Debug, Default)]
 struct Attempts {
     refusals: AtomicU32,
     connects: AtomicU64,
+    failures: AtomicU32,
+    /// Another session has taken its place.
+    retired: AtomicBool,
+    /// Why the certificate was refused in the attempt that runs.
+    certificate: Mutex<Option<String>>,
+}
+
+/// Why a connection was not made at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotMade {
+    /// Agent and broker do not let each other in.
+    Refused(String),
+    Unreachable(String),
+    Unusable(String),
 }
 
 /// Starts to connect and returns at once; the connection is made, and made again, in the background.
-pub(crate) async fn connect(
-    config: &Config,
-    name: &str,
-) -> Result<(async_nats::Client, watch::Receiver<Link>), ConfigError> {
+pub(crate) async fn connect(entry: &Entry, name: &str) -> Result<Session, ConfigError> {
+    let invalid = |why: String| ConfigError::Invalid { key: "connection", why };
+    let prepared = prepare(entry, name).map_err(invalid)?;
+    let options = prepared.options.retry_on_initial_connect();
+    let client = options.connect(prepared.servers).await.map_err(|e| invalid(e.to_string()))?;
+    Ok(Session { client, link: prepared.link, attempts: prepared.attempts })
+}
+
+/// Connects, or says why not. Once it stands, it is made again in the background like any other.
+pub(crate) async fn try_once(entry: &Entry, name: &str) -> Result<Session, NotMade> {
+    let Prepared { options, servers, link, attempts } = prepare(entry, name).map_err(NotMade::Unusable)?;
+    let error = match options.connect(servers.clone()).await {
+        Ok(client) => {
+            let session = Session { client, link, attempts };
+            // It stands; the event that says so is on its way.
+            let mut link = session.link.clone();
+            let _ = tokio::time::timeout(REQUEST_TIMEOUT, link.wait_for(|link| link.connected)).await;
+            return Ok(session);
+        }
+        Err(error) => error.to_string(),
+    };
+    if let Some(why) = attempts.take_certificate() {
+        return Err(NotMade::Refused(why));
+    }
+    if refuses(&error) {
+        return Err(NotMade::Refused(refused(entry.credential.expires)));
+    }
+    match plain::first(&servers).await {
+        Some(server) => Err(NotMade::Refused(no_tls(&server))),
+        None => Err(NotMade::Unreachable(error)),
+    }
+}
+
+/// All but the connection itself.
+struct Prepared {
+    options: ConnectOptions,
+    servers: Vec<ServerAddr>,
+    link: watch::Receiver<Link>,
+    attempts: Arc<Attempts>,
+}
+
+fn prepare(entry: &Entry, name: &str) -> Result<Prepared, String> {
     let (link, watch) = watch::channel(Link::default());
-    let attempts = Arc::new(Attempts::default());
+    let (link, attempts) = (Arc::new(link), Arc::new(Attempts::default()));
+    let options = ConnectOptions::new().credentials(entry.credential.as_str()).map_err(|e| e.to_string())?;
+    let trust = entry.connection.tls.clone().unwrap_or_default();
+    let noted = Arc::clone(&attempts);
+    let note: tls::Refused = Arc::new(move |why| *noted.certificate() = Some(why));
+    let (options, servers) = tls::secure(options, &entry.connection.servers, &trust, entry.allow_plain, note)
+        .map_err(|e| e.to_string())?;
     let delays = Arc::clone(&attempts);
-    let link = Arc::new(link);
-    let options = ConnectOptions::new()
-        .credentials(config.credential.as_str())
-        .map_err(|e| ConfigError::Invalid { key: "credentials", why: e.to_string() })?
+    let events = Events {
+        link,
+        attempts: Arc::clone(&attempts),
+        servers: servers.clone(),
+        expires: entry.credential.expires,
+    };
+    let events = Arc::new(events);
+    let options = options
         .name(format!("live {name}"))
-        .custom_inbox_prefix(subject::inbox(&config.user_key))
-        .retry_on_initial_connect()
+        .custom_inbox_prefix(subject::inbox(&entry.credential.user))
         .max_reconnects(None)
         .request_timeout(Some(REQUEST_TIMEOUT))
         .ping_interval(PING_INTERVAL)
         .subscription_capacity(WAITING)
         .reconnect_delay_callback(move |attempt| delays.delay(attempt))
         .event_callback(move |event| {
-            on_event(&link, &attempts, event);
-            async {}
+            let events = Arc::clone(&events);
+            async move { events.take(event).await }
         });
-    let servers: Vec<async_nats::ServerAddr> =
-        config.connection.servers.iter().filter_map(|s| s.parse().ok()).collect();
-    let client = options
-        .connect(servers)
-        .await
-        .map_err(|e| ConfigError::Invalid { key: "connection", why: e.to_string() })?;
-    Ok((client, watch))
+    Ok(Prepared { options, servers, link: watch, attempts })
+}
+
+impl Session {
+    /// Ends the session: another one has taken its place.
+    pub(crate) async fn retire(self) {
+        // The client knows no other way to give up while it is not connected: its next pause is long.
+        self.attempts.retired.store(true, Ordering::Relaxed);
+        let _ = self.client.drain().await;
+    }
 }
 
 impl Attempts {
     /// How long to wait before an attempt: fully jittered, so that a fleet does not come at once.
     fn delay(&self, attempt: usize) -> Duration {
+        if self.retired.load(Ordering::Relaxed) {
+            return NEVER;
+        }
         let refusals = self.refusals.load(Ordering::Relaxed);
         if refusals > 0 {
             let most = QUICK.saturating_mul(1 << refusals.min(16)).min(REFUSED_MAX);
@@ -92,44 +172,96 @@ impl Attempts {
         let beyond = u32::try_from(attempt.saturating_sub(QUICK_ATTEMPTS)).unwrap_or(16).min(16);
         jitter(QUICK.saturating_mul(1 << beyond).min(SLOW_MAX))
     }
-}
 
-fn on_event(link: &watch::Sender<Link>, attempts: &Attempts, event: Event) {
-    match event {
-        Event::Connected => {
-            attempts.refusals.store(0, Ordering::Relaxed);
-            let connects = attempts.connects.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::info!("connected to the broker");
-            link.send_replace(Link { connected: true, connects, ..Link::default() });
-        }
-        Event::Disconnected | Event::Closed => {
-            tracing::warn!("the connection to the broker is lost; serving what is here");
-            link.send_modify(|link| link.connected = false);
-        }
-        Event::ServerError(error) => said(link, attempts, &error.to_string()),
-        Event::ClientError(error) => said(link, attempts, &error.to_string()),
-        other => tracing::debug!(event = %other, "broker"),
+    fn certificate(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+        self.certificate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_certificate(&self) -> Option<String> {
+        self.certificate().take()
     }
 }
 
-fn said(link: &watch::Sender<Link>, attempts: &Attempts, error: &str) {
-    let lower = error.to_ascii_lowercase();
-    if !lower.contains("authorization violation") && !lower.contains("authentication") {
+/// What becomes of the events of one client.
+struct Events {
+    link: Arc<watch::Sender<Link>>,
+    attempts: Arc<Attempts>,
+    servers: Vec<ServerAddr>,
+    expires: Option<Micros>,
+}
+
+impl Events {
+    async fn take(&self, event: Event) {
+        match event {
+            Event::Connected => {
+                self.attempts.refusals.store(0, Ordering::Relaxed);
+                self.attempts.failures.store(0, Ordering::Relaxed);
+                let connects = self.attempts.connects.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::info!("connected to the broker");
+                self.link.send_replace(Link { connected: true, connects, ..Link::default() });
+            }
+            Event::Disconnected | Event::Closed => {
+                if !self.attempts.retired.load(Ordering::Relaxed) {
+                    tracing::warn!("the connection to the broker is lost; serving what is here");
+                }
+                self.link.send_modify(|link| link.connected = false);
+            }
+            Event::ServerError(error) => self.failed(&error.to_string()).await,
+            Event::ClientError(error) => self.failed(&error.to_string()).await,
+            other => tracing::debug!(event = %other, "broker"),
+        }
+    }
+
+    /// An attempt failed: finds out whether somebody was refused.
+    async fn failed(&self, error: &str) {
+        if let Some(why) = self.attempts.take_certificate() {
+            return self.refused(why);
+        }
+        if refuses(error) {
+            return self.refused(refused(self.expires));
+        }
         tracing::debug!(error, "broker");
-        return;
+        let connected = self.link.borrow().connected;
+        if connected || !self.attempts.failures.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_INTO) {
+            return;
+        }
+        if let Some(server) = plain::first(&self.servers).await {
+            self.refused(no_tls(&server));
+        }
     }
-    let refusals = attempts.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    if refusals == 1 {
-        tracing::error!(
-            error,
-            retry.seconds_max = REFUSED_MAX.as_secs(),
-            "the broker refuses this credential: it was revoked or has expired; serving what is here"
-        );
+
+    fn refused(&self, why: String) {
+        let refusals = self.attempts.refusals.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+        if refusals == 1 {
+            let retry = REFUSED_MAX.as_secs();
+            tracing::error!(reason = %why, retry.seconds_max = retry, "no connection; serving what is here");
+        }
+        self.link.send_modify(|link| {
+            link.refusals = refusals;
+            link.refused = Some(why);
+        });
     }
-    link.send_modify(|link| {
-        link.refusals = refusals;
-        link.refused = Some(REFUSED.into());
-    });
+}
+
+/// Whether an error says that the broker does not take the credential.
+fn refuses(error: &str) -> bool {
+    let lower = error.to_ascii_lowercase();
+    lower.contains("authorization violation") || lower.contains("authentication")
+}
+
+/// Why the broker does not take a credential that ends then.
+fn refused(expires: Option<Micros>) -> String {
+    let why = match expires.map(|at| (clock::now() - at) / 1_000_000) {
+        Some(ago @ 0..=7_199) => format!("it has expired {} min ago", ago / 60),
+        Some(ago @ 7_200..=172_799) => format!("it has expired {} h ago", ago / 3_600),
+        Some(ago @ 172_800..) => format!("it has expired {} days ago", ago / 86_400),
+        _ => "it was revoked or has expired".into(),
+    };
+    format!("the broker refuses this credential: {why}; connect again with a new one")
+}
+
+fn no_tls(server: &str) -> String {
+    format!("the server at {server} does not speak TLS, which the connection asks for")
 }
 
 /// A random part of `most`.

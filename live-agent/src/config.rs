@@ -2,11 +2,17 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use async_nats::ConnectOptions;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nats_config::tls;
 use nkeys::KeyPair;
-use schemas::Slug;
 use schemas::connect::{self, Connection};
 use schemas::status::Mode;
+use schemas::{Micros, Slug};
+use serde::Deserialize;
 
 use crate::store::StoreError;
 use crate::store::baked::{self, BakedError};
@@ -41,25 +47,105 @@ pub enum CachePlace {
     Memory,
 }
 
-/// A credential: the whole `.creds` file. Secret; its `Debug` shows nothing.
-#[derive(Clone)]
-pub(crate) struct Credential(String);
+/// Text that nobody may see; its `Debug` shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+struct Secret(String);
 
-impl fmt::Debug for Credential {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credential(<secret>)")
+        f.write_str("<secret>")
     }
+}
+
+/// A credential: the whole `.creds` file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    text: Secret,
+    /// Public key of the user.
+    pub(crate) user: String,
+    /// When the broker stops taking it.
+    pub(crate) expires: Option<Micros>,
 }
 
 impl Credential {
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        &self.text.0
     }
 
-    /// The user's public key, from the seed in the file.
-    pub(crate) fn public_key(&self) -> Option<String> {
-        let seed = self.0.lines().map(str::trim).find(|line| line.starts_with("SU"))?;
-        KeyPair::from_seed(seed).ok().map(|key| key.public_key())
+    /// Reads the text of a `.creds` file; one that is cut off is noticed.
+    ///
+    /// # Errors
+    /// What is wrong with it, never with any of the text.
+    pub(crate) fn read(text: String) -> Result<Self, ConfigError> {
+        #[derive(Deserialize)]
+        struct Claims {
+            sub: String,
+            #[serde(default)]
+            exp: Option<i64>,
+        }
+        let invalid = |why: &str| ConfigError::Invalid { key: "credentials", why: why.into() };
+        let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
+        let seed = seed.and_then(|seed| KeyPair::from_seed(seed).ok());
+        let user = seed.map(|key| key.public_key()).ok_or_else(|| {
+            invalid("there is no user seed in the .creds file, or not all of it; get it again from FORGE")
+        })?;
+        let token = text.lines().map(str::trim).find(|line| line.split('.').count() == 3);
+        let claims: Claims = token
+            .and_then(|token| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok())
+            .and_then(|json| serde_json::from_slice(&json).ok())
+            .ok_or_else(|| invalid("there is no token in the .creds file; get it again from FORGE"))?;
+        if claims.sub != user {
+            return Err(invalid("token and seed of the .creds file do not belong together"));
+        }
+        Ok(Self { user, expires: claims.exp.map(|at| at.saturating_mul(1_000_000)), text: Secret(text) })
+    }
+}
+
+/// Gives the text of a `.creds` file whenever it is asked.
+pub type AskCredentials = dyn Fn() -> Result<String, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
+
+/// Asks the host for its credential.
+#[derive(Clone)]
+pub(crate) struct Asked(Arc<AskCredentials>);
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<callback>")
+    }
+}
+
+/// How the agent gets in: where, and as whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) connection: Connection,
+    pub(crate) credential: Credential,
+    /// Whether a server beyond this machine may go without TLS.
+    pub(crate) allow_plain: bool,
+}
+
+/// Where the parts of an [`Entry`] can change while the agent runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sources {
+    pub(crate) connection: Option<PathBuf>,
+    pub(crate) credentials: Option<CredentialSource>,
+}
+
+/// Where a credential is got from.
+#[derive(Debug, Clone)]
+pub(crate) enum CredentialSource {
+    File(PathBuf),
+    Asked(Asked),
+}
+
+impl CredentialSource {
+    /// The text as it is now. May block.
+    pub(crate) fn read(&self) -> Result<String, ConfigError> {
+        match self {
+            Self::File(path) => read("credentials", path),
+            Self::Asked(asked) => {
+                (asked.0)().map_err(|e| ConfigError::Invalid { key: "credentials", why: e.to_string() })
+            }
+        }
     }
 }
 
@@ -68,12 +154,24 @@ impl Credential {
 pub(crate) struct Config {
     pub(crate) connection: Connection,
     pub(crate) credential: Credential,
-    pub(crate) user_key: String,
+    pub(crate) allow_plain: bool,
+    pub(crate) sources: Sources,
     pub(crate) cache: CachePlace,
     pub(crate) name: Option<Slug>,
     pub(crate) service: String,
     pub(crate) mode_default: Mode,
     pub(crate) baked: Vec<Kept>,
+}
+
+impl Config {
+    /// How the agent gets in at its start.
+    pub(crate) fn entry(&self) -> Entry {
+        Entry {
+            connection: self.connection.clone(),
+            credential: self.credential.clone(),
+            allow_plain: self.allow_plain,
+        }
+    }
 }
 
 /// Gathers the configuration of an agent; made by [`crate::LiveAgent::builder`].
@@ -82,7 +180,9 @@ pub(crate) struct Config {
 #[derive(Debug, Default, Clone)]
 pub struct Builder {
     connection: Option<Source<Connection>>,
-    credentials: Option<Source<Credential>>,
+    credentials: Option<Source<Secret>>,
+    credentials_callback: Option<Asked>,
+    allow_plain: Option<bool>,
     cache: Option<CachePlace>,
     name: Option<String>,
     service: Option<String>,
@@ -111,17 +211,36 @@ impl Builder {
         self
     }
 
-    /// The `.creds` file.
+    /// The `.creds` file. It is watched: one with another credential is taken up while the agent runs.
     #[must_use]
     pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.credentials = Some(Source::File(path.into()));
         self
     }
 
-    /// The text of a `.creds` file, for hosts that get their secrets otherwise.
+    /// The text of a `.creds` file, for hosts that get their secrets otherwise. A running agent is
+    /// given another one by [`crate::LiveAgent::set_credentials`].
     #[must_use]
     pub fn credentials(mut self, text: impl Into<String>) -> Self {
-        self.credentials = Some(Source::Given(Credential(text.into())));
+        self.credentials = Some(Source::Given(Secret(text.into())));
+        self
+    }
+
+    /// Asks for the text of a `.creds` file at the start and every few seconds from then on, for hosts
+    /// whose secrets change: another credential is taken up while the agent runs. May block.
+    #[must_use]
+    pub fn credentials_callback(
+        mut self,
+        ask: impl Fn() -> Result<String, Box<dyn std::error::Error + Send + Sync>> + Send + Sync + 'static,
+    ) -> Self {
+        self.credentials_callback = Some(Asked(Arc::new(ask)));
+        self
+    }
+
+    /// Whether a broker beyond this machine may be spoken to without TLS. It may not by default.
+    #[must_use]
+    pub fn allow_plain(mut self, allow: bool) -> Self {
+        self.allow_plain = Some(allow);
         self
     }
 
@@ -172,20 +291,25 @@ impl Builder {
     }
 
     /// Takes what is not given yet from `LIVE_CONNECTION`, `LIVE_CREDENTIALS`, `LIVE_CACHE_DIR`,
-    /// `LIVE_NAME`, `LIVE_SERVICE` and `LIVE_MODE`, as `lookup` knows them.
+    /// `LIVE_NAME`, `LIVE_SERVICE`, `LIVE_MODE` and `LIVE_ALLOW_PLAIN`, as `lookup` knows them.
     ///
     /// # Errors
-    /// `LIVE_MODE` is no mode.
+    /// `LIVE_MODE` is no mode, or `LIVE_ALLOW_PLAIN` neither true nor false.
     pub fn or_from(mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let get = |key| lookup(key).filter(|value| !value.is_empty());
         self.connection = self.connection.or_else(|| get("LIVE_CONNECTION").map(|p| Source::File(p.into())));
-        self.credentials =
-            self.credentials.or_else(|| get("LIVE_CREDENTIALS").map(|p| Source::File(p.into())));
+        if self.credentials_callback.is_none() {
+            self.credentials =
+                self.credentials.or_else(|| get("LIVE_CREDENTIALS").map(|p| Source::File(p.into())));
+        }
         self.cache = self.cache.or_else(|| get("LIVE_CACHE_DIR").map(|p| CachePlace::Disk(p.into())));
         self.name = self.name.or_else(|| get("LIVE_NAME"));
         self.service = self.service.or_else(|| get("LIVE_SERVICE"));
         if self.mode.is_none() {
             self.mode = get("LIVE_MODE").map(|mode| parse_mode(&mode)).transpose()?;
+        }
+        if self.allow_plain.is_none() {
+            self.allow_plain = get("LIVE_ALLOW_PLAIN").map(|text| parse_allow_plain(&text)).transpose()?;
         }
         Ok(self)
     }
@@ -200,6 +324,15 @@ impl Builder {
 
     /// Reads the files and checks all of it.
     pub(crate) fn build(self) -> Result<Config, ConfigError> {
+        let mut sources = Sources::default();
+        if let Some(Source::File(path)) = &self.connection {
+            sources.connection = Some(path.clone());
+        }
+        sources.credentials = match (&self.credentials, self.credentials_callback) {
+            (_, Some(asked)) => Some(CredentialSource::Asked(asked)),
+            (Some(Source::File(path)), None) => Some(CredentialSource::File(path.clone())),
+            _ => None,
+        };
         let connection = match self.connection {
             Some(Source::Given(connection)) => check_connection(connection)?,
             Some(Source::File(path)) => read_connection(&path)?,
@@ -210,20 +343,19 @@ impl Builder {
                 });
             }
         };
-        let credential = match self.credentials {
-            Some(Source::Given(credential)) => credential,
-            Some(Source::File(path)) => Credential(read("credentials", &path)?),
-            None => {
+        let credential = match (&sources.credentials, self.credentials) {
+            (Some(source), _) => source.read()?,
+            (None, Some(Source::Given(text))) => text.0,
+            (None, _) => {
                 return Err(ConfigError::Missing {
                     key: "credentials",
                     how: "give the .creds file that \"live connect\" writes",
                 });
             }
         };
-        let user_key = credential.public_key().ok_or_else(|| ConfigError::Invalid {
-            key: "credentials",
-            why: "there is no user seed in the .creds file; get it again from FORGE".into(),
-        })?;
+        let credential = Credential::read(credential)?;
+        let allow_plain = self.allow_plain.unwrap_or_default();
+        check_encryption(&connection, allow_plain)?;
         let name = self
             .name
             .map(|name| name.parse::<Slug>())
@@ -240,7 +372,8 @@ impl Builder {
         Ok(Config {
             connection,
             credential,
-            user_key,
+            allow_plain,
+            sources,
             cache,
             name,
             service: self.service.unwrap_or_default(),
@@ -248,6 +381,29 @@ impl Builder {
             baked: kept,
         })
     }
+}
+
+/// Reads whether a broker may be spoken to without TLS.
+fn parse_allow_plain(text: &str) -> Result<bool, ConfigError> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" => Ok(true),
+        "0" | "false" | "no" => Ok(false),
+        _ => Err(ConfigError::Invalid { key: "allow_plain", why: "write true or false".into() }),
+    }
+}
+
+/// Whether agent and broker could talk at all, and not in the open.
+pub(crate) fn check_encryption(connection: &Connection, allow_plain: bool) -> Result<(), ConfigError> {
+    let trust = connection.tls.clone().unwrap_or_default();
+    let checked =
+        tls::secure(ConnectOptions::new(), &connection.servers, &trust, allow_plain, Arc::new(|_| {}));
+    checked.map(drop).map_err(|error| {
+        let by_name = match &error {
+            tls::TlsError::Plain { .. } => " (LIVE_ALLOW_PLAIN=1 or --allow-plain)",
+            _ => "",
+        };
+        ConfigError::Invalid { key: "connection", why: format!("{error}{by_name}") }
+    })
 }
 
 /// Reads a mode as people write it.
@@ -332,8 +488,27 @@ mod tests {
             scope: Scope::new("acme", "support", "dev").unwrap(),
             roots: vec![KeyPair::new_operator().public_key()],
             forge_url: None,
+            tls: None,
         };
-        (connection, format!("jwt\n{}\n", KeyPair::new_user().seed().unwrap()))
+        (connection, creds(&KeyPair::new_user(), None))
+    }
+
+    fn creds(user: &KeyPair, expires: Option<i64>) -> String {
+        let claims = serde_json::json!({ "sub": user.public_key(), "exp": expires }).to_string();
+        format!("e30.{}.c2ln\n{}\n", URL_SAFE_NO_PAD.encode(claims), user.seed().unwrap())
+    }
+
+    #[test]
+    fn a_credential_that_is_cut_off_or_mixed_up_is_noticed() {
+        let (user, other) = (KeyPair::new_user(), KeyPair::new_user());
+        let whole = creds(&user, Some(7));
+        let read = Credential::read(whole.clone()).unwrap();
+        assert_eq!((read.user, read.expires), (user.public_key(), Some(7_000_000)));
+        for length in 0..whole.trim_end().len() {
+            assert!(Credential::read(whole[..length].to_owned()).is_err(), "the first {length} bytes");
+        }
+        let mixed = whole.replace(&user.seed().unwrap(), &other.seed().unwrap());
+        assert!(Credential::read(mixed).is_err());
     }
 
     fn key_of(error: &ConfigError) -> String {
@@ -360,12 +535,23 @@ mod tests {
             ("connection", without(|c| c.servers = vec!["nats://:::".into()])),
             ("connection", without(|c| c.roots = vec!["XYZ".into()])),
             ("connection", without(|c| c.schema_version = 99)),
+            ("connection", without(|c| c.servers = vec!["nats://broker.example:4222".into()])),
+            ("connection", without(|c| c.servers.push("nats://10.0.0.1:4222".into()))),
+            (
+                "connection",
+                without(|c| {
+                    c.servers = vec!["tls://broker.example:4222".into()];
+                    c.tls = Some(connect::Tls { ca: Some("none".into()), pins: Vec::new() });
+                }),
+            ),
         ];
         for (key, builder) in cases {
             let error = builder.build().unwrap_err();
             assert_eq!(key_of(&error), key, "{error}");
         }
         assert!(whole().build().is_ok());
+        let plain = without(|c| c.servers = vec!["nats://broker.example:4222".into()]);
+        assert!(plain.allow_plain(true).build().is_ok(), "asked for by name");
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | [`config`] | what an agent is told, and the builder that gathers it |
 //! | `client` | the connection to the broker, and how it comes back |
+//! | `switch`, `renew` | another connection takes its place; the files that say so are watched |
 //! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `ledger` enrols and acknowledges |
 //! | `verify` | whether a bundle may be served |
 //! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `word` is FORGE's signed word |
@@ -48,8 +49,10 @@ pub mod live;
 mod mode;
 pub mod offline;
 pub mod render;
+mod renew;
 mod report;
 pub mod store;
+mod switch;
 mod verify;
 
 pub use agent::Change;

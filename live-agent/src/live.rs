@@ -5,25 +5,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::Client;
 use schemas::status::{AgentStatus, Mode, SetStatus};
 use schemas::template::{CompiledPrompt, RenderedMessage, Values};
 use schemas::{Micros, Slug};
-use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
+use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::agent::{Access, Change, Core};
-use crate::client::{self, Link};
-use crate::config::{Builder, CachePlace, ConfigError};
+use crate::client::{Session, around};
+use crate::config::{Builder, CachePlace, ConfigError, Credential};
 use crate::follow::{self, Command, ledger};
 use crate::render::{Listed, PromptError, Template};
 use crate::store::{self, StoreError, baked};
-use crate::{control, report};
+use crate::switch::{Switch, SwitchError};
+use crate::{control, renew, report};
 
 const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
 /// back empty and is being filled.
 const REFUSALS: u32 = 5;
+/// An old connection is gone this long after another one has taken its place.
+const OLD_GONE: Duration = Duration::from_secs(1);
 /// How long a sync waits for its answer.
 const SYNC: Duration = Duration::from_secs(30);
 
@@ -36,6 +38,8 @@ pub enum AgentError {
     NotStored(#[source] StoreError),
     #[error("the bundles cannot be written")]
     Bake(#[source] std::io::Error),
+    #[error("the credential is not taken up, the one in use stays: {0}")]
+    Credential(String),
     #[error("the agent is stopped")]
     Stopped,
 }
@@ -74,8 +78,7 @@ pub struct LiveAgent {
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
-    client: Client,
-    link: watch::Receiver<Link>,
+    switch: Arc<Switch>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -109,24 +112,45 @@ impl LiveAgent {
                 agent.sets = state.sets.len(), scope = %core.trust.scope(), "the agent starts"
             );
         }
-        let (client, link) = client::connect(&core.config, core.name.as_str()).await?;
+        let switch = Arc::new(Switch::start(core.config.entry(), core.name.as_str()).await?);
         let (commands, received) = mpsc::channel(COMMANDS_WAITING);
-        let handle = Handle { core, client, link, commands };
+        let handle = Handle { core, switch, commands };
         let mut tasks = vec![
-            spawn("report", handle.clone(), |h| async move {
-                report::run(&h.core, &h.client, h.link.clone()).await
+            spawn_connected("report", handle.clone(), |core, session| async move {
+                // Another connection's end reaches FORGE after the first status of this one.
+                let again = async {
+                    tokio::time::sleep(around(OLD_GONE)).await;
+                    core.tell.notify_one();
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    done = report::run(&core, &session.client, session.link) => done,
+                    never = again => never,
+                }
             }),
-            spawn("ledger", handle.clone(), |h| async move {
-                ledger::run(&h.core, &h.client, h.link.clone()).await
+            spawn_connected("ledger", handle.clone(), |core, session| async move {
+                ledger::run(&core, &session.client, session.link).await
             }),
         ];
+        let sources = handle.core.config.sources.clone();
+        if sources.connection.is_some() || sources.credentials.is_some() {
+            tasks.push(spawn("renew", handle.clone(), move |h| {
+                let sources = sources.clone();
+                async move {
+                    renew::run(&sources, h.core.trust.scope(), &h.switch).await;
+                    Ok::<(), std::convert::Infallible>(())
+                }
+            }));
+        }
         let received = Arc::new(Mutex::new(received));
         // The follower must not hold a sender of its own commands.
-        let (core, client, link) = (Arc::clone(&handle.core), handle.client.clone(), handle.link.clone());
+        let (core, switch) = (Arc::clone(&handle.core), Arc::clone(&handle.switch));
         let follow = follow::supervise("follow", move || {
-            let (core, client, link) = (Arc::clone(&core), client.clone(), link.clone());
-            let received = Arc::clone(&received);
-            async move { follow::run(&core, &client, link, &mut *received.lock().await).await }
+            let (core, received) = (Arc::clone(&core), Arc::clone(&received));
+            connected(Arc::clone(&switch), move |session| {
+                let (core, received) = (Arc::clone(&core), Arc::clone(&received));
+                async move { follow::run(&core, &session.client, session.link, &mut *received.lock().await).await }
+            })
         });
         tasks.push(AbortOnDropHandle::new(tokio::spawn(follow)));
         if let CachePlace::Disk(dir) = handle.core.config.cache.clone()
@@ -231,6 +255,18 @@ impl LiveAgent {
         self.handle.sync().await
     }
 
+    /// Moves a running agent to another credential, given as the text of its `.creds` file. The new one
+    /// is tried first; serving and following go on all the while.
+    ///
+    /// # Errors
+    /// It is no credential, or the broker does not take it: the one in use stays.
+    pub async fn set_credentials(&self, text: impl Into<String>) -> Result<(), AgentError> {
+        let credential =
+            Credential::read(text.into()).map_err(|error| AgentError::Credential(error.to_string()))?;
+        let changed = self.handle.switch.change_credential(credential).await;
+        changed.map_err(|error: SwitchError| AgentError::Credential(error.to_string()))
+    }
+
     /// Every change of what is served from now on.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Change> {
@@ -242,14 +278,13 @@ impl LiveAgent {
     /// # Errors
     /// It was not within that time, or the credential is refused; the agent serves what it has all the same.
     pub async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
-        let mut link = self.handle.link.clone();
         let current = async {
             loop {
+                let mut link = self.handle.switch.session().link;
                 let now = link.wait_for(|l| l.connected || l.refusals >= REFUSALS).await;
-                match now.map(|now| now.refused.clone()) {
-                    Ok(None) => {}
-                    Ok(Some(why)) => return Err(AgentError::Unreachable(why)),
-                    Err(_) => return Err(AgentError::Stopped),
+                // Where nobody tells any more, another session has taken its place.
+                if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
+                    return Err(AgentError::Unreachable(why));
                 }
                 if let Ok(report) = self.sync().await {
                     return Ok(report);
@@ -287,13 +322,13 @@ impl LiveAgent {
         }
         let core = Arc::clone(&self.handle.core);
         let _ = tokio::task::spawn_blocking(move || core.close()).await;
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.handle.client.drain()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.handle.switch.session().retire()).await;
     }
 }
 
 impl Handle {
     pub(crate) fn local_status(&self) -> LocalStatus {
-        let link = self.link.borrow().clone();
+        let link = self.switch.session().link.borrow().clone();
         let contact = self.core.state().contact;
         let status = report::status(&self.core);
         LocalStatus { status, connected: link.connected, refused: link.refused, contact }
@@ -322,10 +357,10 @@ impl Handle {
     }
 
     fn why_not(&self) -> String {
-        let link = self.link.borrow().clone();
+        let link = self.switch.session().link.borrow().clone();
         link.refused.unwrap_or_else(|| match link.connected {
             true => "it does not answer".into(),
-            false => format!("nobody answers at {}", self.core.config.connection.servers.join(", ")),
+            false => format!("nobody answers at {}", self.switch.entry().connection.servers.join(", ")),
         })
     }
 }
@@ -337,4 +372,34 @@ where
     E: std::fmt::Display + Send + 'static,
 {
     AbortOnDropHandle::new(tokio::spawn(follow::supervise(name, move || run(handle.clone()))))
+}
+
+/// As [`spawn`], for a task of a connection: with another connection it begins anew.
+fn spawn_connected<F, Fut, E>(name: &'static str, handle: Handle, run: F) -> AbortOnDropHandle<()>
+where
+    F: Fn(Arc<Core>, Session) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send + 'static,
+    E: std::fmt::Display + Send + 'static,
+{
+    spawn(name, handle, move |h| {
+        let run = run.clone();
+        connected(Arc::clone(&h.switch), move |session| run(Arc::clone(&h.core), session))
+    })
+}
+
+/// Runs with the session in use, and again with each that takes its place.
+async fn connected<Fut, E>(switch: Arc<Switch>, run: impl Fn(Session) -> Fut) -> Result<(), E>
+where
+    Fut: Future<Output = Result<(), E>>,
+{
+    let mut sessions = switch.sessions();
+    loop {
+        let session = sessions.borrow_and_update().clone();
+        tokio::select! {
+            done = run(session) => return done,
+            changed = sessions.changed() => if changed.is_err() {
+                return Ok(());
+            },
+        }
+    }
 }

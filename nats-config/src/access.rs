@@ -90,6 +90,10 @@ pub const TABLE: &[Rule] = &[
     rule(System, Subscribe, "{I}.>", "to get answers"),
     rule(System, Subscribe, "$SYS.ACCOUNT.*.CONNECT", "to hear who comes"),
     rule(System, Subscribe, "$SYS.ACCOUNT.*.DISCONNECT", "to hear who goes"),
+    rule(System, Subscribe, "$SYS.REQ.CLAIMS.UPDATE", "to overhear who pushes an account"),
+    rule(System, Subscribe, "$SYS.REQ.CLAIMS.DELETE", "to overhear who deletes an account"),
+    rule(System, Subscribe, "$SYS.REQ.ACCOUNT.*.CLAIMS.UPDATE", "to overhear who pushes an account"),
+    rule(System, Subscribe, "$SYS.ACCOUNT.*.CLAIMS.UPDATE", "to overhear who pushes an account as of old"),
 ];
 
 /// The subjects that somebody may publish, or subscribe to, with the names of an environment and of the user

@@ -228,19 +228,7 @@ pub fn forge_permissions(user: &str) -> Permissions {
 /// What FORGE's own user may do in the system account.
 #[must_use]
 pub fn system_permissions(user: &str) -> Permissions {
-    Permissions::allow(
-        vec![
-            system::CLAIMS_UPDATE.into(),
-            system::claims_lookup("*"),
-            system::connections("*"),
-            system::kick("*"),
-        ],
-        vec![
-            format!("{}.>", subject::inbox(user)),
-            system::ALL_CONNECT.into(),
-            system::ALL_DISCONNECT.into(),
-        ],
-    )
+    own_user(Who::System, user)
 }
 
 /// What an operator's own context may do in the FORGE account: everything.
@@ -293,8 +281,13 @@ mod tests {
         assert_eq!(template.subscribe.allow, ["_INBOX_{{subject()}}.>".to_owned(), format!("{p}.ctl.>")]);
         assert_eq!(template.responses, None);
     }
+
     #[test]
-    fn forge_in_the_system_account_may_do_exactly_what_the_table_says() {
-        assert_eq!(system_permissions("U"), own_user(Who::System, "U"));
+    fn whoever_looks_may_write_nothing() {
+        let template = inspect_template(&slug("acme"), &slug("support"));
+        for subject in &template.publish.allow {
+            let reads = [".INFO.", ".LIST.", ".NAMES.", ".GET."].iter().any(|verb| subject.contains(verb));
+            assert!(reads, "{subject}");
+        }
     }
 }

@@ -4,7 +4,8 @@
 //! private server and the operator file are written from keys.
 
 use std::fmt;
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 /// Largest message on the wire in bytes: a bundle of 8 MiB and a little for its headers.
 pub const MAX_PAYLOAD: u64 = 8 * 1024 * 1024 + 512 * 1024;
@@ -62,12 +63,38 @@ impl fmt::Display for Operator {
     }
 }
 
+/// Who can reach a private server, and how.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exposure {
+    /// The address to listen on; the loopback interface where none is given.
+    pub host: Option<IpAddr>,
+    /// The port; where none is given, one that stays the same over restarts.
+    pub port: Option<u16>,
+    /// With this every client needs TLS.
+    pub tls: Option<ServerTls>,
+}
+
+impl Exposure {
+    /// The address to listen on.
+    #[must_use]
+    pub fn host(&self) -> IpAddr {
+        self.host.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    }
+}
+
+/// What a server shows to its clients: PEM files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerTls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
 /// The configuration of FORGE's private server.
 #[derive(Debug, Clone)]
 pub struct Embedded<'a> {
     pub name: &'a str,
-    /// On the loopback interface.
     pub port: u16,
+    pub exposure: &'a Exposure,
     /// Holds `jetstream/` and `accounts/`.
     pub directory: &'a Path,
     pub operator: &'a Operator,
@@ -78,7 +105,16 @@ impl fmt::Display for Embedded<'_> {
         let below = |name: &str| quoted(&self.directory.join(name).to_string_lossy());
         writeln!(f, "# Written by forge at each start; changes are lost.")?;
         writeln!(f, "server_name: {}", quoted(self.name))?;
-        writeln!(f, "listen: \"127.0.0.1:{}\"", self.port)?;
+        writeln!(f, "listen: \"{}\"", SocketAddr::new(self.exposure.host(), self.port))?;
+        if let Some(tls) = &self.exposure.tls {
+            let (certificate, key) = (tls.certificate.to_string_lossy(), tls.key.to_string_lossy());
+            writeln!(
+                f,
+                "tls: {{ cert_file: {}, key_file: {}, min_version: \"1.2\" }}",
+                quoted(&certificate),
+                quoted(&key)
+            )?;
+        }
         writeln!(f, "max_payload: {MAX_PAYLOAD}")?;
         writeln!(f, "max_pending: {MAX_PENDING}")?;
         writeln!(f, "write_deadline: \"{WRITE_DEADLINE}\"")?;

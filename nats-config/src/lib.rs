@@ -9,6 +9,7 @@
 //! | [`account`] | accounts, exports, imports, and what each kind of user may do |
 //! | [`stream`] | the stream of a scope and the durable consumer of an agent |
 //! | [`conf`] | the server's configuration files (`conf/`) |
+//! | [`tls`] | whom a client believes to be the broker, and what may go unencrypted |
 
 pub mod access;
 pub mod account;
@@ -17,3 +18,4 @@ pub mod header;
 pub mod stream;
 pub mod subject;
 pub mod system;
+pub mod tls;

@@ -2,6 +2,12 @@
 
 /// Answers with the claims it stored; the payload is an account JWT. The last writer wins.
 pub const CLAIMS_UPDATE: &str = "$SYS.REQ.CLAIMS.UPDATE";
+/// Where else an account JWT can be pushed to, for every account, as FORGE subscribes.
+pub const ALL_ACCOUNT_UPDATES: &str = "$SYS.REQ.ACCOUNT.*.CLAIMS.UPDATE";
+/// The same under its older name, which the server still takes.
+pub const ALL_ACCOUNT_UPDATES_OLD: &str = "$SYS.ACCOUNT.*.CLAIMS.UPDATE";
+/// Takes accounts away; the payload is a JWT that names them.
+pub const CLAIMS_DELETE: &str = "$SYS.REQ.CLAIMS.DELETE";
 /// Every connect of every account, as FORGE subscribes.
 pub const ALL_CONNECT: &str = "$SYS.ACCOUNT.*.CONNECT";
 /// Every disconnect of every account, as FORGE subscribes.

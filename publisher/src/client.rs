@@ -1,12 +1,16 @@
 //! How FORGE connects: its own reconnect delay, a retry of the first connect, a bound on requests.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::{Auth, AuthError, Client, ConnectOptions, Event};
+use nats_config::tls;
+use schemas::connect::Tls;
 use tokio::sync::{mpsc, watch};
 
 use crate::keys::Key;
+use crate::provision::BrokerError;
 
 /// A request without an answer is given up after this time. A denied request looks the same.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,6 +20,17 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 const ACCOUNT_WAIT: Duration = Duration::from_secs(1);
 /// Messages of one subscription that may wait: a burst of every agent's status.
 const SUBSCRIPTION_CAPACITY: usize = 256 * 1024;
+
+/// Which brokers FORGE believes.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    /// What a certificate is held against.
+    pub tls: Tls,
+    /// Whether an address beyond this machine may go without TLS.
+    pub allow_plain: bool,
+    /// The certificate (PEM file) of a server that is FORGE's own: then this one and no other.
+    pub own: Option<PathBuf>,
+}
 
 /// A token and the key that proves it.
 pub(crate) struct Identity {
@@ -30,13 +45,13 @@ pub(crate) struct Identity {
 pub(crate) async fn connect(
     name: &str,
     servers: &[String],
-    authorities: &[PathBuf],
+    trust: &Trust,
     identity: Identity,
     events: mpsc::UnboundedSender<Event>,
     account_is_there: Option<watch::Receiver<bool>>,
-) -> Result<Client, std::io::Error> {
+) -> Result<Client, BrokerError> {
     let inbox = nats_config::subject::inbox(identity.user.public());
-    let identity = std::sync::Arc::new(identity);
+    let identity = Arc::new(identity);
     let sign_in = move |nonce: Vec<u8>| {
         let (identity, account_is_there) = (identity.clone(), account_is_there.clone());
         async move {
@@ -49,11 +64,21 @@ pub(crate) async fn connect(
             Ok(auth)
         }
     };
-    let options = authorities
-        .iter()
-        .fold(ConnectOptions::with_auth_callback(sign_in), |options, file| {
-            options.add_root_certificates(file.clone())
-        })
+    // Said once, and again when it changes: the connection is tried for ever.
+    let said = Mutex::new(None);
+    let refused: tls::Refused = Arc::new(move |why| {
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_ref() != Some(&why) {
+            tracing::error!(reason = %why, "no connection to the broker");
+            *said = Some(why);
+        }
+    });
+    let options = ConnectOptions::with_auth_callback(sign_in);
+    let (mut options, addresses) = tls::secure(options, servers, &trust.tls, trust.allow_plain, refused)?;
+    if let Some(certificate) = &trust.own {
+        options = options.tls_client_config(tls::exactly(certificate.clone())?);
+    }
+    let options = options
         .name(name)
         .custom_inbox_prefix(inbox)
         .retry_on_initial_connect()
@@ -65,7 +90,7 @@ pub(crate) async fn connect(
             let _ = events.send(event);
             async {}
         });
-    options.connect(servers).await.map_err(std::io::Error::other)
+    options.connect(addresses).await.map_err(|e| BrokerError::Address(std::io::Error::other(e)))
 }
 
 /// Full jitter: anywhere between nothing and a bound that doubles with each attempt.

@@ -158,6 +158,14 @@ impl Broker {
         }
     }
 
+    /// How many connections of a project's account a user has now.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn connection_count(&self, keys: &ProjectKeys, user: &str) -> Result<usize, BrokerError> {
+        Ok(self.connections_of(keys.account.public(), user).await?.1.len())
+    }
+
     async fn connections_of(&self, account: &str, user: &str) -> Result<(String, Vec<u64>), BrokerError> {
         let request = json!({ "auth": true, "acc": account, "limit": 100_000 }).to_string();
         let answer =

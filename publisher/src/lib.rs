@@ -9,6 +9,7 @@
 //! | [`bundle`] | bytes, digest and wire form of a version |
 //! | [`sign`] | certificate of a publishing key, attestation of a publication |
 //! | [`provision`] | [`Broker`]: connections, accounts, streams |
+//! | [`accounts`] | who else pushes accounts, overheard |
 //! | [`publish`] | a publication sent once, whatever happens on the way |
 //! | [`credentials`] | `.creds` files and their revocation |
 //! | [`fleet`] | status, enrolment and presence of the agents as one stream |
@@ -18,6 +19,7 @@
 //! | [`jwt`], [`claims`] | tokens of the broker's operator mode, and what they say |
 //! | [`server`] | a nats-server found or fetched, and run as a private child |
 
+pub mod accounts;
 pub mod bundle;
 pub mod claims;
 mod client;
@@ -33,6 +35,7 @@ pub mod server;
 pub mod sign;
 
 pub use claims::{Project, Revocation, operator_files};
+pub use client::Trust;
 pub use credentials::{MintedCredential, Role};
 pub use fleet::FleetEvent;
 pub use keys::{KeyRing, ProjectKeys};

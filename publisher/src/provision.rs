@@ -4,7 +4,6 @@
 //! what differs, so that a broker whose store was wiped is whole again after the same calls.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,6 +11,7 @@ use std::time::Duration;
 use async_nats::jetstream::{self, context::CreateStreamErrorKind};
 use async_nats::{Client, Event, RequestErrorKind, connection::State};
 use nats_config::stream::{self, Limits};
+use nats_config::tls::TlsError;
 use nats_config::{account, subject, system};
 use schemas::Scope;
 use serde::Deserialize;
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::claims::{self, Project};
-use crate::client::{self, Identity};
+use crate::client::{self, Identity, Trust};
 use crate::jwt::{self, Claims, JwtError};
 use crate::keys::{Key, KeyRing, ProjectKeys};
 use crate::publish::Head;
@@ -41,6 +41,8 @@ pub struct BrokerConfig {
 pub enum BrokerError {
     #[error("the address of the broker cannot be used: write nats://host:port")]
     Address(#[source] std::io::Error),
+    #[error("the broker cannot be connected to")]
+    Tls(#[from] TlsError),
     #[error("the broker cannot be reached; it is tried again: {doing}")]
     Unreachable {
         doing: &'static str,
@@ -70,7 +72,7 @@ impl BrokerError {
         matches!(self, Self::Unreachable { .. })
     }
 
-    fn unreachable(doing: &'static str, source: impl Into<async_nats::Error>) -> Self {
+    pub(crate) fn unreachable(doing: &'static str, source: impl Into<async_nats::Error>) -> Self {
         Self::Unreachable { doing, source: Some(source.into()) }
     }
 }
@@ -80,6 +82,9 @@ impl BrokerError {
 pub struct Broker {
     pub(crate) inner: Arc<Inner>,
 }
+
+/// Tokens by account.
+pub(crate) type Pushed = Arc<Mutex<HashMap<String, String>>>;
 
 /// The last message of each bundle subject, as far as known: a guess that the broker checks.
 type Heads = Arc<Mutex<HashMap<String, Head>>>;
@@ -92,6 +97,10 @@ pub(crate) struct Inner {
     pub(crate) system: Client,
     pub(crate) heads: Heads,
     connected: watch::Receiver<u64>,
+    /// Counts the connections of the system user.
+    pub(crate) system_connected: watch::Receiver<u64>,
+    /// The account JWTs that were pushed last from here, by account.
+    pub(crate) pushed: Pushed,
     /// The connection for which the stream of statuses was seen to.
     statuses_ensured: AtomicU64,
     _keeper: DropGuard,
@@ -110,18 +119,15 @@ impl Broker {
     /// # Errors
     /// [`BrokerError::Address`] for an address that is none, [`BrokerError::Jwt`] for bad keys.
     pub async fn connect(config: BrokerConfig) -> Result<Self, BrokerError> {
-        Self::connect_trusting(config, &[]).await
+        Self::connect_trusting(config, &Trust::default()).await
     }
 
-    /// As [`Broker::connect`], for a broker with certificates of a private authority: `authorities`
-    /// are PEM files, taken beside those that the system trusts.
+    /// As [`Broker::connect`], for a broker with a certificate of a private authority, or one that may
+    /// go without TLS although it is on another machine.
     ///
     /// # Errors
     /// As [`Broker::connect`].
-    pub async fn connect_trusting(
-        config: BrokerConfig,
-        authorities: &[PathBuf],
-    ) -> Result<Self, BrokerError> {
+    pub async fn connect_trusting(config: BrokerConfig, trust: &Trust) -> Result<Self, BrokerError> {
         let BrokerConfig { servers, keys, limits, name } = config;
         let (system_events, system_seen) = mpsc::unbounded_channel();
         let (forge_events, forge_seen) = mpsc::unbounded_channel();
@@ -132,16 +138,8 @@ impl Broker {
             &name,
             &account::system_permissions(keys.system_user.public()),
         )?;
-        let system = client::connect(
-            &format!("{name} (system)"),
-            &servers,
-            authorities,
-            identity,
-            system_events,
-            None,
-        )
-        .await
-        .map_err(BrokerError::Address)?;
+        let system_name = format!("{name} (system)");
+        let system = client::connect(&system_name, &servers, trust, identity, system_events, None).await?;
         let identity = own_identity(
             &keys.forge_account,
             &keys.forge_user,
@@ -149,9 +147,7 @@ impl Broker {
             &account::forge_permissions(keys.forge_user.public()),
         )?;
         let forge =
-            client::connect(&name, &servers, authorities, identity, forge_events, Some(account_is_there))
-                .await
-                .map_err(BrokerError::Address)?;
+            client::connect(&name, &servers, trust, identity, forge_events, Some(account_is_there)).await?;
         let jetstream = jetstream::ContextBuilder::new()
             .timeout(Duration::from_secs(10))
             .ack_timeout(crate::publish::ACK_TIMEOUT)
@@ -162,7 +158,10 @@ impl Broker {
         let heads = Heads::default();
         let counter = count_connections(forge_seen, connections, heads.clone());
         tokio::spawn(stop.clone().run_until_cancelled_owned(counter));
-        let keeper = keep_forge_account(system.clone(), keys.clone(), system_seen, account_ensured);
+        let (system_connections, system_connected) = watch::channel(0);
+        let pushed = Pushed::default();
+        let own = OwnAccount { system: system.clone(), keys: keys.clone(), pushed: pushed.clone() };
+        let keeper = keep_forge_account(own, system_seen, account_ensured, system_connections);
         tokio::spawn(stop.clone().run_until_cancelled_owned(keeper));
         Ok(Self {
             inner: Arc::new(Inner {
@@ -173,6 +172,8 @@ impl Broker {
                 system,
                 heads,
                 connected,
+                system_connected,
+                pushed,
                 statuses_ensured: AtomicU64::new(0),
                 _keeper: stop.drop_guard(),
             }),
@@ -233,7 +234,16 @@ impl Broker {
     /// [`BrokerError`].
     pub async fn ensure_project(&self, project: &Project, keys: &ProjectKeys) -> Result<bool, BrokerError> {
         let wanted = claims::agents_account(&self.inner.keys, keys, project)?;
-        ensure_account(&self.inner.system, &self.inner.keys, wanted).await
+        ensure_account(&self.inner.system, &self.inner.keys, &self.inner.pushed, wanted).await
+    }
+
+    /// Brings the account of FORGE itself into the broker, if what the broker has differs.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn ensure_own_account(&self) -> Result<bool, BrokerError> {
+        let Inner { system, keys, pushed, .. } = &*self.inner;
+        ensure_account(system, keys, pushed, claims::forge_account(keys)?).await
     }
 
     /// Creates the stream of a scope, or brings its configuration up to date; and once for each
@@ -346,15 +356,16 @@ async fn count_connections(
 /// At each connection of the system user: see that the FORGE account is there, since without it
 /// the other connection cannot be made.
 async fn keep_forge_account(
-    system: Client,
-    keys: Arc<KeyRing>,
+    own: OwnAccount,
     mut events: mpsc::UnboundedReceiver<Event>,
     ensured: watch::Sender<bool>,
+    connections: watch::Sender<u64>,
 ) {
     while let Some(event) = events.recv().await {
         match event {
             Event::Connected => {
-                ensure_forge_account(&system, &keys).await;
+                connections.send_modify(|n| *n += 1);
+                own.ensure().await;
                 ensured.send_replace(true);
             }
             Event::Disconnected => {
@@ -365,28 +376,43 @@ async fn keep_forge_account(
     }
 }
 
-/// Until it is there, or the connection has gone.
-async fn ensure_forge_account(system: &Client, keys: &KeyRing) {
-    let mut pause = Duration::from_millis(50);
-    while system.connection_state() == State::Connected {
-        let ensured = match claims::forge_account(keys) {
-            Ok(wanted) => ensure_account(system, keys, wanted).await,
-            Err(error) => Err(error.into()),
-        };
-        match ensured {
-            Ok(true) => return tracing::info!("gave the broker the account of FORGE"),
-            Ok(false) => return,
-            Err(error) => {
-                tracing::warn!(error = %error, "the account of FORGE is not in the broker yet");
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_secs(5));
+/// What it takes to bring FORGE's own account into the broker.
+struct OwnAccount {
+    system: Client,
+    keys: Arc<KeyRing>,
+    pushed: Pushed,
+}
+
+impl OwnAccount {
+    /// Until it is there, or the connection has gone.
+    async fn ensure(&self) {
+        let Self { system, keys, pushed } = self;
+        let mut pause = Duration::from_millis(50);
+        while system.connection_state() == State::Connected {
+            let ensured = match claims::forge_account(keys) {
+                Ok(wanted) => ensure_account(system, keys, pushed, wanted).await,
+                Err(error) => Err(error.into()),
+            };
+            match ensured {
+                Ok(true) => return tracing::info!("gave the broker the account of FORGE"),
+                Ok(false) => return,
+                Err(error) => {
+                    tracing::warn!(error = %error, "the account of FORGE is not in the broker yet");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(5));
+                }
             }
         }
     }
 }
 
 /// Pushes an account's claims where the broker has others or none. Gives whether it did.
-async fn ensure_account(system: &Client, keys: &KeyRing, wanted: Claims) -> Result<bool, BrokerError> {
+async fn ensure_account(
+    system: &Client,
+    keys: &KeyRing,
+    pushed: &Pushed,
+    wanted: Claims,
+) -> Result<bool, BrokerError> {
     if system.connection_state() != State::Connected {
         return Err(BrokerError::Unreachable { doing: "looking up an account", source: None });
     }
@@ -401,18 +427,24 @@ async fn ensure_account(system: &Client, keys: &KeyRing, wanted: Claims) -> Resu
     {
         return Ok(false);
     }
-    push_account(system, keys, wanted).await?;
+    push_account(system, keys, pushed, wanted).await?;
     Ok(true)
 }
 
-async fn push_account(system: &Client, keys: &KeyRing, wanted: Claims) -> Result<(), BrokerError> {
-    let name = wanted.name.clone();
+async fn push_account(
+    system: &Client,
+    keys: &KeyRing,
+    pushed: &Pushed,
+    wanted: Claims,
+) -> Result<(), BrokerError> {
+    let (name, account) = (wanted.name.clone(), wanted.sub.clone());
     let token = jwt::mint(&keys.operator_signing, wanted)?;
     // The broker stores what a stranger signed; what leaves here is read back first.
     jwt::verify(&token, keys.operator_signing.public())?;
     if token.len() > jwt::ACCOUNT_MAX {
         return Err(JwtError::TooLarge { found: token.len() }.into());
     }
+    pushed.lock().unwrap_or_else(PoisonError::into_inner).insert(account, token.clone());
     let answer = system
         .request(system::CLAIMS_UPDATE, token.into())
         .await

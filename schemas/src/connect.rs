@@ -22,6 +22,22 @@ pub struct Connection {
     /// Where people find this project, for messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forge_url: Option<String>,
+    /// What the broker's certificate is held against; without it, what the system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<Tls>,
+}
+
+/// What the certificate of a broker at `tls://…` is held against.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tls {
+    /// Certificates (PEM) of the authority that must have signed it, and then no other; without
+    /// one, those that the system trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    /// Pins, `sha256/<base64>` of its public key (SubjectPublicKeyInfo). If there are any, the
+    /// certificate must bear one of these keys beside being signed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<String>,
 }
 
 /// A [`Connection`] with its credential, as one line that a person can paste. **Secret.**

@@ -183,6 +183,24 @@ impl Place {
         Ok(())
     }
 
+    /// Every row of every table in PostgreSQL, as text.
+    ///
+    /// # Panics
+    /// Where the database is SQLite.
+    #[must_use]
+    pub fn rows(&self) -> String {
+        let (cluster, url) = self.postgres.as_ref().expect("this FORGE runs on PostgreSQL");
+        let database = url.rsplit('/').next().unwrap_or_default();
+        let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
+        let rows = |table: &str| cluster.query(database, &format!("SELECT t::text FROM \"{table}\" t"));
+        cluster.query(database, tables).lines().map(rows).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Sets an option of the processes that are started from now on.
+    pub fn set(&mut self, variable: &str, value: &str) {
+        self.environment.push((variable.to_owned(), value.to_owned()));
+    }
+
     /// `forge` with these arguments, in this place.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {

@@ -5,6 +5,7 @@
 //! | [`until`] | waiting: a condition and a deadline |
 //! | [`tools`] | where the programs are that tests start |
 //! | [`forge`] | `forge` and `live` processes, and a client of the API |
+//! | [`certificate`] | certificates of authorities of their own |
 //! | [`browser`] | a real Chromium |
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`stage`] | an agent of that broker, and what is put before it |
@@ -14,6 +15,7 @@
 //! as the programs that users start; this crate does not link `forge-api`.
 
 pub mod browser;
+pub mod certificate;
 pub mod forge;
 pub mod nats;
 pub mod postgres;

@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_nats::{Client, ConnectOptions};
-use nats_config::conf;
+use nats_config::conf::{self, Exposure, ServerTls};
 use publisher::fleet::{Responder, Signed};
 use publisher::server::{Found, Search, ServerConfig, find};
 use publisher::{
     Broker, BrokerConfig, EmbeddedServer, KeyRing, Limits, MintedCredential, Outgoing, Project, ProjectKeys,
-    Revocation, Role, Sent, bundle, credentials, operator_files, sign,
+    Revocation, Role, Sent, Trust, bundle, credentials, operator_files, sign,
 };
 use schemas::bundle::{Bundle, SCHEMA_VERSION};
 use schemas::canonical::Digest;
-use schemas::connect::{self, Connection};
+use schemas::connect::{self, Connection, Tls};
 use schemas::envelope::{Attestation, Enrolment, Envelope, Head, Heartbeat, TrustList};
 use schemas::prompt::Prompt;
 use schemas::status::{EnrolAnswer, EnrolRequest};
@@ -183,20 +183,43 @@ impl TestBroker {
     /// As [`TestBroker::start`], with other limits of the streams.
     pub async fn with_limits(limits: Limits) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("anvil-broker-").tempdir()?;
+        Self::begin(directory, limits, Exposure::default(), Tls::default()).await
+    }
+
+    /// As [`TestBroker::start`], with a certificate that FORGE holds against `trust`.
+    pub async fn with_tls(tls: ServerTls, trust: Tls) -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("anvil-broker-").tempdir()?;
+        let exposure = Exposure { tls: Some(tls), ..Exposure::default() };
+        Self::begin(directory, Limits::default(), exposure, trust).await
+    }
+
+    /// A server that shows this certificate, whatever anybody believes of it, with nothing on it.
+    pub async fn unbelieved(tls: ServerTls, directory: &Path) -> Result<EmbeddedServer> {
+        let config = ServerConfig {
+            binary: binary().await?.binary,
+            directory: directory.to_path_buf(),
+            operator: operator_files(&KeyRing::generate())?,
+            exposure: Exposure { tls: Some(tls), ..Exposure::default() },
+        };
+        Ok(EmbeddedServer::start(config).await?)
+    }
+
+    async fn begin(directory: TempDir, limits: Limits, exposure: Exposure, tls: Tls) -> Result<Self> {
         let keys = Arc::new(KeyRing::generate());
         let server = TestServer::start(ServerConfig {
             binary: binary().await?.binary,
             directory: directory.path().join("nats"),
             operator: operator_files(&keys)?,
+            exposure,
         })
         .await?;
-        let broker = Broker::connect(BrokerConfig {
+        let config = BrokerConfig {
             servers: vec![server.url()],
             keys: keys.clone(),
             limits,
             name: "forge-test".into(),
-        })
-        .await?;
+        };
+        let broker = Broker::connect_trusting(config, &Trust { tls, ..Trust::default() }).await?;
         let project_keys = ProjectKeys::generate();
         let (organisation, slug) = (Slug::new("acme")?, Slug::new("support")?);
         let certificate =
@@ -256,6 +279,7 @@ impl TestBroker {
             scope: self.scope(environment),
             roots: vec![self.keys.root.public().to_owned()],
             forge_url: None,
+            tls: None,
         }
     }
 

@@ -75,6 +75,12 @@ impl Postgres {
         format!("postgres://{SUPERUSER}@127.0.0.1:{}/{database}", self.port)
     }
 
+    /// Where its files are.
+    #[must_use]
+    pub fn directory(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

@@ -10,3 +10,7 @@ mod following;
 mod frozen;
 #[path = "agent/outages.rs"]
 mod outages;
+#[path = "agent/renew.rs"]
+mod renew;
+#[path = "agent/tls.rs"]
+mod tls;

@@ -10,7 +10,7 @@ use super::body::{AgentBody, CreatedCredential, CredentialBody, List, NewCredent
 use super::project_at;
 use crate::auth::Actor;
 use crate::author;
-use crate::credential::{self, New};
+use crate::credential::{self, Ends, New};
 use crate::error::{ApiError, Result};
 use crate::fleet;
 use crate::server::{ApiJson, ApiQuery};
@@ -58,8 +58,12 @@ pub(super) async fn create_credential(
         Some("inspect") => Role::Inspect,
         Some(_) => return Err(ApiError::invalid("invalid", "kind", "it is agent or inspect")),
     };
-    let expires_at = time("expires_at", body.expires_at.as_deref())?;
-    let new = New { environment: &body.environment, name: &body.name, kind, expires_at };
+    let ends = match body.expires_at.as_deref() {
+        Some("never") => Ends::Never,
+        text => time("expires_at", text)?.map_or(Ends::Default, Ends::At),
+    };
+    let NewCredential { environment, name, purpose, .. } = &body;
+    let new = New { environment, name, purpose, kind, ends };
     let made = credential::create(&state, &actor, &at, new).await?;
     let answer = CreatedCredential {
         credential: CredentialBody::new(made.credential, &made.environment),

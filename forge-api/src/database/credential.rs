@@ -23,6 +23,11 @@ pub struct Credential {
     pub revoked_at: Option<i64>,
     pub revoked_by: Option<String>,
     pub last_seen_at: Option<i64>,
+    /// For people: what it is for.
+    pub purpose: String,
+    /// The name that its client gave itself when it was seen last, and its address.
+    pub last_seen_agent: Option<String>,
+    pub last_seen_address: Option<String>,
 }
 
 pub async fn insert(conn: &mut Conn, row: &Credential) -> Result<()> {
@@ -75,9 +80,14 @@ pub async fn revoked(conn: &mut Conn, project_id: &str, now: i64) -> Result<Vec<
     Ok(rows.into_iter().filter_map(|(key, at)| Some((key, at?))).collect())
 }
 
-pub async fn seen(conn: &mut Conn, public_key: &str, at: i64) -> Result<()> {
-    on!(conn, c => diesel::update(credentials::table.filter(credentials::public_key.eq(public_key)))
-        .set(credentials::last_seen_at.eq(at))
-        .execute(c).await?);
-    Ok(())
+/// Notes who used a credential; gives whether there is one.
+pub async fn seen(conn: &mut Conn, public_key: &str, at: i64, agent: &str, address: &str) -> Result<bool> {
+    Ok(on!(conn, c => diesel::update(credentials::table.filter(credentials::public_key.eq(public_key)))
+        .set((
+            credentials::last_seen_at.eq(at),
+            credentials::last_seen_agent.eq(agent),
+            credentials::last_seen_address.eq(address),
+        ))
+        .execute(c).await?)
+        == 1)
 }

@@ -26,6 +26,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0003_users.sql"),
         include_str!("../../migrations/postgres/0003_users.sql"),
     ),
+    (
+        "0004_credentials",
+        include_str!("../../migrations/sqlite/0004_credentials.sql"),
+        include_str!("../../migrations/postgres/0004_credentials.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

@@ -301,6 +301,9 @@ diesel::table! {
         revoked_at -> Nullable<BigInt>,
         revoked_by -> Nullable<Text>,
         last_seen_at -> Nullable<BigInt>,
+        purpose -> Text,
+        last_seen_agent -> Nullable<Text>,
+        last_seen_address -> Nullable<Text>,
     }
 }
 

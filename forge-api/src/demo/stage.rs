@@ -11,7 +11,7 @@ use schemas::prompt::Prompt;
 
 use crate::auth::{self, Actor};
 use crate::author::{self, NewProject, NewSet, ProjectAt, SetAt, import};
-use crate::credential::{self, New};
+use crate::credential::{self, Ends, New};
 use crate::database::organisation;
 use crate::error::ApiError;
 use crate::publish::{self, Answer, Request};
@@ -106,7 +106,8 @@ impl Stage {
 
     /// A connect string for an agent of prod.
     pub(super) async fn credential(&self) -> anyhow::Result<zeroize::Zeroizing<String>> {
-        let new = New { environment: PROD, name: "demo agent", kind: Role::Agent, expires_at: None };
+        let (name, purpose) = ("demo agent", "shows the whole line");
+        let new = New { environment: PROD, name, purpose, kind: Role::Agent, ends: Ends::Default };
         Ok(credential::create(&self.state, &self.owner, &self.at, new).await?.connect_line)
     }
 

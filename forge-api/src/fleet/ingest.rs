@@ -32,6 +32,8 @@ const QUIET: Duration = Duration::from_millis(5);
 const BATCH_MAX: usize = 2000;
 /// An agent names its connection after itself, behind this.
 const CONNECTION: &str = "live ";
+/// Who uses a credential is written so long after it was heard: once, whoever else comes meanwhile.
+const USES: Duration = Duration::from_secs(1);
 /// Enrolments that are answered at once.
 const ENROLMENTS: usize = 16;
 /// Above so many serials that agents showed, they are looked at again.
@@ -76,6 +78,16 @@ struct Ingest {
     enrolments: Arc<Semaphore>,
     /// Environment, set and serial of what agents showed.
     shown: HashSet<(String, String, u64)>,
+    /// Who was heard to use which credential, and not written yet; since when.
+    uses: HashMap<String, Use>,
+    uses_since: Option<Instant>,
+}
+
+/// The last use of a credential.
+struct Use {
+    at: Micros,
+    agent: String,
+    address: String,
 }
 
 impl Ingest {
@@ -88,6 +100,8 @@ impl Ingest {
             publications: HashMap::new(),
             enrolments: Arc::new(Semaphore::new(ENROLMENTS)),
             shown: HashSet::new(),
+            uses: HashMap::new(),
+            uses_since: None,
         }
     }
 
@@ -95,17 +109,23 @@ impl Ingest {
         let mut batch: Vec<Heard> = Vec::new();
         let mut flush_at = Instant::now();
         loop {
-            let event = if batch.is_empty() {
-                events.next().await
-            } else {
-                let until = flush_at.min(Instant::now() + QUIET);
-                match tokio::time::timeout_at(until, events.next()).await {
+            let uses_at = self.uses_since.map(|since| since + USES);
+            if uses_at.is_some_and(|at| at <= Instant::now()) {
+                self.write_uses().await;
+                continue;
+            }
+            let batch_at = (!batch.is_empty()).then(|| flush_at.min(Instant::now() + QUIET));
+            let event = match [uses_at, batch_at].into_iter().flatten().min() {
+                None => events.next().await,
+                Some(until) => match tokio::time::timeout_at(until, events.next()).await {
                     Ok(event) => event,
                     Err(_) => {
-                        self.flush(&mut batch).await;
+                        if batch_at.is_some_and(|at| at <= Instant::now()) {
+                            self.flush(&mut batch).await;
+                        }
                         continue;
                     }
-                }
+                },
             };
             match event {
                 Some(FleetEvent::Status(status)) => {
@@ -338,6 +358,22 @@ impl Ingest {
         });
     }
 
+    async fn write_uses(&mut self) {
+        self.uses_since = None;
+        let uses = std::mem::take(&mut self.uses);
+        let count = uses.len();
+        let write = async {
+            let mut tx = self.state.database.write().await?;
+            for (user, Use { at, agent, address }) in uses {
+                credential::seen(&mut tx, &user, at, &agent, &address).await?;
+            }
+            tx.commit().await
+        };
+        if let Err(error) = write.await {
+            tracing::warn!(error = %chain(&error), credentials = count, "the last use of credentials was not noted");
+        }
+    }
+
     async fn presence(&mut self, who: &Presence, connected: bool) {
         if let Err(error) = self.note_presence(who, connected).await {
             tracing::debug!(error = %chain(&error), "presence was not noted");
@@ -346,14 +382,19 @@ impl Ingest {
 
     async fn note_presence(&mut self, who: &Presence, connected: bool) -> Result<()> {
         let now = clock::now();
-        let mut tx = self.state.database.write().await?;
-        let Some(found) = credential::by_key(&mut tx, &who.user).await? else { return Ok(()) };
-        credential::seen(&mut tx, &who.user, now).await?;
+        let mut conn = self.state.database.read().await?;
+        // FORGE's own connections have none.
+        let Some(found) = credential::by_key(&mut conn, &who.user).await? else { return Ok(()) };
+        drop(conn);
+        let name = who.name.strip_prefix(CONNECTION).unwrap_or(&who.name);
+        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(100).collect::<String>();
+        self.uses.insert(who.user.clone(), Use { at: now, agent: shown(name), address: shown(&who.address) });
+        self.uses_since.get_or_insert_with(Instant::now);
         if !connected {
-            let name = who.name.strip_prefix(CONNECTION).unwrap_or(&who.name);
+            let mut tx = self.state.database.write().await?;
             agent::disconnected(&mut tx, &found.environment_id, name, now).await?;
+            tx.commit().await?;
         }
-        tx.commit().await?;
         let mut conn = self.state.database.read().await?;
         if let Some((organisation, project, _)) =
             project::environment_by_id(&mut conn, &found.environment_id).await?

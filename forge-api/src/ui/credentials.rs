@@ -15,19 +15,23 @@ use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, ProjectAt};
 use crate::clock;
-use crate::credential::{self, Created, New};
+use crate::credential::{self, Created, DAY, Ends, New, Standing};
 use crate::database::credential::Credential;
 use crate::database::project::Environment;
 use crate::error::ApiError;
 use crate::state::AppState;
 
-const DAY: i64 = 86_400_000_000;
-/// From here on an end comes soon.
-const SOON: i64 = 14 * DAY;
 const DEFAULT_PERIOD: &str = "90";
+const OWN_DATE: &str = "date";
+const NEVER: &str = "never";
 /// How long a credential may be valid, in days.
-const PERIODS: [(&str, &str); 4] =
-    [("90", "90 days"), ("30", "30 days"), ("365", "one year"), ("", "no end")];
+const PERIODS: [(&str, &str); 5] = [
+    ("30", "30 days"),
+    ("90", "90 days"),
+    ("365", "one year"),
+    (OWN_DATE, "until the date beside"),
+    (NEVER, "for ever (not advised)"),
+];
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -36,6 +40,8 @@ struct Page {
     problem: Option<Callout>,
     secret: Option<Secret>,
     name: Field,
+    purpose: Field,
+    until: Field,
     environments: Vec<EnvironmentChoice>,
     periods: Vec<Choice>,
     rows: Vec<Row>,
@@ -67,6 +73,10 @@ impl std::fmt::Debug for Secret {
 struct Row {
     id: String,
     name: String,
+    purpose: String,
+    used: Option<Moment>,
+    used_by: String,
+    used_from: String,
     environment: String,
     state: &'static str,
     word: &'static str,
@@ -96,19 +106,41 @@ pub(super) async fn post_credentials(
     form: Form,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    let days: Option<i64> = form.get("days").parse().ok();
-    let new = New {
-        environment: form.get("environment"),
-        name: form.get("name"),
-        kind: Role::Agent,
-        expires_at: days.map(|d| clock::now() + d.clamp(1, 3650) * DAY),
+    let made = match ends(form.get("days"), form.get("until")) {
+        Ok(ends) => {
+            let new = New {
+                environment: form.get("environment"),
+                name: form.get("name"),
+                purpose: form.get("purpose"),
+                kind: Role::Agent,
+                ends,
+            };
+            credential::create(&state, &visitor.actor, &at, new).await
+        }
+        Err(error) => Err(error),
     };
-    match credential::create(&state, &visitor.actor, &at, new).await {
+    match made {
         Ok(made) => show(&state, &visitor, &at, &Form::default(), StatusCode::OK, Ok(Some(made))).await,
         Err(error) => {
             let (status, why) = beside_form(error)?;
             show(&state, &visitor, &at, &form, status, Err(why)).await
         }
+    }
+}
+
+/// What the form says on when it ends.
+fn ends(days: &str, until: &str) -> crate::error::Result<Ends> {
+    match days {
+        NEVER => Ok(Ends::Never),
+        OWN_DATE => {
+            // The whole of that day.
+            let end = clock::parse(&format!("{until}T00:00:00Z")).map(|at| at + DAY);
+            let end = end.filter(|at| *at > clock::now());
+            end.map(Ends::At).ok_or_else(|| {
+                ApiError::invalid("invalid", "until", "choose a day that is still to come as its last one")
+            })
+        }
+        days => Ok(days.parse().map_or(Ends::Default, Ends::in_days)),
     }
 }
 
@@ -127,7 +159,8 @@ async fn show(
     let may = visitor.actor.may(&at.organisation.id, Action::ManageCredentials);
     let rows = credential::list(state, &visitor.actor, at).await?;
     let environments = author::environments(state, &visitor.actor, at).await?;
-    let about_name = form.get("name").trim().is_empty();
+    let about_name = why.is_some() && form.get("name").trim().is_empty();
+    let until = Field { kind: "date", ..Field::text("until", "Last day", form.get("until")) };
     let days = form.all("days").first().copied().unwrap_or(DEFAULT_PERIOD);
     let page = Page {
         base: format!("/{}/{}", at.organisation.slug, at.project.slug),
@@ -138,6 +171,9 @@ async fn show(
             .map(|why| Callout::bad("No credential was created.", why)),
         secret: created.map(Secret::of),
         name: Field::text("name", "Name", form.get("name")).required().error(why.filter(|_| about_name)),
+        purpose: Field::text("purpose", "Purpose", form.get("purpose"))
+            .hint("For people: what it is used for, and whom to ask."),
+        until: until.hint("Only where it is valid until a date."),
         environments: environments
             .iter()
             .map(|e| EnvironmentChoice { slug: e.slug.clone(), chosen: e.slug == form.get("environment") })
@@ -168,16 +204,19 @@ impl Secret {
 
 impl Row {
     fn of(row: &Credential, environment: &Environment, may: bool) -> Self {
-        let left = row.expires_at.map(|at| at - clock::now());
-        let (state, word) = match (row.revoked_at, left) {
-            (Some(_), _) => ("revoked", "revoked"),
-            (_, Some(..=0)) => ("waiting", "expired"),
-            (_, Some(1..SOON)) => ("stale", "expires soon"),
-            _ => ("active", "valid"),
+        let (state, word) = match Standing::of(row) {
+            Standing::Revoked => ("revoked", "revoked"),
+            Standing::Expired => ("waiting", "expired"),
+            Standing::ExpiresSoon => ("stale", "expires soon"),
+            Standing::Active => ("active", "active"),
         };
         Self {
             id: row.id.clone(),
             name: row.name.clone(),
+            purpose: row.purpose.clone(),
+            used: row.last_seen_at.map(Moment::relative),
+            used_by: row.last_seen_agent.clone().unwrap_or_default(),
+            used_from: row.last_seen_address.clone().unwrap_or_default(),
             environment: environment.slug.clone(),
             state,
             word,
@@ -213,11 +252,20 @@ pub(super) async fn get_revoke(
             button: "Revoke credential".into(),
             facts: vec![
                 ("Environment", environment.slug.clone()),
+                ("Last used", last_used(row)),
                 ("Public key", row.public_key.clone()),
                 ("Created by", row.created_by.clone()),
             ],
         },
     ))
+}
+
+/// In words, for somebody who is about to revoke it.
+fn last_used(row: &Credential) -> String {
+    let Some(at) = row.last_seen_at else { return "never".into() };
+    let by = row.last_seen_agent.as_deref().filter(|a| !a.is_empty()).unwrap_or("a client without a name");
+    let from = row.last_seen_address.as_deref().filter(|a| !a.is_empty()).unwrap_or("an unknown address");
+    format!("{} by {by} from {from}", Moment::relative(at).text)
 }
 
 /// `POST /{organisation}/{project}/-/credentials/{id}/revoke`.

@@ -1,18 +1,18 @@
 //! A nats-server as a private child of this process.
 //!
-//! It listens on the loopback interface, keeps its port over restarts so that agents find it again,
+//! It listens on the loopback interface unless told otherwise, keeps its port over restarts so that agents find it again,
 //! is started again when it dies, and ends with its parent however that ends: a guard process
 //! holds the other end of a pipe, and ends the server when the pipe closes.
 
 mod process;
 
 use std::fs::{File, TryLockError};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nats_config::conf::{self, Operator};
+use nats_config::conf::{self, Exposure, Operator};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -40,12 +40,15 @@ pub struct ServerConfig {
     /// Holds configuration, port, log, streams and accounts.
     pub directory: PathBuf,
     pub operator: Operator,
+    /// Who can reach it, and how.
+    pub exposure: Exposure,
 }
 
 /// A running nats-server. Dropping it ends the server; [`EmbeddedServer::stop`] also waits for it.
 #[derive(Debug)]
 pub struct EmbeddedServer {
     port: u16,
+    exposure: Exposure,
     directory: PathBuf,
     pid: watch::Receiver<Option<u32>>,
     stop: CancellationToken,
@@ -62,23 +65,41 @@ impl EmbeddedServer {
         let lock = take(&directory)?;
         let conf = directory.join(CONFIGURATION);
         end_orphan(&directory, &conf).await;
-        let port = choose_port(&directory)?;
-        let embedded =
-            conf::Embedded { name: "anvil-private", port, directory: &directory, operator: &config.operator };
+        let exposure = config.exposure;
+        let port = match exposure.port {
+            Some(port) => port,
+            None => choose_port(&directory)?,
+        };
+        let embedded = conf::Embedded {
+            name: "anvil-private",
+            port,
+            exposure: &exposure,
+            directory: &directory,
+            operator: &config.operator,
+        };
         write(&conf, &embedded.to_string())?;
-        let launch = Launch { binary: config.binary, directory: directory.clone(), conf, port };
+        let address = near(&exposure, port);
+        let launch = Launch { binary: config.binary, directory: directory.clone(), conf, address };
         let process = launch.start().await?;
         tracing::info!(server.pid = process.pid(), server.port = port, "nats-server runs");
         let (pids, pid) = watch::channel(Some(process.pid()));
         let stop = CancellationToken::new();
         let supervisor = tokio::spawn(supervise(launch, process, pids, stop.clone(), lock));
-        Ok(Self { port, directory, pid, stop, supervisor: Some(supervisor) })
+        Ok(Self { port, exposure, directory, pid, stop, supervisor: Some(supervisor) })
     }
 
-    /// Where clients connect. It stays the same over restarts.
+    /// Where clients of this machine connect. It stays the same over restarts.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        let scheme = if self.exposure.tls.is_some() { "tls" } else { "nats" };
+        format!("{scheme}://{}", near(&self.exposure, self.port))
+    }
+
+    /// Makes the server read its certificate again.
+    pub fn reload(&self) {
+        if let Some(pid) = self.pid() {
+            process::reload(pid);
+        }
     }
 
     /// Process id of the server, while it runs.
@@ -114,12 +135,12 @@ struct Launch {
     binary: PathBuf,
     directory: PathBuf,
     conf: PathBuf,
-    port: u16,
+    address: SocketAddr,
 }
 
 impl Launch {
     async fn start(&self) -> Result<Process, ServerError> {
-        Process::start(&self.binary, &self.directory, &self.conf, self.port).await
+        Process::start(&self.binary, &self.directory, &self.conf, self.address).await
     }
 }
 
@@ -166,6 +187,17 @@ async fn supervise(
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Where a client of this machine reaches the server.
+fn near(exposure: &Exposure, port: u16) -> SocketAddr {
+    let host = exposure.host();
+    let host = match host {
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from(Ipv6Addr::LOCALHOST),
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from(Ipv4Addr::LOCALHOST),
+        _ => host,
+    };
+    SocketAddr::new(host, port)
 }
 
 fn prepare(directory: &Path) -> Result<PathBuf, ServerError> {

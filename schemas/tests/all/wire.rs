@@ -394,6 +394,7 @@ fn connect_string() -> ConnectString {
             scope: scope(),
             roots: vec!["OABC".into()],
             forge_url: None,
+            tls: None,
         },
         creds: "-----BEGIN NATS USER JWT-----\nhidden\n".into(),
     }

@@ -83,6 +83,12 @@ impl Api {
         Ok(Self { url: url.to_owned(), token, client: client()? })
     }
 
+    /// The API token. Secret.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// The same person at another process.
     #[must_use]
     pub fn at(&self, url: &str) -> Self {

@@ -138,6 +138,77 @@ async fn a_connect_string_becomes_a_profile_only_when_it_works() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_connect_string_as_an_argument_is_refused_and_not_repeated() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    let line = shell.connect_string()?.to_line();
+    let (code, error) = shell.fails(&["connect", &line]).await?;
+    assert_eq!(code, 2, "{error}");
+    assert!(error.contains("history") && error.contains("standard input"), "it says why: {error}");
+    assert!(!error.contains(&line[..40]) && !error.contains(&line[line.len() - 20..]), "{error}");
+    assert!(!shell.test.directory().join("config").exists(), "nothing is kept");
+    Ok(())
+}
+
+/// Runs a program on a terminal of its own, types a line when it asks, and gives exit code and screen.
+const TERMINAL: &str = r#"
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+line, screen, typed = sys.stdin.buffer.read(), b"", False
+while True:
+    try:
+        part = os.read(fd, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    screen += part
+    if b"connect string" in screen and not typed:
+        typed = True
+        for at in range(0, len(line), 512):
+            os.write(fd, line[at:at + 512])
+_, status = os.waitpid(pid, 0)
+sys.stdout.buffer.write(screen)
+sys.exit(os.waitstatus_to_exitcode(status))
+"#;
+
+#[tokio::test]
+async fn a_connect_string_longer_than_a_terminals_line_is_typed_and_never_shown() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    publish(&shell.test, "1.0.0", "Hello!").await?;
+    let mut found = shell.connect_string()?;
+    // A terminal that gathers lines itself keeps 4,095 bytes of one.
+    found.connection.forge_url = Some(format!("https://forge.example/{}", "x".repeat(4_000)));
+    let line = found.to_line();
+    assert!(line.len() > 5_000);
+    let live = tools::binary("live");
+    let mut child = Command::new("python3")
+        .args(["-c", TERMINAL])
+        .arg(&live)
+        .arg("connect")
+        .env("HOME", shell.test.directory())
+        .env("LIVE_CONFIG_DIR", shell.test.directory().join("config"))
+        .env("LIVE_CACHE_DIR", shell.test.directory().join("cache"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut stdin = child.stdin.take().context("no stdin")?;
+    stdin.write_all(format!("{line}\n").as_bytes()).await?;
+    drop(stdin);
+    let done = tokio::time::timeout(PATIENCE * 2, child.wait_with_output()).await.context("it hangs")??;
+    let screen = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(done.status.success(), "{screen}{}", String::from_utf8_lossy(&done.stderr));
+    assert!(screen.contains("1 sets with 1 prompts"), "{screen}");
+    for at in (0..line.len() - 20).step_by(20) {
+        assert!(!screen.contains(&line[at..at + 20]), "the terminal shows it: {screen}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
     let shell = Shell { test: TestBroker::start().await? };
     let mut bundle = shell.test.bundle("chat", "1.0.0", &[("hello", "Hello {{ name }}, {{ n }} new")]);

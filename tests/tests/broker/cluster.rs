@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use nats_config::{conf, subject};
-use publisher::{Broker, BrokerConfig, Limits, operator_files};
+use publisher::{Broker, BrokerConfig, Limits, Trust, operator_files};
+use schemas::connect::Tls;
 use tests::forge::free_port;
 use tests::nats::{TestBroker, binary};
 use tests::until::{secs, until};
@@ -87,7 +88,9 @@ async fn a_publication_outlives_the_loss_of_one_server_of_three() -> Result<()> 
         limits: Limits { replicas: 3, ..Limits::default() },
         name: "forge-cluster".into(),
     };
-    let broker = Broker::connect_trusting(config, &[directory.path().join("cert.pem")]).await?;
+    let ca = Some(std::fs::read_to_string(directory.path().join("cert.pem"))?);
+    let trust = Trust { tls: Tls { ca, pins: Vec::new() }, ..Trust::default() };
+    let broker = Broker::connect_trusting(config, &trust).await?;
     broker.ready(secs(40)).await?;
     broker.ensure_project(&maker.project, &maker.project_keys).await?;
     let scope = maker.scope("dev");

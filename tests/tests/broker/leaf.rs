@@ -35,6 +35,7 @@ async fn an_agent_behind_a_leaf_node_hears_reads_and_is_held_to_its_list() -> Re
     let hub = conf::Embedded {
         name: "hub",
         port: hub_port,
+        exposure: &conf::Exposure::default(),
         directory: directory.path(),
         operator: &operator_files(&maker.keys)?,
     };

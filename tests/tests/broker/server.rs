@@ -81,7 +81,12 @@ async fn two_installs_at_once_both_get_a_server_that_runs() -> Result<()> {
 
 async fn server_config(directory: &Path) -> Result<ServerConfig> {
     let operator = operator_files(&KeyRing::generate())?;
-    Ok(ServerConfig { binary: binary().await?.binary, directory: directory.to_path_buf(), operator })
+    Ok(ServerConfig {
+        binary: binary().await?.binary,
+        directory: directory.to_path_buf(),
+        operator,
+        exposure: conf::Exposure::default(),
+    })
 }
 
 #[tokio::test]
@@ -308,6 +313,7 @@ async fn the_server_takes_every_configuration_file() -> Result<()> {
     let embedded = conf::Embedded {
         name: "anvil-private",
         port: 4222,
+        exposure: &conf::Exposure::default(),
         directory: directory.path(),
         operator: &operator_files(&keys)?,
     };

@@ -1,10 +1,13 @@
 //! The whole line, author to rendered prompt, by real processes on both databases; and what bad luck does to it.
 
+mod access;
 mod bundle;
 mod kill;
 mod outage;
 mod refusal;
+mod secrets;
 mod set_up;
+mod tls;
 mod whole;
 
 use anyhow::Result;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
+use crate::credential::Standing;
 use crate::database::credential::Credential;
 use crate::database::project::Environment;
 use crate::fleet::AgentView;
@@ -56,7 +57,10 @@ pub struct NewCredential {
     /// agent or inspect.
     #[serde(default)]
     pub kind: Option<String>,
-    /// RFC 3339.
+    /// What it is for, for people.
+    #[serde(default)]
+    pub purpose: String,
+    /// RFC 3339, or never; 90 days from now where it is not said.
     #[serde(default)]
     pub expires_at: Option<String>,
 }
@@ -66,7 +70,10 @@ pub struct CredentialBody {
     pub id: String,
     pub environment: String,
     pub name: String,
+    pub purpose: String,
     pub kind: String,
+    /// active, expires_soon (within 14 days), expired or revoked.
+    pub state: String,
     pub public_key: String,
     pub created_by: String,
     pub created_at: String,
@@ -76,14 +83,22 @@ pub struct CredentialBody {
     pub revoked_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen_at: Option<String>,
+    /// The name of the agent that used it last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_agent: Option<String>,
+    /// And its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen_address: Option<String>,
 }
 
 impl CredentialBody {
     pub(crate) fn new(c: Credential, environment: &Environment) -> Self {
         Self {
+            state: Standing::of(&c).as_str().into(),
             id: c.id,
             environment: environment.slug.clone(),
             name: c.name,
+            purpose: c.purpose,
             kind: c.kind,
             public_key: c.public_key,
             created_by: c.created_by,
@@ -91,6 +106,8 @@ impl CredentialBody {
             expires_at: c.expires_at.map(rfc3339),
             revoked_at: c.revoked_at.map(rfc3339),
             last_seen_at: c.last_seen_at.map(rfc3339),
+            last_seen_agent: c.last_seen_agent,
+            last_seen_address: c.last_seen_address,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use forge_api::auth::{Actor, Entry, Role, Scope, Scopes};
 use forge_api::author::{self, NewProject};
-use forge_api::credential::{self, New};
+use forge_api::credential::{self, Ends, New};
 use forge_api::database::organisation::Organisation;
 use forge_api::error::ApiError;
 use forge_api::seal::write_private;
@@ -128,7 +128,13 @@ pub(crate) async fn credential(state: &AppState, new: &Credential) -> anyhow::Re
     let at = author::find_project(state, &console, organisation, project).await?;
     let kind =
         if new.inspect { publisher::credentials::Role::Inspect } else { publisher::credentials::Role::Agent };
-    let wanted = New { environment: &new.environment, name: &new.name, kind, expires_at: None };
+    let ends = match new.expires.as_deref() {
+        None => Ends::Default,
+        Some("never") => Ends::Never,
+        Some(days) => Ends::in_days(days.parse().context("expires: a number of days, or never")?),
+    };
+    let Credential { environment, name, purpose, .. } = new;
+    let wanted = New { environment, name, purpose, kind, ends };
     let made = credential::create(state, &console, &at, wanted).await?;
     let write = |path: &Path, bytes: &[u8]| {
         write_private(path, bytes).with_context(|| format!("writing {}", path.display()))

@@ -211,6 +211,12 @@ pub(crate) struct Credential {
     /// For a person with the `nats` CLI instead of an agent
     #[arg(long)]
     pub(crate) inspect: bool,
+    /// What it is for, for people
+    #[arg(long, default_value = "")]
+    pub(crate) purpose: String,
+    /// How many days it is good, or never [default: 90]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) expires: Option<String>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -247,14 +253,17 @@ impl Arguments {
             .subcommand_required(true);
         for option in OPTIONS {
             let help = format!("{} [{}]", option.help, option.variable);
-            parser = parser.arg(
-                Arg::new(option.key)
-                    .long(option.key)
-                    .global(true)
-                    .hide_short_help(true)
-                    .value_name("VALUE")
-                    .help(help),
-            );
+            let mut arg = Arg::new(option.key)
+                .long(option.key)
+                .global(true)
+                .hide_short_help(true)
+                .value_name("VALUE")
+                .help(help);
+            if option.is_switch() {
+                // The flag alone says yes.
+                arg = arg.num_args(0..=1).require_equals(true).default_missing_value("true");
+            }
+            parser = parser.arg(arg);
         }
         let options = Command::augment_subcommands(parser).get_matches();
         match Command::from_arg_matches(&options) {

@@ -27,7 +27,9 @@ fn main() -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    if let Err(error) = log(&config) {
+    let serves = matches!(arguments.command, Command::Serve | Command::Demo { .. });
+    let checked = if serves { config.check_listen() } else { Ok(()) };
+    if let Err(error) = checked.and_then(|()| log(&config)) {
         eprintln!("forge: {}", chain(&error));
         return ExitCode::from(BAD_CONFIGURATION);
     }
@@ -68,7 +70,7 @@ fn log(config: &Config) -> Result<(), ConfigError> {
 
 /// Opens the database for a command that runs beside, or without, a serving FORGE.
 async fn open(config: Config) -> anyhow::Result<AppState> {
-    let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
+    let url = config.public_url.clone().unwrap_or_else(|| format!("{}://{}", config.scheme(), config.listen));
     AppState::open(config, url).await.context("opening the database and the keys")
 }
 
@@ -116,13 +118,18 @@ async fn health(config: &Config, url: Option<&str>) -> anyhow::Result<()> {
     let address = match url {
         None => std::net::SocketAddr::new(loopback(config.listen.ip()), config.listen.port()),
         Some(url) => {
-            let host = url.trim_start_matches("http://").trim_end_matches('/');
+            let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
             let mut found =
                 tokio::net::lookup_host(host).await.with_context(|| format!("looking up {host}"))?;
             found.next().with_context(|| format!("{host} has no address"))?
         }
     };
-    let answer = request::Request::new(request::Method::Get, "/health/ready").send(address).await?;
+    let request = request::Request::new(request::Method::Get, "/health/ready");
+    let answer = match forge_api::tls::served_certificate(config) {
+        // Ours and no other: the file says which.
+        Some(certificate) => request.send_over_tls(address, certificate).await?,
+        None => request.send(address).await?,
+    };
     println!("{}", answer.text());
     anyhow::ensure!(answer.status == 200, "not ready");
     Ok(())

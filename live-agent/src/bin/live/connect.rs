@@ -1,6 +1,6 @@
 //! `live connect`: a connect string becomes a profile, once it was seen to work.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,12 @@ use serde_json::json;
 use crate::options::Settings;
 use crate::{Failure, show};
 
+/// What is said to somebody who gives the connect string on the command line. None of it is repeated.
+pub(crate) const NEVER_AN_ARGUMENT: &str = "\
+connect takes no argument: a connect string on the command line is a secret that your shell keeps in its
+history and that everybody on this machine can see in the list of processes. Run \"live connect\" and paste
+it when it asks, or give it on standard input (live connect < file). Was that a real one? Then revoke it in
+FORGE, and make another.";
 /// How long the broker may take to let the agent in and hand over the first bundles.
 const FIRST_SYNC: Duration = Duration::from_secs(30);
 
@@ -65,17 +71,36 @@ fn progress(settings: &Settings, what: std::fmt::Arguments<'_>) {
 fn read_line() -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     let terminal = stdin.is_terminal();
+    let hidden = if terminal { Some(Hidden::start()?) } else { None };
     if terminal {
         eprint!("connect string (it is not shown): ");
         std::io::stderr().flush()?;
     }
-    let hidden = if terminal { Some(Hidden::start()?) } else { None };
-    let mut line = String::new();
-    stdin.lock().read_line(&mut line)?;
-    if hidden.is_some() {
-        eprintln!();
+    if hidden.is_none() {
+        let mut line = String::new();
+        stdin.lock().read_line(&mut line)?;
+        return Ok(line);
     }
-    Ok(line)
+    let typed = typed_line(stdin.lock().bytes());
+    eprintln!();
+    typed
+}
+
+/// A line as it is typed or pasted, of any length: a terminal that gathers lines itself cuts them off.
+fn typed_line(bytes: impl Iterator<Item = std::io::Result<u8>>) -> anyhow::Result<String> {
+    const END_OF_INPUT: u8 = 4;
+    const BACKSPACES: [u8; 2] = [8, 127];
+    let mut line = Vec::new();
+    for byte in bytes {
+        match byte? {
+            b'\n' | b'\r' | END_OF_INPUT => break,
+            byte if BACKSPACES.contains(&byte) => {
+                line.pop();
+            }
+            byte => line.push(byte),
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
 }
 
 /// Keeps the terminal from showing what is typed.
@@ -85,7 +110,7 @@ impl Hidden {
     fn start() -> anyhow::Result<Self> {
         let before = termios::tcgetattr(std::io::stdin()).context("reading the terminal's settings")?;
         let mut silent = before.clone();
-        silent.local_flags.remove(LocalFlags::ECHO);
+        silent.local_flags.remove(LocalFlags::ECHO | LocalFlags::ICANON);
         termios::tcsetattr(std::io::stdin(), SetArg::TCSANOW, &silent).context("hiding what is typed")?;
         Ok(Self(before))
     }

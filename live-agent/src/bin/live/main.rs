@@ -35,7 +35,11 @@ struct Cli {
 enum Command {
     /// Takes a connect string from FORGE (from the terminal or standard input, never from the
     /// command line), tries it, and keeps it as a profile
-    Connect,
+    Connect {
+        /// Taken only to be refused: a shell keeps what it was told.
+        #[arg(hide = true, num_args = 0..)]
+        never: Vec<String>,
+    },
     /// Runs an agent in the foreground
     Run(run::Run),
     /// Shows mode, connection, and what is served
@@ -82,6 +86,7 @@ fn mode(text: &str) -> Result<Mode, String> {
 /// What went wrong, by what the caller can do about it.
 #[derive(Debug)]
 enum Failure {
+    Usage(String),
     Configuration(String),
     Unavailable(String),
     Other(anyhow::Error),
@@ -116,6 +121,7 @@ fn main() -> ExitCode {
 
 fn end(failure: Failure) -> ExitCode {
     let (code, message) = match failure {
+        Failure::Usage(message) => (2, message),
         Failure::Configuration(message) => (64, message),
         Failure::Unavailable(message) => (69, message),
         Failure::Other(error) => (1, format!("{error:#}")),
@@ -125,12 +131,17 @@ fn end(failure: Failure) -> ExitCode {
 }
 
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
+    if let Command::Connect { never } = &cli.command
+        && !never.is_empty()
+    {
+        return Err(Failure::Usage(connect::NEVER_AN_ARGUMENT.into()));
+    }
     let default_log =
         if matches!(cli.command, Command::Run(_)) { "warn,live_agent=info,live=info" } else { "error" };
     options::log(cli.options.log.as_deref().unwrap_or(default_log), cli.options.json)?;
     let options = cli.options.resolve()?;
     match cli.command {
-        Command::Connect => connect::connect(&options).await,
+        Command::Connect { .. } => connect::connect(&options).await,
         Command::Run(run) => run.run(&options).await,
         Command::Status { metrics } => ask::status(&options, metrics).await,
         Command::Mode { mode } => ask::mode(&options, mode).await,

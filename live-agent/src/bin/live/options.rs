@@ -42,6 +42,9 @@ pub(crate) struct Options {
     /// A file that "live bake" wrote, to start from where there is no cache
     #[arg(long, global = true, env = "LIVE_BAKED")]
     baked: Option<PathBuf>,
+    /// Lets a broker beyond this machine go without TLS
+    #[arg(long, global = true, env = "LIVE_ALLOW_PLAIN", value_parser = FalseyValueParser::new())]
+    allow_plain: bool,
     /// What to log, as tracing filters have it
     #[arg(long, global = true, env = "LIVE_LOG")]
     pub(crate) log: Option<String>,
@@ -61,6 +64,7 @@ struct Profile {
     service: Option<String>,
     mode: Option<String>,
     baked: Option<PathBuf>,
+    allow_plain: Option<bool>,
 }
 
 /// All settings, with every source looked at.
@@ -76,6 +80,7 @@ pub(crate) struct Settings {
     service: Option<String>,
     mode: Option<String>,
     baked: Option<PathBuf>,
+    allow_plain: bool,
 }
 
 impl Options {
@@ -97,6 +102,7 @@ impl Options {
             service: self.service.or(file.service),
             mode: self.mode_default.or(file.mode),
             baked: self.baked.or(file.baked),
+            allow_plain: self.allow_plain || file.allow_plain.unwrap_or_default(),
             json: self.json,
             profile: self.profile,
             config_dir,
@@ -107,7 +113,7 @@ impl Options {
 impl Settings {
     /// An agent with these settings, without connection and credential.
     pub(crate) fn unconnected(&self) -> Result<Builder, ConfigError> {
-        let mut builder = LiveAgent::builder();
+        let mut builder = LiveAgent::builder().allow_plain(self.allow_plain);
         if let Some(dir) = &self.cache_dir {
             builder = builder.cache_dir(dir);
         }

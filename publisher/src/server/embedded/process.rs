@@ -1,7 +1,7 @@
 //! One run of the server, its guard, and what an earlier run may have left behind.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Process {
         binary: &Path,
         directory: &Path,
         conf: &Path,
-        port: u16,
+        address: SocketAddr,
     ) -> Result<Self, ServerError> {
         let run = |source| ServerError::Run { path: binary.to_path_buf(), source };
         let startup_log = directory.join(STARTUP_LOG);
@@ -67,7 +67,7 @@ impl Process {
         let pid_file = directory.join(PID);
         std::fs::write(&pid_file, format!("{pid}\n")).map_err(run)?;
         let deadline = Instant::now() + START_TIME;
-        while !greets(port).await {
+        while !greets(address).await {
             if let Some(status) = child.try_wait().map_err(run)? {
                 let said = std::fs::read_to_string(&startup_log).unwrap_or_default();
                 let last = said.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default();
@@ -112,10 +112,15 @@ fn guard(pid: u32, conf: &Path) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Whether a NATS server answers on a port of this machine.
-async fn greets(port: u16) -> bool {
+/// Makes a server read its configuration and its certificate again.
+pub(super) fn reload(pid: u32) {
+    signal(pid, Signal::SIGHUP);
+}
+
+/// Whether a NATS server answers there.
+async fn greets(address: SocketAddr) -> bool {
     let greeting = async {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        let mut stream = TcpStream::connect(address).await?;
         let mut start = [0; 5];
         stream.read_exact(&mut start).await?;
         Ok::<_, std::io::Error>(&start == b"INFO ")
