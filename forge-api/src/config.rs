@@ -175,6 +175,12 @@ pub const OPTIONS: &[Setting] = &[
     ),
     setting("status-ms", "FORGE_STATUS_MS", "12000", "how often an agent sends its status, in milliseconds"),
     setting(
+        "max-agents",
+        "FORGE_MAX_AGENTS",
+        "10000",
+        "agents that one environment lists; a new one takes the place of one not heard for a day, or is not listed",
+    ),
+    setting(
         "session-hours",
         "FORGE_SESSION_HOURS",
         "336",
@@ -261,6 +267,7 @@ pub struct Config {
     pub tools_dir: PathBuf,
     pub heartbeat: Duration,
     pub status: Duration,
+    pub max_agents: u32,
     pub session: Duration,
     pub session_max: Duration,
     pub sign_in_per_minute: u32,
@@ -495,6 +502,7 @@ impl Config {
             tools_dir: values.path("tools-dir")?.unwrap_or_else(|| ".tools".into()),
             heartbeat: values.millis("heartbeat-ms", 100)?,
             status: values.millis("status-ms", 100)?,
+            max_agents: values.parsed::<std::num::NonZeroU32>("max-agents")?.get(),
             session: Duration::from_secs(hours.clamp(1, 24 * 365) * 3600),
             session_max: Duration::from_secs(days.clamp(1, 365) * 24 * 3600),
             trusted_proxies: trusted_proxies(&values)?,

@@ -3,6 +3,7 @@
 //! Statuses are gathered for a quarter of a second at most and written in a few statements, so that
 //! a thousand of them cost little. What an agent said before is not written again.
 
+mod census;
 mod enrol;
 mod ingest;
 mod read;

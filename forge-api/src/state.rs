@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use schemas::Micros;
 
@@ -38,6 +39,8 @@ pub struct Shared {
     /// Signs what a browser remembers of who signed in with it.
     pub browser_key: MacKey,
     pub started_at: Micros,
+    /// Words of agents that were not taken up.
+    pub statuses_dropped: AtomicU64,
     /// Certificates, and what others hold them against.
     pub tls: TlsFiles,
     /// Address under which people reach us.
@@ -79,6 +82,7 @@ impl AppState {
             broker,
             relay: Bell::default(),
             started_at: clock::now(),
+            statuses_dropped: AtomicU64::new(0),
             tls,
             public_url,
         })))

@@ -41,6 +41,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// Largest envelope that is read, in bytes.
 pub const ENVELOPE_MAX: usize = 64 * 1024;
+/// Signatures of an envelope that are looked at: each costs a verification.
+const SIGNATURES_MAX: usize = 8;
 
 /// Why a signed statement was not believed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -115,6 +117,12 @@ pub trait Predicate: Serialize + DeserializeOwned {
 }
 
 /// The DSSE v1 pre-authentication encoding of a payload.
+/// Whether `signature`, in base64, is that of `key` under what is encoded.
+fn is_signed(key: &str, encoded: &[u8], signature: &str) -> bool {
+    let Ok(bytes) = STANDARD.decode(signature) else { return false };
+    KeyPair::from_public_key(key).is_ok_and(|key| key.verify(encoded, &bytes).is_ok())
+}
+
 fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + payload_type.len() + 32);
     out.extend_from_slice(
@@ -207,18 +215,23 @@ impl Envelope {
             return Err(malformed("unknown payload type".into()));
         }
         let payload = STANDARD.decode(&self.payload).map_err(|e| malformed(e.to_string()))?;
-        let (signature, key) = self
-            .signatures
-            .iter()
-            .find_map(|s| trusted.iter().find(|t| **t == s.keyid).map(|t| (s, *t)))
-            .ok_or_else(|| TrustError::UnknownKey {
-                what: P::WHAT,
-                key: self.signatures.first().map_or("none", |s| s.keyid.as_str()).chars().take(64).collect(),
-            })?;
-        let bytes = STANDARD.decode(&signature.sig).map_err(|e| malformed(e.to_string()))?;
-        KeyPair::from_public_key(key)
-            .and_then(|k| k.verify(&pre_authentication_encoding(PAYLOAD_TYPE, &payload), &bytes))
-            .map_err(|_| TrustError::BadSignature(P::WHAT))?;
+        let encoded = pre_authentication_encoding(PAYLOAD_TYPE, &payload);
+        let (mut signed_by, mut broken) = (None, false);
+        for signature in self.signatures.iter().take(SIGNATURES_MAX) {
+            let Some(key) = trusted.iter().find(|key| **key == signature.keyid) else { continue };
+            if is_signed(key, &encoded, &signature.sig) {
+                signed_by = Some(*key);
+                break;
+            }
+            broken = true;
+        }
+        let key = signed_by.ok_or_else(|| {
+            if broken {
+                return TrustError::BadSignature(P::WHAT);
+            }
+            let first = self.signatures.first().map_or("none", |s| s.keyid.as_str());
+            TrustError::UnknownKey { what: P::WHAT, key: first.chars().take(64).collect() }
+        })?;
         // The kind first, without its content: a statement of another kind is named as such.
         #[derive(Deserialize)]
         struct Kind {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_nats::{Client, ConnectOptions};
+use futures::StreamExt as _;
 use nats_config::conf::{self, Exposure, ServerTls};
 use publisher::fleet::{Responder, Signed};
 use publisher::server::{Found, Search, ServerConfig, find};
@@ -474,6 +475,20 @@ impl TestBroker {
         let direct_get = nats_config::subject::direct_get(&self.scope(environment));
         client.request(direct_get, nothing.into()).await?;
         Ok(())
+    }
+
+    /// Overhears a subject in the FORGE account; the subscription holds when this returns.
+    ///
+    /// # Errors
+    /// The server is not there.
+    pub async fn overhear(client: &Client, subject: String) -> Result<async_nats::Subscriber> {
+        let heard = client.subscribe(subject).await?;
+        // The server takes a connection's lines in their order: what comes back shows that it took the one before.
+        let echo = client.new_inbox();
+        let mut back = client.subscribe(echo.clone()).await?;
+        client.publish(echo, "".into()).await?;
+        let _ = tokio::time::timeout(Duration::from_secs(10), back.next()).await.context("the echo")?;
+        Ok(heard)
     }
 
     /// A plain client on the FORGE account that may do everything there.

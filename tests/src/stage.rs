@@ -64,8 +64,7 @@ pub fn hello(agent: &LiveAgent) -> String {
 /// Every status that FORGE hears.
 pub async fn statuses(test: &TestBroker) -> Result<impl futures::Stream<Item = AgentStatus> + Unpin> {
     let client = test.operator().await?;
-    let heard = client.subscribe(subject::ALL_STATUS).await?;
-    client.flush().await?;
+    let heard = TestBroker::overhear(&client, subject::ALL_STATUS.to_owned()).await?;
     Ok(Box::pin(heard.filter_map(move |message| {
         let _alive = &client;
         let status = serde_json::from_slice(&message.payload).ok();

@@ -1,5 +1,7 @@
 //! For whoever watches the process.
 
+use std::sync::atomic::Ordering;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -34,13 +36,15 @@ pub(super) async fn metrics(State(state): State<AppState>) -> Result<Response> {
         (outbox::count(&mut conn).await?, agents, stale)
     };
     let up = (clock::now() - state.started_at) / 1_000_000;
+    let dropped = state.statuses_dropped.load(Ordering::Relaxed);
     let broker = u8::from(state.broker.is_connected());
     let text = format!(
         "# TYPE forge_up_seconds gauge\nforge_up_seconds {up}\n\
          # TYPE forge_broker_connected gauge\nforge_broker_connected {broker}\n\
          # TYPE forge_outbox_waiting gauge\nforge_outbox_waiting {waiting}\n\
          # TYPE forge_agents_connected gauge\nforge_agents_connected {agents}\n\
-         # TYPE forge_agents_stale gauge\nforge_agents_stale {stale}\n"
+         # TYPE forge_agents_stale gauge\nforge_agents_stale {stale}\n\
+         # TYPE forge_statuses_dropped_total counter\nforge_statuses_dropped_total {dropped}\n"
     );
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

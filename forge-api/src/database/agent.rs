@@ -112,6 +112,55 @@ pub async fn find(conn: &mut Conn, environment_id: &str, name: &str) -> Result<O
         .first(c).await.optional()?))
 }
 
+/// The names of an environment's agents.
+pub async fn names(conn: &mut Conn, environment_id: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .select(agents::name)
+        .load(c).await?))
+}
+
+/// Whether there is room for one more agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Room {
+    /// There is, or it is listed already.
+    There,
+    /// That of this one, which was not heard for long and is no longer listed.
+    Of(String),
+    None,
+}
+
+/// Room for the agent `name` among `max` of an environment; of those that were not heard since `before`, the one that
+/// was silent the longest makes it.
+pub async fn make_room(
+    conn: &mut Conn,
+    environment_id: &str,
+    name: &str,
+    max: u32,
+    before: i64,
+) -> Result<Room> {
+    if find(conn, environment_id, name).await?.is_some() {
+        return Ok(Room::There);
+    }
+    let count: i64 = on!(&mut *conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .count()
+        .get_result(c).await?);
+    if count < i64::from(max) {
+        return Ok(Room::There);
+    }
+    let silent: Option<String> = on!(&mut *conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .filter(agents::last_seen_at.lt(before))
+        .order(agents::last_seen_at.asc())
+        .select(agents::name)
+        .first(c).await.optional()?);
+    let Some(silent) = silent else { return Ok(Room::None) };
+    let gone = silent.as_str();
+    on!(conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
+    Ok(Room::Of(silent))
+}
+
 pub async fn set_consumer(
     conn: &mut Conn,
     environment_id: &str,

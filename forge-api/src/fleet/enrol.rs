@@ -8,10 +8,10 @@ use schemas::envelope::Enrolment;
 use schemas::status::{EnrolAnswer, EnrolRequest};
 
 use super::read::clip;
-use super::{Presence, presence};
+use super::{Presence, census, presence};
 use crate::author::ProjectAt;
 use crate::clock;
-use crate::database::agent::{self, Agent};
+use crate::database::agent::{self, Agent, Room};
 use crate::database::project;
 use crate::error::{ApiError, Result, chain};
 use crate::heartbeat;
@@ -48,6 +48,19 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
         }
         Some(_) => {}
         None => {
+            let away = now - census::AWAY;
+            let room =
+                agent::make_room(&mut tx, &environment.id, name, state.config.max_agents, away).await?;
+            if room == Room::None {
+                let answer = EnrolAnswer::Refused {
+                    code: "too_many_agents".into(),
+                    message: format!(
+                        "this environment lists {} agents already (max-agents); this one is served and not listed",
+                        state.config.max_agents
+                    ),
+                };
+                return Ok(Answered { answer, signed: None });
+            }
             let row = Agent {
                 environment_id: environment.id.clone(),
                 name: name.into(),

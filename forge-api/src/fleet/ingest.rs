@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -13,10 +14,12 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::census::Census;
 use super::enrol::{self, Answered};
 use super::read::{Heard, answers_of, row_of, state_word};
 use crate::author::ProjectAt;
 use crate::clock;
+use crate::database::Conn;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::project::Environment;
 use crate::database::{credential, project, prompt_set, publication};
@@ -38,6 +41,8 @@ const USES: Duration = Duration::from_secs(1);
 const ENROLMENTS: usize = 16;
 /// Above so many serials that agents showed, they are looked at again.
 const SHOWN_MAX: usize = 10_000;
+/// That statuses are dropped is logged again after this.
+const DROPPED_AGAIN: Duration = Duration::from_secs(60);
 /// A frozen agent's consumer is paused anew this often, well before the pause ends.
 const PAUSE_AGAIN: Micros = 6 * 3600 * 1_000_000;
 
@@ -76,11 +81,13 @@ struct Ingest {
     /// Publications by id, with environment and number.
     publications: HashMap<String, (String, i64)>,
     enrolments: Arc<Semaphore>,
+    census: Census,
     /// Environment, set and serial of what agents showed.
     shown: HashSet<(String, String, u64)>,
     /// Who was heard to use which credential, and not written yet; since when.
     uses: HashMap<String, Use>,
     uses_since: Option<Instant>,
+    dropped_said: Option<Instant>,
 }
 
 /// The last use of a credential.
@@ -93,6 +100,7 @@ struct Use {
 impl Ingest {
     fn new(state: AppState, broker: Broker) -> Self {
         Self {
+            census: Census::new(&state.config),
             state,
             broker,
             scopes: HashMap::new(),
@@ -102,6 +110,7 @@ impl Ingest {
             shown: HashSet::new(),
             uses: HashMap::new(),
             uses_since: None,
+            dropped_said: None,
         }
     }
 
@@ -129,6 +138,10 @@ impl Ingest {
             };
             match event {
                 Some(FleetEvent::Status(status)) => {
+                    if !self.census.hears(&status.scope) {
+                        self.drop_status();
+                        continue;
+                    }
                     if batch.is_empty() {
                         flush_at = Instant::now() + GATHER;
                     }
@@ -156,6 +169,7 @@ impl Ingest {
         if let Err(error) = self.write(&batch).await {
             // The next heartbeat of each agent says the same again.
             self.agents.clear();
+            self.census.forget();
             tracing::warn!(error = %chain(&error), statuses = batch.len(), "statuses were not written");
         }
     }
@@ -180,33 +194,44 @@ impl Ingest {
     }
 
     async fn write(&mut self, batch: &[Heard]) -> Result<()> {
+        let mut places = Vec::with_capacity(batch.len());
+        for heard in batch {
+            places.push(self.environment(&heard.status.scope).await?);
+        }
+        let mut tx = self.state.database.write().await?;
         // The last word of each agent is what it is; answers are taken from every word.
         let mut rows: HashMap<(String, String), Agent> = HashMap::new();
-        let mut answers: HashMap<(String, String), Acknowledgement> = HashMap::new();
+        let mut answers: HashMap<(String, String, String), Acknowledgement> = HashMap::new();
         let mut touched: HashMap<String, Arc<(ProjectAt, Environment)>> = HashMap::new();
         let mut modes: Vec<(Arc<(ProjectAt, Environment)>, &AgentStatus)> = Vec::new();
-        for heard in batch {
+        for (heard, place) in batch.iter().zip(places) {
             let status = heard.status.as_ref();
-            let Some(place) = self.environment(&status.scope).await? else { continue };
+            let Some(place) = place else { continue };
             let environment_id = place.1.id.clone();
+            if !self.census.admits(&mut tx, &environment_id, status.agent.as_str(), heard.at).await? {
+                self.drop_status();
+                continue;
+            }
             let key = (environment_id.clone(), status.agent.to_string());
             let known = self.agents.get(&key);
             for answer in answers_of(heard) {
                 let said = (answer.publication_id.clone(), state_word(&answer.state));
                 if known.is_none_or(|k| !k.answers.contains(&said)) {
-                    answers.insert((answer.publication_id.clone(), answer.agent.clone()), answer);
+                    let key = (environment_id.clone(), answer.publication_id.clone(), answer.agent.clone());
+                    answers.insert(key, answer);
                 }
             }
             rows.insert(key, row_of(&environment_id, heard));
             touched.insert(environment_id, Arc::clone(&place));
             modes.push((place, status));
         }
-        let known = self.known(answers.values().map(|a| a.publication_id.clone())).await?;
-        answers.retain(|(id, _), _| known.contains(id));
+        self.learn_publications(&mut tx, answers.keys().map(|(_, id, _)| id.clone())).await?;
+        // Nobody answers for another environment.
+        answers.retain(|(environment, id, _), _| {
+            self.publications.get(id).is_some_and(|(published_to, _)| published_to == environment)
+        });
         let rows: Vec<_> = rows.into_values().collect();
         let answers: Vec<_> = answers.into_values().collect();
-
-        let mut tx = self.state.database.write().await?;
         agent::put_all(&mut tx, &rows).await?;
         agent::put_acknowledgements(&mut tx, &answers).await?;
         tx.commit().await?;
@@ -270,21 +295,31 @@ impl Ingest {
         Ok(())
     }
 
-    /// Of these publications, those that exist.
-    async fn known(&mut self, ids: impl Iterator<Item = String>) -> Result<HashSet<String>> {
+    /// Looks up those of these publications that are not known here.
+    async fn learn_publications(&mut self, conn: &mut Conn, ids: impl Iterator<Item = String>) -> Result<()> {
         let ids: HashSet<String> = ids.collect();
-        let missing: Vec<String> =
-            ids.iter().filter(|i| !self.publications.contains_key(*i)).cloned().collect();
+        let missing: Vec<String> = ids.into_iter().filter(|id| !self.publications.contains_key(id)).collect();
         if !missing.is_empty() {
             if self.publications.len() > 100_000 {
                 self.publications.clear();
             }
-            let mut conn = self.state.database.read().await?;
-            for (id, environment, number) in publication::known(&mut conn, &missing).await? {
+            for (id, environment, number) in publication::known(conn, &missing).await? {
                 self.publications.insert(id, (environment, number));
             }
         }
-        Ok(ids.into_iter().filter(|id| self.publications.contains_key(id)).collect())
+        Ok(())
+    }
+
+    /// One word of an agent is not taken up: too many come, or there are too many who speak.
+    fn drop_status(&mut self) {
+        self.state.statuses_dropped.fetch_add(1, Ordering::Relaxed);
+        if self.dropped_said.is_none_or(|at| at.elapsed() > DROPPED_AGAIN) {
+            self.dropped_said = Some(Instant::now());
+            tracing::warn!(
+                max_agents = self.state.config.max_agents,
+                "statuses of agents are dropped: an environment has more agents than max-agents, or they speak too often"
+            );
+        }
     }
 
     fn tell(&self, answers: &[Acknowledgement], touched: &HashMap<String, Arc<(ProjectAt, Environment)>>) {

@@ -12,6 +12,7 @@ on_both!(
     a_rollback_is_an_older_version_with_a_higher_serial,
     the_same_content_has_the_same_digest_in_every_environment,
     a_review_binds_an_approval_to_what_was_read,
+    an_approval_ends_with_the_next_edit,
     a_revocation_counts_although_the_broker_is_away,
     the_audit_log_tells_the_whole_story_and_its_chain_holds,
     a_locked_set_is_not_edited_until_it_is_reopened,
@@ -101,6 +102,35 @@ async fn a_review_binds_an_approval_to_what_was_read(app: App) {
     problem(own, 403, "forbidden").await;
     assert_eq!(post(Role::Reviewer, "/reviews/current/return", json!({})).await.unwrap().status(), 204);
     assert_eq!(app.get(SET).await["state"], "editing");
+}
+
+async fn an_approval_ends_with_the_next_edit(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let post = |role: Role, path: &str, body: Value| {
+        app.request(role, Method::POST, &format!("{SET}{path}")).json(&body).send()
+    };
+    let asked = post(Role::ContextEngineer, "/reviews", json!({})).await.unwrap();
+    let read = json_of(asked, 201).await["digest"].clone();
+    let approve =
+        |digest: Value| post(Role::Reviewer, "/reviews/current/approve", json!({ "digest": digest }));
+    assert_eq!(approve(read.clone()).await.unwrap().status(), 204);
+
+    // Approved, and then somebody edits: first nobody can, and whoever takes it out of review takes the approval too.
+    let edit = || {
+        let edit = app.request(Role::ContextEngineer, Method::PUT, &format!("{SET}/prompts/other"));
+        edit.json(&crate::app::prompt("other", "something else", &[])).send()
+    };
+    problem(edit().await.unwrap(), 409, "in_review").await;
+    let back = post(Role::ContextEngineer, "/reviews/current/return", json!({})).await.unwrap();
+    assert_eq!(back.status(), 204);
+    assert_eq!(edit().await.unwrap().status(), 201);
+    problem(approve(read.clone()).await.unwrap(), 409, "not_in_review").await;
+
+    let asked = post(Role::ContextEngineer, "/reviews", json!({})).await.unwrap();
+    assert_ne!(json_of(asked, 201).await["digest"], read);
+    problem(approve(read).await.unwrap(), 409, "digest_mismatch").await;
+    let lock = post(Role::ContextEngineer, "/lock", json!({ "version": "1.0.0" })).await.unwrap();
+    problem(lock, 409, "not_approved").await;
 }
 
 async fn a_revocation_counts_although_the_broker_is_away(app: App) {

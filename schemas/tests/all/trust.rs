@@ -4,7 +4,8 @@ use nkeys::KeyPair;
 use schemas::Scope;
 use schemas::canonical::Digest;
 use schemas::envelope::{
-    self, Attestation, Enrolment, Envelope, Heartbeat, KeyCertificate, Trust, TrustError, TrustList,
+    self, Attestation, Enrolment, Envelope, Heartbeat, KeyCertificate, Signature, Trust, TrustError,
+    TrustList,
 };
 
 const NOW: i64 = 1_790_000_000_000_000;
@@ -175,4 +176,41 @@ fn an_answer_to_an_enrolment_fits_one_request_and_one_answer() {
     assert!(matches!(check(&elsewhere, b"answer", b"request"), Err(TrustError::WrongSubject { .. })));
     let beat = envelope::beat(&key, heartbeat(scope())).unwrap().to_line();
     assert!(check(&beat, b"answer", b"request").is_err());
+}
+
+#[test]
+fn of_several_signatures_one_good_one_of_a_trusted_key_counts_and_no_other() {
+    let (root, key, stranger) = (root(), KeyPair::new_account(), KeyPair::new_operator());
+    let trust = Trust::new(vec![root.public_key()], scope());
+    let good: Envelope = serde_json::from_str(&certify(&root, &key)).unwrap();
+    let foreign: Envelope = serde_json::from_str(&certify(&stranger, &key)).unwrap();
+    let with = |signatures: Vec<Signature>| {
+        let envelope = Envelope { signatures, ..good.clone() };
+        trust.publishing_key(&envelope.to_line(), NOW).map(|found| found.root)
+    };
+    let (good_one, foreign_one) = (good.signatures[0].clone(), foreign.signatures[0].clone());
+    let broken = Signature { sig: foreign_one.sig.clone(), ..good_one.clone() };
+    let no_base64 = Signature { sig: "%".into(), ..good_one.clone() };
+    // Beside others, broken ones under its own name too, in every order, the good one counts.
+    for beside in [vec![], vec![foreign_one.clone()], vec![broken.clone(), no_base64.clone()]] {
+        let before: Vec<_> = [beside.clone(), vec![good_one.clone()]].concat();
+        let after: Vec<_> = [vec![good_one.clone()], beside].concat();
+        assert_eq!(with(before), Ok(root.public_key()));
+        assert_eq!(with(after), Ok(root.public_key()));
+    }
+    assert!(matches!(with(vec![broken.clone()]), Err(TrustError::BadSignature(_))));
+    assert!(matches!(with(vec![broken.clone(), foreign_one.clone()]), Err(TrustError::BadSignature(_))));
+    assert!(matches!(with(vec![foreign_one]), Err(TrustError::UnknownKey { .. })));
+    assert!(matches!(with(vec![]), Err(TrustError::UnknownKey { .. })));
+    // A key whose name is a trusted one's, and endless signatures.
+    assert!(matches!(with(vec![broken; 200]), Err(TrustError::BadSignature(_))));
+}
+
+#[test]
+fn a_list_that_leaves_no_root_is_not_followed() {
+    let root = root();
+    let trust = Trust::new(vec![root.public_key()], scope());
+    let none = chain(&[envelope::list(&[&root], list(1, &[&root], &[&root])).unwrap()]);
+    assert!(matches!(trust.advance(&none), Err(TrustError::Malformed { .. })));
+    assert_eq!((trust.version(), trust.roots()), (0, vec![root.public_key()]));
 }

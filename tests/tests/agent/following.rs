@@ -113,7 +113,8 @@ async fn a_head_that_was_never_announced_is_fetched_when_the_heartbeat_names_it(
         publish(&test, version, version).await?;
     }
     serves(&agent, 3).await;
-    assert_eq!(agent.status().floor, 3);
+    // The first replay may still be under way.
+    until("it has replayed", PATIENCE, async || (agent.status().floor == 3).then_some(())).await;
     // The stream begins anew, and fills again while the agent does not listen.
     test.server.wipe_store().await?;
     test.provision().await?;

@@ -61,24 +61,21 @@ async fn an_answer_to_another_enrolment_is_not_believed() -> Result<()> {
     // FORGE's own answer to the first agent is recorded, and given to the second.
     let (registrar, mut fleet) = (test.registrar(), test.broker.fleet().await?);
     let floor = Head { set: "chat".parse()?, serial: 99, digest: Digest::of(b"x") };
-    let mut inboxes = client.subscribe("_INBOX_>").await?;
-    let mut all = client.subscribe(subject::ALL_ENROL).await?;
-    drop(inboxes.unsubscribe().await);
-    client.flush().await?;
+    let mut all = TestBroker::overhear(&client, subject::ALL_ENROL.to_owned()).await?;
     let first = builder(&test, "first")?.memory_only().start().await?;
     let FleetEvent::Enrol(request, responder) = next_enrolment(&mut fleet).await else { unreachable!() };
-    let question = all.next().await.expect("the question");
-    let mut answers = client.subscribe(question.reply.clone().expect("a reply subject")).await?;
-    client.flush().await?;
+    let question = tokio::time::timeout(PATIENCE, all.next()).await?.context("the question")?;
+    let reply = question.reply.context("a reply subject")?;
+    let mut answers = TestBroker::overhear(&client, reply.into_string()).await?;
     registrar.answer(&request, responder, secs(1), vec![floor]).await?;
-    let answer = answers.next().await.expect("the answer");
+    let answer = tokio::time::timeout(PATIENCE, answers.next()).await?.context("the answer")?;
     until("the first believes it", PATIENCE, async || {
         of_set(&first.status(), "chat")?.head_serial.filter(|serial| *serial == 99)
     })
     .await;
     let second = builder(&test, "second")?.memory_only().start().await?;
-    let question = all.next().await.expect("the question of the second");
-    let reply = question.reply.expect("a reply subject");
+    let question = tokio::time::timeout(PATIENCE, all.next()).await?.context("the question of the second")?;
+    let reply = question.reply.context("a reply subject")?;
     let headers = answer.headers.clone().unwrap_or_default();
     assert!(headers.get(header::ATTESTATION).is_some(), "it is signed by FORGE itself");
     client.publish_with_headers(reply, headers, answer.payload.clone()).await?;

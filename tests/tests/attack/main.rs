@@ -13,6 +13,7 @@
 
 mod age;
 mod bundle;
+mod crowd;
 mod flip;
 mod impostor;
 mod keys;

@@ -116,10 +116,9 @@ async fn a_broker_that_repeats_the_last_heartbeat_for_ever_makes_agents_stale() 
     let stage = Stage::with_one_good().await?;
     let client = stage.test.operator().await?;
     let topic = subject::heartbeat(&stage.test.scope("dev"));
-    let mut heard = client.subscribe(topic.clone()).await?;
-    client.flush().await?;
+    let mut heard = TestBroker::overhear(&client, topic.to_string()).await?;
     stage.test.beat("dev", Vec::new(), PERIOD).await?;
-    let word = heard.next().await.context("the heartbeat")?;
+    let word = tokio::time::timeout(PATIENCE, heard.next()).await?.context("the heartbeat")?;
     until("it heard", PATIENCE, async || stage.agent.status().age_ms).await;
     let stale = until("it is stale", PERIOD * 2 + secs(1), async || {
         let headers = word.headers.clone().unwrap_or_default();
@@ -218,7 +217,7 @@ async fn endless_data_neither_stops_an_agent_nor_grows_it() -> Result<()> {
     let noise: bytes::Bytes = vec![b'x'; 64 * 1024].into();
     let before = resident()?;
     let template = stage.next(2)?;
-    for round in 0..3_000_u64 {
+    for round in 0..10_000_u64 {
         let mut headers = headers(&template);
         headers.insert(header::SEQUENCE, (10 + round).to_string().as_str());
         client.publish_with_headers(topic.clone(), headers, noise.clone()).await?;
@@ -229,7 +228,7 @@ async fn endless_data_neither_stops_an_agent_nor_grows_it() -> Result<()> {
     }
     client.flush().await?;
     let grown = resident()?.saturating_sub(before);
-    assert!(grown < 250 << 20, "190 MB of noise grew it by {} MiB", grown >> 20);
+    assert!(grown < 250 << 20, "650 MB of noise grew it by {} MiB", grown >> 20);
     let next = publish(&stage.test, "3.0.0", "good again").await?;
     serves(&stage.agent, next.serial).await;
     let _ = head(&next);

@@ -19,9 +19,14 @@ fn documents() -> Vec<String> {
         })
         .filter(|f| !f.starts_with("forge-api/assets/"))
         .collect();
-    for expected in
-        ["README.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/FORMATS.md", "docs/CONFIGURATION.md"]
-    {
+    for expected in [
+        "README.md",
+        "CHANGELOG.md",
+        "docs/ARCHITECTURE.md",
+        "docs/FORMATS.md",
+        "docs/CONFIGURATION.md",
+        "docs/SECURITY.md",
+    ] {
         assert!(found.iter().any(|f| f == expected), "{expected} is missing");
     }
     found
@@ -96,6 +101,30 @@ fn every_path_in_the_documents_exists() {
         }
     }
     assert!(looked_at > 40, "only {looked_at} paths were found in the documents");
+}
+
+#[test]
+fn every_test_that_the_documents_name_exists() {
+    let tests: Vec<(String, String)> = files()
+        .into_iter()
+        .filter(|f| f.ends_with(".rs"))
+        .filter_map(|f| text(&f).map(|text| (f, text)))
+        .collect();
+    // A test is named by its file and its function.
+    let exists = |module: &str, name: &str| {
+        tests.iter().any(|(file, text)| {
+            let file = Path::new(file).file_stem().is_some_and(|stem| stem == module);
+            file && [format!("fn {name}("), format!("fn {name}<")].iter().any(|line| text.contains(line))
+        })
+    };
+    let mut looked_at = 0;
+    let text = text("docs/SECURITY.md").expect("text");
+    for (number, word) in parts(&text).code {
+        let Some((module, name)) = word.split_once("::") else { continue };
+        looked_at += 1;
+        assert!(exists(module, name), "docs/SECURITY.md:{number}: there is no test {word}");
+    }
+    assert!(looked_at > 50, "only {looked_at} tests were found in the document");
 }
 
 #[test]

@@ -188,11 +188,31 @@ async fn the_recorded_fixture_is_believed_as_the_document_shows_it() -> Result<(
     let body = std::fs::read(fixtures.join("bundle.json"))?;
     assert_eq!(attested["subject"][0]["digest"]["sha256"], Digest::of(&body).hex());
     assert_eq!(attested["predicate"]["size"], body.len());
-    let document = std::fs::read_to_string(tools::repo_root().join("docs/dsse-check.md"))?;
+    let document = std::fs::read_to_string(tools::repo_root().join("docs/SECURITY.md"))?;
     for command in
         ["scripts/verify-dsse \"$ROOT\" certificate.json", "scripts/verify-dsse \"$KEY\" attestation.json"]
     {
-        assert!(document.contains(command), "docs/dsse-check.md does not show {command}");
+        assert!(document.contains(command), "docs/SECURITY.md does not show {command}");
+    }
+
+    // A file of `forge bundle` is taken apart by the lines of the document, as they stand there.
+    let file = json!({
+        "format": schemas::signed::FORMAT,
+        "certificate": serde_json::from_str::<Value>(headers["Forge-Key"].as_str().context("a header")?)?,
+        "attestation": serde_json::from_str::<Value>(headers["Forge-Attestation"].as_str().context("a header")?)?,
+        "body": STANDARD.encode(&body),
+    });
+    let folder = witness.folder.path();
+    std::fs::write(folder.join("chat.bundle.json"), file.to_string())?;
+    let from = document.find("python3 -c '").context("the lines that take it apart")?;
+    let length = document[from..].find("\nscripts/verify-dsse").context("their end")?;
+    let lines = &document[from..from + length];
+    let done = Command::new("sh").arg("-c").arg(lines).current_dir(folder).output().await?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(std::fs::read(folder.join("body.json"))?, body);
+    for (part, key) in [("certificate.json", &root), ("attestation.json", &key)] {
+        let (code, said) = witness.says(&[], key, &std::fs::read_to_string(folder.join(part))?).await?;
+        assert_eq!(code, 0, "{part}: {said}");
     }
     Ok(())
 }
