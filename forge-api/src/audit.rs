@@ -8,8 +8,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`verify`] | the check of a chain |
-//! | [`export`] | a chain as JSON Lines |
+//! | [`mod@verify`] | the check of a chain |
+//! | [`mod@export`] | a chain as JSON Lines |
 //! | [`refusal`] | refused attempts, bounded so that nobody fills the disk with them |
 
 pub mod export;
