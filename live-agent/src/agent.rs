@@ -22,11 +22,15 @@ use crate::store::record::{self, Kept, State as SavedState};
 use crate::store::{self, Loaded, Store, Write};
 use crate::verify::{self, Checked, Message, Read, Standing, Taken};
 
+mod floors;
 mod word;
 
+pub(crate) use floors::Floors;
 use word::Word;
 
 const CHANGES_KEPT: usize = 64;
+/// Sets of which nothing is known but that something was refused.
+const STRANGE_MAX: usize = 16;
 
 /// A set was taken up: what is served changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -67,21 +71,16 @@ pub(crate) struct SetState {
     /// Verified and kept back.
     pub(crate) held: Option<(Held, Kept)>,
     pub(crate) refused: Option<Pending>,
-    /// The highest that FORGE ever announced: nothing below it is taken up where nothing is served.
-    pub(crate) head: Option<Announced>,
+    /// The highest that FORGE ever announced, and that was ever taken up: nothing below it is taken up
+    /// where nothing that holds is served.
+    pub(crate) heads: Floors,
+    pub(crate) taken: Floors,
     /// What FORGE announced last.
     pub(crate) announced: Option<u64>,
     behind_since: Option<Instant>,
     /// The head that was asked for, and when.
     tried: Option<(u64, Instant)>,
     wanted: bool,
-}
-
-/// A head, and the key that signed for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Announced {
-    pub(crate) serial: u64,
-    pub(crate) key: String,
 }
 
 /// A verified version.
@@ -126,6 +125,10 @@ pub(crate) struct Core {
     pub(crate) acknowledge: Notify,
     /// FORGE said something that the follower has to act on, or does not answer.
     pub(crate) tell_follower: Notify,
+    /// FORGE's word does not come as it should: it is to be asked, and its answer shows whose clock is wrong.
+    pub(crate) meet: Notify,
+    /// The chain that was on disk: not lost where this connect file does not lead to it.
+    kept_trust: Option<String>,
     /// Calls are answered with an error: what is here is too old.
     pub(crate) refuses: AtomicBool,
     warned: AtomicBool,
@@ -178,18 +181,21 @@ impl Core {
         let contact = store::contact(&loaded);
         let saved = loaded.state.as_ref();
         let trust = Trust::new(config.connection.roots.clone(), config.connection.scope.clone());
-        let word = Word::from_saved(saved);
-        let heads = saved.map(|s| s.heads.clone()).unwrap_or_default();
-        if let Some(chain) = saved.and_then(|s| s.trust.as_deref())
+        let mut word = Word::from_saved(saved);
+        let mut floors = saved.map(|s| s.floors.clone()).unwrap_or_default();
+        let kept_trust = saved.and_then(|s| s.trust.clone());
+        if let Some(chain) = kept_trust.as_deref()
             && let Err(error) = trust.advance(chain)
         {
-            // The connect file was replaced by one that the old keys do not lead to.
+            // The connect file was replaced by one that the old keys do not lead to: they said nothing.
             tracing::warn!(error = %error, "the kept trust list does not follow from the connect file");
+            word = Word::from_saved(None);
+            floors.clear();
         }
         let saved = SavedState {
-            trust: trust.chain(),
+            trust: trust.chain().or_else(|| kept_trust.clone()),
             word: word.saved(),
-            heads: heads.clone(),
+            floors: floors.clone(),
             ..SavedState::new(config.connection.scope.clone(), mode, floor, contact)
         };
         // A store that takes nothing says so in the status; the agent goes on.
@@ -214,10 +220,12 @@ impl Core {
             tell_follower: Notify::new(),
             refuses: AtomicBool::new(false),
             warned: AtomicBool::new(false),
+            meet: Notify::new(),
+            kept_trust,
             state: Mutex::new(State {
                 mode,
                 floor,
-                sets: sets_of(heads),
+                sets: sets_of(floors),
                 contact,
                 cache: store.describe(),
                 word,
@@ -240,20 +248,22 @@ impl Core {
     }
 
     /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before. What
-    /// bears a revoked key comes last, whatever its serial.
+    /// bears a revoked key comes last, whatever its serial. A FROZEN agent goes on with its latest.
     fn bring_up(&self, loaded: Loaded) {
         let mut active: BTreeMap<Slug, (ActiveSet, Held)> = BTreeMap::new();
+        let frozen = self.state().mode == Mode::Frozen;
         let baked = self.config.baked.iter().cloned().map(|kept| (Taken::Baked, kept));
         let kept = loaded.latest.into_iter().chain(loaded.previous).map(|kept| (Taken::Kept, kept));
         let all: Vec<(Taken, Kept)> = kept.chain(baked).collect();
         for (_, kept) in &all {
             self.learn(kept.message.trust.as_deref());
         }
+        let mut brought = BTreeMap::new();
         for (taken, kept) in all {
             let set = kept.message.set.clone();
             let had = active.get(&set).map(|(_, held)| (!self.is_void(held), held.applied.serial));
             // Nothing is better than one that holds, but one that holds and is newer.
-            if had.is_some_and(|(holds, serial)| holds && serial >= kept.message.serial) {
+            if had.is_some_and(|(holds, serial)| (holds && serial >= kept.message.serial) || frozen) {
                 continue;
             }
             match verify::check(&self.trust, &kept.message, taken, kept.activated_at) {
@@ -262,7 +272,12 @@ impl Core {
                     let found = (!self.is_void(&held), held.applied.serial);
                     if had.is_none_or(|had| found > had) {
                         let one = active_set(&set, checked, &held);
-                        active.insert(set, (one, held));
+                        active.insert(set.clone(), (one, held));
+                        // An older image must not take back what this one brought.
+                        brought.remove(&set);
+                        if taken == Taken::Baked {
+                            brought.insert(set, kept);
+                        }
                     }
                 }
                 Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
@@ -270,10 +285,17 @@ impl Core {
         }
         let mut serve = Vec::with_capacity(active.len());
         for (set, (one, held)) in active {
-            self.state().sets.entry(set).or_default().active = Some(held);
+            let mut state = self.state();
+            let one_state = state.sets.entry(set).or_default();
+            one_state.taken.raise(held.applied.serial, &held.key, &held.root);
+            one_state.active = Some(held);
             serve.push(one);
         }
         self.cache.put(serve);
+        if !brought.is_empty() {
+            let writes: Vec<Write<'_>> = brought.values().map(Write::Latest).collect();
+            let _ = self.store().commit(&writes);
+        }
         for kept in loaded.pending {
             let _ = self.take(Ok(kept.message), None);
         }
@@ -320,8 +342,8 @@ impl Core {
         self.learn(message.trust.as_deref());
         match self.standing(&message) {
             Standing::Newer => {}
-            Standing::BelowHead(head) => {
-                let what = format!("serial {serial} is older than serial {head}, which FORGE announced");
+            Standing::BelowFloor(floor) => {
+                let what = format!("serial {serial} is older than serial {floor}, which FORGE signed before");
                 self.note_refusal(About::of(&message), verify::refusal(RefusalCode::OldSerial, what));
                 return Outcome::Refused;
             }
@@ -367,9 +389,10 @@ impl Core {
             one.held = None;
             one.refused = None;
             one.tried = None;
-            if one.head.as_ref().is_none_or(|head| head.serial <= to.serial) {
+            if one.heads.serial().is_none_or(|head| head <= to.serial) {
                 one.behind_since = None;
             }
+            one.taken.raise(to.serial, &held.key, &held.root);
             one.active.replace(held).map(|had| had.applied)
         };
         tracing::info!(
@@ -392,6 +415,7 @@ impl Core {
         let one = state.sets.entry(kept.message.set.clone()).or_default();
         one.refused = None;
         one.behind_since = None;
+        one.taken.raise(held.applied.serial, &held.key, &held.root);
         one.held = Some((held, kept));
     }
 
@@ -400,21 +424,23 @@ impl Core {
         let mut state = self.state();
         state.unsaved = false;
         let scope = self.trust.scope().clone();
-        let heads = state.sets.iter().filter_map(|(set, one)| {
-            let head = one.head.as_ref()?;
-            Some((set.clone(), record::SavedHead { serial: head.serial, key: head.key.clone() }))
+        let floors = state.sets.iter().filter(|(_, one)| !one.heads.is_empty() || !one.taken.is_empty());
+        let floors = floors.map(|(set, one)| {
+            let floors = record::SavedFloors { heads: one.heads.clone(), taken: one.taken.clone() };
+            (set.clone(), floors)
         });
         SavedState {
-            trust: self.trust.chain(),
+            trust: self.trust.chain().or_else(|| self.kept_trust.clone()),
             word: state.word.saved(),
-            heads: heads.collect(),
+            floors: floors.collect(),
             ..SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
         }
     }
 
     /// The newest of a set that is verified and whose keys still count.
     fn believed<'s>(&self, one: &'s SetState) -> Option<&'s Held> {
-        one.newest().filter(|held| !self.is_void(held))
+        let held = one.held.as_ref().map(|(held, _)| held);
+        [held, one.active.as_ref()].into_iter().flatten().find(|held| !self.is_void(held))
     }
 
     /// Whether a key that signed for it was revoked since.
@@ -426,11 +452,11 @@ impl Core {
         let state = self.state();
         let Some(one) = state.sets.get(&message.set) else { return Standing::Newer };
         let seen = self.believed(one).map(|h| (h.applied.serial, h.applied.digest));
-        let head = one.head.as_ref().map(|head| head.serial);
-        if let (None, Some(head)) = (one.newest(), head)
-            && message.serial < head
+        // Where nothing holds, what was announced or taken up by keys that count is the floor.
+        if let (None, Some(floor)) = (seen, one.heads.serial().max(one.taken.serial()))
+            && message.serial < floor
         {
-            return Standing::BelowHead(head);
+            return Standing::BelowFloor(floor);
         }
         verify::standing(seen, message.serial, message.digest)
     }
@@ -473,6 +499,13 @@ impl Core {
         );
         let Some(set) = about.set else { return };
         let mut state = self.state();
+        // Nobody signed for the name: of sets that there are not, so many are told of and no more.
+        let strange = |one: &SetState| one.newest().is_none() && one.heads.is_empty() && one.taken.is_empty();
+        if !state.sets.contains_key(&set)
+            && state.sets.values().filter(|one| strange(one)).count() >= STRANGE_MAX
+        {
+            return;
+        }
         let one = state.sets.entry(set).or_default();
         one.refused = Some(Pending {
             publication: about.publication,
@@ -552,13 +585,14 @@ fn held(checked: &Checked, kept: &Kept) -> Held {
     }
 }
 
-/// The sets of which only the head is remembered.
-fn sets_of(heads: BTreeMap<Slug, record::SavedHead>) -> BTreeMap<Slug, SetState> {
-    let announced = |head: record::SavedHead| Announced { serial: head.serial, key: head.key };
-    heads
-        .into_iter()
-        .map(|(set, head)| (set, SetState { head: Some(announced(head)), ..SetState::default() }))
-        .collect()
+/// The sets of which only the floor is remembered.
+fn sets_of(floors: BTreeMap<Slug, record::SavedFloors>) -> BTreeMap<Slug, SetState> {
+    let state = |floors: record::SavedFloors| SetState {
+        heads: floors.heads,
+        taken: floors.taken,
+        ..SetState::default()
+    };
+    floors.into_iter().map(|(set, floors)| (set, state(floors))).collect()
 }
 
 fn active_set(set: &Slug, checked: Checked, held: &Held) -> ActiveSet {

@@ -23,8 +23,8 @@ const SLOW_MAX: Duration = Duration::from_secs(8);
 /// same, since a broker that comes back empty refuses everybody until FORGE has filled it again.
 const REFUSED_MAX: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Messages that wait to be looked at. What comes faster is dropped and fetched: a broker that pours
-/// out data cannot fill the host's memory.
+/// Messages that wait to be looked at. What comes faster is dropped and fetched: a flood of messages does
+/// not fill the host's memory. (One message is as large as its sender says: see docs/SECURITY.md.)
 const WAITING: usize = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// For ever, for a sleep.
@@ -61,6 +61,13 @@ struct Attempts {
     retired: AtomicBool,
     /// Why the certificate was refused in the attempt that runs.
     certificate: Mutex<Option<String>>,
+}
+
+impl Session {
+    /// Whether its client has ended, which is no loss of the connection: it does not come back.
+    pub(crate) fn is_over(&self) -> bool {
+        self.link.has_changed().is_err()
+    }
 }
 
 /// Why a connection was not made at once.

@@ -5,7 +5,7 @@
 //! `{"error": …, "message": …}`.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use schemas::canonical::Digest;
@@ -20,6 +20,7 @@ use crate::live::Handle;
 
 /// A path of a socket has at most 108 bytes, some systems take fewer.
 const PATH_MAX: usize = 100;
+const SOCKET: &str = "live.sock";
 /// Longest question, in bytes: values come with it.
 const QUESTION_MAX: u64 = 8 * 1024 * 1024;
 
@@ -69,16 +70,30 @@ pub(crate) enum ServeError {
     Accept(#[source] io::Error),
 }
 
-/// Where the agent of a cache folder listens. A path too long for a socket gives one in the folder
-/// for temporary files.
+/// Where the agent of a cache folder listens. A path too long for a socket gives one in a folder of its
+/// own below that for temporary files.
 #[must_use]
 pub fn socket(cache_dir: &Path) -> PathBuf {
-    let near = cache_dir.join("live.sock");
+    let near = cache_dir.join(SOCKET);
     if near.as_os_str().len() <= PATH_MAX {
         return near;
     }
     let name = Digest::of(cache_dir.as_os_str().as_encoded_bytes()).short();
-    std::env::temp_dir().join(format!("anvil-live-{name}.sock"))
+    std::env::temp_dir().join(format!("anvil-live-{name}")).join(SOCKET)
+}
+
+/// Refuses a folder that somebody else than the cache's owner could have put the socket into.
+fn check_folder(socket: &Path, cache_dir: &Path) -> io::Result<()> {
+    let folder = socket.parent().unwrap_or(cache_dir);
+    if folder == cache_dir {
+        return Ok(());
+    }
+    let (found, cache) = (std::fs::symlink_metadata(folder)?, std::fs::metadata(cache_dir)?);
+    if found.is_dir() && found.uid() == cache.uid() && found.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    let why = format!("{} is not the cache owner's alone; remove it, or shorten cache_dir", folder.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, why))
 }
 
 /// Asks the agent that runs with this cache folder.
@@ -86,10 +101,13 @@ pub fn socket(cache_dir: &Path) -> PathBuf {
 /// # Errors
 /// None runs, or it could not do it.
 pub async fn ask(cache_dir: &Path, question: &Question) -> Result<Value, ControlError> {
-    let stream = UnixStream::connect(socket(cache_dir)).await.map_err(|error| match error.kind() {
+    let path = socket(cache_dir);
+    let none = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ControlError::NoAgent,
         _ => ControlError::Io(error),
-    })?;
+    };
+    check_folder(&path, cache_dir).map_err(none)?;
+    let stream = UnixStream::connect(path).await.map_err(none)?;
     let mut stream = BufReader::new(stream);
     let mut line = serde_json::to_vec(question).map_err(ControlError::Unreadable)?;
     line.push(b'\n');
@@ -117,6 +135,15 @@ impl Drop for Bound {
 /// Serves the socket. Only the agent that holds the writer's lock does, so what lies there is old.
 pub(crate) async fn serve(cache_dir: &Path, handle: Handle) -> Result<(), ServeError> {
     let path = socket(cache_dir);
+    if let Some(folder) = path.parent().filter(|folder| *folder != cache_dir) {
+        match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(ServeError::Bind(error));
+            }
+            _ => {}
+        }
+    }
+    check_folder(&path, cache_dir).map_err(ServeError::Bind)?;
     let _ = std::fs::remove_file(&path);
     let listener = UnixListener::bind(&path).map_err(ServeError::Bind)?;
     let _bound = Bound(path.clone());
@@ -200,4 +227,37 @@ fn value(what: &str, value: &impl Serialize) -> Value {
 
 fn failed(error: &str, message: impl std::fmt::Display) -> Value {
     json!({ "error": error, "message": message.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_for_the_socket_that_others_may_write_is_refused() {
+        let base = tempfile::tempdir().unwrap();
+        let (cache, folder) = (base.path().join("cache"), base.path().join("anvil-live-x"));
+        std::fs::create_dir(&cache).unwrap();
+        let socket = folder.join(SOCKET);
+        assert_eq!(check_folder(&socket, &cache).unwrap_err().kind(), io::ErrorKind::NotFound);
+        std::fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+        check_folder(&socket, &cache).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(check_folder(&socket, &cache).unwrap_err().kind(), io::ErrorKind::PermissionDenied);
+        // A link to a good folder is none.
+        let link = base.path().join("link");
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        assert_eq!(
+            check_folder(&link.join(SOCKET), &cache).unwrap_err().kind(),
+            io::ErrorKind::PermissionDenied
+        );
+    }
+
+    #[test]
+    fn a_path_too_long_for_a_socket_gives_a_shorter_one() {
+        let long = Path::new("/").join("x".repeat(200));
+        assert!(socket(&long).as_os_str().len() <= PATH_MAX);
+        assert_eq!(socket(Path::new("/short")), Path::new("/short").join(SOCKET));
+    }
 }

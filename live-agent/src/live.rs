@@ -396,7 +396,13 @@ where
     loop {
         let session = sessions.borrow_and_update().clone();
         tokio::select! {
-            done = run(session) => return done,
+            done = run(session.clone()) => {
+                // Nothing comes of it any more: the next one is waited for.
+                if session.is_over() && switch.revive().await.is_ok() {
+                    continue;
+                }
+                return done;
+            }
             changed = sessions.changed() => if changed.is_err() {
                 return Ok(());
             },

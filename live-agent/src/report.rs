@@ -102,7 +102,7 @@ fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
         active: one.active.as_ref().map(|held| held.applied.clone()),
         // A refusal is news; what waits behind FROZEN is known from before.
         pending: one.refused.clone().or(held),
-        head_serial: one.head.as_ref().map(|head| head.serial),
+        head_serial: one.heads.serial(),
         revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
         proof: one
             .newest()

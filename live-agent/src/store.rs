@@ -79,13 +79,22 @@ pub(crate) struct Loaded {
 }
 
 /// Where an agent keeps what it was given.
-#[derive(Debug)]
 pub(crate) struct Store {
     place: Place,
     /// Records that are not on disk: none removes. Empty where all is well.
     unsaved: BTreeMap<String, Option<Vec<u8>>>,
     trouble: Option<String>,
     unsynced: bool,
+    /// A damaged store is being replaced.
+    healing: bool,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What is unsaved may be the identity's seed.
+        let unsaved: Vec<&String> = self.unsaved.keys().collect();
+        f.debug_struct("Store").field("place", &self.place).field("unsaved", &unsaved).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -113,7 +122,13 @@ pub(crate) enum Write<'a> {
 impl Store {
     /// A store that keeps nothing.
     pub(crate) fn memory() -> Self {
-        Self { place: Place::Memory, unsaved: BTreeMap::new(), trouble: None, unsynced: false }
+        Self {
+            place: Place::Memory,
+            unsaved: BTreeMap::new(),
+            trouble: None,
+            unsynced: false,
+            healing: false,
+        }
     }
 
     /// Opens the store in `dir` and reads what is whole. Damage is set aside; a folder that cannot
@@ -181,21 +196,35 @@ impl Store {
                 }
                 Ok(())
             }
-            Err(WriteError::Damaged(what)) => {
-                quarantine(&dir, &what);
-                let again = write(&dir, &self.unsaved, &[]);
-                self.unsynced = again.is_ok();
-                let why = match again {
-                    Ok(()) => {
-                        self.unsaved.clear();
-                        return Ok(());
-                    }
-                    Err(error) => error.to_string(),
-                };
-                self.fail(why)
-            }
+            Err(WriteError::Damaged(what)) if !self.healing => self.heal(&dir, &what),
             Err(error) => self.fail(error.to_string()),
         }
+    }
+
+    /// Sets a store aside that was found damaged while writing, and begins anew with what of it is whole and
+    /// with what was to be written.
+    fn heal(&mut self, dir: &Path, what: &str) -> Result<(), StoreError> {
+        let whole = match load(dir, Which::Newest) {
+            Ok(loaded) => Some(loaded),
+            Err(LoadError::Damaged { whole, .. }) => load(dir, Which::Before).ok().or(Some(*whole)),
+            Err(LoadError::Io(_) | LoadError::Format(_)) => None,
+        };
+        quarantine(dir, what);
+        let mut waiting = std::mem::take(&mut self.unsaved);
+        // Some of it may be lost: everything has to be looked at again.
+        if let Some(Some(sealed)) = waiting.get_mut(STATE)
+            && let Ok(state) = record::unseal(STATE, sealed).and_then(record::State::from_bytes)
+        {
+            *sealed = record::seal(STATE, &state.without_floor().to_bytes());
+        }
+        self.healing = true;
+        if let Some(whole) = whole {
+            self.restore(&whole);
+        }
+        self.unsaved.extend(waiting);
+        let done = self.commit(&[]);
+        self.healing = false;
+        done
     }
 
     fn fail(&mut self, why: String) -> Result<(), StoreError> {

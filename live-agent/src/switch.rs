@@ -5,11 +5,15 @@
 //! What is published in between is found by the reconciliation with which following begins.
 
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::client::{self, NotMade, Session};
+use crate::client::{self, NotMade, Session, around};
 use crate::config::{ConfigError, Credential, Entry};
+
+/// Before a client that broke is replaced: what broke it may come again.
+const REVIVE: Duration = Duration::from_secs(1);
 
 /// Why the connection in use stays.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +98,22 @@ impl Switch {
         let old = self.sessions.send_replace(session);
         old.retire().await;
         tracing::info!(credential.key = %user, "another connection to the broker is in use");
+        Ok(())
+    }
+
+    /// Connects anew where the client in use broke: a session whose task has ended never comes back.
+    ///
+    /// # Errors
+    /// The entry gives no client.
+    pub(crate) async fn revive(&self) -> Result<(), ConfigError> {
+        let _turn = self.turn.lock().await;
+        if !self.session().is_over() {
+            return Ok(());
+        }
+        tokio::time::sleep(around(REVIVE)).await;
+        let session = client::connect(&self.entry(), &self.name).await?;
+        tracing::error!("the broker broke the connection's client; another one takes its place");
+        self.sessions.send_replace(session);
         Ok(())
     }
 }

@@ -77,8 +77,8 @@ pub(crate) enum Standing {
     Older,
     /// The same serial with other content.
     Conflict,
-    /// Nothing is served, and FORGE announced this serial.
-    BelowHead(u64),
+    /// Nothing that holds is served, and FORGE signed this serial before.
+    BelowFloor(u64),
 }
 
 /// A refusal with its reason in words.

@@ -41,6 +41,8 @@ pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 pub const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// Largest envelope that is read, in bytes.
 pub const ENVELOPE_MAX: usize = 64 * 1024;
+/// Longest envelope that names every set of an environment, in bytes: some thousand sets.
+pub const HEADS_MAX: usize = 1024 * 1024;
 /// Signatures of an envelope that are looked at: each costs a verification.
 const SIGNATURES_MAX: usize = 8;
 
@@ -114,15 +116,17 @@ pub trait Predicate: Serialize + DeserializeOwned {
     const TYPE: &'static str;
     /// What error texts call it.
     const WHAT: &'static str;
+    /// Longest envelope of this kind, as a line, in bytes.
+    const MAX: usize = ENVELOPE_MAX;
 }
 
-/// The DSSE v1 pre-authentication encoding of a payload.
 /// Whether `signature`, in base64, is that of `key` under what is encoded.
 fn is_signed(key: &str, encoded: &[u8], signature: &str) -> bool {
     let Ok(bytes) = STANDARD.decode(signature) else { return false };
     KeyPair::from_public_key(key).is_ok_and(|key| key.verify(encoded, &bytes).is_ok())
 }
 
+/// The DSSE v1 pre-authentication encoding of a payload.
 fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + payload_type.len() + 32);
     out.extend_from_slice(
@@ -135,7 +139,8 @@ fn pre_authentication_encoding(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// Signs a statement about `name` with `digest`.
 ///
 /// # Errors
-/// [`TrustError::Malformed`] where the predicate has no JSON form or the key cannot sign.
+/// [`TrustError::Malformed`] where the predicate has no JSON form, is longer than what is read, or
+/// the key cannot sign.
 pub fn sign<P: Predicate>(
     key: &KeyPair,
     name: String,
@@ -171,7 +176,13 @@ pub fn sign_by_all<P: Predicate>(
             Ok(Signature { keyid: key.public_key(), sig: STANDARD.encode(signature) })
         })
         .collect::<Result<_, TrustError>>()?;
-    Ok(Envelope { payload_type: PAYLOAD_TYPE.into(), payload: STANDARD.encode(payload), signatures })
+    let envelope =
+        Envelope { payload_type: PAYLOAD_TYPE.into(), payload: STANDARD.encode(payload), signatures };
+    let length = envelope.to_line().len();
+    if length > P::MAX {
+        return Err(malformed(format!("it would have {length} bytes, at most {} are read", P::MAX)));
+    }
+    Ok(envelope)
 }
 
 impl Subject {
@@ -202,8 +213,8 @@ impl Envelope {
     /// Reads an envelope, checking nothing; `P` is for the error.
     fn from_line<P: Predicate>(line: &str) -> Result<Self, TrustError> {
         let malformed = |why: String| TrustError::Malformed { what: P::WHAT, why };
-        if line.len() > ENVELOPE_MAX {
-            return Err(malformed(format!("{} bytes, at most {ENVELOPE_MAX} are read", line.len())));
+        if line.len() > P::MAX {
+            return Err(malformed(format!("{} bytes, at most {} are read", line.len(), P::MAX)));
         }
         serde_json::from_str(line).map_err(|e| malformed(e.to_string()))
     }

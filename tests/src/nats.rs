@@ -142,10 +142,6 @@ impl Registrar {
         status: Duration,
         heads: Vec<Head>,
     ) -> Result<()> {
-        let consumer = self.broker.ensure_consumer(&request.scope, &request.agent).await?;
-        let status_ms = u64::try_from(status.as_millis())?;
-        let stream = nats_config::subject::stream(&request.scope);
-        let answer = EnrolAnswer::Enrolled { stream, consumer, heartbeat_ms: 600_000, status_ms };
         let heartbeat = Heartbeat {
             scope: request.scope.clone(),
             issued: now(),
@@ -154,6 +150,21 @@ impl Registrar {
             trust: 0,
             max_age: None,
         };
+        self.answer_with(request, responder, status, heartbeat).await
+    }
+
+    /// The same with any word of FORGE's.
+    pub async fn answer_with(
+        &self,
+        request: &EnrolRequest,
+        responder: Responder,
+        status: Duration,
+        heartbeat: Heartbeat,
+    ) -> Result<()> {
+        let consumer = self.broker.ensure_consumer(&request.scope, &request.agent).await?;
+        let status_ms = u64::try_from(status.as_millis())?;
+        let stream = nats_config::subject::stream(&request.scope);
+        let answer = EnrolAnswer::Enrolled { stream, consumer, heartbeat_ms: 600_000, status_ms };
         let enrolment = Enrolment {
             agent: request.agent.clone(),
             request: Digest::of(&request.signed_bytes()),

@@ -79,15 +79,22 @@ impl Word {
         }
     }
 
+    /// Whether FORGE was silent for longer than two periods, as far as this machine can tell.
+    fn silent(&self, here: Instant) -> bool {
+        self.heard.is_none_or(|at| here.duration_since(at) > self.period * 2)
+    }
+
     /// Whether a word written at `issued` comes in time; if not, why.
     fn in_time(&self, issued: Micros, now: Micros, here: Instant) -> Result<(), &'static str> {
         let bound = self.period * 2;
         if let Some((then, at)) = self.pace {
             let expected = then.saturating_add(micros(here.duration_since(at)));
-            return if expected.saturating_sub(issued) <= micros(bound) {
-                Ok(())
+            return if expected.saturating_sub(issued) > micros(bound) {
+                Err("FORGE's word is held back on its way, or its clock was set back")
+            } else if issued.saturating_sub(expected) > micros(CLOCKS) {
+                Err("FORGE's word is from the future: its clock was set, or this machine slept")
             } else {
-                Err("FORGE's word is held back on its way")
+                Ok(())
             };
         }
         if issued.saturating_sub(now) > micros(CLOCKS) {
@@ -133,8 +140,8 @@ impl Core {
                     state.word.pace = None;
                 }
                 for one in state.sets.values_mut() {
-                    if one.head.as_ref().is_some_and(|head| gone(&head.key)) {
-                        one.head = None;
+                    one.taken.forget(gone);
+                    if one.heads.forget(gone) {
                         one.behind_since = None;
                     }
                 }
@@ -146,21 +153,35 @@ impl Core {
         }
     }
 
-    /// Takes FORGE's word. Gives whether something is lacking that was not asked for yet.
+    /// Takes FORGE's word from a heartbeat. Gives whether something is lacking that was not asked for yet.
     pub(crate) fn hear(&self, heartbeat: &Heartbeat, by: &Certified) -> bool {
         let (now, here) = (clock::now(), Instant::now());
+        {
+            let mut state = self.state();
+            let word = &mut state.word;
+            let again = heartbeat.issued <= word.issued;
+            let late = if again { None } else { word.in_time(heartbeat.issued, now, here).err() };
+            if late.is_some() && late != word.late {
+                tracing::warn!(reason = late, "a word of FORGE does not count as heard");
+            }
+            if (again || late.is_some()) && word.silent(here) {
+                self.meet.notify_one();
+            }
+            if again {
+                return false;
+            }
+            word.late = late;
+        }
+        self.believe(heartbeat, by, here)
+    }
+
+    /// Believes what FORGE signed; where it is late, only that there is such a head.
+    fn believe(&self, heartbeat: &Heartbeat, by: &Certified, here: Instant) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
-        if heartbeat.issued <= state.word.issued {
-            return false;
-        }
         let word = &mut state.word;
-        let late = word.in_time(heartbeat.issued, now, here).err();
-        if late.is_some() && late != word.late {
-            tracing::warn!(reason = late, "a word of FORGE does not count as heard");
-        }
-        word.late = late;
-        if late.is_none() {
+        let in_time = word.late.is_none();
+        if in_time {
             word.issued = heartbeat.issued;
             word.key.clone_from(&by.certificate.key);
             word.root.clone_from(&by.root);
@@ -172,8 +193,9 @@ impl Core {
                 word.pace = Some((heartbeat.issued, here));
             }
             word.period = Duration::from_millis(heartbeat.period_ms.clamp(100, 3_600_000));
+            state.unsaved |= word.max_age != heartbeat.max_age;
             word.max_age = heartbeat.max_age;
-            state.contact = Some(now);
+            state.contact = Some(clock::now());
         }
         let have = self.trust.version();
         word.lacking = (heartbeat.trust > have)
@@ -182,10 +204,16 @@ impl Core {
         for head in &heartbeat.heads {
             let one = state.sets.entry(head.set.clone()).or_default();
             one.announced = Some(head.serial);
-            lacking |= self.hear_head(one, head.serial, &by.certificate.key, here);
+            // What was taken up is on disk with its bundle.
+            let rises = one.heads.raise(head.serial, &by.certificate.key, &by.root);
+            state.unsaved |= rises && one.taken.serial().is_none_or(|taken| taken < head.serial);
+        }
+        // Those that it names no longer too: what was announced once is still lacking.
+        for one in state.sets.values_mut() {
+            lacking |= self.lacks_head(one, here);
         }
         let all_here = state.word.lacking.is_none() && state.sets.values().all(|s| s.behind_since.is_none());
-        if late.is_none() && all_here {
+        if in_time && all_here {
             state.word.confirmed = Some(heartbeat.issued);
             state.word.confirmed_at = Some(here);
         }
@@ -194,12 +222,9 @@ impl Core {
         lacking
     }
 
-    /// Notes that a set's head is announced; gives whether it has to be asked for.
-    fn hear_head(&self, one: &mut SetState, serial: u64, key: &str, here: Instant) -> bool {
-        if one.head.as_ref().is_none_or(|known| known.serial < serial) {
-            one.head = Some(super::Announced { serial, key: key.to_owned() });
-        }
-        let floor = one.head.as_ref().map_or(0, |head| head.serial);
+    /// Gives whether a set's head has to be asked for.
+    fn lacks_head(&self, one: &mut SetState, here: Instant) -> bool {
+        let floor = one.heads.serial().unwrap_or(0);
         // What a revoked key signed counts for nothing here.
         let have = self.believed(one).map_or(0, |h| h.applied.serial);
         if have >= floor {
@@ -216,13 +241,24 @@ impl Core {
         true
     }
 
-    /// Takes the answer to an enrolment.
+    /// Takes the answer to an enrolment. It answers our own question, so it is of now, whatever the clocks
+    /// say: what comes later is measured by it.
     pub(crate) fn enrolled(&self, enrolment: &Enrolment, by: &Certified) {
-        let period = Duration::from_millis(enrolment.status_ms.clamp(100, 3_600_000));
-        self.state().word.status_period = period;
-        if self.hear(&enrolment.heartbeat, by) {
+        let here = Instant::now();
+        {
+            let word = &mut self.state().word;
+            word.status_period = Duration::from_millis(enrolment.status_ms.clamp(100, 3_600_000));
+            word.pace = None;
+            word.late = None;
+        }
+        if self.believe(&enrolment.heartbeat, by, here) {
             self.tell_follower.notify_one();
         }
+    }
+
+    /// How long to wait before FORGE is asked again.
+    pub(crate) fn period(&self) -> Duration {
+        self.state().word.period
     }
 
     /// Checks FORGE's signature under its answer to an enrolment.
@@ -258,7 +294,7 @@ impl Core {
     /// something that is long over.
     pub(crate) fn knows_nothing(&self) -> bool {
         let state = self.state();
-        state.word.heard.is_none() && state.sets.values().all(|s| s.newest().is_none() && s.head.is_none())
+        state.word.heard.is_none() && state.sets.values().all(|s| s.newest().is_none() && s.heads.is_empty())
     }
 
     /// Why the agent is stale, if it is: FORGE was silent for two periods, or something is announced that
@@ -323,6 +359,6 @@ impl Core {
 fn behind(state: &State, bound: Duration) -> Option<String> {
     let late = |one: &SetState| one.behind_since.is_some_and(|at| at.elapsed() > bound);
     let (set, one) = state.sets.iter().find(|(_, one)| late(one))?;
-    let serial = one.head.as_ref().map_or(0, |head| head.serial);
+    let serial = one.heads.serial().unwrap_or(0);
     Some(format!("serial {serial} of {set} is announced and cannot be had"))
 }

@@ -53,6 +53,8 @@ pub(crate) enum LedgerError {
     Broken(String),
     #[error("the durable consumer is gone")]
     Gone,
+    #[error("FORGE's word does not come as it should")]
+    Late,
 }
 
 /// Enrols, then keeps the ledger, for as long as the agent lives.
@@ -156,6 +158,10 @@ async fn keep(
         tokio::select! {
             () = core.acknowledge.notified() => tokio::time::sleep(SOON + jitter(SPREAD)).await,
             () = tokio::time::sleep(around(LOOK)) => {}
+            () = core.meet.notified() => {
+                tokio::time::sleep(around(core.period())).await;
+                return Err(LedgerError::Late);
+            }
             // A broker that was away may have come back without the consumer.
             again = async { link.wait_for(|l| l.connects != connects).await.is_ok() } => {
                 return if again { Err(LedgerError::Gone) } else { Ok(()) };

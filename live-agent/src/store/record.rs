@@ -17,6 +17,7 @@ use schemas::status::Mode;
 use schemas::{Micros, Scope, Slug, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::agent::Floors;
 use crate::verify::Message;
 
 const TAG: &[u8] = b"AVR1";
@@ -49,9 +50,9 @@ pub(crate) struct State {
     pub(crate) trust: Option<String>,
     #[serde(default)]
     pub(crate) word: Word,
-    /// The highest serial of each set that FORGE ever announced.
+    /// How far each set came.
     #[serde(default)]
-    pub(crate) heads: BTreeMap<Slug, SavedHead>,
+    pub(crate) floors: BTreeMap<Slug, SavedFloors>,
 }
 
 /// What is remembered of FORGE's word.
@@ -65,11 +66,13 @@ pub(crate) struct Word {
     pub(crate) max_age: Option<MaxAge>,
 }
 
-/// A head, and the key that signed for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SavedHead {
-    pub(crate) serial: u64,
-    pub(crate) key: String,
+/// What was announced of a set, and taken up, by whose keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedFloors {
+    #[serde(default)]
+    pub(crate) heads: Floors,
+    #[serde(default)]
+    pub(crate) taken: Floors,
 }
 
 impl State {
@@ -82,7 +85,7 @@ impl State {
             contact,
             trust: None,
             word: Word::default(),
-            heads: BTreeMap::new(),
+            floors: BTreeMap::new(),
         }
     }
 

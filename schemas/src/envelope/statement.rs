@@ -4,7 +4,7 @@ use nkeys::KeyPair;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Envelope, Predicate, TrustError, sign, sign_by_all};
+use super::{Envelope, HEADS_MAX, Predicate, TrustError, sign, sign_by_all};
 use crate::Micros;
 use crate::canonical::Digest;
 use crate::names::{Scope, Slug};
@@ -94,6 +94,7 @@ pub struct Heartbeat {
 impl Predicate for Heartbeat {
     const TYPE: &'static str = "https://anvil.dev/attestation/heartbeat/v1";
     const WHAT: &'static str = "heartbeat";
+    const MAX: usize = HEADS_MAX;
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
@@ -156,6 +157,7 @@ pub struct Enrolment {
 impl Predicate for Enrolment {
     const TYPE: &'static str = "https://anvil.dev/attestation/enrolment/v1";
     const WHAT: &'static str = "answer to the enrolment";
+    const MAX: usize = HEADS_MAX;
 }
 
 /// The subject name of a publication's statement: `org/project/environment/set@version`.

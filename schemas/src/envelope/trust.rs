@@ -30,11 +30,22 @@ struct Known {
     ever: Vec<String>,
     revoked: BTreeSet<String>,
     version: u64,
-    /// The chain of lists that led here, as it came.
-    chain: Option<String>,
+    /// The lists that led here, as far as they are needed to come here again.
+    links: Vec<Link>,
+    /// The chain that was looked at last, as it came: nearly every message bears the same one.
+    heard: Option<String>,
     /// The certificate that was opened last, as its line, root and content: nearly every message
     /// bears the same one, and a signature costs more than the rest of the check.
     opened: Option<(String, String, KeyCertificate)>,
+}
+
+/// A trust list that was followed.
+#[derive(Debug, Clone)]
+struct Link {
+    envelope: Envelope,
+    /// It changed the roots: whoever comes after it may be signed by what it named.
+    moves: bool,
+    revoked: Vec<String>,
 }
 
 /// A publication whose whole chain was verified against its body.
@@ -72,7 +83,8 @@ impl Trust {
             roots,
             revoked: BTreeSet::new(),
             version: 0,
-            chain: None,
+            links: Vec::new(),
+            heard: None,
             opened: None,
         };
         Self { scope, known: Mutex::new(known) }
@@ -99,10 +111,13 @@ impl Trust {
         self.known().version
     }
 
-    /// The chain of trust lists that led here, to be kept.
+    /// The chain of trust lists that led here, to be kept: what was believed, and nothing that came
+    /// beside it. From the roots that this began with it leads here again.
     #[must_use]
     pub fn chain(&self) -> Option<String> {
-        self.known().chain.clone()
+        let known = self.known();
+        let links: Vec<&Envelope> = known.links.iter().map(|link| &link.envelope).collect();
+        if links.is_empty() { None } else { serde_json::to_string(&links).ok() }
     }
 
     /// Whether a key, of a root or a publisher, was revoked.
@@ -118,7 +133,7 @@ impl Trust {
     /// No link of it can be believed, or one speaks of another project. Nothing is changed then.
     pub fn advance(&self, chain: &str) -> Result<bool, TrustError> {
         let mut known = self.known();
-        if known.chain.as_deref() == Some(chain) {
+        if known.heard.as_deref() == Some(chain) {
             return Ok(false);
         }
         let malformed = |why: String| TrustError::Malformed { what: TrustList::WHAT, why };
@@ -144,7 +159,7 @@ impl Trust {
             };
             self.check_list(&list)?;
             if list.version > next.version {
-                next.follow(list);
+                next.follow(link, list);
                 if next.roots.is_empty() {
                     return Err(malformed("it leaves no root that is not revoked".into()));
                 }
@@ -152,10 +167,11 @@ impl Trust {
             followed = Some(Ok(()));
         }
         followed.unwrap_or(Ok(()))?;
+        known.heard = Some(chain.to_owned());
         if next.version == known.version {
             return Ok(false);
         }
-        next.chain = Some(chain.to_owned());
+        next.heard.clone_from(&known.heard);
         next.opened = None;
         *known = next;
         Ok(true)
@@ -365,15 +381,19 @@ impl Trust {
 }
 
 impl Known {
-    fn follow(&mut self, list: TrustList) {
+    fn follow(&mut self, link: &Envelope, list: TrustList) {
+        let before = std::mem::replace(&mut self.roots, list.roots);
         self.version = list.version;
-        self.revoked.extend(list.revoked);
-        self.roots = list.roots;
+        self.revoked.extend(list.revoked.iter().cloned());
         self.roots.retain(|root| !self.revoked.contains(root));
         for root in &self.roots {
             if !self.ever.contains(root) {
                 self.ever.push(root.clone());
             }
         }
+        // What the new one says too need not be kept twice.
+        self.links.retain(|link| link.moves || !link.revoked.iter().all(|key| list.revoked.contains(key)));
+        let moves = self.roots != before;
+        self.links.push(Link { envelope: link.clone(), moves, revoked: list.revoked });
     }
 }

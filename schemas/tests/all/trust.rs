@@ -214,3 +214,55 @@ fn a_list_that_leaves_no_root_is_not_followed() {
     assert!(matches!(trust.advance(&none), Err(TrustError::Malformed { .. })));
     assert_eq!((trust.version(), trust.roots()), (0, vec![root.public_key()]));
 }
+
+#[test]
+fn what_is_kept_of_the_lists_leads_back_to_the_same_trust() {
+    let (first, second, third) = (root(), KeyPair::new_operator(), KeyPair::new_operator());
+    let (stolen, other) = (KeyPair::new_account(), KeyPair::new_account());
+    let link = |version, by: &[&KeyPair], roots: &[&KeyPair], revoked: &[&KeyPair]| {
+        envelope::list(by, list(version, roots, revoked)).unwrap()
+    };
+    let to_second = link(1, &[&first, &second], &[&second, &first], &[]);
+    let revoked = link(2, &[&second], &[&second, &first], &[&stolen]);
+    let more = link(3, &[&second], &[&second], &[&stolen, &other, &first]);
+    // A link that names no revocation does not end those that were heard.
+    let to_third = link(4, &[&second, &third], &[&third, &second], &[]);
+    let trust = Trust::new(vec![first.public_key()], scope());
+    for part in [&to_second, &revoked, &more, &to_third] {
+        // Each comes alone: the broker leaves out what is known.
+        assert_eq!(trust.advance(&chain(std::slice::from_ref(part))), Ok(true));
+    }
+    let again = Trust::new(vec![first.public_key()], scope());
+    assert_eq!(again.advance(&trust.chain().unwrap()), Ok(true));
+    assert_eq!((again.version(), again.roots()), (trust.version(), trust.roots()));
+    for key in [&stolen, &other, &first] {
+        assert!(again.is_revoked(&key.public_key()));
+    }
+    // And nothing is kept that is not needed for it.
+    assert!(!trust.chain().unwrap().contains(&revoked.payload));
+    assert_eq!(again.chain(), trust.chain());
+}
+
+#[test]
+fn a_word_about_thousands_of_sets_is_read_and_one_too_long_is_not_signed() {
+    let (root, key) = (root(), KeyPair::new_account());
+    let trust = Trust::new(vec![root.public_key()], scope());
+    let heartbeat = |sets: u64| Heartbeat {
+        scope: scope(),
+        issued: NOW,
+        period_ms: 10_000,
+        heads: (0..sets)
+            .map(|n| envelope::Head {
+                set: format!("a-set-with-a-name-{n}").parse().unwrap(),
+                serial: n,
+                digest: Digest::of(BODY),
+            })
+            .collect(),
+        trust: 0,
+        max_age: None,
+    };
+    let line = envelope::beat(&key, heartbeat(4_000)).unwrap().to_line();
+    let (found, _) = trust.verify_heartbeat(&certify(&root, &key), &line, NOW).unwrap();
+    assert_eq!(found.heads.len(), 4_000);
+    assert!(matches!(envelope::beat(&key, heartbeat(20_000)), Err(TrustError::Malformed { .. })));
+}

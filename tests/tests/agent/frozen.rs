@@ -96,3 +96,36 @@ async fn frozen_outlives_the_loss_of_the_database() -> Result<()> {
     assert_eq!(refusal(&agent.status(), "chat"), None);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_newer_image_moves_no_frozen_agent_and_an_older_one_takes_no_other_back() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    let (icy, free, image) =
+        (test.directory().join("icy"), test.directory().join("free"), test.directory().join("image.baked"));
+    publish(&test, "1.0.0", "one").await?;
+    for (name, dir) in [("icy", &icy), ("free", &free)] {
+        let agent = on_disk(&test, name, dir)?.start().await?;
+        serves(&agent, 1).await;
+        if name == "icy" {
+            agent.set_mode(Mode::Frozen).await?;
+        }
+        agent.stop().await;
+    }
+    publish(&test, "1.1.0", "two").await?;
+    let source = test.directory().join("source");
+    let agent = on_disk(&test, "source", &source)?.start().await?;
+    serves(&agent, 2).await;
+    agent.stop().await;
+    assert_eq!(live_agent::LiveAgent::bake(&source, &image).await?, 1);
+    test.server.stop().await;
+
+    let agent = on_disk(&test, "icy", &icy)?.baked_bundle(&image)?.start().await?;
+    assert_eq!((agent.mode(), hello(&agent).as_str()), (Mode::Frozen, "one"));
+    agent.stop().await;
+    let agent = on_disk(&test, "free", &free)?.baked_bundle(&image)?.start().await?;
+    assert_eq!(hello(&agent), "two", "the image is newer than the disk");
+    agent.stop().await;
+    let agent = on_disk(&test, "free", &free)?.start().await?;
+    assert_eq!(hello(&agent), "two", "and without it nothing goes back");
+    Ok(())
+}

@@ -86,7 +86,9 @@ async fn an_answer_to_another_enrolment_is_not_believed() -> Result<()> {
     Ok(())
 }
 
-async fn next_enrolment(fleet: &mut (impl futures::Stream<Item = FleetEvent> + Unpin)) -> FleetEvent {
+pub(crate) async fn next_enrolment(
+    fleet: &mut (impl futures::Stream<Item = FleetEvent> + Unpin),
+) -> FleetEvent {
     while let Some(event) = fleet.next().await {
         if matches!(event, FleetEvent::Enrol(..)) {
             return event;

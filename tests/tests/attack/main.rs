@@ -15,6 +15,8 @@ mod age;
 mod bundle;
 mod crowd;
 mod flip;
+mod flood;
+mod floor;
 mod impostor;
 mod keys;
 mod replay;

@@ -79,7 +79,7 @@ async fn a_cache_that_was_lost_lets_no_old_bundle_in_because_the_enrolment_carri
     .await;
     assert!(hello(&agent).contains("nothing is served yet"), "{}", hello(&agent));
     let said = agent.status().sets[0].pending.clone().and_then(|p| p.reason).map(|r| r.message);
-    assert!(said.as_deref().unwrap_or_default().contains("serial 9, which FORGE announced"), "{said:?}");
+    assert!(said.as_deref().unwrap_or_default().contains("serial 9, which FORGE signed before"), "{said:?}");
     let ninth = test.outgoing("dev", test.bundle("chat", "2.0.0", &[("hello", "the ninth")]), 9)?;
     test.broker.send(&ninth).await?;
     serves(&agent, 9).await;
