@@ -9,7 +9,7 @@ use schemas::envelope::{Envelope, Head, Heartbeat};
 use schemas::status::{Mode, RefusalCode};
 use tests::nats::{TestBroker, now};
 use tests::stage::{PATIENCE, builder, headers, hello, of_set, on_disk, publish, refusal, serves, smuggle};
-use tests::until::{millis, secs, until};
+use tests::until::{secs, until};
 
 fn chain(links: &[&Envelope]) -> Result<String> {
     Ok(serde_json::to_string(links)?)
