@@ -152,6 +152,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Access::Public => operation["security"] = json!([]),
         Access::SignedIn => {}
         Access::May(action) => operation["x-needs"] = json!(action.to_string()),
+        Access::InPerson(action) => {
+            operation["x-needs"] = json!(action.to_string());
+            operation["security"] = json!([{ "session": [] }]);
+        }
     }
     operation
 }

@@ -11,6 +11,25 @@ pub enum Access {
     SignedIn,
     /// Whose role in the organisation that is touched allows this.
     May(Action),
+    /// The same, and only the person: no API token, whatever it may.
+    InPerson(Action),
+}
+
+impl Access {
+    /// What the role has to allow.
+    #[must_use]
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Public | Self::SignedIn => None,
+            Self::May(action) | Self::InPerson(action) => Some(action),
+        }
+    }
+
+    /// Whether every token is refused.
+    #[must_use]
+    pub fn refuses_tokens(self) -> bool {
+        matches!(self, Self::InPerson(_))
+    }
 }
 
 /// One address.
@@ -27,7 +46,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, summary
     Route { method, path, access, summary }
 }
 
-use Access::{May, Public, SignedIn};
+use Access::{InPerson, May, Public, SignedIn};
 use Action::{
     Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Return, Review, View,
 };
@@ -55,7 +74,12 @@ pub const API: &[Route] = &[
     route(GET, "/api/v1/organisations", SignedIn, "one's organisations"),
     route(POST, "/api/v1/organisations", SignedIn, "create an organisation"),
     route(GET, "/api/v1/organisations/{organisation}/members", May(View), "members and roles"),
-    route(PUT, "/api/v1/organisations/{organisation}/members", May(ManageMembers), "give a user a role"),
+    route(
+        PUT,
+        "/api/v1/organisations/{organisation}/members",
+        InPerson(ManageMembers),
+        "give a user a role; not by a token",
+    ),
     route(GET, "/api/v1/organisations/{organisation}/audit", May(ReadAudit), "the audit log, newest first"),
     route(
         GET,

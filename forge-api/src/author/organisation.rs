@@ -125,7 +125,7 @@ pub async fn members(
 /// Gives a user a role in an organisation, or another one.
 ///
 /// # Errors
-/// Not allowed, no such user, or the last owner would be lost.
+/// Not allowed, a token asks, no such user, or the last owner would be lost.
 pub async fn add_member(
     state: &AppState,
     actor: &Actor,
@@ -134,6 +134,8 @@ pub async fn add_member(
     role: Role,
 ) -> Result<()> {
     actor.require(&organisation.id, Action::ManageMembers)?;
+    // A member outlasts the token that made it.
+    actor.in_person()?;
     let mut tx = state.database.write().await?;
     let user = user::by_email(&mut tx, &email.to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
     let members = organisation::members(&mut tx, &organisation.id).await?;

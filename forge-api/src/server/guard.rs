@@ -169,7 +169,7 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
     if actor.is_none() && route.access != Access::Public && path.as_str().starts_with("/api/") {
         return Err(ApiError::SignInRequired);
     }
-    if let (Access::May(action), Some(actor)) = (route.access, &actor)
+    if let (Some(action), Some(actor)) = (route.access.action(), &actor)
         && route.path.starts_with("/{organisation}")
     {
         // The organisation stands in the address of every page.

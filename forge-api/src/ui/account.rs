@@ -243,7 +243,7 @@ impl NewKey {
             (Scope::Edit, "edit: change drafts, lock versions"),
             (Scope::Review, "review: approve and return drafts"),
             (Scope::Publish, "publish: publish and roll back"),
-            (Scope::Manage, "manage: projects, credentials, members, audit log"),
+            (Scope::Manage, "manage: projects, credentials, audit log"),
         ];
         let roles = Role::ALL.into_iter().filter(|r| r.rank() <= highest.rank());
         Some(Self {
