@@ -15,7 +15,7 @@ mod password;
 pub mod set_up;
 pub mod token;
 
-pub use account::{change_password, create_user, set_disabled, sign_in_link, user_by_email};
+pub use account::{ChangePassword, change_password, create_user, set_disabled, sign_in_link, user_by_email};
 pub use password::PASSWORD_MIN;
 pub use token::{
     NewToken, Presented, TOKEN_DAYS, TOKEN_PREFIX, by_token, create_token, end_after, revoke_token, tokens,
@@ -33,7 +33,7 @@ use crate::auth::{Actor, Entry, Membership, Role};
 use crate::clock;
 use crate::database::session::{self, Session};
 use crate::database::user::{self, ApiToken, User};
-use crate::database::{Conn, organisation};
+use crate::database::{Conn, Tx, organisation};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -265,18 +265,29 @@ pub async fn end_session(state: &AppState, actor: &Actor, id: &str) -> Result<()
     Ok(tx.commit().await?)
 }
 
-/// Signs out everywhere: ends all of the actor's sessions, this one too. Gives how many.
+/// Signs out everywhere: ends all of the actor's sessions, this one too, and revokes their API tokens if
+/// that is asked for: a thief with a session may have made one. Gives how many sessions.
 ///
 /// # Errors
 /// A token asks, or the database refuses.
-pub async fn end_sessions(state: &AppState, actor: &Actor) -> Result<usize> {
+pub async fn end_sessions(state: &AppState, actor: &Actor, revoke_tokens: bool) -> Result<usize> {
     actor.in_person()?;
     let mut tx = state.database.write().await?;
-    let ended = session::delete_of_user(&mut tx, &actor.user_id).await?;
-    let detail = json!({ "sessions": ended });
+    let (ended, revoked) = end_all(&mut tx, &actor.user_id, revoke_tokens).await?;
+    let detail = json!({ "sessions": ended, "tokens_revoked": revoked });
     audit::record(&mut tx, actor, INSTALLATION, "sessions.ended", &actor.email, detail).await?;
     tx.commit().await?;
     Ok(ended)
+}
+
+/// Ends all sessions of a user, and revokes their tokens if asked for; gives how many of each.
+async fn end_all(tx: &mut Tx, user_id: &str, revoke_tokens: bool) -> Result<(usize, usize)> {
+    let ended = session::delete_of_user(tx, user_id).await?;
+    let revoked = match revoke_tokens {
+        true => user::revoke_tokens(tx, user_id, clock::now()).await?,
+        false => 0,
+    };
+    Ok((ended, revoked))
 }
 
 /// Who a session's token stands for.
@@ -304,19 +315,25 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
     Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships }))
 }
 
-/// The actor as they are by now, for what lasts longer than a request. None: the session ended.
+/// The actor as they are by now, for what lasts longer than a request. None: the session ended, or the
+/// token is not good any more.
 ///
 /// # Errors
 /// The database refuses.
 pub async fn again(state: &AppState, actor: &Actor) -> Result<Option<Actor>> {
     let mut conn = state.database.read().await?;
-    let Entry::Session { id, .. } = &actor.entry else { return Ok(Some(actor.clone())) };
-    let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
-    if !live.iter().any(|s| s.id == *id) {
-        return Ok(None);
-    }
-    let memberships = memberships(&mut conn, &actor.user_id, None).await?;
-    Ok(Some(Actor { memberships, ..actor.clone() }))
+    let memberships = match &actor.entry {
+        Entry::Console => return Ok(Some(actor.clone())),
+        Entry::Token { id, .. } => token::again(&mut conn, id).await?,
+        Entry::Session { id, .. } => {
+            let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
+            match live.iter().any(|s| s.id == *id) {
+                true => Some(memberships(&mut conn, &actor.user_id, None).await?),
+                false => None,
+            }
+        }
+    };
+    Ok(memberships.map(|memberships| Actor { memberships, ..actor.clone() }))
 }
 
 /// The user's organisations; with a token only the token's, and no more than the token's role.

@@ -165,6 +165,8 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
         ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
         ("GET", Some("agents")) => &[("environment", false)],
+        // True unless it says false.
+        ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],
         _ => &[],
     };
     names

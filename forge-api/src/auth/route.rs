@@ -64,7 +64,7 @@ pub const API: &[Route] = &[
     route(GET, "/api/v1/openapi.json", Public, "this description"),
     route(POST, "/api/v1/sessions", Public, "sign in by password or one-time link"),
     route(GET, "/api/v1/sessions", SignedIn, "one's sessions, the last used first"),
-    route(DELETE, "/api/v1/sessions", SignedIn, "sign out everywhere: end all of one's sessions"),
+    route(DELETE, "/api/v1/sessions", SignedIn, "end all of one's sessions, and revoke one's tokens"),
     route(DELETE, "/api/v1/sessions/current", SignedIn, "sign out"),
     route(DELETE, "/api/v1/sessions/{session}", SignedIn, "end one of one's sessions"),
     route(GET, "/api/v1/me", SignedIn, "who one is, and where"),
