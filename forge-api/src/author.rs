@@ -17,7 +17,9 @@ pub mod project;
 pub mod prompt;
 pub mod set;
 
-pub use organisation::{add_member, create_organisation, find_organisation, members, organisations};
+pub use organisation::{
+    add_member, create_organisation, find_organisation, members, organisations, remove_member,
+};
 pub use preview::{Check, Rendered, check, render};
 pub use project::{
     NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,

@@ -54,6 +54,16 @@ pub(super) async fn put_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn remove_member(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((organisation, user)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    author::remove_member(&state, &actor, &organisation, &user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn list_audit(
     State(state): State<AppState>,
     actor: Actor,

@@ -80,6 +80,12 @@ pub const API: &[Route] = &[
         InPerson(ManageMembers),
         "give a user a role; not by a token",
     ),
+    route(
+        DELETE,
+        "/api/v1/organisations/{organisation}/members/{user}",
+        InPerson(ManageMembers),
+        "take a member out, by id or e-mail address; everybody may leave; not by a token",
+    ),
     route(GET, "/api/v1/organisations/{organisation}/audit", May(ReadAudit), "the audit log, newest first"),
     route(
         GET,

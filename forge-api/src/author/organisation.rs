@@ -138,13 +138,11 @@ pub async fn add_member(
     actor.in_person()?;
     let mut tx = state.database.write().await?;
     let user = user::by_email(&mut tx, &email.to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
-    let members = organisation::members(&mut tx, &organisation.id).await?;
-    let owners: Vec<_> = members.iter().filter(|(_, r)| r == Role::Owner.as_str()).collect();
-    if role != Role::Owner && owners.len() == 1 && owners.iter().any(|(u, _)| u.id == user.id) {
-        return Err(ApiError::conflict(
-            "last_owner",
-            "an organisation needs an owner: name another one first",
-        ));
+    // The entry holds the end of the chain until we commit: of two owners who go at once, one stays.
+    let detail = json!({ "role": role.as_str() });
+    audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
+    if role != Role::Owner {
+        another_owner(&organisation::members(&mut tx, &organisation.id).await?, &user)?;
     }
     let row = Membership {
         organisation_id: organisation.id.clone(),
@@ -153,7 +151,47 @@ pub async fn add_member(
         created_at: clock::now(),
     };
     organisation::put_membership(&mut tx, &row).await?;
-    let detail = json!({ "role": role.as_str() });
-    audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Refuses where nobody would own the organisation without this user.
+fn another_owner(members: &[(User, String)], user: &User) -> Result<()> {
+    let mut owners = members.iter().filter(|(_, role)| role == Role::Owner.as_str());
+    match (owners.next(), owners.next()) {
+        (Some((last, _)), None) if last.id == user.id => {
+            Err(ApiError::conflict("last_owner", "an organisation needs an owner: name another one first"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a user, by id or e-mail address, out of an organisation; whoever is a member may go themselves. Their
+/// API tokens for it are revoked: who is taken in again makes new ones.
+///
+/// # Errors
+/// Not allowed, a token asks, no such member, or the last owner would be lost.
+pub async fn remove_member(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    who: &str,
+) -> Result<()> {
+    let themselves = who == actor.user_id || who.eq_ignore_ascii_case(&actor.email);
+    actor.require(&organisation.id, if themselves { Action::View } else { Action::ManageMembers })?;
+    actor.in_person()?;
+    let mut tx = state.database.write().await?;
+    let members = organisation::members(&mut tx, &organisation.id).await?;
+    let found = members.into_iter().find(|(u, _)| u.id == who || u.email.eq_ignore_ascii_case(who));
+    let (user, role) = found.ok_or(ApiError::NotFound("member"))?;
+    let revoked = user::revoke_tokens_in(&mut tx, &user.id, &organisation.id, clock::now()).await?;
+    // As in add_member: from here on no other owner goes.
+    let detail = json!({ "role": role, "tokens_revoked": revoked });
+    audit::record(&mut tx, actor, &organisation.id, "member.removed", &user.email, detail).await?;
+    let members = organisation::members(&mut tx, &organisation.id).await?;
+    if !members.iter().any(|(u, _)| u.id == user.id) {
+        return Err(ApiError::NotFound("member"));
+    }
+    another_owner(&members, &user)?;
+    organisation::delete_membership(&mut tx, &organisation.id, &user.id).await?;
     Ok(tx.commit().await?)
 }

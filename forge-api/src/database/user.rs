@@ -119,6 +119,21 @@ pub async fn revoke_tokens(conn: &mut Conn, user_id: &str, now: i64) -> Result<u
         .execute(c).await?))
 }
 
+/// Revokes the tokens of a user for one organisation; gives how many that were.
+pub async fn revoke_tokens_in(
+    conn: &mut Conn,
+    user_id: &str,
+    organisation_id: &str,
+    now: i64,
+) -> Result<usize> {
+    Ok(on!(conn, c => diesel::update(api_tokens::table
+            .filter(api_tokens::user_id.eq(user_id))
+            .filter(api_tokens::organisation_id.eq(organisation_id))
+            .filter(api_tokens::revoked_at.is_null()))
+        .set(api_tokens::revoked_at.eq(now))
+        .execute(c).await?))
+}
+
 pub async fn insert_link(conn: &mut Conn, row: &SignInLink) -> Result<()> {
     on!(conn, c => diesel::insert_into(sign_in_links::table).values(row).execute(c).await?);
     Ok(())

@@ -4,6 +4,7 @@ use forge_api::api;
 use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Actor, Role};
+use forge_api::author;
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{pair}", "1.0.0...1.0.0")
         .replace("{guide}", "keys")
         .replace("{token}", "nothing")
+        .replace("{user}", "guest@example.org")
         .replace("{session}", "nothing")
         .replace("{key}", "nothing")
         .replace("{name}", "forge.css");
@@ -68,6 +70,10 @@ pub(crate) fn body(route: &Route) -> Value {
 
 /// A project with something of everything; gives the id of a credential.
 pub(crate) async fn furnish(app: &App) -> String {
+    session::create_user(&app.state, "guest@example.org", "", None).await.unwrap();
+    author::add_member(&app.state, &Actor::console(), &app.organisation, "guest@example.org", Role::Viewer)
+        .await
+        .unwrap();
     app.save("welcome.message", "Hello", &[]).await;
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;

@@ -10,6 +10,7 @@ mod headers;
 mod hostile;
 mod input;
 mod line;
+mod members;
 mod sessions;
 mod set_up;
 mod sign_in;
