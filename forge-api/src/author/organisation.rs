@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::auth::{Action, Actor, Entry, Role};
 use crate::clock;
+use crate::config::Founders;
 use crate::database::Tx;
 use crate::database::organisation::{self, Membership, Organisation};
 use crate::database::user::{self, User};
@@ -14,11 +15,13 @@ use crate::state::AppState;
 
 /// Names that would collide with FORGE's own addresses.
 const RESERVED: [&str; 2] = ["api", "assets"];
+/// Most organisations that one user owns and makes another.
+const OWNED_MAX: usize = 20;
 
 /// Creates an organisation; whoever creates it owns it.
 ///
 /// # Errors
-/// A bad or taken name.
+/// A bad or taken name, not allowed (option `organisations`), or too many.
 pub async fn create_organisation(
     state: &AppState,
     actor: &Actor,
@@ -27,10 +30,36 @@ pub async fn create_organisation(
 ) -> Result<Organisation> {
     // A token belongs to the organisation that it was made for.
     actor.in_person()?;
+    may_found(state.config.organisations, actor)?;
     let mut tx = state.database.write().await?;
+    if !matches!(actor.entry, Entry::Console) {
+        // Two of the same user at once come one after the other.
+        user::hold(&mut tx, &actor.user_id).await?;
+        let owned = organisation::of_user(&mut tx, &actor.user_id).await?;
+        if owned.iter().filter(|(_, role)| role == Role::Owner.as_str()).count() >= OWNED_MAX {
+            let detail = format!("a user owns at most {OWNED_MAX} organisations; the console may make more");
+            return Err(ApiError::conflict("too_many", detail));
+        }
+    }
     let row = insert_organisation(&mut tx, actor, slug, name).await?;
     tx.commit().await?;
     Ok(row)
+}
+
+/// Refuses who may not make organisations.
+fn may_found(founders: Founders, actor: &Actor) -> Result<()> {
+    let owns = || actor.memberships.iter().any(|m| m.role == Role::Owner);
+    match founders {
+        _ if matches!(actor.entry, Entry::Console) => Ok(()),
+        Founders::Anyone => Ok(()),
+        Founders::Owners if owns() => Ok(()),
+        Founders::Owners => Err(ApiError::Forbidden(
+            "only who owns an organisation makes another; ask an owner, or the operator of forge".into(),
+        )),
+        Founders::Console => Err(ApiError::Forbidden(
+            "organisations are made from the console here; ask the operator of forge".into(),
+        )),
+    }
 }
 
 /// The same within a transaction.

@@ -92,6 +92,12 @@ pub async fn set_disabled(conn: &mut Conn, id: &str, disabled: bool) -> Result<(
     Ok(())
 }
 
+/// Keeps other transactions that hold this user waiting until we commit.
+pub async fn hold(conn: &mut Conn, id: &str) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id)).set(users::id.eq(id)).execute(c).await?);
+    Ok(())
+}
+
 /// Whether there is any user.
 pub async fn any(conn: &mut Conn) -> Result<bool> {
     let first: Option<String> =

@@ -11,6 +11,7 @@ mod hostile;
 mod input;
 mod line;
 mod members;
+mod organisations;
 mod sessions;
 mod set_up;
 mod sign_in;
