@@ -27,7 +27,7 @@ pub use project::{
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
-    revisions, save_partial, save_prompt,
+    prompts_named, revisions, save_partial, save_prompt,
 };
 pub use set::{NewSet, create_set, find_set, sets};
 

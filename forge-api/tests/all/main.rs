@@ -6,6 +6,7 @@ mod audit;
 mod authorization;
 mod bundle;
 mod database;
+mod drafts;
 mod headers;
 mod hostile;
 mod input;
