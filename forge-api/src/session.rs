@@ -65,25 +65,19 @@ impl Client {
         state.browser_key.verify(remembered(name, email).as_bytes(), &tag).then_some(name)
     }
 
-    fn refused(
-        &self,
-        state: &AppState,
-        action: &'static str,
-        actor_id: &str,
-        actor_name: &str,
-        subject: &str,
-        why: &str,
-    ) {
-        let refusal = Refusal {
+    /// An attempt of nobody that is known, refused.
+    fn refusal(&self, action: &'static str, subject: &str, why: &str) -> Refusal {
+        Refusal {
             organisation_id: None,
             action,
-            actor_id: actor_id.into(),
-            actor_name: actor_name.into(),
+            actor_id: "nobody".into(),
+            actor_name: "nobody".into(),
+            signed_in: false,
             address: self.address,
+            route: String::new(),
             subject: subject.into(),
             why: why.into(),
-        };
-        state.refusals.take(state, refusal);
+        }
     }
 }
 
@@ -133,7 +127,11 @@ fn csrf_of(token: &str) -> String {
 /// [`ApiError::Invalid`] with code `bad_credentials`, the same for every reason; too many tries.
 pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &str) -> Result<NewSession> {
     let email = email.trim().to_lowercase();
-    let refused = |id: &str, why| client.refused(state, "sign_in.refused", id, &email, &email, why);
+    let refused = |id: &str, why| {
+        let refusal = client.refusal("sign_in.refused", &email, why);
+        let refusal = Refusal { actor_id: id.into(), actor_name: email.clone(), ..refusal };
+        state.refusals.take(state, refusal);
+    };
     let browser = client.known_to(state, &email);
     if let Err(error) = state.limits.sign_in(client.address, &email, browser) {
         refused("nobody", "too many tries");
@@ -169,7 +167,7 @@ pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &
 /// [`ApiError::Invalid`] with code `bad_link`; too many tries.
 pub async fn sign_in_by_link(state: &AppState, client: &Client, token: &str) -> Result<NewSession> {
     let refused =
-        |why| client.refused(state, "sign_in_link.refused", "nobody", "nobody", "sign-in link", why);
+        |why| state.refusals.take(state, client.refusal("sign_in_link.refused", "sign-in link", why));
     if let Err(error) = state.limits.link(client.address) {
         refused("too many tries");
         return Err(error);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Client, end_all, hash_of, password, random_token};
-use crate::audit::{self, INSTALLATION};
+use crate::audit::{self, INSTALLATION, Refusal};
 use crate::auth::{Actor, Entry};
 use crate::clock;
 use crate::database::user::{self, SignInLink, User};
@@ -159,10 +159,15 @@ pub async fn change_password(
     }
     if user.password_hash.is_some() {
         // Who found an open browser does not guess at the password in it.
-        state.limits.password(&user.id)?;
+        let refused = |why| {
+            let refusal = client.refusal("password.refused", &actor.email, why);
+            let (actor_id, actor_name) = (actor.user_id.clone(), actor.name.clone());
+            let refusal = Refusal { actor_id, actor_name, signed_in: true, ..refusal };
+            state.refusals.take(state, refusal);
+        };
+        state.limits.password(&user.id).inspect_err(|_| refused("too many tries"))?;
         if !password::verify(user.password_hash, old).await? {
-            let (id, name) = (&actor.user_id, &actor.name);
-            client.refused(state, "password.refused", id, name, &actor.email, "wrong old password");
+            refused("wrong old password");
             return Err(ApiError::invalid("bad_credentials", "old", "this is not your password"));
         }
     }

@@ -128,3 +128,26 @@ async fn a_page_that_comes_too_often_says_when_to_come_back() {
     assert!(wait(&last) >= 1);
     assert!(last.text().await.unwrap().contains("<html"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_at_an_old_password_or_at_a_set_up_link_is_recorded_though_nothing_is_looked_up() {
+    let app = App::start_with(Kind::Sqlite, &[("sign-in-per-minute", "4")]).await;
+    let browser = app.browser().await;
+    let form = [("csrf", browser.csrf.as_str()), ("old", "wrong"), ("new", "another horse battery")];
+    let change = || app.by(&browser, Method::POST, "/-/account/password").form(&form).send();
+    let (_, late) = (change().await.unwrap(), change().await.unwrap());
+    assert_eq!(late.status(), 429);
+    let mut last = 404;
+    for _ in 0..6 {
+        let link = app.anonymous(Method::GET, "/-/set-up/guess").header("accept", "text/html");
+        last = link.send().await.unwrap().status().as_u16();
+    }
+    assert_eq!(last, 429);
+    app.state.refusals.close(&app.state).await;
+    let log = app.audit(INSTALLATION).await;
+    for (action, more) in [("password.refused", 1), ("set_up.refused", 5)] {
+        let entries: Vec<_> = log.iter().filter(|e| e.action == action).collect();
+        let more = format!("\"more\":{more},");
+        assert!(entries.iter().any(|e| e.detail.contains(&more)), "{action}: {entries:?}");
+    }
+}
