@@ -39,6 +39,8 @@ use crate::state::AppState;
 
 /// A session's or token's use is noted this often at most, in microseconds.
 const TOUCH_EVERY: Micros = 60 * 1_000_000;
+/// Digits that tell in the log one account from another without its name.
+const MARK: usize = 12;
 /// Longest description of a browser, in characters.
 const USER_AGENT_MAX: usize = 300;
 
@@ -79,6 +81,13 @@ impl Client {
             why: why.into(),
         }
     }
+}
+
+/// What the log says instead of what was typed, which may be a password: the same for the same text.
+fn mark(state: &AppState, typed: &str) -> String {
+    let tag = state.browser_key.sign(format!("account\n\n{typed}").as_bytes());
+    let tag: String = tag.trim_start_matches("hmac-sha256:").chars().take(MARK).collect();
+    format!("account {tag}")
 }
 
 fn remembered(name: &str, email: &str) -> String {
@@ -127,14 +136,16 @@ fn csrf_of(token: &str) -> String {
 /// [`ApiError::Invalid`] with code `bad_credentials`, the same for every reason; too many tries.
 pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &str) -> Result<NewSession> {
     let email = email.trim().to_lowercase();
-    let refused = |id: &str, why| {
-        let refusal = client.refusal("sign_in.refused", &email, why);
-        let refusal = Refusal { actor_id: id.into(), actor_name: email.clone(), ..refusal };
-        state.refusals.take(state, refusal);
+    let refused = |subject: &str, user: Option<&User>, why: &str| {
+        let refusal = client.refusal("sign_in.refused", subject, why);
+        let named =
+            user.map(|u| Refusal { actor_id: u.id.clone(), actor_name: u.email.clone(), ..refusal.clone() });
+        state.refusals.take(state, named.unwrap_or(refusal));
     };
     let browser = client.known_to(state, &email);
     if let Err(error) = state.limits.sign_in(client.address, &email, browser) {
-        refused("nobody", "too many tries");
+        // Nothing is looked up: by its mark it is found among those that were.
+        refused(&mark(state, &email), None, "too many tries");
         return Err(error);
     }
     let mut conn = state.database.read().await?;
@@ -151,7 +162,11 @@ pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &
                 Some(user) if user.password_hash.is_none() => "the user has no password",
                 Some(_) => "wrong password",
             };
-            refused(found.as_ref().map_or("nobody", |u| &u.id), why);
+            let mark = mark(state, &email);
+            match &found {
+                Some(user) => refused(&user.email, found.as_ref(), &format!("{why} ({mark})")),
+                None => refused(&format!("unknown {mark}"), None, why),
+            }
             Err(ApiError::Invalid {
                 code: "bad_credentials",
                 field: None,
