@@ -24,6 +24,7 @@ on_both!(
     a_refused_attempt_is_recorded_where_it_belongs,
     a_flood_of_refusals_is_a_few_entries,
     a_stranger_hides_nobodys_attempts_behind_their_own,
+    a_chain_is_checked_once_however_many_ask,
 );
 
 /// An organisation whose chain has six entries.
@@ -371,4 +372,21 @@ async fn a_stranger_hides_nobodys_attempts_behind_their_own(app: App) {
     let log = app.audit(INSTALLATION).await;
     assert_eq!(log.iter().filter(|e| e.action == "token.refused").count(), 10);
     assert!(log.iter().any(|e| e.action == "attempts.refused" && e.actor_id == "several"));
+}
+
+async fn a_chain_is_checked_once_however_many_ask(app: App) {
+    let path = "/api/v1/organisations/acme/audit/verify";
+    let all = futures::future::join_all((0..20).map(|_| app.get(path))).await;
+    assert_eq!(all[0]["whole"], true);
+    assert!(all.windows(2).all(|two| two[0] == two[1]), "one check for all of them: {all:?}");
+    // What comes afterwards is in the next check, a minute later.
+    app.save("welcome.message", "Hello", &[]).await;
+    assert_eq!(app.get(path).await, all[0]);
+    let page = app.request(Role::Owner, Method::GET, "/acme/-/audit").header("accept", "text/html");
+    let html = page.send().await.unwrap().text().await.unwrap();
+    assert!(html.contains("checked at "), "{html}");
+    // The console asks the database each time.
+    let entries = app.audit(&app.organisation.id).await.len() as i64;
+    assert_eq!(verify(&app, &app.organisation).await, Chain::Whole { entries, unsealed: 0 });
+    assert!(all[0]["entries"].as_i64().unwrap() < entries);
 }
