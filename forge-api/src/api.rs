@@ -78,6 +78,7 @@ pub fn router() -> Router<AppState> {
         )
         .route("/organisations/{organisation}/members", get(organisations::list_members))
         .route("/organisations/{organisation}/members", put(organisations::put_member))
+        .route("/organisations/{organisation}/members/{user}", delete(organisations::remove_member))
         .route("/organisations/{organisation}/audit", get(organisations::list_audit))
         .route("/organisations/{organisation}/audit/export", get(organisations::export_audit))
         .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))

@@ -18,7 +18,7 @@ pub mod verify;
 
 pub use export::{export, export_installation};
 pub use refusal::{Refusal, Refusals};
-pub use verify::{Chain, verify, verify_installation};
+pub use verify::{Chain, Checked, Checks, checked, verify, verify_installation};
 
 use schemas::Micros;
 use schemas::canonical::{self, Digest};

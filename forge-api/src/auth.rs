@@ -184,18 +184,19 @@ impl Actor {
         self.memberships.iter().find(|m| m.organisation_id == organisation_id).map(|m| m.role)
     }
 
-    /// What the actor's token may be used for; people are not limited.
-    fn scopes(&self) -> Scopes {
+    /// What the actor's token may be used for; none: a person, whom no scope limits.
+    fn scopes(&self) -> Option<Scopes> {
         match &self.entry {
-            Entry::Token { scopes, .. } => *scopes,
-            _ => Scopes::ALL,
+            Entry::Token { scopes, .. } => Some(*scopes),
+            _ => None,
         }
     }
 
     /// Whether the actor may do this here.
     #[must_use]
     pub fn may(&self, organisation_id: &str, action: Action) -> bool {
-        self.role_in(organisation_id).is_some_and(|r| r.may(action)) && self.scopes().allow(action)
+        self.role_in(organisation_id).is_some_and(|r| r.may(action))
+            && self.scopes().is_none_or(|scopes| scopes.allow(action))
     }
 
     /// Refuses a token: what concerns a person's account is done by the person.
@@ -227,11 +228,16 @@ impl Actor {
                 );
                 Err(ApiError::NotAllowed { organisation_id, detail })
             }
-            Some(_) if !self.scopes().allow(action) => {
-                let detail = format!("this token's scopes ({}) do not allow to {action}", self.scopes());
-                Err(ApiError::NotAllowed { organisation_id, detail })
-            }
-            Some(_) => Ok(()),
+            Some(_) => match self.scopes() {
+                Some(scopes) if !scopes.allow(action) => {
+                    let detail = match Scopes::ALL.allow(action) {
+                        true => format!("this token's scopes ({scopes}) do not allow to {action}"),
+                        false => format!("no token may {action}; sign in with a browser"),
+                    };
+                    Err(ApiError::NotAllowed { organisation_id, detail })
+                }
+                _ => Ok(()),
+            },
         }
     }
 
@@ -291,6 +297,11 @@ mod tests {
         });
         assert!(actor.require("o", Action::Edit).is_ok() && actor.may("o", Action::View));
         assert!(!actor.may("o", Action::Publish) && !actor.may("o", Action::ManageMembers));
+        actor.entry = Entry::Token { id: String::new(), scopes: Scopes::ALL };
+        assert!(actor.may("o", Action::Publish) && !actor.may("o", Action::ManageMembers));
+        actor.entry = Entry::Session { id: String::new(), csrf: String::new() };
+        assert!(actor.may("o", Action::ManageMembers));
+        actor.entry = Entry::Token { id: String::new(), scopes };
         assert!(matches!(actor.require("o", Action::Publish), Err(ApiError::NotAllowed { .. })));
         assert!(actor.in_person().is_err() && Actor::console().in_person().is_ok());
     }

@@ -17,7 +17,9 @@ pub mod project;
 pub mod prompt;
 pub mod set;
 
-pub use organisation::{add_member, create_organisation, find_organisation, members, organisations};
+pub use organisation::{
+    add_member, create_organisation, find_organisation, members, organisations, remove_member,
+};
 pub use preview::{Check, Rendered, check, render};
 pub use project::{
     NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,
@@ -25,7 +27,7 @@ pub use project::{
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
-    revisions, save_partial, save_prompt,
+    prompts_named, revisions, save_partial, save_prompt,
 };
 pub use set::{NewSet, create_set, find_set, sets};
 

@@ -205,6 +205,12 @@ pub const OPTIONS: &[Setting] = &[
         "requests per user, per token and per address and second, in bursts of four times as many; all who share an address have four times as much",
     ),
     setting(
+        "organisations",
+        "FORGE_ORGANISATIONS",
+        "owners",
+        "who makes organisations, besides the console: owners (of one already), anyone, or console (nobody else)",
+    ),
+    setting(
         "trusted-proxies",
         "FORGE_TRUSTED_PROXIES",
         "",
@@ -272,10 +278,22 @@ pub struct Config {
     pub session_max: Duration,
     pub sign_in_per_minute: u32,
     pub requests_per_second: u32,
+    pub organisations: Founders,
     /// Whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     pub log: String,
     pub log_format: LogFormat,
+}
+
+/// Who makes organisations, besides the console and the set-up link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Founders {
+    /// Whoever owns one already.
+    Owners,
+    /// Whoever is signed in.
+    Anyone,
+    /// Nobody.
+    Console,
 }
 
 /// Whether a server speaks TLS, and with which certificate.
@@ -505,6 +523,7 @@ impl Config {
             max_agents: values.parsed::<std::num::NonZeroU32>("max-agents")?.get(),
             session: Duration::from_secs(hours.clamp(1, 24 * 365) * 3600),
             session_max: Duration::from_secs(days.clamp(1, 365) * 24 * 3600),
+            organisations: founders(&values)?,
             trusted_proxies: trusted_proxies(&values)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),
             requests_per_second: values.parsed::<std::num::NonZeroU32>("requests-per-second")?.get(),
@@ -538,6 +557,18 @@ impl Config {
     #[must_use]
     pub fn scheme(&self) -> &'static str {
         if self.tls == Tls::Off { "http" } else { "https" }
+    }
+}
+
+fn founders(values: &Values<'_>) -> Result<Founders, ConfigError> {
+    match values.text("organisations")?.as_deref() {
+        Some("owners") | None => Ok(Founders::Owners),
+        Some("anyone") => Ok(Founders::Anyone),
+        Some("console") => Ok(Founders::Console),
+        Some(other) => {
+            let detail = format!("{other:?} is neither owners nor anyone nor console");
+            Err(bad(values.setting("organisations"), detail))
+        }
     }
 }
 
@@ -639,6 +670,7 @@ mod tests {
             ("heartbeat-ms", "0"),
             ("nats-replicas", "2"),
             ("sign-in-per-minute", "0"),
+            ("organisations", "everybody"),
             ("trusted-proxies", "10.0.0.0/8, proxy.example"),
             ("master-key", "short"),
         ] {

@@ -30,8 +30,10 @@
 //! | [`run`], [`demo`] | `forge serve` and `forge demo` |
 //! | [`request`] | one HTTP request to our own server |
 //! | [`config`], [`state`], [`limit`], [`clock`], [`error`] | what everything shares |
+//! | `aside` | work that needs a processor: so much at once and no more |
 
 pub mod api;
+mod aside;
 pub mod audit;
 pub mod auth;
 pub mod author;

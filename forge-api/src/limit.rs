@@ -57,7 +57,7 @@ fn at_least_one(n: u32) -> NonZeroU32 {
 }
 
 /// Who one address stands for: of IPv6 a whole network, since everybody has so many.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 => v4,

@@ -5,9 +5,9 @@ use schemas::canonical::Digest;
 use schemas::template::CompiledSet;
 use serde_json::json;
 
+use crate::aside::{LOCKS, aside};
 use crate::audit;
 use crate::auth::{Action, Actor};
-use crate::author::preview::aside;
 use crate::author::prompt::load;
 use crate::author::{Draft, SetAt};
 use crate::clock;
@@ -47,7 +47,7 @@ pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version)
         return Err(ApiError::invalid("empty", "set", "the set has no prompts yet; write one first"));
     }
     let content = draft.bundle(set, version.clone())?;
-    aside(move || {
+    aside(&LOCKS, move || {
         CompiledSet::compile(&content).map_err(ApiError::Template)?;
         let prompts = content.prompts.len();
         let bytes = content.into_body()?;

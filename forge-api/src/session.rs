@@ -15,7 +15,7 @@ mod password;
 pub mod set_up;
 pub mod token;
 
-pub use account::{change_password, create_user, set_disabled, sign_in_link, user_by_email};
+pub use account::{ChangePassword, change_password, create_user, set_disabled, sign_in_link, user_by_email};
 pub use password::PASSWORD_MIN;
 pub use token::{
     NewToken, Presented, TOKEN_DAYS, TOKEN_PREFIX, by_token, create_token, end_after, revoke_token, tokens,
@@ -33,12 +33,14 @@ use crate::auth::{Actor, Entry, Membership, Role};
 use crate::clock;
 use crate::database::session::{self, Session};
 use crate::database::user::{self, ApiToken, User};
-use crate::database::{Conn, organisation};
+use crate::database::{Conn, Tx, organisation};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// A session's or token's use is noted this often at most, in microseconds.
 const TOUCH_EVERY: Micros = 60 * 1_000_000;
+/// Digits that tell in the log one account from another without its name.
+const MARK: usize = 12;
 /// Longest description of a browser, in characters.
 const USER_AGENT_MAX: usize = 300;
 
@@ -65,26 +67,27 @@ impl Client {
         state.browser_key.verify(remembered(name, email).as_bytes(), &tag).then_some(name)
     }
 
-    fn refused(
-        &self,
-        state: &AppState,
-        action: &'static str,
-        actor_id: &str,
-        actor_name: &str,
-        subject: &str,
-        why: &str,
-    ) {
-        let refusal = Refusal {
+    /// An attempt of nobody that is known, refused.
+    fn refusal(&self, action: &'static str, subject: &str, why: &str) -> Refusal {
+        Refusal {
             organisation_id: None,
             action,
-            actor_id: actor_id.into(),
-            actor_name: actor_name.into(),
+            actor_id: "nobody".into(),
+            actor_name: "nobody".into(),
+            signed_in: false,
             address: self.address,
+            route: String::new(),
             subject: subject.into(),
             why: why.into(),
-        };
-        state.refusals.take(state, refusal);
+        }
     }
+}
+
+/// What the log says instead of what was typed, which may be a password: the same for the same text.
+fn mark(state: &AppState, typed: &str) -> String {
+    let tag = state.browser_key.sign(format!("account\n\n{typed}").as_bytes());
+    let tag: String = tag.trim_start_matches("hmac-sha256:").chars().take(MARK).collect();
+    format!("account {tag}")
 }
 
 fn remembered(name: &str, email: &str) -> String {
@@ -133,10 +136,16 @@ fn csrf_of(token: &str) -> String {
 /// [`ApiError::Invalid`] with code `bad_credentials`, the same for every reason; too many tries.
 pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &str) -> Result<NewSession> {
     let email = email.trim().to_lowercase();
-    let refused = |id: &str, why| client.refused(state, "sign_in.refused", id, &email, &email, why);
+    let refused = |subject: &str, user: Option<&User>, why: &str| {
+        let refusal = client.refusal("sign_in.refused", subject, why);
+        let named =
+            user.map(|u| Refusal { actor_id: u.id.clone(), actor_name: u.email.clone(), ..refusal.clone() });
+        state.refusals.take(state, named.unwrap_or(refusal));
+    };
     let browser = client.known_to(state, &email);
     if let Err(error) = state.limits.sign_in(client.address, &email, browser) {
-        refused("nobody", "too many tries");
+        // Nothing is looked up: by its mark it is found among those that were.
+        refused(&mark(state, &email), None, "too many tries");
         return Err(error);
     }
     let mut conn = state.database.read().await?;
@@ -153,7 +162,11 @@ pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &
                 Some(user) if user.password_hash.is_none() => "the user has no password",
                 Some(_) => "wrong password",
             };
-            refused(found.as_ref().map_or("nobody", |u| &u.id), why);
+            let mark = mark(state, &email);
+            match &found {
+                Some(user) => refused(&user.email, found.as_ref(), &format!("{why} ({mark})")),
+                None => refused(&format!("unknown {mark}"), None, why),
+            }
             Err(ApiError::Invalid {
                 code: "bad_credentials",
                 field: None,
@@ -169,7 +182,7 @@ pub async fn sign_in(state: &AppState, client: &Client, email: &str, password: &
 /// [`ApiError::Invalid`] with code `bad_link`; too many tries.
 pub async fn sign_in_by_link(state: &AppState, client: &Client, token: &str) -> Result<NewSession> {
     let refused =
-        |why| client.refused(state, "sign_in_link.refused", "nobody", "nobody", "sign-in link", why);
+        |why| state.refusals.take(state, client.refusal("sign_in_link.refused", "sign-in link", why));
     if let Err(error) = state.limits.link(client.address) {
         refused("too many tries");
         return Err(error);
@@ -265,18 +278,29 @@ pub async fn end_session(state: &AppState, actor: &Actor, id: &str) -> Result<()
     Ok(tx.commit().await?)
 }
 
-/// Signs out everywhere: ends all of the actor's sessions, this one too. Gives how many.
+/// Signs out everywhere: ends all of the actor's sessions, this one too, and revokes their API tokens if
+/// that is asked for: a thief with a session may have made one. Gives how many sessions.
 ///
 /// # Errors
 /// A token asks, or the database refuses.
-pub async fn end_sessions(state: &AppState, actor: &Actor) -> Result<usize> {
+pub async fn end_sessions(state: &AppState, actor: &Actor, revoke_tokens: bool) -> Result<usize> {
     actor.in_person()?;
     let mut tx = state.database.write().await?;
-    let ended = session::delete_of_user(&mut tx, &actor.user_id).await?;
-    let detail = json!({ "sessions": ended });
+    let (ended, revoked) = end_all(&mut tx, &actor.user_id, revoke_tokens).await?;
+    let detail = json!({ "sessions": ended, "tokens_revoked": revoked });
     audit::record(&mut tx, actor, INSTALLATION, "sessions.ended", &actor.email, detail).await?;
     tx.commit().await?;
     Ok(ended)
+}
+
+/// Ends all sessions of a user, and revokes their tokens if asked for; gives how many of each.
+async fn end_all(tx: &mut Tx, user_id: &str, revoke_tokens: bool) -> Result<(usize, usize)> {
+    let ended = session::delete_of_user(tx, user_id).await?;
+    let revoked = match revoke_tokens {
+        true => user::revoke_tokens(tx, user_id, clock::now()).await?,
+        false => 0,
+    };
+    Ok((ended, revoked))
 }
 
 /// Who a session's token stands for.
@@ -304,19 +328,25 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
     Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships }))
 }
 
-/// The actor as they are by now, for what lasts longer than a request. None: the session ended.
+/// The actor as they are by now, for what lasts longer than a request. None: the session ended, or the
+/// token is not good any more.
 ///
 /// # Errors
 /// The database refuses.
 pub async fn again(state: &AppState, actor: &Actor) -> Result<Option<Actor>> {
     let mut conn = state.database.read().await?;
-    let Entry::Session { id, .. } = &actor.entry else { return Ok(Some(actor.clone())) };
-    let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
-    if !live.iter().any(|s| s.id == *id) {
-        return Ok(None);
-    }
-    let memberships = memberships(&mut conn, &actor.user_id, None).await?;
-    Ok(Some(Actor { memberships, ..actor.clone() }))
+    let memberships = match &actor.entry {
+        Entry::Console => return Ok(Some(actor.clone())),
+        Entry::Token { id, .. } => token::again(&mut conn, id).await?,
+        Entry::Session { id, .. } => {
+            let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
+            match live.iter().any(|s| s.id == *id) {
+                true => Some(memberships(&mut conn, &actor.user_id, None).await?),
+                false => None,
+            }
+        }
+    };
+    Ok(memberships.map(|memberships| Actor { memberships, ..actor.clone() }))
 }
 
 /// The user's organisations; with a token only the token's, and no more than the token's role.

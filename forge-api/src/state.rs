@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 
 use schemas::Micros;
 
-use crate::audit::Refusals;
+use crate::audit::{Checks, Refusals};
 use crate::broker::{ADDRESSES, BrokerLink};
 use crate::clock;
 use crate::config::{Config, Tls};
@@ -34,6 +34,7 @@ pub struct Shared {
     pub relay: Bell,
     pub limits: Limits,
     pub refusals: Refusals,
+    pub checks: Checks,
     /// Seals the audit log.
     pub chain_key: Arc<MacKey>,
     /// Signs what a browser remembers of who signed in with it.
@@ -73,6 +74,7 @@ impl AppState {
         Ok(Self(Arc::new(Shared {
             limits: Limits::new(&config),
             refusals: Refusals::default(),
+            checks: Checks::default(),
             chain_key,
             browser_key,
             config,

@@ -10,7 +10,7 @@ use crate::auth::{Actor, Entry, Role, Scope, Scopes};
 use crate::author;
 use crate::clock;
 use crate::error::{ApiError, Result};
-use crate::server::{ApiJson, expired_cookie, session_cookies};
+use crate::server::{ApiJson, ApiQuery, expired_cookie, session_cookies};
 use crate::session::{self, Client};
 use crate::state::AppState;
 
@@ -51,8 +51,18 @@ pub(super) async fn end_session(
     Ok(StatusCode::NO_CONTENT)
 }
 
-pub(super) async fn end_sessions(State(state): State<AppState>, actor: Actor) -> Result<Response> {
-    session::end_sessions(&state, &actor).await?;
+/// What ends besides sessions.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Ends {
+    revoke_tokens: Option<bool>,
+}
+
+pub(super) async fn end_sessions(
+    State(state): State<AppState>,
+    actor: Actor,
+    ApiQuery(ends): ApiQuery<Ends>,
+) -> Result<Response> {
+    session::end_sessions(&state, &actor, ends.revoke_tokens.unwrap_or(true)).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, expired_cookie(&state))]).into_response())
 }
 

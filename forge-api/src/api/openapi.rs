@@ -152,6 +152,10 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         Access::Public => operation["security"] = json!([]),
         Access::SignedIn => {}
         Access::May(action) => operation["x-needs"] = json!(action.to_string()),
+        Access::InPerson(action) => {
+            operation["x-needs"] = json!(action.to_string());
+            operation["security"] = json!([{ "session": [] }]);
+        }
     }
     operation
 }
@@ -161,6 +165,8 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
         ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
         ("GET", Some("agents")) => &[("environment", false)],
+        // True unless it says false.
+        ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],
         _ => &[],
     };
     names

@@ -1,5 +1,7 @@
 //! Organisations, members, audit log.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -11,10 +13,14 @@ use super::body::{AuditBody, ChainBody, List, MemberBody, Named, OrganisationBod
 use crate::audit::{self, Chain};
 use crate::auth::{Actor, Role};
 use crate::author;
-use crate::error::Result;
+use crate::clock;
+use crate::error::{ApiError, Result};
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 use crate::ui;
+
+/// Who asks for a check of the audit log waits so long for it.
+const CHECK: Duration = Duration::from_secs(20);
 
 pub(super) async fn list_organisations(
     State(state): State<AppState>,
@@ -54,6 +60,16 @@ pub(super) async fn put_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
+pub(super) async fn remove_member(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((organisation, user)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    author::remove_member(&state, &actor, &organisation, &user).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
 pub(super) async fn list_audit(
     State(state): State<AppState>,
     actor: Actor,
@@ -81,12 +97,23 @@ pub(super) async fn verify_audit(
     Path(organisation): Path<String>,
 ) -> Result<Json<ChainBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
-    Ok(Json(match audit::verify(&state, &actor, &organisation).await? {
-        Chain::Whole { entries, unsealed } => {
-            ChainBody { whole: true, entries: Some(entries), unsealed: Some(unsealed), broken_at: None }
-        }
+    let found = audit::checked(&state, &actor, &organisation, CHECK).await?;
+    let Some(found) = found.filter(audit::Checked::is_fresh) else {
+        return Err(ApiError::Unavailable(
+            "the chain is being checked, which takes a while; ask again".into(),
+        ));
+    };
+    let checked_at = clock::rfc3339(found.at);
+    Ok(Json(match found.chain {
+        Chain::Whole { entries, unsealed } => ChainBody {
+            whole: true,
+            entries: Some(entries),
+            unsealed: Some(unsealed),
+            broken_at: None,
+            checked_at,
+        },
         Chain::BrokenAt { sequence } => {
-            ChainBody { whole: false, entries: None, unsealed: None, broken_at: Some(sequence) }
+            ChainBody { whole: false, entries: None, unsealed: None, broken_at: Some(sequence), checked_at }
         }
     }))
 }

@@ -1,7 +1,10 @@
-//! Refused attempts. The first of its kind is written at once; what follows from the same actor and
-//! address within a minute is counted, and written as one entry when the minute is over. A chain takes
-//! at most so many kinds a minute, and says how many attempts it left out: nobody fills the disk by
-//! being refused.
+//! Refused attempts. The first of its kind is written at once; what follows of the same kind within a
+//! minute is counted, and written as one entry when the minute is over. A kind is who tried what from which
+//! network, at which route.
+//!
+//! A chain takes at most so many kinds a minute, and says how many attempts it left out: nobody fills the
+//! disk by being refused. Nor does anybody hide the attempts of others behind their own: who is signed in has
+//! a share of their own, and of the share of strangers one network gets a part.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,12 +15,16 @@ use serde_json::{Map, Value, json};
 
 use super::INSTALLATION;
 use crate::error::chain;
+use crate::limit::network;
 use crate::state::AppState;
 
 /// How long attempts are counted together.
 const WINDOW: Duration = Duration::from_secs(60);
-/// Kinds of attempts that one chain takes in a window, each with at most two entries.
+/// Kinds of attempts that one chain takes in a window from each user, and from all strangers together; each
+/// has at most two entries.
 const KINDS_MAX: usize = 30;
+/// Of the kinds of strangers, the part of one network.
+const NETWORK_MAX: usize = 10;
 /// Entries that wait for a database that is away.
 const WAITING_MAX: usize = 1000;
 /// Longest text of what was given to us, in characters.
@@ -30,9 +37,14 @@ pub struct Refusal {
     pub organisation_id: Option<String>,
     /// `sign_in.refused`, `request.refused`, …
     pub action: &'static str,
+    /// Who tried; of a stranger, whose account was tried, if it is one, or `nobody`.
     pub actor_id: String,
     pub actor_name: String,
+    /// Whether it is certain that it was them.
+    pub signed_in: bool,
     pub address: IpAddr,
+    /// Where it was tried: method and route as the router has it; empty where the action says all.
+    pub route: String,
     /// What was tried.
     pub subject: String,
     /// Why it was refused, in the words that the caller got or, where those are the same for all, truly.
@@ -43,9 +55,18 @@ pub struct Refusal {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Kind {
     action: &'static str,
+    asker: Asker,
+    /// Never a name that was only typed: there is no end of those.
     actor_id: String,
-    actor_name: String,
-    address: IpAddr,
+    network: IpAddr,
+    route: String,
+}
+
+/// Whose share of a window an attempt counts in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Asker {
+    User(String),
+    Stranger(IpAddr),
 }
 
 /// An entry that is to be written.
@@ -64,29 +85,41 @@ struct Line {
 struct Window {
     number: u64,
     kinds: HashMap<Kind, (Line, u64)>,
+    /// How many kinds each asker has, and all strangers together.
+    shares: HashMap<Asker, usize>,
+    strangers: usize,
     left_out: u64,
 }
 
 impl Window {
     /// Counts an attempt; gives the entry of one that is the first of its kind.
     fn take(&mut self, chain: &str, refusal: Refusal) -> Option<Line> {
-        let Refusal { action, actor_id, actor_name, address, subject, why, .. } = refusal;
-        let kind = Kind { action, actor_id: clip(&actor_id), actor_name: clip(&actor_name), address };
+        let Refusal { action, actor_id, actor_name, signed_in, address, route, subject, why, .. } = refusal;
+        let (actor_id, network) = (clip(&actor_id), network(address));
+        let asker = if signed_in { Asker::User(actor_id.clone()) } else { Asker::Stranger(network) };
+        let kind = Kind { action, asker: asker.clone(), actor_id, network, route: clip(&route) };
         if let Some((_, more)) = self.kinds.get_mut(&kind) {
             *more += 1;
             return None;
         }
-        if self.kinds.len() >= KINDS_MAX {
+        let share = self.shares.get(&asker).copied().unwrap_or_default();
+        let room = match signed_in {
+            true => share < KINDS_MAX,
+            false => share < NETWORK_MAX && self.strangers < KINDS_MAX,
+        };
+        if !room {
             self.left_out += 1;
             return None;
         }
+        self.shares.insert(asker, share + 1);
+        self.strangers += usize::from(!signed_in);
         let mut detail = Map::new();
         detail.insert("address".into(), json!(address.to_string()));
         detail.insert("why".into(), json!(clip(&why)));
         let line = Line {
             chain: chain.to_owned(),
             actor_id: kind.actor_id.clone(),
-            actor_name: kind.actor_name.clone(),
+            actor_name: clip(&actor_name),
             action,
             subject: clip(&subject),
             detail,
@@ -112,7 +145,7 @@ impl Window {
                 actor_id: "several".into(),
                 actor_name: "several".into(),
                 action: "attempts.refused",
-                subject: format!("more than {KINDS_MAX} kinds of attempts"),
+                subject: format!("more than {KINDS_MAX} kinds of attempts, or {NETWORK_MAX} of one network"),
                 detail,
             });
         }
@@ -237,7 +270,9 @@ mod tests {
             action: "sign_in.refused",
             actor_id: "nobody".into(),
             actor_name: name.into(),
+            signed_in: false,
             address: address.parse().unwrap(),
+            route: String::new(),
             subject: "a\r\nb".into(),
             why: "wrong password".into(),
         }
@@ -251,21 +286,44 @@ mod tests {
         for _ in 0..1000 {
             assert_eq!(window.take("c", attempt("mara", "127.0.0.1")), None);
         }
-        assert!(window.take("c", attempt("mara", "127.0.0.2")).is_some(), "another address is another kind");
-        let lines = window.close("c");
-        assert_eq!(lines.len(), 1);
-        assert_eq!(lines[0].detail["more"], 1000);
+        assert!(window.take("c", attempt("mara", "127.0.0.2")).is_some(), "another network is another kind");
+        assert_eq!(window.take("c", attempt("jonas", "127.0.0.2")), None, "another typed name is none");
+        let mut more: Vec<_> =
+            window.close("c").iter().filter_map(|line| line.detail["more"].as_u64()).collect();
+        more.sort_unstable();
+        assert_eq!(more, [1, 1000]);
     }
 
     #[test]
     fn a_flood_of_kinds_is_cut_and_the_cut_is_said() {
         let mut window = Window::default();
-        let written = (0..10_000).filter(|n| window.take("c", attempt(&n.to_string(), "::1")).is_some());
+        let from = |n: u32| attempt("mara", &std::net::Ipv4Addr::from_bits(n).to_string());
+        let written = (0..10_000).filter(|n| window.take("c", from(*n)).is_some());
         assert_eq!(written.count(), KINDS_MAX);
         let lines = window.close("c");
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].action, "attempts.refused");
         assert_eq!(lines[0].detail["left_out"], 10_000 - KINDS_MAX as u64);
+    }
+
+    #[test]
+    fn nobody_hides_the_attempts_of_others_behind_their_own() {
+        let mut window = Window::default();
+        let mut take = |signed_in: bool, actor: &str, address: &str, route: String| {
+            let refusal = Refusal { signed_in, actor_id: actor.into(), route, ..attempt("", address) };
+            window.take("c", refusal).is_some()
+        };
+        let fill = |take: &mut dyn FnMut(bool, &str, &str, String) -> bool, signed_in, actor, address| {
+            (0..100).filter(|n| take(signed_in, actor, address, format!("GET /{n}"))).count()
+        };
+        // All of one IPv6 network are one stranger.
+        assert_eq!(fill(&mut take, false, "nobody", "2001:db8::1"), NETWORK_MAX);
+        assert_eq!(fill(&mut take, false, "nobody", "2001:db8::2"), 0);
+        assert_eq!(fill(&mut take, false, "nobody", "192.0.2.1"), NETWORK_MAX);
+        assert_eq!(fill(&mut take, true, "jonas", "192.0.2.1"), KINDS_MAX);
+        assert!(take(true, "mara", "192.0.2.1", "GET /a".into()));
+        assert!(take(true, "mara", "192.0.2.1", "POST /a".into()), "a read does not hide a write");
+        assert!(!take(true, "mara", "192.0.2.1", "POST /a".into()));
     }
 
     #[test]

@@ -1,7 +1,15 @@
 //! The check of a chain, from its first entry to its end.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use schemas::Micros;
+use tokio::sync::watch;
+
 use super::{INSTALLATION, console_only, hash};
 use crate::auth::{Action, Actor};
+use crate::clock;
 use crate::database::audit::{self, AuditEntry};
 use crate::database::organisation::Organisation;
 use crate::error::Result;
@@ -10,6 +18,8 @@ use crate::state::AppState;
 
 /// Entries that one step of a check reads.
 const STEP: i64 = 1000;
+/// What a check found is good enough for so long.
+pub const KEPT: Duration = Duration::from_secs(60);
 
 /// What a check of the chain found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +41,95 @@ pub enum Chain {
 /// Not allowed, or the database refuses.
 pub async fn verify(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Chain> {
     actor.require(&organisation.id, Action::ReadAudit)?;
-    match check(state, &organisation.id).await? {
+    of_organisation(state, &organisation.id).await
+}
+
+async fn of_organisation(state: &AppState, id: &str) -> Result<Chain> {
+    let _one = state.checks.one.lock().await;
+    match check(state, id).await? {
         // Its creation is its first entry.
         Chain::Whole { entries: 0, .. } => Ok(Chain::BrokenAt { sequence: 1 }),
         found => Ok(found),
+    }
+}
+
+/// The last check of an organisation's chain. Where that was not within [`KEPT`], another one begins, and
+/// goes on when this has waited for it as long as it may: then it gives the one before, if there was one.
+///
+/// # Errors
+/// Not allowed.
+pub async fn checked(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    wait: Duration,
+) -> Result<Option<Checked>> {
+    actor.require(&organisation.id, Action::ReadAudit)?;
+    let mut running = {
+        let mut known = state.checks.known();
+        let known = known.entry(organisation.id.clone()).or_default();
+        if let Some(last) = known.last.as_ref().filter(|last| last.is_fresh()) {
+            return Ok(Some(last.clone()));
+        }
+        match known.running.as_ref().filter(|running| running.has_changed().is_ok()) {
+            Some(running) => running.clone(),
+            None => {
+                let (done, running) = watch::channel(());
+                known.running = Some(running.clone());
+                tokio::spawn(run(state.clone(), organisation.id.clone(), done));
+                running
+            }
+        }
+    };
+    // It ends when the check lets go of its end, whatever came of it.
+    let _ = tokio::time::timeout(wait, running.changed()).await;
+    Ok(state.checks.known().get(&organisation.id).and_then(|known| known.last.clone()))
+}
+
+async fn run(state: AppState, id: String, _done: watch::Sender<()>) {
+    match of_organisation(&state, &id).await {
+        Ok(chain) => {
+            let last = Checked { chain, at: clock::now(), ended: Instant::now() };
+            state.checks.known().entry(id).or_default().last = Some(last);
+        }
+        Err(error) => tracing::warn!(error = %error, "a chain of the audit log could not be checked"),
+    }
+}
+
+/// What a check found, and when.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub chain: Chain,
+    pub at: Micros,
+    ended: Instant,
+}
+
+impl Checked {
+    /// Whether it is from within [`KEPT`].
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.ended.elapsed() < KEPT
+    }
+}
+
+/// The checks of this process. One runs at a time: a chain may be long, and readers of the database are few.
+#[derive(Debug, Default)]
+pub struct Checks {
+    one: tokio::sync::Mutex<()>,
+    known: Mutex<HashMap<String, Known>>,
+}
+
+/// The checks of one chain.
+#[derive(Debug, Default)]
+struct Known {
+    last: Option<Checked>,
+    /// Its other end is gone when no check runs.
+    running: Option<watch::Receiver<()>>,
+}
+
+impl Checks {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,6 +139,7 @@ pub async fn verify(state: &AppState, actor: &Actor, organisation: &Organisation
 /// Not the console, or the database refuses.
 pub async fn verify_installation(state: &AppState, actor: &Actor) -> Result<Chain> {
     console_only(actor)?;
+    let _one = state.checks.one.lock().await;
     check(state, INSTALLATION).await
 }
 

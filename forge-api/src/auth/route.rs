@@ -11,6 +11,25 @@ pub enum Access {
     SignedIn,
     /// Whose role in the organisation that is touched allows this.
     May(Action),
+    /// The same, and only the person: no API token, whatever it may.
+    InPerson(Action),
+}
+
+impl Access {
+    /// What the role has to allow.
+    #[must_use]
+    pub fn action(self) -> Option<Action> {
+        match self {
+            Self::Public | Self::SignedIn => None,
+            Self::May(action) | Self::InPerson(action) => Some(action),
+        }
+    }
+
+    /// Whether every token is refused.
+    #[must_use]
+    pub fn refuses_tokens(self) -> bool {
+        matches!(self, Self::InPerson(_))
+    }
 }
 
 /// One address.
@@ -27,7 +46,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, summary
     Route { method, path, access, summary }
 }
 
-use Access::{May, Public, SignedIn};
+use Access::{InPerson, May, Public, SignedIn};
 use Action::{
     Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Return, Review, View,
 };
@@ -45,7 +64,7 @@ pub const API: &[Route] = &[
     route(GET, "/api/v1/openapi.json", Public, "this description"),
     route(POST, "/api/v1/sessions", Public, "sign in by password or one-time link"),
     route(GET, "/api/v1/sessions", SignedIn, "one's sessions, the last used first"),
-    route(DELETE, "/api/v1/sessions", SignedIn, "sign out everywhere: end all of one's sessions"),
+    route(DELETE, "/api/v1/sessions", SignedIn, "end all of one's sessions, and revoke one's tokens"),
     route(DELETE, "/api/v1/sessions/current", SignedIn, "sign out"),
     route(DELETE, "/api/v1/sessions/{session}", SignedIn, "end one of one's sessions"),
     route(GET, "/api/v1/me", SignedIn, "who one is, and where"),
@@ -55,7 +74,18 @@ pub const API: &[Route] = &[
     route(GET, "/api/v1/organisations", SignedIn, "one's organisations"),
     route(POST, "/api/v1/organisations", SignedIn, "create an organisation"),
     route(GET, "/api/v1/organisations/{organisation}/members", May(View), "members and roles"),
-    route(PUT, "/api/v1/organisations/{organisation}/members", May(ManageMembers), "give a user a role"),
+    route(
+        PUT,
+        "/api/v1/organisations/{organisation}/members",
+        InPerson(ManageMembers),
+        "give a user a role; not by a token",
+    ),
+    route(
+        DELETE,
+        "/api/v1/organisations/{organisation}/members/{user}",
+        InPerson(ManageMembers),
+        "take a member out, by id or e-mail address; everybody may leave; not by a token",
+    ),
     route(GET, "/api/v1/organisations/{organisation}/audit", May(ReadAudit), "the audit log, newest first"),
     route(
         GET,

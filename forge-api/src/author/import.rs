@@ -10,17 +10,18 @@
 //! A variable that a text uses becomes a required parameter of type string. A text with braces that
 //! are no template is taken as plain text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use schemas::PromptId;
+use schemas::bundle::PROMPTS_MAX;
 use schemas::parameter::{Kind, Parameter};
 use schemas::prompt::{Content, Engine, Message, Prompt, Role};
 use schemas::template;
 use serde_json::json;
 
 use super::SetAt;
-use super::prompt::revision_of;
+use super::prompt::{revision_of, short_enough, small_enough};
 use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
@@ -136,9 +137,20 @@ fn prompt_of(id: PromptId, system: String, user: String) -> Prompt {
 /// Writes prompts into a set's draft, all or none. Prompts of the set that are not among them stay.
 ///
 /// # Errors
-/// Not allowed, or the set is not in EDITING.
+/// Not allowed, the set is not in EDITING, a prompt that stands twice, or too many or too large.
 pub async fn import(state: &AppState, actor: &Actor, set: &SetAt, prompts: &[Prompt]) -> Result<Imported> {
     actor.require(&set.at.organisation.id, Action::Edit)?;
+    if prompts.len() > PROMPTS_MAX {
+        return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} prompts; split it")));
+    }
+    let mut seen = BTreeSet::new();
+    for prompt in prompts {
+        short_enough(prompt)?;
+        if !seen.insert(&prompt.id) {
+            let detail = format!("prompt {} stands here twice", prompt.id);
+            return Err(ApiError::invalid("duplicate", "prompts", detail));
+        }
+    }
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there: BTreeMap<String, PromptRow> = prompt::of_set(&mut tx, &set.set.id)
@@ -166,6 +178,7 @@ pub async fn import(state: &AppState, actor: &Actor, set: &SetAt, prompts: &[Pro
         });
     }
     prompt::put_all(&mut tx, &rows).await?;
+    small_enough(&mut tx, set).await?;
     let revisions: Vec<_> = rows.iter().map(revision_of).collect();
     prompt::add_revisions(&mut tx, &revisions).await?;
     let done = Imported { written: rows.len(), unchanged: prompts.len() - rows.len() };

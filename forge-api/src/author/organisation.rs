@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::auth::{Action, Actor, Entry, Role};
 use crate::clock;
+use crate::config::Founders;
 use crate::database::Tx;
 use crate::database::organisation::{self, Membership, Organisation};
 use crate::database::user::{self, User};
@@ -14,11 +15,13 @@ use crate::state::AppState;
 
 /// Names that would collide with FORGE's own addresses.
 const RESERVED: [&str; 2] = ["api", "assets"];
+/// Most organisations that one user owns and makes another.
+const OWNED_MAX: usize = 20;
 
 /// Creates an organisation; whoever creates it owns it.
 ///
 /// # Errors
-/// A bad or taken name.
+/// A bad or taken name, not allowed (option `organisations`), or too many.
 pub async fn create_organisation(
     state: &AppState,
     actor: &Actor,
@@ -27,10 +30,36 @@ pub async fn create_organisation(
 ) -> Result<Organisation> {
     // A token belongs to the organisation that it was made for.
     actor.in_person()?;
+    may_found(state.config.organisations, actor)?;
     let mut tx = state.database.write().await?;
+    if !matches!(actor.entry, Entry::Console) {
+        // Two of the same user at once come one after the other.
+        user::hold(&mut tx, &actor.user_id).await?;
+        let owned = organisation::of_user(&mut tx, &actor.user_id).await?;
+        if owned.iter().filter(|(_, role)| role == Role::Owner.as_str()).count() >= OWNED_MAX {
+            let detail = format!("a user owns at most {OWNED_MAX} organisations; the console may make more");
+            return Err(ApiError::conflict("too_many", detail));
+        }
+    }
     let row = insert_organisation(&mut tx, actor, slug, name).await?;
     tx.commit().await?;
     Ok(row)
+}
+
+/// Refuses who may not make organisations.
+fn may_found(founders: Founders, actor: &Actor) -> Result<()> {
+    let owns = || actor.memberships.iter().any(|m| m.role == Role::Owner);
+    match founders {
+        _ if matches!(actor.entry, Entry::Console) => Ok(()),
+        Founders::Anyone => Ok(()),
+        Founders::Owners if owns() => Ok(()),
+        Founders::Owners => Err(ApiError::Forbidden(
+            "only who owns an organisation makes another; ask an owner, or the operator of forge".into(),
+        )),
+        Founders::Console => Err(ApiError::Forbidden(
+            "organisations are made from the console here; ask the operator of forge".into(),
+        )),
+    }
 }
 
 /// The same within a transaction.
@@ -125,7 +154,7 @@ pub async fn members(
 /// Gives a user a role in an organisation, or another one.
 ///
 /// # Errors
-/// Not allowed, no such user, or the last owner would be lost.
+/// Not allowed, a token asks, no such user, or the last owner would be lost.
 pub async fn add_member(
     state: &AppState,
     actor: &Actor,
@@ -134,15 +163,15 @@ pub async fn add_member(
     role: Role,
 ) -> Result<()> {
     actor.require(&organisation.id, Action::ManageMembers)?;
+    // A member outlasts the token that made it.
+    actor.in_person()?;
     let mut tx = state.database.write().await?;
     let user = user::by_email(&mut tx, &email.to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
-    let members = organisation::members(&mut tx, &organisation.id).await?;
-    let owners: Vec<_> = members.iter().filter(|(_, r)| r == Role::Owner.as_str()).collect();
-    if role != Role::Owner && owners.len() == 1 && owners.iter().any(|(u, _)| u.id == user.id) {
-        return Err(ApiError::conflict(
-            "last_owner",
-            "an organisation needs an owner: name another one first",
-        ));
+    // The entry holds the end of the chain until we commit: of two owners who go at once, one stays.
+    let detail = json!({ "role": role.as_str() });
+    audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
+    if role != Role::Owner {
+        another_owner(&organisation::members(&mut tx, &organisation.id).await?, &user)?;
     }
     let row = Membership {
         organisation_id: organisation.id.clone(),
@@ -151,7 +180,47 @@ pub async fn add_member(
         created_at: clock::now(),
     };
     organisation::put_membership(&mut tx, &row).await?;
-    let detail = json!({ "role": role.as_str() });
-    audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
+    Ok(tx.commit().await?)
+}
+
+/// Refuses where nobody would own the organisation without this user.
+fn another_owner(members: &[(User, String)], user: &User) -> Result<()> {
+    let mut owners = members.iter().filter(|(_, role)| role == Role::Owner.as_str());
+    match (owners.next(), owners.next()) {
+        (Some((last, _)), None) if last.id == user.id => {
+            Err(ApiError::conflict("last_owner", "an organisation needs an owner: name another one first"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Takes a user, by id or e-mail address, out of an organisation; whoever is a member may go themselves. Their
+/// API tokens for it are revoked: who is taken in again makes new ones.
+///
+/// # Errors
+/// Not allowed, a token asks, no such member, or the last owner would be lost.
+pub async fn remove_member(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    who: &str,
+) -> Result<()> {
+    let themselves = who == actor.user_id || who.eq_ignore_ascii_case(&actor.email);
+    actor.require(&organisation.id, if themselves { Action::View } else { Action::ManageMembers })?;
+    actor.in_person()?;
+    let mut tx = state.database.write().await?;
+    let members = organisation::members(&mut tx, &organisation.id).await?;
+    let found = members.into_iter().find(|(u, _)| u.id == who || u.email.eq_ignore_ascii_case(who));
+    let (user, role) = found.ok_or(ApiError::NotFound("member"))?;
+    let revoked = user::revoke_tokens_in(&mut tx, &user.id, &organisation.id, clock::now()).await?;
+    // As in add_member: from here on no other owner goes.
+    let detail = json!({ "role": role, "tokens_revoked": revoked });
+    audit::record(&mut tx, actor, &organisation.id, "member.removed", &user.email, detail).await?;
+    let members = organisation::members(&mut tx, &organisation.id).await?;
+    if !members.iter().any(|(u, _)| u.id == user.id) {
+        return Err(ApiError::NotFound("member"));
+    }
+    another_owner(&members, &user)?;
+    organisation::delete_membership(&mut tx, &organisation.id, &user.id).await?;
     Ok(tx.commit().await?)
 }

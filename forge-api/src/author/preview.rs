@@ -1,20 +1,16 @@
 //! What the editor shows while one writes: errors at their place, the variables of the text, and
 //! the rendered prompt. It runs the very code that agents render with.
 
-use std::time::Duration;
-
 use schemas::prompt::{Content, Partial, Prompt, Role};
 use schemas::template::{self, CompiledPrompt, RenderError, RenderedMessage, TemplateError, Values};
 use serde_json::{Map, Value, json};
 
 use super::SetAt;
 use super::prompt::load;
+use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
-
-/// A preview takes no longer; the guard of the engine bounds it far below.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What was found in a prompt.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +35,7 @@ pub enum Rendered {
 pub async fn check(state: &AppState, actor: &Actor, set: &SetAt, prompt: &Prompt) -> Result<Check> {
     let partials = partials(state, actor, set).await?;
     let prompt = prompt.clone();
-    aside(move || {
+    aside(&PREVIEWS, move || {
         let errors = template::check(&prompt, &partials);
         let mut variables: Vec<String> = Vec::new();
         for source in prompt.templates() {
@@ -67,7 +63,7 @@ pub async fn render(
 ) -> Result<Rendered> {
     let partials = partials(state, actor, set).await?;
     let prompt = prompt.clone();
-    aside(move || {
+    aside(&PREVIEWS, move || {
         let compiled = CompiledPrompt::compile(&prompt, &partials).map_err(ApiError::Template)?;
         let values = Values::from_json(values);
         match &prompt.content {
@@ -89,15 +85,6 @@ async fn partials(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Pa
     actor.require(&set.at.organisation.id, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(load(&mut conn, set).await?.partials())
-}
-
-/// Runs work that needs a processor and no input, off the threads that serve.
-pub(crate) async fn aside<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    match tokio::time::timeout(DEADLINE * 6, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(failed)) => Err(ApiError::internal(failed)),
-        Err(late) => Err(ApiError::internal(late)),
-    }
 }
 
 /// A render that stopped, as a problem that names prompt, parameter, expected and got.

@@ -20,6 +20,8 @@ const ENVIRONMENTS: [(&str, &str, bool); 3] =
     [("dev", "Development", true), ("staging", "Staging", false), ("prod", "Production", false)];
 /// Ages that a rule may name, in seconds.
 const MAX_AGE: std::ops::RangeInclusive<u64> = 60..=315_360_000;
+/// Most projects of one organisation.
+const PROJECTS_MAX: usize = 100;
 /// Most environments of one project.
 const ENVIRONMENTS_MAX: usize = 32;
 
@@ -44,7 +46,7 @@ pub struct NewEnvironment<'a> {
 /// Creates a project with `dev`, `staging` and `prod`, and its keys.
 ///
 /// # Errors
-/// Not allowed, or a bad or taken name.
+/// Not allowed, a bad or taken name, or too many.
 pub async fn create_project(
     state: &AppState,
     actor: &Actor,
@@ -67,6 +69,12 @@ pub async fn create_project(
     };
     let at = ProjectAt { organisation: organisation.clone(), project };
     let mut tx = state.database.write().await?;
+    // The entry holds the end of the chain until we commit: of two at once, one comes after.
+    audit::record(&mut tx, actor, &organisation.id, "project.created", &at.path(), json!({})).await?;
+    if project::of_organisation(&mut tx, &organisation.id).await?.len() >= PROJECTS_MAX {
+        let detail = format!("an organisation has at most {PROJECTS_MAX} projects");
+        return Err(ApiError::conflict("too_many", detail));
+    }
     project::insert(&mut tx, &at.project).await.map_err(|e| taken(e, "project", &at.project.slug))?;
     for (position, (slug, name, takes_drafts)) in (0..).zip(ENVIRONMENTS) {
         let row = Environment {
@@ -81,7 +89,6 @@ pub async fn create_project(
         project::insert_environment(&mut tx, &row).await?;
     }
     state.keys.make_project(&mut tx, &at.project.id).await?;
-    audit::record(&mut tx, actor, &organisation.id, "project.created", &at.path(), json!({})).await?;
     tx.commit().await?;
     state.broker.provision();
     state.events.tell(&organisation.id, &at.project.id, Kind::Project);

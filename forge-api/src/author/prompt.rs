@@ -3,15 +3,15 @@
 //! A save names the revision it started from (0 for a new one). Where somebody saved in between,
 //! nothing is written and the answer carries what is there now, so that both texts can be shown.
 
-use schemas::bundle::{Bundle, PROMPTS_MAX, SCHEMA_VERSION};
+use schemas::bundle::{BODY_MAX, Bundle, PROMPTS_MAX, SCHEMA_VERSION};
 use schemas::canonical::{self, Digest};
 use schemas::prompt::{Partial, Prompt};
 use schemas::template::SOURCE_MAX;
 use schemas::{Micros, PromptId};
 use serde_json::json;
 
-use super::SetAt;
 use super::set::begin_edit;
+use super::{ProjectAt, SetAt};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -22,6 +22,8 @@ use crate::state::AppState;
 
 /// Most revisions that are shown.
 const REVISIONS_MAX: i64 = 100;
+/// Most names that one look finds.
+const NAMES_MAX: i64 = 500;
 
 /// A prompt as its author left it.
 #[derive(Debug, Clone)]
@@ -147,6 +149,48 @@ fn conflict(what: &str, expected: i64, current: serde_json::Value, by: &str) -> 
     }
 }
 
+/// Refuses a prompt with a template that is longer than any may be.
+pub(super) fn short_enough(prompt: &Prompt) -> Result<()> {
+    if prompt.templates().any(|t| t.len() > SOURCE_MAX) {
+        return Err(ApiError::TooLarge(format!(
+            "a template of {} is too long: it has at most {SOURCE_MAX} bytes; split it by partials",
+            prompt.id
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a draft that a transaction made larger than a bundle can be.
+pub(super) async fn small_enough(conn: &mut Conn, set: &SetAt) -> Result<()> {
+    let (prompts, partials, bytes) = prompt::size(conn, &set.set.id).await?;
+    for (what, found) in [("prompts", prompts), ("partials", partials)] {
+        if found > PROMPTS_MAX as i64 {
+            return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} {what}; split it")));
+        }
+    }
+    if bytes > BODY_MAX as i64 {
+        return Err(ApiError::TooLarge(format!(
+            "a set has at most {BODY_MAX} bytes of prompts and partials; split it"
+        )));
+    }
+    Ok(())
+}
+
+/// The prompts of a project whose ids hold this word, each as its set's slug and its id: names only.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn prompts_named(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    word: &str,
+) -> Result<Vec<(String, String)>> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(prompt::named_like(&mut conn, &at.project.id, word, NAMES_MAX).await?)
+}
+
 /// Saves a prompt that started from `expected` (0: it must be new). The text may still be wrong:
 /// that is refused only when a version is locked.
 ///
@@ -161,11 +205,7 @@ pub async fn save_prompt(
 ) -> Result<PromptDraft> {
     actor.require(&set.at.organisation.id, Action::Edit)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
-    if prompt.templates().any(|t| t.len() > SOURCE_MAX) {
-        return Err(ApiError::TooLarge(format!(
-            "a template has at most {SOURCE_MAX} bytes; split it by partials"
-        )));
-    }
+    short_enough(prompt)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there = prompt::find(&mut tx, &set.set.id, prompt.id.as_str()).await?;
@@ -183,9 +223,6 @@ pub async fn save_prompt(
         let detail = format!("prompt {} was deleted after you opened it", prompt.id);
         return Err(ApiError::conflict("revision_conflict", detail));
     }
-    if there.is_none() && prompt::count(&mut tx, &set.set.id).await? >= PROMPTS_MAX as i64 {
-        return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} prompts; split it")));
-    }
     let now = clock::now();
     let row = PromptRow {
         id: there.as_ref().map_or_else(clock::new_id, |r| r.id.clone()),
@@ -198,6 +235,7 @@ pub async fn save_prompt(
         updated_by: actor.name.clone(),
     };
     prompt::put_all(&mut tx, std::slice::from_ref(&row)).await?;
+    small_enough(&mut tx, set).await?;
     prompt::add_revisions(&mut tx, &[revision_of(&row)]).await?;
     let detail = json!({ "revision": row.revision });
     let subject = format!("{}/{}", set.path(), prompt.id);
@@ -307,6 +345,7 @@ pub async fn save_partial(
         updated_by: actor.name.clone(),
     };
     prompt::put_partial(&mut tx, &row).await?;
+    small_enough(&mut tx, set).await?;
     let subject = format!("{}/{name}", set.path());
     let detail = json!({ "revision": row.revision });
     audit::record(&mut tx, actor, &set.at.organisation.id, "partial.saved", &subject, detail).await?;

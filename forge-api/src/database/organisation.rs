@@ -62,6 +62,15 @@ pub async fn put_membership(conn: &mut Conn, row: &Membership) -> Result<()> {
     Ok(())
 }
 
+/// Takes a user out of an organisation.
+pub async fn delete_membership(conn: &mut Conn, organisation_id: &str, user_id: &str) -> Result<()> {
+    on!(conn, c => diesel::delete(memberships::table
+            .filter(memberships::organisation_id.eq(organisation_id))
+            .filter(memberships::user_id.eq(user_id)))
+        .execute(c).await?);
+    Ok(())
+}
+
 /// The organisations of a user, with the role in each.
 pub async fn of_user(conn: &mut Conn, user_id: &str) -> Result<Vec<(Organisation, String)>> {
     Ok(on!(conn, c => organisations::table

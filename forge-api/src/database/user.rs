@@ -92,6 +92,12 @@ pub async fn set_disabled(conn: &mut Conn, id: &str, disabled: bool) -> Result<(
     Ok(())
 }
 
+/// Keeps other transactions that hold this user waiting until we commit.
+pub async fn hold(conn: &mut Conn, id: &str) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id)).set(users::id.eq(id)).execute(c).await?);
+    Ok(())
+}
+
 /// Whether there is any user.
 pub async fn any(conn: &mut Conn) -> Result<bool> {
     let first: Option<String> =
@@ -101,17 +107,37 @@ pub async fn any(conn: &mut Conn) -> Result<bool> {
 
 /// Makes links and tokens of a user void.
 pub async fn revoke_all(conn: &mut Conn, user_id: &str, now: i64) -> Result<()> {
-    on!(conn, c => diesel::update(api_tokens::table
-            .filter(api_tokens::user_id.eq(user_id))
-            .filter(api_tokens::revoked_at.is_null()))
-        .set(api_tokens::revoked_at.eq(now))
-        .execute(c).await?);
+    revoke_tokens(conn, user_id, now).await?;
     on!(conn, c => diesel::update(sign_in_links::table
             .filter(sign_in_links::user_id.eq(user_id))
             .filter(sign_in_links::used_at.is_null()))
         .set(sign_in_links::used_at.eq(now))
         .execute(c).await?);
     Ok(())
+}
+
+/// Revokes every token of a user; gives how many that were.
+pub async fn revoke_tokens(conn: &mut Conn, user_id: &str, now: i64) -> Result<usize> {
+    Ok(on!(conn, c => diesel::update(api_tokens::table
+            .filter(api_tokens::user_id.eq(user_id))
+            .filter(api_tokens::revoked_at.is_null()))
+        .set(api_tokens::revoked_at.eq(now))
+        .execute(c).await?))
+}
+
+/// Revokes the tokens of a user for one organisation; gives how many that were.
+pub async fn revoke_tokens_in(
+    conn: &mut Conn,
+    user_id: &str,
+    organisation_id: &str,
+    now: i64,
+) -> Result<usize> {
+    Ok(on!(conn, c => diesel::update(api_tokens::table
+            .filter(api_tokens::user_id.eq(user_id))
+            .filter(api_tokens::organisation_id.eq(organisation_id))
+            .filter(api_tokens::revoked_at.is_null()))
+        .set(api_tokens::revoked_at.eq(now))
+        .execute(c).await?))
 }
 
 pub async fn insert_link(conn: &mut Conn, row: &SignInLink) -> Result<()> {
@@ -148,6 +174,15 @@ pub async fn by_token(conn: &mut Conn, token_hash: &str) -> Result<Option<(User,
     Ok(on!(conn, c => users::table
         .inner_join(api_tokens::table.on(api_tokens::user_id.eq(users::id)))
         .filter(api_tokens::token_hash.eq(token_hash))
+        .select((User::as_select(), ApiToken::as_select()))
+        .first(c).await.optional()?))
+}
+
+/// The same by its id.
+pub async fn token_by_id(conn: &mut Conn, id: &str) -> Result<Option<(User, ApiToken)>> {
+    Ok(on!(conn, c => users::table
+        .inner_join(api_tokens::table.on(api_tokens::user_id.eq(users::id)))
+        .filter(api_tokens::id.eq(id))
         .select((User::as_select(), ApiToken::as_select()))
         .first(c).await.optional()?))
 }

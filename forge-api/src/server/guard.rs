@@ -60,6 +60,7 @@ const RECORDED: &[(&str, &str)] = &[
 #[derive(Debug)]
 struct Attempt {
     address: IpAddr,
+    route: String,
     subject: String,
     actor: Option<(String, String)>,
     organisation_id: Option<String>,
@@ -76,6 +77,7 @@ impl Attempt {
         let path = matched.filter(|path| path.contains("{token}")).unwrap_or(request.uri().path());
         Self {
             address,
+            route: format!("{method} {}", matched.unwrap_or("none")),
             subject: format!("{method} {path}"),
             actor: None,
             organisation_id: None,
@@ -85,6 +87,8 @@ impl Attempt {
     }
 
     fn record(self, state: &AppState, refused: Refused) {
+        // Who sends a token that is none any more is not known to be its owner.
+        let signed_in = self.actor.is_some() && self.token.is_none();
         let (actor_id, actor_name) = self.actor.unwrap_or_else(|| ("nobody".into(), "nobody".into()));
         let action = match (refused.code, self.token) {
             (_, Some(_)) => "token.refused",
@@ -96,7 +100,9 @@ impl Attempt {
             action,
             actor_id,
             actor_name,
+            signed_in,
             address: self.address,
+            route: self.route,
             subject: self.subject,
             why: self.token.map_or(refused.why, str::to_owned),
         };
@@ -169,7 +175,7 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
     if actor.is_none() && route.access != Access::Public && path.as_str().starts_with("/api/") {
         return Err(ApiError::SignInRequired);
     }
-    if let (Access::May(action), Some(actor)) = (route.access, &actor)
+    if let (Some(action), Some(actor)) = (route.access.action(), &actor)
         && route.path.starts_with("/{organisation}")
     {
         // The organisation stands in the address of every page.

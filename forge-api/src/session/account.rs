@@ -2,17 +2,19 @@
 
 use serde_json::json;
 
-use super::{Client, hash_of, password, random_token};
-use crate::audit::{self, INSTALLATION};
-use crate::auth::Actor;
+use super::{Client, end_all, hash_of, password, random_token};
+use crate::audit::{self, INSTALLATION, Refusal};
+use crate::auth::{Actor, Entry};
 use crate::clock;
 use crate::database::user::{self, SignInLink, User};
-use crate::database::{Tx, session, set_up};
+use crate::database::{Conn, Tx, session, set_up};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// A one-time link is good for so long, in microseconds.
 const LINK_LIFE: schemas::Micros = 60 * 60 * 1_000_000;
+/// A first password is set within so long of signing in, in microseconds.
+const FRESH: schemas::Micros = 10 * 60 * 1_000_000;
 
 /// A row for a new user. An empty password means: only by link.
 ///
@@ -114,35 +116,74 @@ pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
     Ok(format!("/-/sign-in/{token}"))
 }
 
-/// Changes one's own password and ends all sessions, this one too.
+/// A change of one's own password.
+#[derive(Clone, Copy)]
+pub struct ChangePassword<'a> {
+    /// Empty where there is none yet.
+    pub old: &'a str,
+    pub new: &'a str,
+    /// Whether API tokens end too.
+    pub revoke_tokens: bool,
+}
+
+impl std::fmt::Debug for ChangePassword<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChangePassword").field("revoke_tokens", &self.revoke_tokens).finish_non_exhaustive()
+    }
+}
+
+/// Changes one's own password and ends all sessions, this one too, and API tokens if that is asked for.
 ///
 /// # Errors
-/// A token asks, the old one does not fit, too many tries, or the new one is too short.
+/// A token asks, the old one does not fit, too many tries, or the new one is too short; a first password
+/// from a session that is not fresh.
 pub async fn change_password(
     state: &AppState,
     client: &Client,
     actor: &Actor,
-    old: &str,
-    new: &str,
+    change: ChangePassword<'_>,
 ) -> Result<()> {
+    let ChangePassword { old, new, revoke_tokens } = change;
     actor.in_person()?;
     let mut conn = state.database.read().await?;
     let user = user::by_id(&mut conn, &actor.user_id).await?.ok_or(ApiError::NotFound("user"))?;
+    let fresh = user.password_hash.is_some() || is_fresh(&mut conn, actor).await?;
     drop(conn);
+    if !fresh {
+        // Who found an open browser does not take the account over.
+        let minutes = FRESH / 60_000_000;
+        let detail = format!(
+            "a first password is set within {minutes} minutes of signing in: sign in again by a new link"
+        );
+        return Err(ApiError::invalid("session_too_old", "old", detail));
+    }
     if user.password_hash.is_some() {
         // Who found an open browser does not guess at the password in it.
-        state.limits.password(&user.id)?;
+        let refused = |why| {
+            let refusal = client.refusal("password.refused", &actor.email, why);
+            let (actor_id, actor_name) = (actor.user_id.clone(), actor.name.clone());
+            let refusal = Refusal { actor_id, actor_name, signed_in: true, ..refusal };
+            state.refusals.take(state, refusal);
+        };
+        state.limits.password(&user.id).inspect_err(|_| refused("too many tries"))?;
         if !password::verify(user.password_hash, old).await? {
-            let (id, name) = (&actor.user_id, &actor.name);
-            client.refused(state, "password.refused", id, name, &actor.email, "wrong old password");
+            refused("wrong old password");
             return Err(ApiError::invalid("bad_credentials", "old", "this is not your password"));
         }
     }
     let hash = password::hash(new).await?;
     let mut tx = state.database.write().await?;
     user::set_password(&mut tx, &actor.user_id, &hash).await?;
-    let ended = session::delete_of_user(&mut tx, &actor.user_id).await?;
-    let detail = json!({ "sessions_ended": ended });
+    let (ended, revoked) = end_all(&mut tx, &actor.user_id, revoke_tokens).await?;
+    let detail = json!({ "sessions_ended": ended, "tokens_revoked": revoked });
     audit::record(&mut tx, actor, INSTALLATION, "password.changed", &actor.email, detail).await?;
     Ok(tx.commit().await?)
+}
+
+/// Whether the actor signed in a moment ago.
+async fn is_fresh(conn: &mut Conn, actor: &Actor) -> Result<bool> {
+    let Entry::Session { id, .. } = &actor.entry else { return Ok(matches!(actor.entry, Entry::Console)) };
+    let now = clock::now();
+    let live = session::of_user(conn, &actor.user_id, now).await?;
+    Ok(live.iter().any(|s| s.id == *id && now - s.created_at <= FRESH))
 }

@@ -5,7 +5,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher as _, PasswordVerifier as _};
 use zeroize::Zeroizing;
 
-use crate::author::preview::aside;
+use crate::aside::{PASSWORDS, aside};
 use crate::error::{ApiError, Result};
 
 /// Shortest password, in characters.
@@ -25,7 +25,7 @@ pub(super) async fn hash(password: &str) -> Result<String> {
         return Err(ApiError::invalid("invalid", "password", "this password is too long"));
     }
     let password = Zeroizing::new(password.to_owned());
-    aside(move || {
+    aside(&PASSWORDS, move || {
         let hash = Argon2::default()
             .hash_password(password.as_bytes())
             .map_err(|e| ApiError::internal(format!("hashing a password: {e}")))?;
@@ -40,7 +40,7 @@ pub(super) async fn verify(hash: Option<String>, password: &str) -> Result<bool>
         return Ok(false);
     }
     let password = Zeroizing::new(password.to_owned());
-    aside(move || {
+    aside(&PASSWORDS, move || {
         let known = hash.is_some();
         let hash = hash.unwrap_or_else(|| NOBODY.to_owned());
         let Ok(parsed) = PasswordHash::new(&hash) else { return Ok(false) };

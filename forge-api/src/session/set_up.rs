@@ -55,13 +55,14 @@ pub async fn link(state: &AppState) -> Result<Option<String>> {
 /// # Errors
 /// [`ApiError::NotFound`], whatever the reason; too many tries.
 pub async fn check(state: &AppState, client: &Client, token: &str) -> Result<()> {
-    state.limits.link(client.address)?;
+    let refused = |why| state.refusals.take(state, client.refusal("set_up.refused", "set-up link", why));
+    state.limits.link(client.address).inspect_err(|_| refused("too many tries"))?;
     let mut conn = state.database.read().await?;
     let good = set_up::is_good(&mut conn, &hash_of(token), clock::now()).await?;
     if good && !user::any(&mut conn).await? {
         return Ok(());
     }
-    client.refused(state, "set_up.refused", "nobody", "nobody", "set-up link", "no such link, or it is over");
+    refused("no such link, or it is over");
     Err(ApiError::NotFound("page"))
 }
 

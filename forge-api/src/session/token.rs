@@ -5,9 +5,10 @@ use serde_json::json;
 
 use super::{TOUCH_EVERY, hash_of, memberships, random_token};
 use crate::audit;
-use crate::auth::{Actor, Entry, Role, Scopes};
+use crate::auth::{Actor, Entry, Membership, Role, Scopes};
 use crate::clock;
-use crate::database::user::{self, ApiToken};
+use crate::database::Conn;
+use crate::database::user::{self, ApiToken, User};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -134,6 +135,25 @@ pub enum Presented {
     Unknown,
 }
 
+/// Why a token is not good any more, if it is not.
+fn spent(owner: &User, row: &ApiToken, now: Micros) -> Option<&'static str> {
+    match () {
+        () if row.revoked_at.is_some() => Some("the token is revoked"),
+        () if over(row, now) => Some("the token has expired"),
+        () if owner.disabled => Some("the user is disabled"),
+        () => None,
+    }
+}
+
+/// The memberships of a token as they are by now. None: it is not good any more.
+pub(super) async fn again(conn: &mut Conn, id: &str) -> Result<Option<Vec<Membership>>> {
+    let found = user::token_by_id(conn, id).await?;
+    match found.filter(|(owner, row)| spent(owner, row, clock::now()).is_none()) {
+        Some((owner, row)) => memberships(conn, &owner.id, Some(&row)).await.map(Some),
+        None => Ok(None),
+    }
+}
+
 /// Who an API token stands for.
 ///
 /// # Errors
@@ -147,13 +167,7 @@ pub async fn by_token(state: &AppState, token: &str) -> Result<Presented> {
     let Some((owner, row)) = user::by_token(&mut conn, &hash_of(token)).await? else {
         return Ok(Presented::Unknown);
     };
-    let why = match () {
-        () if row.revoked_at.is_some() => Some("the token is revoked"),
-        () if over(&row, now) => Some("the token has expired"),
-        () if owner.disabled => Some("the user is disabled"),
-        () => None,
-    };
-    if let Some(why) = why {
+    if let Some(why) = spent(&owner, &row, now) {
         let (owner, organisation_id) = ((owner.id, owner.name), row.organisation_id);
         return Ok(Presented::Spent { owner, organisation_id, name: row.name, why });
     }

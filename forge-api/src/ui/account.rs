@@ -17,7 +17,7 @@ use crate::database::session::Session;
 use crate::database::user::ApiToken;
 use crate::error::ApiError;
 use crate::server;
-use crate::session::{self, Client, NewToken};
+use crate::session::{self, ChangePassword, Client, NewToken};
 use crate::state::AppState;
 
 /// How long an API key may be valid, in days; without an end only who asks for that.
@@ -178,7 +178,7 @@ fn password_fields() -> Vec<Field> {
                 "old",
                 "Current password",
                 "current-password",
-                "Leave empty if you have none yet.".into(),
+                "Leave empty if you have none yet; then set it right after signing in by a link.".into(),
             )
         },
         secret(
@@ -243,7 +243,7 @@ impl NewKey {
             (Scope::Edit, "edit: change drafts, lock versions"),
             (Scope::Review, "review: approve and return drafts"),
             (Scope::Publish, "publish: publish and roll back"),
-            (Scope::Manage, "manage: projects, credentials, members, audit log"),
+            (Scope::Manage, "manage: projects, credentials, audit log"),
         ];
         let roles = Role::ALL.into_iter().filter(|r| r.rank() <= highest.rank());
         Some(Self {
@@ -346,9 +346,18 @@ pub(super) async fn post_end_session(
 }
 
 /// `POST /-/account/sessions/end`.
-pub(super) async fn post_end_sessions(visitor: Visitor, State(state): State<AppState>) -> PageResult {
-    session::end_sessions(&state, &visitor.actor).await?;
+pub(super) async fn post_end_sessions(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    form: Form,
+) -> PageResult {
+    session::end_sessions(&state, &visitor.actor, revokes(&form)).await?;
     Ok(gone(&state))
+}
+
+/// The tick box about API keys; it is ticked unless somebody unticks it.
+fn revokes(form: &Form) -> bool {
+    form.get("revoke_tokens") == "on"
 }
 
 /// Back at the door.
@@ -380,8 +389,8 @@ pub(super) async fn post_password(
     State(state): State<AppState>,
     form: Form,
 ) -> PageResult {
-    let (old, new) = (form.get("old"), form.get("new"));
-    match session::change_password(&state, &client, &visitor.actor, old, new).await {
+    let change = ChangePassword { old: form.get("old"), new: form.get("new"), revoke_tokens: revokes(&form) };
+    match session::change_password(&state, &client, &visitor.actor, change).await {
         Ok(()) => Ok(gone(&state)),
         Err(error) => {
             let wait = error.retry_after_s();

@@ -1,5 +1,7 @@
 //! The audit log of an organisation.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
@@ -12,12 +14,14 @@ use super::engine;
 use super::fault::PageResult;
 use super::view::{Callout, Moment, encoded, grouped, initials, short, written};
 use super::visitor::Visitor;
-use crate::audit::{self, Chain};
+use crate::audit::{self, Chain, Checked};
 use crate::database::audit::AuditEntry;
 use crate::state::AppState;
 
 /// Entries of one page.
 const PAGE: i64 = 100;
+/// A page waits so long for a check of the chain; a long chain is checked behind it.
+const CHECK: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -63,7 +67,10 @@ pub(super) async fn get_audit(
     let organisation = visitor.organisation(&o).await?.clone();
     let entries = audit::list(&state, &visitor.actor, &organisation, asked.before, PAGE).await?;
     let chain = match asked.before {
-        None => Some(check(&audit::verify(&state, &visitor.actor, &organisation).await?)),
+        None => {
+            let found = audit::checked(&state, &visitor.actor, &organisation, CHECK).await?;
+            Some(found.as_ref().map_or_else(unchecked, check))
+        }
         Some(_) => None,
     };
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
@@ -116,29 +123,31 @@ pub(crate) fn exported(
     (kind, Body::from_stream(lines)).into_response()
 }
 
-fn check(chain: &Chain) -> Callout {
-    match chain {
+fn unchecked() -> Callout {
+    Callout::info("The chain is being checked.", "It is long: load the page again in a while.")
+}
+
+fn check(found: &Checked) -> Callout {
+    let at = written(found.at, "checked at %H:%M on %-d %B");
+    match &found.chain {
         Chain::Whole { unsealed: unsealed @ 1.., .. } => Callout {
             state: "warn",
             ..Callout::bad(
                 "The chain holds, but for its beginning nobody vouches.",
                 format!(
-                    "The first {} entries are from before entries were sealed.",
+                    "The first {} entries are from before entries were sealed; {at}.",
                     grouped(unsealed.unsigned_abs())
                 ),
             )
         },
         Chain::Whole { entries, .. } => Callout {
             icon: "signed",
-            ..Callout::ok(
-                "The chain holds.",
-                format!("{} entries checked just now.", grouped(entries.unsigned_abs())),
-            )
+            ..Callout::ok("The chain holds.", format!("{} entries, {at}.", grouped(entries.unsigned_abs())))
         },
         Chain::BrokenAt { sequence } => Callout::bad(
             "The chain is broken.",
             format!(
-                "Entry {sequence} was changed, put in or is missing. Somebody wrote to the database behind FORGE's back."
+                "Entry {sequence} was changed, put in or is missing. Somebody wrote to the database behind FORGE's back; {at}."
             ),
         ),
     }

@@ -103,19 +103,16 @@ pub(super) async fn get_palette(
                         href: set_base.clone(),
                     });
                 }
-                // Prompts only when something is looked for: a set may have thousands.
-                if !words.is_empty() && prompts.len() < HITS {
-                    let set = author::find_set(&state, &visitor.actor, &at, &row.slug).await?;
-                    let draft = author::draft(&state, &visitor.actor, &set).await?;
-                    prompts.extend(draft.prompts.iter().filter(|p| fits(p.prompt.id.as_str())).map(|p| {
-                        Item {
-                            icon: "prompt",
-                            text: p.prompt.id.to_string(),
-                            place: row.slug.clone(),
-                            href: format!("{set_base}/{}", p.prompt.id),
-                        }
-                    }));
-                }
+            }
+            // Prompts only when something is looked for, and their names only: a set may have thousands.
+            if let Some(word) = words.iter().max_by_key(|w| w.len()).filter(|_| prompts.len() < HITS) {
+                let found = author::prompts_named(&state, &visitor.actor, &at, word).await?;
+                prompts.extend(found.into_iter().filter(|(_, id)| fits(id)).map(|(set, id)| Item {
+                    icon: "prompt",
+                    href: format!("{base}/{set}/{id}"),
+                    text: id,
+                    place: set,
+                }));
             }
         }
     }

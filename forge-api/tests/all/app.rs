@@ -241,6 +241,17 @@ impl App {
         Browser { cookies, csrf }
     }
 
+    /// Signs somebody of `acme` in by a one-time link.
+    pub(crate) async fn browser_of(&self, role: Role) -> Browser {
+        let email = format!("{}@example.org", role.as_str());
+        let link = session::sign_in_link(&self.state, &email).await.unwrap();
+        let body = json!({ "link": link.rsplit('/').next().unwrap() });
+        let answer = self.anonymous(Method::POST, "/api/v1/sessions").json(&body).send().await.unwrap();
+        let cookies = cookies(&answer);
+        let csrf = json_of(answer, 201).await["csrf_token"].as_str().unwrap().to_owned();
+        Browser { cookies, csrf }
+    }
+
     /// A request from a browser that is signed in.
     pub(crate) fn by(&self, browser: &Browser, method: Method, path: &str) -> RequestBuilder {
         let request = self.anonymous(method, path).header(COOKIE, &browser.cookies);

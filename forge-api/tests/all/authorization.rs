@@ -4,6 +4,7 @@ use forge_api::api;
 use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Actor, Role};
+use forge_api::author;
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{pair}", "1.0.0...1.0.0")
         .replace("{guide}", "keys")
         .replace("{token}", "nothing")
+        .replace("{user}", "guest@example.org")
         .replace("{session}", "nothing")
         .replace("{key}", "nothing")
         .replace("{name}", "forge.css");
@@ -68,6 +70,10 @@ pub(crate) fn body(route: &Route) -> Value {
 
 /// A project with something of everything; gives the id of a credential.
 pub(crate) async fn furnish(app: &App) -> String {
+    session::create_user(&app.state, "guest@example.org", "", None).await.unwrap();
+    author::add_member(&app.state, &Actor::console(), &app.organisation, "guest@example.org", Role::Viewer)
+        .await
+        .unwrap();
     app.save("welcome.message", "Hello", &[]).await;
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;
@@ -104,15 +110,28 @@ async fn the_api_lets_each_role_do_what_the_table_says(app: App) {
         let answer = app.strange(method.clone(), &path).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 404, "a stranger: {what}");
         assert!(!answer.text().await.unwrap().contains("no member"), "only the audit log says why: {what}");
-        let Access::May(action) = route.access else { continue };
-        for role in Role::ALL.into_iter().filter(|r| !r.may(action)) {
+        let Some(action) = route.access.action() else { continue };
+        let by_token = route.access.refuses_tokens();
+        for role in Role::ALL.into_iter().filter(|r| by_token || !r.may(action)) {
             let answer = app.request(role, method.clone(), &path).json(&body).send().await.unwrap();
-            assert_eq!(answer.status(), 403, "{}: {what}", role.as_str());
+            assert_eq!(answer.status(), 403, "{} by a token: {what}", role.as_str());
+        }
+        let mut browsers = Vec::new();
+        for role in Role::ALL.into_iter().filter(|_| by_token) {
+            browsers.push((role, app.browser_of(role).await));
+        }
+        for (role, browser) in browsers.iter().filter(|(r, _)| !r.may(action)) {
+            let answer = app.by(browser, method.clone(), &path).json(&body).send().await.unwrap();
+            assert_eq!(answer.status(), 403, "{} in person: {what}", role.as_str());
         }
         assert_eq!(changes(&app).await, before, "who may not must not change anything: {what}");
         for (nth, role) in Role::ALL.into_iter().filter(|r| r.may(action)).enumerate() {
             let before = changes(&app).await;
-            let answer = app.request(role, method.clone(), &path).json(&body).send().await.unwrap();
+            let request = match browsers.iter().find(|(r, _)| *r == role) {
+                Some((_, browser)) => app.by(browser, method.clone(), &path),
+                None => app.request(role, method.clone(), &path),
+            };
+            let answer = request.json(&body).send().await.unwrap();
             let status = answer.status().as_u16();
             let looks = route.method == "GET" || path.ends_with("/check") || path.ends_with("/preview");
             // What is revoked is revoked: the second one changes nothing.
@@ -150,7 +169,7 @@ async fn pages_let_each_role_see_what_the_table_says(app: App) {
         let method: Method = route.method.parse().unwrap();
         let path = address(route, &credential);
         let what = format!("{} {path}", route.method);
-        let Access::May(action) = route.access else { continue };
+        let Some(action) = route.access.action() else { continue };
         let ask = |request: reqwest::RequestBuilder| {
             let request = request.header("accept", "text/html");
             if method == Method::POST { request.form(&[("nothing", "")]) } else { request }
@@ -199,7 +218,7 @@ async fn names_and_ids_of_another_organisation_open_nothing(app: App) {
     let organisation = app.organisation.id.clone();
     let before = changes(&app).await;
     let mut asked = 0;
-    for route in API.iter().chain(PAGES).filter(|route| matches!(route.access, Access::May(_))) {
+    for route in API.iter().chain(PAGES).filter(|route| route.access.action().is_some()) {
         let is_page = !route.path.starts_with("/api/");
         // Their organisation by its name and its id; their project under a name of one's own, by its id, and under
         // an organisation that is not its own.
@@ -260,24 +279,21 @@ async fn a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user(app
         tokens.push((role, made.unwrap().0));
     }
     // A viewer, by a session.
-    let link = session::sign_in_link(&app.state, "viewer@example.org").await.unwrap();
-    let link = json!({ "link": link.rsplit('/').next().unwrap() });
-    let answer = app.anonymous(Method::POST, "/api/v1/sessions").json(&link).send().await.unwrap();
-    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let csrf = json_of(answer, 201).await["csrf_token"].as_str().unwrap().to_owned();
+    let viewer = app.browser_of(Role::Viewer).await;
     let before = changes(&app).await;
     for route in API {
-        let Access::May(action) = route.access else { continue };
+        let Some(action) = route.access.action() else { continue };
         let (method, path): (Method, _) = (route.method.parse().unwrap(), address(route, &credential));
-        let asked =
-            || app.anonymous(method.clone(), &path).header("cookie", &cookie).header("x-csrf-token", &csrf);
+        let asked = || app.by(&viewer, method.clone(), &path);
         let status = asked().json(&body(route)).send().await.unwrap().status();
         if !Role::Viewer.may(action) {
             assert_eq!(status, 403, "a viewer's session: {method} {path}");
         } else if method == Method::GET {
             assert!(status.is_success(), "a viewer's session: {status}: {method} {path}");
         }
-        for (role, token) in tokens.iter().filter(|(role, _)| !role.may(action)) {
+        for (role, token) in
+            tokens.iter().filter(|(role, _)| route.access.refuses_tokens() || !role.may(action))
+        {
             let answer = app.anonymous(method.clone(), &path).bearer_auth(token).json(&body(route));
             let status = answer.send().await.unwrap().status();
             assert_eq!(status, 403, "the owner's token for {}: {method} {path}", role.as_str());

@@ -14,6 +14,9 @@ on_both!(
     a_changed_password_ends_every_session,
     a_disabled_user_is_out_at_once_and_comes_back_with_nothing,
     a_live_page_ends_with_its_session,
+    a_live_page_ends_with_its_token,
+    what_a_thief_made_with_a_session_ends_with_it,
+    a_first_password_is_set_from_a_fresh_session_only,
 );
 
 const SESSIONS: &str = "/api/v1/sessions";
@@ -112,10 +115,16 @@ async fn a_disabled_user_is_out_at_once_and_comes_back_with_nothing(app: App) {
 
 async fn a_live_page_ends_with_its_session(app: App) {
     let browser = app.browser().await;
-    let mut live = app.by(&browser, Method::GET, "/-/events?topic=organisation/acme").send().await.unwrap();
+    let live = app.by(&browser, Method::GET, "/-/events?topic=organisation/acme").send().await.unwrap();
     assert_eq!(live.status(), 200);
-    assert_eq!(app.by(&browser, Method::DELETE, SESSIONS).send().await.unwrap().status(), 204);
+    let end = format!("{SESSIONS}?revoke_tokens=false");
+    assert_eq!(app.by(&browser, Method::DELETE, &end).send().await.unwrap().status(), 204);
     app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "another" })).await;
+    silent(live).await;
+}
+
+/// Waits until a live page ends that is told nothing any more.
+async fn silent(mut live: reqwest::Response) {
     let mut heard = String::new();
     let ended = within(secs(20), async || match live.chunk().await {
         Ok(Some(bytes)) => {
@@ -126,6 +135,97 @@ async fn a_live_page_ends_with_its_session(app: App) {
     })
     .await;
     assert!(ended.is_some() && !heard.contains("reload"), "{heard}");
+}
+
+async fn a_live_page_ends_with_its_token(app: App) {
+    use forge_api::auth::Role;
+    let live = async |role| {
+        let request = app.request(role, Method::GET, "/-/events?topic=organisation/acme");
+        let answer = request.header("accept", "text/event-stream").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer
+    };
+    let (revoked, expired, disabled) =
+        (live(Role::Admin).await, live(Role::Viewer).await, live(Role::Reviewer).await);
+    let stays = live(Role::Owner).await;
+    let id = async |role: Role| {
+        let email = format!("{}@example.org", role.as_str());
+        session::user_by_email(&app.state, &email).await.unwrap().id
+    };
+    let (admin, viewer) = (id(Role::Admin).await, id(Role::Viewer).await);
+    for (column, user) in [("revoked_at", admin), ("expires_at", viewer)] {
+        let change = format!("UPDATE api_tokens SET {column} = 1 WHERE user_id = '{user}'");
+        sql(&app.state.database, &change).await.unwrap();
+    }
+    session::set_disabled(&app.state, "reviewer@example.org", true).await.unwrap();
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "another" })).await;
+    tokio::join!(silent(revoked), silent(expired), silent(disabled));
+    let mut stays = stays;
+    let heard = within(secs(20), async || {
+        let bytes = stays.chunk().await.unwrap().unwrap();
+        String::from_utf8_lossy(&bytes).contains("reload").then_some(())
+    });
+    assert!(heard.await.is_some(), "a good token hears it");
+}
+
+async fn what_a_thief_made_with_a_session_ends_with_it(app: App) {
+    let make = async |browser: &Browser| {
+        let new = json!({ "organisation": "acme", "role": "owner" });
+        let made = app.by(browser, Method::POST, "/api/v1/tokens").json(&new).send().await.unwrap();
+        json_of(made, 201).await["token"].as_str().unwrap().to_owned()
+    };
+    let works = async |token: &str| {
+        app.anonymous(Method::GET, "/api/v1/me").bearer_auth(token).send().await.unwrap().status() == 200
+    };
+    let end = async |path: &str| {
+        let browser = app.browser().await;
+        let token = make(&browser).await;
+        assert_eq!(app.by(&browser, Method::DELETE, path).send().await.unwrap().status(), 204);
+        works(&token).await
+    };
+    assert!(end(&format!("{SESSIONS}?revoke_tokens=false")).await, "who wants to keep them keeps them");
+    assert!(!end(SESSIONS).await);
+    let entry = app.audited("installation", |e| e.action == "sessions.ended").await;
+    assert!(!entry.detail.contains("\"tokens_revoked\":0"), "{entry:?}");
+
+    // The same by the pages, whose tick box is ticked.
+    let browser = app.browser().await;
+    let page = app.by(&browser, Method::GET, "/-/account").send().await.unwrap().text().await.unwrap();
+    let ticked = "<input type=\"checkbox\" name=\"revoke_tokens\" value=\"on\" checked>";
+    assert_eq!(page.matches(ticked).count(), 2, "{page}");
+    for (ticked, kept) in [(None, true), (Some("on"), false)] {
+        let browser = app.browser().await;
+        let token = make(&browser).await;
+        let mut form = vec![("csrf", browser.csrf.as_str()), ("old", PASSWORD), ("new", PASSWORD)];
+        form.extend(ticked.map(|on| ("revoke_tokens", on)));
+        let done = app.by(&browser, Method::POST, "/-/account/password").form(&form).send().await.unwrap();
+        assert_eq!(done.status(), 303);
+        assert_eq!(works(&token).await, kept, "by a changed password");
+        let browser = app.browser().await;
+        let token = make(&browser).await;
+        let mut form = vec![("csrf", browser.csrf.as_str())];
+        form.extend(ticked.map(|on| ("revoke_tokens", on)));
+        let path = "/-/account/sessions/end";
+        assert_eq!(app.by(&browser, Method::POST, path).form(&form).send().await.unwrap().status(), 303);
+        assert_eq!(works(&token).await, kept, "by signing out everywhere");
+    }
+}
+
+async fn a_first_password_is_set_from_a_fresh_session_only(app: App) {
+    use forge_api::auth::Role;
+    let browser = app.browser_of(Role::Viewer).await;
+    let set = || {
+        let form = [("csrf", browser.csrf.as_str()), ("old", ""), ("new", "another horse battery")];
+        app.by(&browser, Method::POST, "/-/account/password").form(&form).send()
+    };
+    let old = clock::now() - 11 * 60_000_000;
+    sql(&app.state.database, &format!("UPDATE sessions SET created_at = {old}")).await.unwrap();
+    let refused = set().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    assert!(refused.text().await.unwrap().contains("by a new link"));
+    let fresh = clock::now() - 9 * 60_000_000;
+    sql(&app.state.database, &format!("UPDATE sessions SET created_at = {fresh}")).await.unwrap();
+    assert_eq!(set().await.unwrap().status(), 303);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,6 +2,7 @@
 
 use forge_api::audit::INSTALLATION;
 use forge_api::auth::Role;
+use forge_api::database::audit::AuditEntry;
 use reqwest::header::COOKIE;
 use reqwest::{Method, Response};
 use serde_json::json;
@@ -47,8 +48,13 @@ async fn a_guess_spread_over_many_addresses_is_slow_and_the_owner_still_comes_in
     let forged = browser.replace("anvil_browser=", "anvil_browser=x");
     let forged = [("x-forwarded-for", "203.0.113.3"), (COOKIE.as_str(), forged.as_str())];
     assert_eq!(sign_in(&app, PASSWORD, &forged).await.status(), 429);
-    let entry = app.audited(INSTALLATION, |e| e.action == "sign_in.refused").await;
-    assert_eq!(entry.subject, "owner@example.org");
+    let named = |e: &AuditEntry| e.action == "sign_in.refused" && e.subject == "owner@example.org";
+    app.audited(INSTALLATION, named).await;
+    // Too many tries: nothing is looked up, and nobody is named.
+    let unnamed = |e: &AuditEntry| e.detail.contains("too many tries");
+    let late = app.audited(INSTALLATION, unnamed).await;
+    assert!(late.subject.starts_with("account "), "{late:?}");
+    app.audited(INSTALLATION, |e| named(e) && e.detail.contains(&format!("({})", late.subject))).await;
     app.audited(INSTALLATION, |e| e.detail.contains("198.51.100.3")).await;
 }
 
@@ -127,4 +133,27 @@ async fn a_page_that_comes_too_often_says_when_to_come_back() {
     assert_eq!(last.status(), 429);
     assert!(wait(&last) >= 1);
     assert!(last.text().await.unwrap().contains("<html"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_guesses_at_an_old_password_or_at_a_set_up_link_is_recorded_though_nothing_is_looked_up() {
+    let app = App::start_with(Kind::Sqlite, &[("sign-in-per-minute", "4")]).await;
+    let browser = app.browser().await;
+    let form = [("csrf", browser.csrf.as_str()), ("old", "wrong"), ("new", "another horse battery")];
+    let change = || app.by(&browser, Method::POST, "/-/account/password").form(&form).send();
+    let (_, late) = (change().await.unwrap(), change().await.unwrap());
+    assert_eq!(late.status(), 429);
+    let mut last = 404;
+    for _ in 0..6 {
+        let link = app.anonymous(Method::GET, "/-/set-up/guess").header("accept", "text/html");
+        last = link.send().await.unwrap().status().as_u16();
+    }
+    assert_eq!(last, 429);
+    app.state.refusals.close(&app.state).await;
+    let log = app.audit(INSTALLATION).await;
+    for (action, more) in [("password.refused", 1), ("set_up.refused", 5)] {
+        let entries: Vec<_> = log.iter().filter(|e| e.action == action).collect();
+        let more = format!("\"more\":{more},");
+        assert!(entries.iter().any(|e| e.detail.contains(&more)), "{action}: {entries:?}");
+    }
 }

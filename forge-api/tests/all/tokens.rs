@@ -47,7 +47,8 @@ async fn a_token_does_no_more_than_it_was_made_for(app: App) {
         (prompt("x", "x", &[]), json!({ "set": "chat", "environment": "prod", "version": "1.0.0" }));
     let member = json!({ "email": "viewer@example.org", "role": "viewer" });
     let mut found = Vec::new();
-    for token in [&reader, &writer, &publisher] {
+    let all = make(&app, &browser, json!({ "organisation": "acme", "role": "owner" })).await;
+    for token in [&reader, &writer, &publisher, &all] {
         found.push([
             status(&app, token, Method::GET, SET, Value::Null).await,
             status(&app, token, Method::PUT, &format!("{SET}/prompts/x"), edit.clone()).await,
@@ -55,8 +56,11 @@ async fn a_token_does_no_more_than_it_was_made_for(app: App) {
             status(&app, token, Method::PUT, members, member.clone()).await,
         ]);
     }
-    // The last one has the scope for members, and no role for it.
-    assert_eq!(found, [[200, 403, 403, 403], [200, 201, 403, 403], [200, 403, 201, 403]]);
+    // Who belongs to the organisation, no token says.
+    assert_eq!(
+        found,
+        [[200, 403, 403, 403], [200, 201, 403, 403], [200, 403, 201, 403], [200, 409, 201, 403]]
+    );
     let entry = app.audited(&app.organisation.id, |e| e.action == "request.refused").await;
     assert_eq!(entry.actor_name, "owner");
     assert!(entry.detail.contains("scopes") && entry.detail.contains("127.0.0.1"), "{entry:?}");
@@ -120,6 +124,7 @@ async fn a_token_ends_after_ninety_days_unless_somebody_says_otherwise(app: App)
 
 async fn a_token_cannot_act_for_the_person_behind_it(app: App) {
     let other = json!({ "slug": "another" });
+    let member = json!({ "email": "viewer@example.org", "role": "owner" });
     for (method, path, body) in [
         (Method::POST, TOKENS, json!({ "organisation": "acme", "role": "viewer" })),
         (Method::GET, TOKENS, Value::Null),
@@ -128,6 +133,7 @@ async fn a_token_cannot_act_for_the_person_behind_it(app: App) {
         (Method::DELETE, "/api/v1/sessions", Value::Null),
         (Method::DELETE, "/api/v1/sessions/x", Value::Null),
         (Method::POST, "/api/v1/organisations", other),
+        (Method::PUT, "/api/v1/organisations/acme/members", member),
     ] {
         let answer = app.request(Role::Owner, method.clone(), path).json(&body).send().await.unwrap();
         assert_eq!(answer.status(), 403, "{method} {path}");

@@ -97,4 +97,6 @@ pub struct ChainBody {
     /// First entry that is missing, was changed or was put in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub broken_at: Option<i64>,
+    /// When: a check counts for a minute.
+    pub checked_at: String,
 }

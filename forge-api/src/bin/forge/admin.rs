@@ -86,6 +86,11 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
             println!("{}{link}", state.public_url);
             Ok(())
         }
+        User::Remove { email, organisation: slug } => {
+            let console = Actor::console();
+            let organisation = author::find_organisation(state, &console, &slug).await?;
+            Ok(author::remove_member(state, &console, &organisation, &email).await?)
+        }
         User::Disable { email } => Ok(session::set_disabled(state, &email, true).await?),
         User::Enable { email } => Ok(session::set_disabled(state, &email, false).await?),
         User::Token { email, organisation: slug, role: given, name, scope, expires_days } => {

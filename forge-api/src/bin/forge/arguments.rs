@@ -124,6 +124,12 @@ pub(crate) enum User {
         #[arg(long, default_value = "90")]
         expires_days: String,
     },
+    /// Takes a user out of an organisation; tokens for it are void
+    Remove {
+        email: String,
+        #[arg(long)]
+        organisation: String,
+    },
     /// Shuts a user out: sessions end, links and tokens are void
     Disable { email: String },
     /// Lets a user in again, who needs new tokens

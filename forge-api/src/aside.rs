@@ -1,0 +1,89 @@
+//! Work that needs a processor and no input, off the threads that serve: of each kind so much at once and no
+//! more, so that nobody who asks for much of it takes the memory and the processors from everybody else.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::error::{ApiError, Result};
+
+/// Somebody for whom there is no room waits so long.
+const WAIT: Duration = Duration::from_secs(5);
+/// Work that takes longer is not waited for; the engine bounds it far below.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Passwords that are hashed and checked: each takes 19 MiB.
+pub(crate) static PASSWORDS: Room = Room::new();
+/// Prompts that are checked and rendered while one writes.
+pub(crate) static PREVIEWS: Room = Room::new();
+/// Drafts that are made a version.
+pub(crate) static LOCKS: Room = Room::new();
+
+/// The room for one kind of work: as many places as there are processors, and at least two.
+pub(crate) struct Room(LazyLock<Semaphore>);
+
+impl Room {
+    const fn new() -> Self {
+        Self(LazyLock::new(|| {
+            let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            Semaphore::new(processors.max(2))
+        }))
+    }
+}
+
+/// Does the work where there is room for it.
+///
+/// # Errors
+/// [`ApiError::Unavailable`] where there is none in time; as the work has it.
+pub(crate) async fn aside<T: Send + 'static>(
+    room: &'static Room,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let Ok(Ok(place)) = tokio::time::timeout(WAIT, room.0.acquire()).await else {
+        return Err(ApiError::Unavailable("there is too much to do at the moment; try again soon".into()));
+    };
+    // Who does not wait any longer does not make room: the work does, when it ends.
+    let work = move || {
+        let _place = place;
+        work()
+    };
+    match tokio::time::timeout(DEADLINE, tokio::task::spawn_blocking(work)).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(failed)) => Err(ApiError::internal(failed)),
+        Err(late) => Err(ApiError::internal(late)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ROOM: Room = Room::new();
+
+    #[tokio::test]
+    async fn who_finds_no_room_is_told_to_come_back_and_work_nobody_waits_for_keeps_its_place() {
+        let places = ROOM.0.available_permits();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = std::sync::Arc::new(std::sync::Mutex::new(held));
+        for _ in 0..places {
+            let held = std::sync::Arc::clone(&held);
+            let work = tokio::spawn(aside(&ROOM, move || {
+                let _ = held.lock().map(|held| held.recv());
+                Ok(())
+            }));
+            // Begun, and then left alone.
+            while ROOM.0.available_permits() == places {
+                tokio::task::yield_now().await;
+            }
+            drop(work);
+        }
+        while ROOM.0.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let error = aside(&ROOM, || Ok(())).await.unwrap_err();
+        assert_eq!((error.status().as_u16(), error.retry_after_s()), (503, Some(5)));
+        drop(release);
+        aside(&ROOM, || Ok(())).await.unwrap();
+    }
+}
