@@ -195,3 +195,25 @@ async fn a_user_has_twenty_live_pages_at_once() {
     let free = async || (open(Role::Viewer).await.unwrap().status() == 200).then_some(());
     until("the place of a page that was left is free", secs(20), free).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_says_nothing_or_not_all_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = App::start(Kind::Sqlite).await;
+    let address = app.url("").replace("http://", "");
+    let whole = format!("GET /health/live HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let mut open = Vec::new();
+    // Nothing; half a head; a request, and then nothing.
+    for said in ["", "GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow: ", &whole] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    let closed = open.into_iter().map(|mut stream| async move {
+        let mut answer = Vec::new();
+        tokio::time::timeout(secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        String::from_utf8(answer).unwrap()
+    });
+    let answers = futures::future::join_all(closed).await;
+    assert!(answers[2].starts_with("HTTP/1.1 200"), "{answers:?}");
+}
