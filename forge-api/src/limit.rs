@@ -11,9 +11,11 @@
 //!   owner is not stopped by it: a browser that knows the account, a session that runs and a sign-in
 //!   link are not counted here.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -36,8 +38,36 @@ const NAME_MAX: usize = 254;
 
 type Limiter<K> = DefaultKeyedRateLimiter<K>;
 
+/// Live pages of one user at the same time.
+const STREAMS_MAX: usize = 20;
+/// After so many seconds one may be free again.
+const STREAM_AGAIN: u64 = 10;
+
+/// The live pages of each user.
+type Streams = Arc<Mutex<HashMap<String, usize>>>;
+
+/// The place of one live page; given back when it is dropped.
+#[derive(Debug)]
+pub struct StreamPlace {
+    user: String,
+    streams: Streams,
+}
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = streams.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                streams.remove(&self.user);
+            }
+        }
+    }
+}
+
 /// The limits of this process.
 pub struct Limits {
+    streams: Streams,
     sign_in: Limiter<IpAddr>,
     sign_in_from: Limiter<(String, String)>,
     sign_in_to: Limiter<String>,
@@ -76,6 +106,7 @@ impl Limits {
             .unwrap_or_else(|| per_second(attempts))
             .allow_burst(at_least_one(attempts));
         Self {
+            streams: Streams::default(),
             sign_in: RateLimiter::keyed(Quota::per_minute(at_least_one(attempts))),
             sign_in_from: RateLimiter::keyed(Quota::per_minute(at_least_one(attempts / ACCOUNT_SHARE))),
             sign_in_to: RateLimiter::keyed(slow),
@@ -132,6 +163,20 @@ impl Limits {
     /// [`ApiError::TooMany`].
     pub fn request(&self, who: &str) -> Result<()> {
         self.check(&self.askers, &who.to_owned())
+    }
+
+    /// Takes a place for a live page of a user.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`].
+    pub fn stream(&self, user_id: &str) -> Result<StreamPlace> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = streams.get(user_id).copied().unwrap_or_default();
+        if count >= STREAMS_MAX {
+            return Err(ApiError::TooMany { retry_after_s: STREAM_AGAIN });
+        }
+        streams.insert(user_id.to_owned(), count + 1);
+        Ok(StreamPlace { user: user_id.to_owned(), streams: Arc::clone(&self.streams) })
     }
 
     fn check<K: std::hash::Hash + Eq + Clone>(&self, limiter: &Limiter<K>, key: &K) -> Result<()> {

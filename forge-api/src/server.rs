@@ -5,6 +5,7 @@
 
 pub mod body;
 mod client;
+pub(crate) mod connection;
 pub mod cookie;
 mod guard;
 
@@ -12,25 +13,29 @@ pub use body::{ApiJson, ApiQuery};
 pub use client::ClientIp;
 pub use cookie::{expired_cookie, session_cookies};
 
-use std::future::IntoFuture as _;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, MatchedPath, Request};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
-use axum::serve::{IncomingStream, Listener, ListenerExt as _};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
+use self::connection::{Accept, Connections, Plain};
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::tls::{Served, TlsListener};
@@ -40,6 +45,8 @@ use crate::{api, ui};
 const BODY_MAX: usize = 32 * 1024 * 1024;
 /// Requests that run when the process is asked to stop may take so long.
 const DRAIN: Duration = Duration::from_secs(5);
+/// A connection over which no head of a request comes for so long, the first one or the next, is closed.
+const HEAD: Duration = Duration::from_secs(10);
 /// What a page may load; a page that needs more sends its own.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
@@ -96,7 +103,9 @@ async fn nothing_here(request: Request) -> Response {
 /// # Errors
 /// As the network has it.
 pub async fn serve(listener: TcpListener, state: AppState, stop: CancellationToken) -> std::io::Result<()> {
-    serve_on(listener, state, stop).await
+    let connections = Connections::new(&state.config);
+    serve_on(Plain { listener, connections }, state, stop).await;
+    Ok(())
 }
 
 /// As [`serve`], over TLS; the certificate is kept current meanwhile.
@@ -109,24 +118,33 @@ pub async fn serve_over_tls(
     state: AppState,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    // The tap does nothing: it is what lets a handler ask for the address of its caller.
-    let listener = TlsListener::new(listener, &served)?.tap_io(|_| {});
+    let listener = TlsListener::new(listener, &served, Connections::new(&state.config))?;
     tokio::select! {
-        done = serve_on(listener, state, stop) => done,
+        () = serve_on(listener, state, stop) => Ok(()),
         () = served.keep_current() => Ok(()),
     }
 }
 
-async fn serve_on<L>(listener: L, state: AppState, stop: CancellationToken) -> std::io::Result<()>
-where
-    L: Listener<Addr = SocketAddr>,
-    SocketAddr: for<'a> Connected<IncomingStream<'a, L>>,
-{
-    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        done = serving.into_future() => done,
-        // Streams of events never end by themselves.
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+async fn serve_on(mut listener: impl Accept, state: AppState, stop: CancellationToken) {
+    let app = router(state);
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let open = GracefulShutdown::new();
+    while let Some((io, from, place)) = stop.run_until_cancelled(listener.accept()).await {
+        let app = app.clone();
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(ConnectInfo(from));
+            app.clone().oneshot(request.map(Body::new))
+        });
+        let connection = open.watch(http.serve_connection(TokioIo::new(io), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error = %error, client.address = %from, "a connection ended");
+            }
+            drop(place);
+        });
     }
+    drop(listener);
+    // Streams of events never end by themselves.
+    let _ = tokio::time::timeout(DRAIN, open.shutdown()).await;
 }

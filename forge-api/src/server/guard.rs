@@ -25,6 +25,8 @@ use crate::ui;
 
 /// Largest form, in bytes.
 const FORM_MAX: usize = 4 * 1024 * 1024;
+/// Largest body of who is not signed in, in bytes: an address, a password, a link.
+const PUBLIC_MAX: usize = 64 * 1024;
 /// Header that carries the CSRF token of a script's request.
 const CSRF_HEADER: &str = "x-csrf-token";
 
@@ -190,12 +192,25 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
         }
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
+        if route.access == Access::Public {
+            request = small(request)?;
+        }
         request = from_us(actor.as_ref(), request).await?;
     }
     if let Some(actor) = actor {
         request.extensions_mut().insert(Found(Arc::new(actor)));
     }
     Ok(request)
+}
+
+/// Holds the body of a request that anybody may send to what such a request needs.
+fn small(request: Request) -> Result<Request> {
+    let said =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
+    if said.is_some_and(|bytes| bytes > PUBLIC_MAX) {
+        return Err(ApiError::TooLarge(format!("at most {PUBLIC_MAX} bytes are taken here")));
+    }
+    Ok(request.map(|body| Body::new(Limited::new(body, PUBLIC_MAX))))
 }
 
 async fn authenticate(state: &AppState, headers: &HeaderMap, attempt: &mut Attempt) -> Result<Option<Actor>> {

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
-    KeyPair, KeyUsagePurpose, date_time_ymd,
+    KeyPair, KeyUsagePurpose, PublicKeyData as _, date_time_ymd,
 };
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::rustls::pki_types::CertificateDer;
@@ -26,8 +25,8 @@ const NAMES: &str = "tls/names";
 const AUTHORITY_DAYS: i64 = 3650;
 /// Browsers take no certificate that is valid for longer than 398 days.
 const CERTIFICATE_DAYS: i64 = 397;
-/// A certificate that is older is made anew.
-const RENEW_AFTER: Duration = Duration::from_secs(300 * 86_400);
+/// A certificate with fewer days left is made anew.
+const RENEW_DAYS: i64 = 97;
 const DAY: i64 = 86_400_000_000;
 
 /// Why there is no certificate.
@@ -101,26 +100,33 @@ impl Authority {
     }
 
     /// Writes a certificate for these names into the data directory, unless the one that is there is
-    /// for them, signed by this authority, and young.
+    /// for them, signed by this authority, valid for long enough, and for the key beside it.
     pub(super) fn issue(&self, data: &Path, names: &[String]) -> std::result::Result<(), AuthorityError> {
         let listed = names.join("\n");
         let says = |file: &str, text: &str| std::fs::read_to_string(data.join(file)).is_ok_and(|t| t == text);
-        let made = std::fs::metadata(data.join(CERTIFICATE)).and_then(|m| m.modified());
-        let young = made.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|a| a < RENEW_AFTER));
-        if young
-            && says(NAMES, &listed)
-            && says(AUTHORITY_FILE, &self.certificate)
-            && data.join(KEY).is_file()
-        {
+        let read = |file: &str| std::fs::read_to_string(data.join(file)).map(Zeroizing::new);
+        let lasts = match (read(CERTIFICATE), read(KEY)) {
+            (Ok(certificate), Ok(key)) => lasts(&certificate, &key),
+            _ => false,
+        };
+        if lasts && says(NAMES, &listed) && says(AUTHORITY_FILE, &self.certificate) {
             return Ok(());
         }
+        self.write(data, names, CERTIFICATE_DAYS)?;
+        tracing::info!(tls.names = ?names, tls.days = CERTIFICATE_DAYS, "made a certificate of the own authority");
+        Ok(())
+    }
+
+    /// Writes a new certificate, its key, and what both are for.
+    fn write(&self, data: &Path, names: &[String], days: i64) -> std::result::Result<(), AuthorityError> {
+        let listed = names.join("\n");
         let mut wanted = CertificateParams::new(names.to_vec())?;
         wanted.distinguished_name = DistinguishedName::new();
         wanted.distinguished_name.push(DnType::CommonName, "Anvil FORGE");
         wanted.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         wanted.use_authority_key_identifier_extension = true;
-        valid_for(&mut wanted, CERTIFICATE_DAYS);
+        valid_for(&mut wanted, days);
         let key = KeyPair::generate()?;
         let certificate = wanted.signed_by(&key, &Issuer::new(params(AUTHORITY_DAYS)?, &self.key))?;
         let text = Zeroizing::new(key.serialize_pem());
@@ -134,9 +140,23 @@ impl Authority {
         ] {
             write(&data.join(file), bytes)?;
         }
-        tracing::info!(tls.names = ?names, tls.days = CERTIFICATE_DAYS, "made a certificate of the own authority");
         Ok(())
     }
+}
+
+/// Whether a certificate (PEM) is valid by now and for long enough, and for this key. The file's own dates say
+/// nothing: a copy of an old one is new, and one from a backup is old.
+fn lasts(certificate: &str, key: &str) -> bool {
+    let (Ok(der), Ok(key)) = (CertificateDer::from_pem_slice(certificate.as_bytes()), KeyPair::from_pem(key))
+    else {
+        return false;
+    };
+    let Ok((_, read)) = x509_parser::parse_x509_certificate(&der) else { return false };
+    let (from, until) = (read.validity().not_before.timestamp(), read.validity().not_after.timestamp());
+    let now = clock::now() / 1_000_000;
+    from <= now
+        && until - now > RENEW_DAYS * DAY / 1_000_000
+        && read.public_key().raw == key.subject_public_key_info()
 }
 
 /// Writes a file that only its owner can read, whole or not at all.
@@ -172,4 +192,57 @@ fn valid_for(params: &mut CertificateParams, days: i64) {
     };
     params.not_before = day(clock::now() - DAY);
     params.not_after = day(clock::now() + (days - 1) * DAY);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn data() -> tempfile::TempDir {
+        tempfile::tempdir().unwrap()
+    }
+
+    fn shown(data: &Path) -> String {
+        std::fs::read_to_string(data.join(CERTIFICATE)).unwrap()
+    }
+
+    fn names() -> Vec<String> {
+        vec!["forge.example".into()]
+    }
+
+    #[test]
+    fn a_certificate_is_as_old_as_it_says_whatever_the_date_of_its_file() {
+        let (authority, data) = (Authority::make().unwrap(), data());
+        authority.issue(data.path(), &names()).unwrap();
+        let first = shown(data.path());
+        let file = std::fs::File::options().write(true).open(data.path().join(CERTIFICATE)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(400 * 86_400)).unwrap();
+        authority.issue(data.path(), &names()).unwrap();
+        assert_eq!(shown(data.path()), first, "an old file with a young certificate");
+        // One that ends soon, copied a moment ago.
+        for (days, stays) in [(RENEW_DAYS - 1, false), (RENEW_DAYS + 3, true), (-1, false)] {
+            authority.write(data.path(), &names(), days).unwrap();
+            let ends = shown(data.path());
+            authority.issue(data.path(), &names()).unwrap();
+            assert_eq!(shown(data.path()) == ends, stays, "{days} days left");
+        }
+    }
+
+    #[test]
+    fn a_certificate_without_its_key_or_of_other_names_is_made_anew() {
+        let (authority, data) = (Authority::make().unwrap(), data());
+        authority.issue(data.path(), &names()).unwrap();
+        let first = shown(data.path());
+        let other = KeyPair::generate().unwrap().serialize_pem();
+        std::fs::write(data.path().join(KEY), other).unwrap();
+        authority.issue(data.path(), &names()).unwrap();
+        let second = shown(data.path());
+        assert_ne!(second, first, "another key lay beside it");
+        authority.issue(data.path(), &names()).unwrap();
+        assert_eq!(shown(data.path()), second);
+        authority.issue(data.path(), &["other.example".to_owned()]).unwrap();
+        assert_ne!(shown(data.path()), second);
+    }
 }

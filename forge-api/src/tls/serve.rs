@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
@@ -21,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::renew;
+use crate::server::connection::{Accept, Connections, Place};
 use crate::state::AppState;
 
 /// How often the files are looked at.
@@ -32,8 +32,6 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// Handshakes at once.
 const HANDSHAKES: usize = 512;
 const SHAKEN: usize = 64;
-/// After an error of the system, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Why certificate and key cannot be served with.
 #[derive(Debug, thiserror::Error)]
@@ -158,8 +156,7 @@ fn load(certificate: &Path, key: &Path) -> Result<CertifiedKey, TlsSetupError> {
 /// caller holds up nobody.
 #[derive(Debug)]
 pub struct TlsListener {
-    address: SocketAddr,
-    shaken: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    shaken: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr, Place)>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -167,9 +164,8 @@ impl TlsListener {
     /// Begins to take connections. TLS 1.2 and newer.
     ///
     /// # Errors
-    /// The listener has no address, or no version of TLS can be had.
-    pub fn new(listener: TcpListener, served: &Served) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
+    /// No version of TLS can be had.
+    pub fn new(listener: TcpListener, served: &Served, connections: Connections) -> std::io::Result<Self> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(std::io::Error::other)?
@@ -177,33 +173,28 @@ impl TlsListener {
             .with_cert_resolver(Arc::clone(&served.current) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let (send, shaken) = mpsc::channel(SHAKEN);
-        let accepting = tokio::spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), send));
-        Ok(Self { address, shaken, _accepting: AbortOnDropHandle::new(accepting) })
+        let accepting =
+            tokio::spawn(accept(listener, connections, TlsAcceptor::from(Arc::new(config)), send));
+        Ok(Self { shaken, _accepting: AbortOnDropHandle::new(accepting) })
     }
 }
 
 async fn accept(
     listener: TcpListener,
+    connections: Connections,
     acceptor: TlsAcceptor,
-    shaken: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+    shaken: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr, Place)>,
 ) {
     let room = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        let (stream, from) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::debug!(error = %error, "a connection was not taken");
-                tokio::time::sleep(PAUSE).await;
-                continue;
-            }
-        };
+        let (stream, from, place) = connections.accept(&listener).await;
         let (acceptor, shaken) = (acceptor.clone(), shaken.clone());
         tokio::spawn(async move {
             let _permit = permit;
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 Ok(Ok(stream)) => {
-                    let _ = shaken.send((stream, from)).await;
+                    let _ = shaken.send((stream, from, place)).await;
                 }
                 Ok(Err(error)) => tracing::debug!(error = %error, client.address = %from, "no handshake"),
                 Err(_) => tracing::debug!(client.address = %from, "no handshake in time"),
@@ -212,19 +203,14 @@ async fn accept(
     }
 }
 
-impl Listener for TlsListener {
+impl Accept for TlsListener {
     type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+    async fn accept(&mut self) -> (Self::Io, SocketAddr, Place) {
         match self.shaken.recv().await {
             Some(accepted) => accepted,
             // Only when the task that accepts has gone, with the server.
             None => std::future::pending().await,
         }
-    }
-
-    fn local_addr(&self) -> std::io::Result<Self::Addr> {
-        Ok(self.address)
     }
 }

@@ -23,6 +23,7 @@ use super::publication::{self, AnswerView, Stage, Step};
 use super::visitor::Visitor;
 use crate::error::ApiError;
 use crate::events::{self, Kind};
+use crate::limit::StreamPlace;
 use crate::session;
 use crate::state::AppState;
 
@@ -104,6 +105,7 @@ pub(super) async fn get_events(
     // Listening begins before the first look, so that nothing falls in between.
     let receiver = state.events.listen();
     let scope = scope(&state, &visitor, &topic).await?;
+    let place = state.limits.stream(&visitor.actor.user_id)?;
     let follower = Follower {
         state,
         visitor,
@@ -113,6 +115,7 @@ pub(super) async fn get_events(
         sent: None,
         look_at: Instant::now(),
         ends: Instant::now() + LIFE,
+        _place: place,
     };
     let mut response = Sse::new(follower.stream()).into_response();
     let headers = response.headers_mut();
@@ -153,6 +156,7 @@ struct Follower {
     sent: Option<String>,
     look_at: Instant,
     ends: Instant,
+    _place: StreamPlace,
 }
 
 impl Follower {

@@ -6,6 +6,7 @@ use forge_api::database::audit::AuditEntry;
 use reqwest::header::COOKIE;
 use reqwest::{Method, Response};
 use serde_json::json;
+use tests::until::{secs, until};
 
 use crate::app::{App, Kind, PASSWORD, cookies, problem};
 
@@ -156,4 +157,63 @@ async fn who_guesses_at_an_old_password_or_at_a_set_up_link_is_recorded_though_n
         let more = format!("\"more\":{more},");
         assert!(entries.iter().any(|e| e.detail.contains(&more)), "{action}: {entries:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_not_signed_in_sends_no_large_bodies() {
+    let app = App::start(Kind::Sqlite).await;
+    let large = "x".repeat(70_000);
+    let body = json!({ "email": "owner@example.org", "password": large });
+    let answer = app.anonymous(Method::POST, SESSIONS).json(&body).send().await.unwrap();
+    problem(answer, 413, "too_large").await;
+    // Nor without saying how large.
+    let text = body.to_string().into_bytes();
+    let parts = text.chunks(1000).map(|part| Ok::<_, std::io::Error>(part.to_vec())).collect::<Vec<_>>();
+    let stream = reqwest::Body::wrap_stream(futures::stream::iter(parts));
+    let request = app.anonymous(Method::POST, SESSIONS).header("content-type", "application/json");
+    problem(request.body(stream).send().await.unwrap(), 413, "too_large").await;
+    for path in ["/-/sign-in", "/-/sign-in/x", "/-/set-up/x"] {
+        let form = [("email", "owner@example.org"), ("password", large.as_str())];
+        let answer = app.anonymous(Method::POST, path).form(&form).send().await.unwrap();
+        assert_eq!(answer.status(), 413, "{path}");
+    }
+    assert_eq!(sign_in(&app, PASSWORD, &[]).await.status(), 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_has_twenty_live_pages_at_once() {
+    let app = App::start(Kind::Sqlite).await;
+    let open = |role| app.request(role, Method::GET, "/-/events?topic=organisation/acme").send();
+    let mut pages = Vec::new();
+    for _ in 0..20 {
+        pages.push(open(Role::Viewer).await.unwrap());
+    }
+    assert!(pages.iter().all(|page| page.status() == 200));
+    assert_eq!(open(Role::Viewer).await.unwrap().status(), 429);
+    assert_eq!(open(Role::Admin).await.unwrap().status(), 200, "each has their own");
+    pages.pop();
+    let free = async || (open(Role::Viewer).await.unwrap().status() == 200).then_some(());
+    until("the place of a page that was left is free", secs(20), free).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_says_nothing_or_not_all_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = App::start(Kind::Sqlite).await;
+    let address = app.url("").replace("http://", "");
+    let whole = format!("GET /health/live HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let mut open = Vec::new();
+    // Nothing; half a head; a request, and then nothing.
+    for said in ["", "GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow: ", &whole] {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        stream.write_all(said.as_bytes()).await.unwrap();
+        open.push(stream);
+    }
+    let closed = open.into_iter().map(|mut stream| async move {
+        let mut answer = Vec::new();
+        tokio::time::timeout(secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        String::from_utf8(answer).unwrap()
+    });
+    let answers = futures::future::join_all(closed).await;
+    assert!(answers[2].starts_with("HTTP/1.1 200"), "{answers:?}");
 }
