@@ -388,6 +388,7 @@ impl TestBroker {
             attestation,
             trust: None,
             expected_last_subject_sequence: None,
+            over: None,
         })
     }
 
