@@ -154,7 +154,7 @@ async fn listen(broker: &Arc<TestBroker>, size: usize) -> Result<watch::Receiver
         let mut seen: HashMap<String, u64> = HashMap::new();
         while let Some(event) = events.next().await {
             match event {
-                FleetEvent::Status(status) => {
+                FleetEvent::Status(status, _) => {
                     let Some(active) = status.sets.iter().find_map(|set| set.active.as_ref()) else {
                         continue;
                     };

@@ -38,7 +38,7 @@ async fn measure() -> Result<Vec<Figure>> {
         .context("live run")?;
     let active = async {
         while let Some(event) = events.next().await {
-            if let FleetEvent::Status(status) = event
+            if let FleetEvent::Status(status, _) = event
                 && status.sets.iter().any(|set| set.active.is_some())
             {
                 return Ok(());

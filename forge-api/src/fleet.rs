@@ -7,6 +7,7 @@ mod census;
 mod enrol;
 mod ingest;
 mod read;
+mod shown;
 
 pub use ingest::run;
 

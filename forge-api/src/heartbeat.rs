@@ -2,8 +2,10 @@
 //! tell silence and withholding from "nothing new".
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use schemas::envelope::{Head, Heartbeat};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
@@ -15,6 +17,9 @@ use crate::database::{Conn, project, publication};
 use crate::error::{ApiError, Result, chain};
 use crate::keys::Signer;
 use crate::state::AppState;
+
+/// Heartbeats that are signed and sent at once.
+const AT_ONCE: usize = 16;
 
 /// Sends heartbeats until `stop`.
 pub async fn run(state: AppState, stop: CancellationToken) {
@@ -34,21 +39,51 @@ pub async fn run(state: AppState, stop: CancellationToken) {
     .await;
 }
 
+/// Reads what is to be said, gives the connection back, and says it. One project's fault is its own.
 async fn beat_all(state: &AppState, broker: &publisher::Broker) -> Result<()> {
+    let words = words(state).await?;
+    futures::stream::iter(words)
+        .for_each_concurrent(AT_ONCE, |(signer, word)| async move {
+            let scope = word.scope.clone();
+            let Signer { keys, certificate, trust, .. } = &*signer;
+            if let Err(error) = broker.beat(keys, certificate, trust.as_deref(), word).await {
+                tracing::warn!(stream.scope = %scope, error = %chain(&error), "a heartbeat was not sent");
+            }
+        })
+        .await;
+    Ok(())
+}
+
+async fn words(state: &AppState) -> Result<Vec<(Arc<Signer>, Heartbeat)>> {
     let mut conn = state.database.read().await?;
-    let mut signers: HashMap<String, Signer> = HashMap::new();
+    // None for a project whose keys cannot be had: that was said already.
+    let mut signers: HashMap<String, Option<Arc<Signer>>> = HashMap::new();
+    let mut out = Vec::new();
     for (organisation, project, environment) in project::all_environments(&mut conn).await? {
         let at = ProjectAt { organisation, project };
         let signer = match signers.get(&at.project.id) {
-            Some(signer) => Signer::clone(signer),
-            None => state.keys.signer(&mut conn, &at).await?,
+            Some(known) => known.clone(),
+            None => {
+                let found = match state.keys.signer(&mut conn, &at).await {
+                    Ok(signer) => Some(Arc::new(signer)),
+                    Err(error) => {
+                        tracing::warn!(project.path = %at.path(), error = %chain(&error), "no heartbeats: the project's keys cannot be had");
+                        None
+                    }
+                };
+                signers.insert(at.project.id.clone(), found.clone());
+                found
+            }
         };
-        signers.insert(at.project.id.clone(), signer.clone());
-        let heartbeat = word(state, &mut conn, &at, &environment, &signer).await?;
-        let Signer { keys, certificate, trust, .. } = &signer;
-        broker.beat(keys, certificate, trust.as_deref(), heartbeat).await.map_err(ApiError::internal)?;
+        let Some(signer) = signer else { continue };
+        match word(state, &mut conn, &at, &environment, &signer).await {
+            Ok(word) => out.push((signer, word)),
+            Err(error) => {
+                tracing::warn!(project.path = %at.path(), environment.slug = %environment.slug, error = %chain(&error), "a heartbeat cannot be written");
+            }
+        }
     }
-    Ok(())
+    Ok(out)
 }
 
 /// What FORGE says to the agents of an environment as of now.
@@ -59,11 +94,10 @@ pub(crate) async fn word(
     environment: &Environment,
     signer: &Signer,
 ) -> Result<Heartbeat> {
-    let heads = publication::heads_of_environment(conn, &environment.id)
+    // What the broker does not have yet, no agent can have; what it had before still counts.
+    let heads = publication::announced(conn, &environment.id)
         .await?
         .iter()
-        // What the broker does not have yet, no agent can have.
-        .filter(|head| head.publication.state == "sent")
         .map(|head| {
             Ok(Head {
                 set: schemas::Slug::new(&head.set.slug)?,

@@ -26,10 +26,14 @@ use crate::database::{Conn, DatabaseError, Tx, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::events::Kind;
 use crate::lock;
+use crate::serial::SERIAL_MAX;
 use crate::state::AppState;
 
 /// The word that stands for the draft where a version is asked for.
 pub const DRAFT: &str = "draft";
+
+/// Another serial is live than the caller saw.
+const MISMATCH: &str = "serial_mismatch";
 
 /// What is to be published where.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +78,8 @@ pub async fn publish(
     Ok(full)
 }
 
-/// Publishes once more what `head` was, with the next serial and the keys of now.
+/// Publishes once more what `head` was, with the next serial and the keys of now. Gives none where it is the newest
+/// of its set no longer: then something newer was published, and nothing is to be done.
 ///
 /// # Errors
 /// The database refuses.
@@ -84,21 +89,24 @@ pub(crate) async fn again(
     set: &SetAt,
     head: &PublicationFull,
     comment: &str,
-) -> Result<PublicationFull> {
+) -> Result<Option<PublicationFull>> {
     let mut tx = state.database.write().await?;
     let request = Request {
         environment: &head.environment.slug,
         version: &head.version.version,
-        expected_serial: None,
+        expected_serial: Some(head.publication.serial),
         comment,
     };
-    let row = write(state, &mut tx, actor, set, &head.environment, &head.version, request).await?;
+    let row = match write(state, &mut tx, actor, set, &head.environment, &head.version, request).await {
+        Err(ApiError::Conflict { code: MISMATCH, .. }) => return Ok(None),
+        written => written?,
+    };
     let full = publication::by_id(&mut tx, &row.id).await?.ok_or(ApiError::NotFound("publication"))?;
     tx.commit().await?;
     state.relay.ring();
     tell(state, &set.at, &full);
     set.changed(state);
-    Ok(full)
+    Ok(Some(full))
 }
 
 pub(crate) fn tell(state: &AppState, at: &ProjectAt, full: &PublicationFull) {
@@ -186,6 +194,12 @@ async fn write(
 ) -> Result<Publication> {
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
+    if serial > SERIAL_MAX {
+        return Err(ApiError::conflict(
+            "serials_used_up",
+            "this set has no serials left in this environment",
+        ));
+    }
     let replaced = match head {
         Some(id) => publication::by_id(conn, &id).await?,
         None => None,
@@ -196,7 +210,7 @@ async fn write(
         && expected != live
     {
         return Err(ApiError::Conflict {
-            code: "serial_mismatch",
+            code: MISMATCH,
             detail: format!(
                 "serial {live} is live in {}, not {expected}: somebody published meanwhile; look again",
                 environment.slug

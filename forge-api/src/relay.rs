@@ -23,7 +23,7 @@ use crate::database::publication::{self, PublicationFull};
 use crate::database::{Conn, project, version};
 use crate::error::{ApiError, Result, chain};
 use crate::publish;
-use crate::serial::{self, Evidence};
+use crate::serial::{self, Evidence, Learned};
 use crate::state::AppState;
 
 /// How long a claim lasts, in microseconds: what a process that died in the middle of it holds up.
@@ -146,20 +146,99 @@ async fn step(state: &AppState, owner: &str, row: &Waiting) -> Result<Step> {
         return Ok(Step::Hold(now + LEASE));
     }
     tx.commit().await?;
-    let (at, full, outgoing) = {
+    let (at, full, mut outgoing) = {
         let mut conn = state.database.read().await?;
         load(&mut conn, &row.publication_id).await?
     };
-    let sent = {
-        let mut sending = std::pin::pin!(send(&state.broker, &outgoing));
-        loop {
-            tokio::select! {
-                sent = &mut sending => break sent,
-                () = tokio::time::sleep(RENEW_EVERY) => renew(state, owner, row).await,
-            }
+    let mut sent = send_held(state, owner, row, &outgoing).await;
+    if let Err(PublishError::Superseded(head)) = &sent {
+        let head = head.clone();
+        let stands = stands(state, &at, &full, &head).await?;
+        if stands != Stands::Nothing {
+            superseded(state, &at, &full, &head, stands).await?;
+            publish::tell(state, &at, &full);
+            return Ok(Step::Done);
         }
-    };
+        outgoing.over = Some(head.sequence);
+        tracing::warn!(
+            publication.id = %full.publication.id, publication.serial = full.publication.serial,
+            stream.sequence = head.sequence, stream.serial = head.serial,
+            "what stands in the stream is signed by no key that counts; this publication goes over it"
+        );
+        sent = send_held(state, owner, row, &outgoing).await;
+        // Another one came meanwhile: it is looked at anew.
+        if let Err(PublishError::Superseded(next)) = &sent {
+            sent = Err(PublishError::Conflict { expected: head.sequence, found: next.sequence });
+        }
+    }
     finish(state, &at, &full, row, sent).await
+}
+
+/// Sends, and holds on to the row meanwhile.
+async fn send_held(
+    state: &AppState,
+    owner: &str,
+    row: &Waiting,
+    outgoing: &Outgoing,
+) -> Result<Sent, PublishError> {
+    let mut sending = std::pin::pin!(send(&state.broker, outgoing));
+    loop {
+        tokio::select! {
+            sent = &mut sending => return sent,
+            () = tokio::time::sleep(RENEW_EVERY) => renew(state, owner, row).await,
+        }
+    }
+}
+
+/// What the last message of a set is to us.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stands {
+    /// A publication of this database.
+    Ours,
+    /// A key of ours signed it, and this database does not know it: it was restored from a backup. Its serials go on
+    /// above that.
+    Newer,
+    /// A key of ours signed it, and its serial is none that we gave out, nor one that we can go on from.
+    TooFar { serial: u64, key: String },
+    /// No key that counts signed it.
+    Nothing,
+}
+
+/// Looks at the last message of the set of a publication; what its headers say is believed only as it was signed.
+pub(crate) async fn stands(
+    state: &AppState,
+    at: &ProjectAt,
+    full: &PublicationFull,
+    head: &Head,
+) -> Result<Stands> {
+    let known = {
+        let mut conn = state.database.read().await?;
+        publication::by_id(&mut conn, &head.publication).await?
+    };
+    if let Some(known) = known
+        && (&known.environment.id, &known.set.id) == (&full.environment.id, &full.set.id)
+        && known.publication.attestation == head.attestation
+        && u64::try_from(known.publication.serial) == Ok(head.serial)
+    {
+        return Ok(Stands::Ours);
+    }
+    let scope = at.scope(&full.environment)?;
+    let evidence = Evidence {
+        scope: &scope,
+        set: &schemas::Slug::new(&full.set.slug)?,
+        certificate: &head.certificate,
+        attestation: &head.attestation,
+    };
+    Ok(match serial::learn(state, at, &full.environment, &full.set, evidence).await? {
+        Learned::Raised(serial) if u64::try_from(serial) == Ok(head.serial) => Stands::Newer,
+        Learned::Nothing { publication, serial }
+            if (&publication, serial) == (&head.publication, head.serial) =>
+        {
+            Stands::Newer
+        }
+        Learned::TooFar { serial, key } if serial == head.serial => Stands::TooFar { serial, key },
+        _ => Stands::Nothing,
+    })
 }
 
 /// Holds on to a row that is being sent. Losing it is no harm: who takes it finds the message there.
@@ -214,6 +293,7 @@ pub(crate) fn outgoing(at: &ProjectAt, full: &PublicationFull, body: Vec<u8>) ->
         attestation: full.publication.attestation.clone(),
         trust: full.publication.trust.clone(),
         expected_last_subject_sequence: None,
+        over: None,
     })
 }
 
@@ -238,7 +318,7 @@ async fn finish(
             );
             Step::Done
         }
-        Err(error) if error.is_temporary() => {
+        Err(error) if error.is_temporary() || matches!(error, PublishError::Conflict { .. }) => {
             let wait = backoff(row.attempts);
             let text = chain(&error);
             // With the row gone somebody else has sent it meanwhile, and it does not wait.
@@ -247,15 +327,6 @@ async fn finish(
             }
             tracing::warn!(publication.id = %id, error = %text, retry_in_ms = wait / 1000, "publication waits");
             Step::Hold(now + wait)
-        }
-        Err(PublishError::Superseded(head)) => {
-            let text = chain(&PublishError::Superseded(head.clone()));
-            publication::mark(&mut tx, id, "superseded", Some(&text)).await?;
-            outbox::delete(&mut tx, id).await?;
-            tx.commit().await?;
-            above(state, at, full, &head).await?;
-            publish::tell(state, at, full);
-            return Ok(Step::Done);
         }
         Err(error) => {
             let text = chain(&error);
@@ -271,30 +342,40 @@ async fn finish(
 }
 
 /// The stream has something newer. Where this database does not know it, it was restored from a
-/// backup: what was to be published goes out once more, above that.
-async fn above(state: &AppState, at: &ProjectAt, full: &PublicationFull, head: &Head) -> Result<()> {
-    let known = {
-        let mut conn = state.database.read().await?;
-        !publication::known(&mut conn, std::slice::from_ref(&head.publication)).await?.is_empty()
+/// backup: what was to be published goes out once more, above that, if it is the newest of its set.
+async fn superseded(
+    state: &AppState,
+    at: &ProjectAt,
+    full: &PublicationFull,
+    head: &Head,
+    stands: Stands,
+) -> Result<()> {
+    let text = match &stands {
+        Stands::TooFar { serial, key } => format!(
+            "serial {serial} is in the stream, far above all that were given out, signed by key {key}: revoke that key with `forge keys revoke`, and this is published again"
+        ),
+        _ => chain(&PublishError::Superseded(Box::new(head.clone()))),
     };
-    let scope = at.scope(&full.environment)?;
-    let evidence = Evidence {
-        scope: &scope,
-        set: &schemas::Slug::new(&full.set.slug)?,
-        certificate: &head.certificate,
-        attestation: &head.attestation,
-    };
-    if known || serial::learn(state, at, &full.environment, &full.set, evidence).await?.is_none() {
-        return Ok(());
+    let mut tx = state.database.write().await?;
+    publication::mark(&mut tx, &full.publication.id, "superseded", Some(&text)).await?;
+    outbox::delete(&mut tx, &full.publication.id).await?;
+    tx.commit().await?;
+    match stands {
+        Stands::Ours | Stands::Nothing => Ok(()),
+        Stands::TooFar { serial, key } => {
+            serial::refuse(state, at, &full.environment, &full.set, serial, &key).await
+        }
+        Stands::Newer => {
+            let set = SetAt { at: at.clone(), set: full.set.clone() };
+            let comment = format!(
+                "published again: serial {} was in the stream already; the database is older than it",
+                head.serial
+            );
+            let actor = Actor { name: full.publication.published_by.clone(), ..Actor::console() };
+            publish::again(state, &actor, &set, full, &comment).await?;
+            Ok(())
+        }
     }
-    let set = SetAt { at: at.clone(), set: full.set.clone() };
-    let comment = format!(
-        "published again: serial {} was in the stream already; the database is older than it",
-        head.serial
-    );
-    let actor = Actor { name: full.publication.published_by.clone(), ..Actor::console() };
-    publish::again(state, &actor, &set, full, &comment).await?;
-    Ok(())
 }
 
 /// The wait after so many attempts, in microseconds: doubling, with full jitter over its upper half.

@@ -5,16 +5,17 @@
 use std::time::Duration;
 
 use publisher::Broker;
-use publisher::publish::PublishError;
+use publisher::publish::{Head, PublishError};
 
 use crate::auth::Actor;
-use crate::author::ProjectAt;
+use crate::author::{ProjectAt, SetAt};
 use crate::clock;
 use crate::database::publication::{self, Publication};
 use crate::database::{outbox, project};
 use crate::error::{ApiError, Result, chain};
 use crate::keys::change;
-use crate::relay;
+use crate::publish;
+use crate::relay::{self, Stands};
 use crate::state::AppState;
 
 /// Messages of each set that a stream keeps.
@@ -50,8 +51,8 @@ pub async fn all(state: &AppState) -> Result<Republished> {
     Ok(total)
 }
 
-/// After a new connection: sets whose newest publication the stream does not have are rebuilt. The
-/// store of the broker may have been lost or restored from an old copy.
+/// After a new connection, and now and then: sets whose newest publication the stream does not have are rebuilt. The
+/// store of the broker may have been lost or restored from an old copy, or somebody else may have written into it.
 ///
 /// # Errors
 /// As [`all`].
@@ -63,18 +64,49 @@ pub(crate) async fn heal(state: &AppState, broker: &Broker) -> Result<()> {
     };
     for (organisation, project) in projects {
         let at = ProjectAt { organisation, project };
-        change::sign_again(state, &Actor::console(), &at).await?;
+        if let Err(error) = change::sign_again(state, &Actor::console(), &at, false).await {
+            tracing::warn!(project.path = %at.path(), error = %chain(&error), "what a revoked key signed was not signed again yet");
+        }
     }
     for head in heads(state).await? {
-        let (at, environment) = place(state, &head).await?;
-        let scope = at.scope(&environment)?;
-        let set = schemas::Slug::new(&set_slug(state, &head).await?)?;
-        let last = broker.last(&scope, &set).await.map_err(unreachable)?;
-        let serial = u64::try_from(head.serial).unwrap_or(0);
-        if last.is_none_or(|l| l.serial < serial) {
-            let done = rebuild(state, broker, &head, HISTORY).await?;
-            tracing::warn!(stream.scope = %scope, set.name = %set, messages = done.sent, "the stream had lost publications; they were sent again");
+        if let Err(error) = heal_one(state, broker, &head).await {
+            tracing::warn!(publication.id = %head.id, error = %chain(&error), "a set was not compared with its stream");
         }
+    }
+    Ok(())
+}
+
+async fn heal_one(state: &AppState, broker: &Broker, head: &Publication) -> Result<()> {
+    let (at, environment) = place(state, head).await?;
+    let scope = at.scope(&environment)?;
+    let set = schemas::Slug::new(&set_slug(state, head).await?)?;
+    let last = broker.last(&scope, &set).await.map_err(unreachable)?;
+    let serial = u64::try_from(head.serial).unwrap_or(0);
+    match last {
+        Some(last) if last.publication == head.id && last.attestation == head.attestation => Ok(()),
+        Some(last) if last.serial >= serial => cover(state, &at, head, &last).await,
+        _ => {
+            let done = rebuild(state, broker, head, HISTORY).await?;
+            tracing::warn!(stream.scope = %scope, set.name = %set, messages = done.sent, "the stream had lost publications; they were sent again");
+            Ok(())
+        }
+    }
+}
+
+/// Publishes `head` once more where what stands above it in the stream is signed by no key that counts: a new agent
+/// would find nothing else.
+async fn cover(state: &AppState, at: &ProjectAt, head: &Publication, last: &Head) -> Result<()> {
+    let full = {
+        let mut conn = state.database.read().await?;
+        publication::by_id(&mut conn, &head.id).await?.ok_or(ApiError::NotFound("publication"))?
+    };
+    if relay::stands(state, at, &full, last).await? != Stands::Nothing {
+        return Ok(());
+    }
+    let set = SetAt { at: at.clone(), set: full.set.clone() };
+    let comment = "published again: what stood above it in the stream was signed by no key that counts";
+    if publish::again(state, &Actor::console(), &set, &full, comment).await?.is_some() {
+        tracing::warn!(set.path = %set.path(), environment.slug = %full.environment.slug, stream.sequence = last.sequence, "{comment}");
     }
     Ok(())
 }
@@ -136,7 +168,7 @@ async fn rebuild(
                 tx.commit().await?;
             }
             // Something newer is there: history stays as the stream has it.
-            Err(PublishError::Superseded { .. }) => done.there += 1,
+            Err(PublishError::Superseded(_)) => done.there += 1,
             Err(error) => return Err(unreachable(error)),
         }
     }

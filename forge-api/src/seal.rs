@@ -109,7 +109,10 @@ impl Sealer {
     pub fn from_file(path: &Path, make: bool) -> Result<Self, SealError> {
         let failed = |source| SealError::File { path: path.display().to_string(), source };
         match fs::read_to_string(path) {
-            Ok(text) => return Self::from_base64(&Zeroizing::new(text)),
+            Ok(text) => {
+                warn_if_others_read(path);
+                return Self::from_base64(&Zeroizing::new(text));
+            }
             Err(e) if e.kind() == io::ErrorKind::NotFound && make => {}
             Err(e) => return Err(failed(e)),
         }
@@ -158,6 +161,27 @@ impl Sealer {
     }
 }
 
+/// A mounted secret cannot always have another mode, so that this is no refusal.
+fn warn_if_others_read(path: &Path) {
+    if others_read(path) {
+        tracing::error!(
+            file.path = %path.display(),
+            "everybody on this machine can read the master key, and with it every key of this installation: give the file mode 0600"
+        );
+    }
+}
+
+#[cfg(unix)]
+fn others_read(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path).is_ok_and(|found| found.permissions().mode() & 0o004 != 0)
+}
+
+#[cfg(not(unix))]
+fn others_read(_: &Path) -> bool {
+    false
+}
+
 /// Writes a file that only its owner can read.
 ///
 /// # Errors
@@ -171,6 +195,12 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         options.mode(0o600);
     }
     let mut file = options.open(path)?;
+    #[cfg(unix)]
+    {
+        // One that was there already keeps its mode otherwise.
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -216,7 +246,16 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode(&path), 0o600);
+            assert!(!others_read(&path));
+            // What others could read is theirs no longer once it is written.
+            let open = dir.join("open");
+            fs::write(&open, "x").unwrap();
+            fs::set_permissions(&open, fs::Permissions::from_mode(0o644)).unwrap();
+            assert!(others_read(&open));
+            write_private(&open, b"y").unwrap();
+            assert_eq!(mode(&open), 0o600);
         }
         assert!(Sealer::from_file(&dir.join("none"), false).is_err());
         fs::remove_dir_all(&dir).unwrap();

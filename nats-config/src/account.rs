@@ -11,6 +11,7 @@ use schemas::{Scope, Slug};
 use serde::Serialize;
 
 use crate::access::{self, Act, Who};
+use crate::stream::STATUS_MAX;
 use crate::subject::{self, JETSTREAM_PREFIX};
 use crate::system;
 
@@ -20,6 +21,13 @@ pub const SYSTEM: &str = "SYS";
 pub const FORGE: &str = "FORGE";
 /// Tag of a credential that names its environment: `env:<slug>`.
 pub const ENVIRONMENT_TAG: &str = "env";
+/// Largest message that a credential may send, headers included, in bytes: a status.
+pub const PAYLOAD_MAX: i32 = STATUS_MAX + 64 * 1024;
+/// Subscriptions of one connection of a credential. An agent has a handful; a leaf node has those of every agent behind
+/// it, and so has room for some hundred.
+pub const SUBSCRIPTIONS_MAX: i32 = 1024;
+/// Connections of one project's credentials, all together: twice as many agents as an environment lists by default.
+pub const CONNECTIONS_MAX: i32 = 20_000;
 /// Role of a scoped signing key for agents.
 pub const ROLE_AGENT: &str = "agent";
 /// Role of a scoped signing key for people of the project who look.

@@ -56,7 +56,7 @@ fn claims(issuer: &Key, subject: &str, name: &str, nats: Value) -> Claims {
     }
 }
 
-/// Limits of every account: none.
+/// Limits of FORGE's own accounts: none.
 fn limits() -> Value {
     json!({
         "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
@@ -120,13 +120,15 @@ pub(crate) fn agents_account(
         revocations.iter().map(|r| (r.user.clone(), json!(seconds(r.at)))).collect();
     let scope = |key: &Key, role: &str, template: Permissions| -> Result<Value, JwtError> {
         let mut template = value(&template)?;
-        for limit in ["subs", "data", "payload"] {
-            template[limit] = json!(-1);
-        }
+        template["subs"] = json!(account::SUBSCRIPTIONS_MAX);
+        template["payload"] = json!(account::PAYLOAD_MAX);
+        template["data"] = json!(-1);
         Ok(json!({ "kind": "user_scope", "key": key.public(), "role": role, "template": template }))
     };
+    let mut limits = limits();
+    limits["conn"] = json!(account::CONNECTIONS_MAX);
     let nats = json!({
-        "type": "account", "version": VERSION, "limits": limits(),
+        "type": "account", "version": VERSION, "limits": limits,
         "imports": value(&imports)?,
         "signing_keys": [
             scope(&project_keys.credentials, account::ROLE_AGENT, account::agent_template(organisation, slug))?,

@@ -18,8 +18,9 @@ const RECONNECT_FIRST: Duration = Duration::from_millis(25);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
 /// How long a connection is held back for its account to be there. The server waits for 2 s.
 const ACCOUNT_WAIT: Duration = Duration::from_secs(1);
-/// Messages of one subscription that may wait: a burst of every agent's status.
-const SUBSCRIPTION_CAPACITY: usize = 256 * 1024;
+/// Messages of one subscription that may wait: a burst of statuses. What comes above is lost, and said again with the
+/// next status; each may have a megabyte, so that more would be more than the memory there is.
+const SUBSCRIPTION_CAPACITY: usize = 8 * 1024;
 
 /// Which brokers FORGE believes.
 #[derive(Debug, Clone, Default)]

@@ -24,8 +24,9 @@ const ENROLMENT_GROUP: &str = "forge";
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "events are taken one at a time and never kept")]
 pub enum FleetEvent {
-    /// Its status, which is also its acknowledgement. Scope and name are those of the subject.
-    Status(Box<AgentStatus>),
+    /// Its status, which is also its acknowledgement, and how many bytes it had. Scope and name are those of the
+    /// subject.
+    Status(Box<AgentStatus>, usize),
     /// It wants to enrol; its identity signed the request. Answer it.
     Enrol(EnrolRequest, Responder),
     /// A credential connected to the broker.
@@ -185,7 +186,7 @@ fn status(subject: &str, payload: &[u8]) -> Result<FleetEvent, FleetError> {
     let status: AgentStatus = serde_json::from_slice(payload).map_err(FleetError::Json)?;
     let parsed = subject::parse_status(subject);
     check_sender(subject, parsed, &status.scope, &status.agent, status.schema_version)?;
-    Ok(FleetEvent::Status(Box::new(status)))
+    Ok(FleetEvent::Status(Box::new(status), payload.len()))
 }
 
 fn enrolment(client: &async_nats::Client, message: async_nats::Message) -> Result<FleetEvent, FleetError> {

@@ -47,6 +47,9 @@ pub struct Outgoing {
     /// The sequence that the last message of the set must have (0: none). With none said, what is
     /// found there is expected, as long as its serial is lower.
     pub expected_last_subject_sequence: Option<u64>,
+    /// The sequence of a message that stands at the end of the set and does not count, whatever serial it names: this
+    /// publication goes over it.
+    pub over: Option<u64>,
 }
 
 /// Where a publication stands in the stream.
@@ -180,7 +183,7 @@ impl Broker {
         if head.publication == outgoing.publication {
             return Ok(Some(Sent { sequence: head.sequence, duplicate: true }));
         }
-        if head.serial < outgoing.serial {
+        if head.serial < outgoing.serial || outgoing.over == Some(head.sequence) {
             return self.expected(outgoing, head.sequence).map(|()| None);
         }
         // Something newer is there; ours may stand before it.

@@ -155,23 +155,33 @@ impl Place {
 
     /// Keeps a copy of the database; no FORGE may run.
     pub fn back_up(&self) -> Result<()> {
-        self.copy_database(true)
+        self.keep("backup")
     }
 
     /// Puts the copy of [`Place::back_up`] back into its place; no FORGE may run.
     pub fn restore(&self) -> Result<()> {
-        self.copy_database(false)
+        self.put_back("backup")
     }
 
-    fn copy_database(&self, out: bool) -> Result<()> {
+    /// Keeps a copy of the database under this name; no FORGE may run.
+    pub fn keep(&self, copy: &str) -> Result<()> {
+        self.copy_database(copy, true)
+    }
+
+    /// Puts the copy of this name into the database's place; no FORGE may run.
+    pub fn put_back(&self, copy: &str) -> Result<()> {
+        self.copy_database(copy, false)
+    }
+
+    fn copy_database(&self, copy: &str, out: bool) -> Result<()> {
         if let Some((cluster, url)) = &self.postgres {
             let name = url.rsplit('/').next().context("a name in the address")?;
-            let (from, to) = if out { (name, "backup") } else { ("backup", name) };
+            let (from, to) = if out { (name, copy) } else { (copy, name) };
             let _ = cluster.query("postgres", &format!("DROP DATABASE IF EXISTS {to}"));
             let _ = cluster.query("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
             return Ok(());
         }
-        let (data, copy) = (self.data(), self.directory().join("backup"));
+        let (data, copy) = (self.data(), self.directory().join(copy));
         std::fs::create_dir_all(&copy)?;
         let (from, to) = if out { (&data, &copy) } else { (&copy, &data) };
         for file in ["forge.db", "forge.db-wal", "forge.db-shm"] {
@@ -194,6 +204,15 @@ impl Place {
         let tables = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'";
         let rows = |table: &str| cluster.query(database, &format!("SELECT t::text FROM \"{table}\" t"));
         cluster.query(database, tables).lines().map(rows).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Runs a statement on the database in PostgreSQL.
+    ///
+    /// # Panics
+    /// Where the database is SQLite, or refuses.
+    pub fn sql(&self, statement: &str) -> String {
+        let (cluster, url) = self.postgres.as_ref().expect("this FORGE runs on PostgreSQL");
+        cluster.query(url.rsplit('/').next().unwrap_or_default(), statement)
     }
 
     /// Sets an option of the processes that are started from now on.

@@ -399,6 +399,7 @@ impl TestBroker {
             attestation,
             trust: None,
             expected_last_subject_sequence: None,
+            over: None,
         })
     }
 

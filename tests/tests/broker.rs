@@ -7,6 +7,7 @@ mod broker {
     mod fleet;
     mod isolation;
     mod leaf;
+    mod limits;
     mod permissions;
     mod publish;
     mod raw;

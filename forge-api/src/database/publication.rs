@@ -11,6 +11,9 @@ use super::schema::{heads, publications};
 use super::version::{self, Version};
 use super::{Conn, DatabaseError, Result, on};
 
+/// Ids that one query asks for: SQLite takes some thousand values in one.
+const IDS: usize = 500;
+
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = publications, treat_none_as_default_value = false)]
 pub struct Publication {
@@ -178,6 +181,27 @@ pub async fn heads_of_environment(conn: &mut Conn, environment_id: &str) -> Resu
     Ok(heads)
 }
 
+/// The newest publication of every set in one environment that was sent: what agents can have. What waits, failed
+/// or was superseded does not hide the one before it.
+pub async fn announced(conn: &mut Conn, environment_id: &str) -> Result<Vec<PublicationFull>> {
+    let mut out = Vec::new();
+    for head in heads_of_environment(conn, environment_id).await? {
+        if head.publication.state == "sent" {
+            out.push(head);
+            continue;
+        }
+        let sent = on!(&mut *conn, c => publications::table
+            .filter(publications::environment_id.eq(environment_id))
+            .filter(publications::set_id.eq(&head.set.id))
+            .filter(publications::state.eq("sent"))
+            .order(publications::serial.desc())
+            .select(Publication::as_select())
+            .first(c).await.optional()?);
+        out.extend(one(conn, sent).await?);
+    }
+    Ok(out)
+}
+
 /// The newest publication of one set in one environment.
 pub async fn head(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result<Option<PublicationFull>> {
     let row = on!(&mut *conn, c => publications::table
@@ -231,10 +255,14 @@ pub async fn since_serial(
 
 /// Of these publications those that exist: id, environment and number.
 pub async fn known(conn: &mut Conn, ids: &[String]) -> Result<Vec<(String, String, i64)>> {
-    Ok(on!(conn, c => publications::table
-        .filter(publications::id.eq_any(ids))
-        .select((publications::id, publications::environment_id, publications::number))
-        .load(c).await?))
+    let mut out = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(IDS) {
+        out.extend(on!(&mut *conn, c => publications::table
+            .filter(publications::id.eq_any(ids))
+            .select((publications::id, publications::environment_id, publications::number))
+            .load::<(String, String, i64)>(c).await?));
+    }
+    Ok(out)
 }
 
 /// Takes the next serial of a set in an environment; other publishers of it wait until we commit.

@@ -16,12 +16,24 @@ use crate::error::Result;
 pub(super) const AWAY: Micros = 24 * 3600 * 1_000_000;
 /// Seconds in which every listed agent may speak once.
 const ROUND: u32 = 5;
+/// Seconds in which every agent may enrol once; a fifth of them at once.
+const ENROL_ROUND: u32 = 50;
+/// However few agents are listed, so much may be said at once.
+const BURST_LEAST: u32 = 128;
+/// Bytes of a status that count as one more.
+const WEIGHED: usize = 16 * 1024;
+/// Shown signatures that are verified in a second.
+const PROOFS: u32 = 8;
 
 pub(super) struct Census {
     max: u32,
     /// Names, by environment, that are listed as far as is known here.
     listed: HashMap<String, HashSet<String>>,
+    /// Environments of which more is listed here than the database has.
+    unsure: HashSet<String>,
     words: DefaultKeyedRateLimiter<Scope>,
+    enrolments: DefaultKeyedRateLimiter<Scope>,
+    proofs: DefaultKeyedRateLimiter<Scope>,
 }
 
 impl Census {
@@ -29,14 +41,37 @@ impl Census {
         let max = config.max_agents;
         let at_least_one = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
         // A whole fleet may answer at once, twice.
-        let quota =
-            Quota::per_second(at_least_one(max / ROUND)).allow_burst(at_least_one(max.saturating_mul(2)));
-        Self { max, listed: HashMap::new(), words: RateLimiter::keyed(quota) }
+        let burst = max.saturating_mul(2).max(BURST_LEAST);
+        let words = Quota::per_second(at_least_one(max / ROUND)).allow_burst(at_least_one(burst));
+        let each = max / ENROL_ROUND;
+        let enrolments = Quota::per_second(at_least_one(each.max(16)))
+            .allow_burst(at_least_one((each * 10).max(BURST_LEAST)));
+        let proofs = Quota::per_second(at_least_one(PROOFS)).allow_burst(at_least_one(PROOFS * 8));
+        Self {
+            max,
+            listed: HashMap::new(),
+            unsure: HashSet::new(),
+            words: RateLimiter::keyed(words),
+            enrolments: RateLimiter::keyed(enrolments),
+            proofs: RateLimiter::keyed(proofs),
+        }
     }
 
-    /// Whether one more status of this environment is taken up now.
-    pub(super) fn hears(&self, scope: &Scope) -> bool {
-        self.words.check_key(scope).is_ok()
+    /// Whether one more status of this environment, of so many bytes, is taken up now: a large one counts as several.
+    pub(super) fn hears(&self, scope: &Scope, bytes: usize) -> bool {
+        let weight = u32::try_from(bytes / WEIGHED).unwrap_or(u32::MAX).saturating_add(1);
+        let weight = NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN);
+        matches!(self.words.check_key_n(scope, weight), Ok(Ok(())))
+    }
+
+    /// Whether one more enrolment of this environment is taken up now.
+    pub(super) fn enrols(&self, scope: &Scope) -> bool {
+        self.enrolments.check_key(scope).is_ok()
+    }
+
+    /// Whether one more signature that an agent of this environment shows is verified now.
+    pub(super) fn verifies(&self, scope: &Scope) -> bool {
+        self.proofs.check_key(scope).is_ok()
     }
 
     /// Whether an agent is listed; a new one is, while there is room, or somebody is away for long.
@@ -55,9 +90,15 @@ impl Census {
         if listed.contains(name) {
             return Ok(true);
         }
-        if listed.len() >= usize::try_from(self.max).unwrap_or(usize::MAX) {
+        if listed.len() >= usize::try_from(self.max).unwrap_or(usize::MAX)
+            && agent::find(conn, environment_id, name).await?.is_none()
+        {
             match agent::make_room(conn, environment_id, name, self.max, now - AWAY).await? {
-                Room::There => {}
+                // Those that make it full are not written yet, or are gone: known after this batch.
+                Room::There => {
+                    self.unsure.insert(environment_id.to_owned());
+                    return Ok(false);
+                }
                 Room::Of(gone) => {
                     listed.remove(&gone);
                 }
@@ -68,8 +109,16 @@ impl Census {
         Ok(true)
     }
 
+    /// A batch was written.
+    pub(super) fn settle(&mut self) {
+        for environment in self.unsure.drain() {
+            self.listed.remove(&environment);
+        }
+    }
+
     /// What is listed is asked anew.
     pub(super) fn forget(&mut self) {
         self.listed.clear();
+        self.unsure.clear();
     }
 }

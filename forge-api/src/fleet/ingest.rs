@@ -1,6 +1,6 @@
 //! Takes up the events of the fleet and writes them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,23 +9,23 @@ use futures::StreamExt as _;
 use publisher::Broker;
 use publisher::fleet::{FleetEvent, Presence, Responder, Signed};
 use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode};
-use schemas::{Micros, Scope, Slug};
+use schemas::{Micros, Scope};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::census::Census;
 use super::enrol::{self, Answered};
-use super::read::{Heard, answers_of, row_of, state_word};
+use super::read::{Heard, answers_of, plain, row_of, state_word};
+use super::shown::Shown;
 use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::Conn;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::project::Environment;
-use crate::database::{credential, project, prompt_set, publication};
-use crate::error::{Result, chain};
+use crate::database::{credential, project, publication};
+use crate::error::{ApiError, Result, chain};
 use crate::events::Kind;
-use crate::serial::{self, Evidence};
 use crate::state::AppState;
 
 /// Statuses are written at the latest so long after the first of a batch came.
@@ -39,8 +39,12 @@ const CONNECTION: &str = "live ";
 const USES: Duration = Duration::from_secs(1);
 /// Enrolments that are answered at once.
 const ENROLMENTS: usize = 16;
-/// Above so many serials that agents showed, they are looked at again.
-const SHOWN_MAX: usize = 10_000;
+/// Enrolments that wait to be answered. Above that they are dropped, and the agents ask again.
+const ENROLMENTS_WAITING: usize = 4096;
+/// Answers of one status that are taken up; the next status gives the others.
+const ANSWERS_MAX: usize = 256;
+/// Above so many publications that were looked up, they are looked up again.
+const PUBLICATIONS_MAX: usize = 100_000;
 /// That statuses are dropped is logged again after this.
 const DROPPED_AGAIN: Duration = Duration::from_secs(60);
 /// A frozen agent's consumer is paused anew this often, well before the pause ends.
@@ -78,12 +82,13 @@ struct Ingest {
     broker: Broker,
     scopes: HashMap<Scope, Option<Arc<(ProjectAt, Environment)>>>,
     agents: HashMap<(String, String), Known>,
-    /// Publications by id, with environment and number.
-    publications: HashMap<String, (String, i64)>,
+    /// Publications by id, with environment and number; none where there is no such publication. Ids are made here
+    /// and by nobody else, so that what is not there does not come to be.
+    publications: HashMap<String, Option<(String, i64)>>,
     enrolments: Arc<Semaphore>,
+    enrolments_waiting: Arc<Semaphore>,
     census: Census,
-    /// Environment, set and serial of what agents showed.
-    shown: HashSet<(String, String, u64)>,
+    shown: Shown,
     /// Who was heard to use which credential, and not written yet; since when.
     uses: HashMap<String, Use>,
     uses_since: Option<Instant>,
@@ -107,7 +112,8 @@ impl Ingest {
             agents: HashMap::new(),
             publications: HashMap::new(),
             enrolments: Arc::new(Semaphore::new(ENROLMENTS)),
-            shown: HashSet::new(),
+            enrolments_waiting: Arc::new(Semaphore::new(ENROLMENTS_WAITING)),
+            shown: Shown::default(),
             uses: HashMap::new(),
             uses_since: None,
             dropped_said: None,
@@ -137,8 +143,8 @@ impl Ingest {
                 },
             };
             match event {
-                Some(FleetEvent::Status(status)) => {
-                    if !self.census.hears(&status.scope) {
+                Some(FleetEvent::Status(status, bytes)) => {
+                    if !self.census.hears(&status.scope, bytes) {
                         self.drop_status();
                         continue;
                     }
@@ -166,12 +172,32 @@ impl Ingest {
         if batch.is_empty() {
             return;
         }
-        if let Err(error) = self.write(&batch).await {
-            // The next heartbeat of each agent says the same again.
-            self.agents.clear();
-            self.census.forget();
-            tracing::warn!(error = %chain(&error), statuses = batch.len(), "statuses were not written");
+        let Err(error) = self.write(&batch).await else { return };
+        self.forget();
+        let mut parts: HashMap<Scope, Vec<Heard>> = HashMap::new();
+        let statuses = batch.len();
+        for heard in batch {
+            parts.entry(heard.status.scope.clone()).or_default().push(heard);
         }
+        if parts.len() < 2 || matches!(error, ApiError::Unavailable(_)) {
+            tracing::warn!(error = %chain(&error), statuses, "statuses were not written");
+            return;
+        }
+        // What one environment's agents say is no reason not to write what the others' do.
+        for (scope, part) in parts {
+            let Err(error) = self.write(&part).await else { continue };
+            self.forget();
+            tracing::warn!(stream.scope = %scope, error = %chain(&error), statuses = part.len(), "statuses were not written");
+            if matches!(error, ApiError::Unavailable(_)) {
+                return;
+            }
+        }
+    }
+
+    /// After a write that failed: the next status of each agent says the same again.
+    fn forget(&mut self) {
+        self.agents.clear();
+        self.census.forget();
     }
 
     /// The environment of a scope, if there is one.
@@ -200,8 +226,9 @@ impl Ingest {
         }
         let mut tx = self.state.database.write().await?;
         // The last word of each agent is what it is; answers are taken from every word.
-        let mut rows: HashMap<(String, String), Agent> = HashMap::new();
-        let mut answers: HashMap<(String, String, String), Acknowledgement> = HashMap::new();
+        // Both in one order for everybody: another FORGE writes the same rows at the same time.
+        let mut rows: BTreeMap<(String, String), Agent> = BTreeMap::new();
+        let mut answers: BTreeMap<(String, String, String), Acknowledgement> = BTreeMap::new();
         let mut touched: HashMap<String, Arc<(ProjectAt, Environment)>> = HashMap::new();
         let mut modes: Vec<(Arc<(ProjectAt, Environment)>, &AgentStatus)> = Vec::new();
         for (heard, place) in batch.iter().zip(places) {
@@ -214,12 +241,18 @@ impl Ingest {
             }
             let key = (environment_id.clone(), status.agent.to_string());
             let known = self.agents.get(&key);
-            for answer in answers_of(heard) {
+            let news = answers_of(heard).into_iter().filter(|answer| {
+                let here = match self.publications.get(&answer.publication_id) {
+                    Some(Some((published_to, _))) => *published_to == environment_id,
+                    Some(None) => false,
+                    None => true,
+                };
                 let said = (answer.publication_id.clone(), state_word(&answer.state));
-                if known.is_none_or(|k| !k.answers.contains(&said)) {
-                    let key = (environment_id.clone(), answer.publication_id.clone(), answer.agent.clone());
-                    answers.insert(key, answer);
-                }
+                here && known.is_none_or(|k| !k.answers.contains(&said))
+            });
+            for answer in news.take(ANSWERS_MAX) {
+                let key = (environment_id.clone(), answer.publication_id.clone(), answer.agent.clone());
+                answers.insert(key, answer);
             }
             rows.insert(key, row_of(&environment_id, heard));
             touched.insert(environment_id, Arc::clone(&place));
@@ -228,17 +261,20 @@ impl Ingest {
         self.learn_publications(&mut tx, answers.keys().map(|(_, id, _)| id.clone())).await?;
         // Nobody answers for another environment.
         answers.retain(|(environment, id, _), _| {
-            self.publications.get(id).is_some_and(|(published_to, _)| published_to == environment)
+            matches!(self.publications.get(id), Some(Some((published_to, _))) if published_to == environment)
         });
         let rows: Vec<_> = rows.into_values().collect();
         let answers: Vec<_> = answers.into_values().collect();
         agent::put_all(&mut tx, &rows).await?;
         agent::put_acknowledgements(&mut tx, &answers).await?;
         tx.commit().await?;
+        self.census.settle();
 
         for answer in &answers {
-            let environment = self.publications.get(&answer.publication_id).map(|(e, _)| e.clone());
-            let Some(environment) = environment else { continue };
+            let Some(Some((environment, _))) = self.publications.get(&answer.publication_id) else {
+                continue;
+            };
+            let environment = environment.clone();
             let known = self.agents.entry((environment, answer.agent.clone())).or_default();
             if known.answers.len() > 512 {
                 known.answers.clear();
@@ -246,52 +282,10 @@ impl Ingest {
             known.answers.insert((answer.publication_id.clone(), state_word(&answer.state)));
         }
         self.tell(&answers, &touched);
-        self.learn_serials(&modes).await;
-        self.shadow(modes);
-        Ok(())
-    }
-
-    /// An agent that serves more than FORGE announces shows what was signed of it: this database is
-    /// older than what was published.
-    async fn learn_serials(&mut self, statuses: &[(Arc<(ProjectAt, Environment)>, &AgentStatus)]) {
-        for (place, status) in statuses {
-            for one in &status.sets {
-                let (Some(proof), Some(active)) = (&one.proof, &one.active) else { continue };
-                // Each serial is looked at once.
-                let known = (place.1.id.clone(), one.set.to_string(), active.serial);
-                if self.shown.len() > SHOWN_MAX {
-                    self.shown.clear();
-                }
-                if !self.shown.insert(known) {
-                    continue;
-                }
-                let evidence = Evidence {
-                    scope: &status.scope,
-                    set: &one.set,
-                    certificate: &proof.certificate,
-                    attestation: &proof.attestation,
-                };
-                if let Err(error) = self.learn_serial(place, &one.set, evidence).await {
-                    tracing::warn!(error = %chain(&error), "a serial was not learned; it is shown again");
-                    self.shown.clear();
-                }
-            }
+        for (place, status) in &modes {
+            self.shown.look(&self.state, &self.census, place, status).await;
         }
-    }
-
-    async fn learn_serial(
-        &self,
-        place: &(ProjectAt, Environment),
-        set: &Slug,
-        evidence: Evidence<'_>,
-    ) -> Result<()> {
-        let found = {
-            let mut conn = self.state.database.read().await?;
-            prompt_set::by_slug(&mut conn, &place.0.project.id, set.as_str()).await?
-        };
-        // A set that this database does not know has no next serial here.
-        let Some(found) = found else { return Ok(()) };
-        serial::learn(&self.state, &place.0, &place.1, &found, evidence).await?;
+        self.shadow(modes);
         Ok(())
     }
 
@@ -300,11 +294,13 @@ impl Ingest {
         let ids: HashSet<String> = ids.collect();
         let missing: Vec<String> = ids.into_iter().filter(|id| !self.publications.contains_key(id)).collect();
         if !missing.is_empty() {
-            if self.publications.len() > 100_000 {
+            if self.publications.len() > PUBLICATIONS_MAX {
                 self.publications.clear();
             }
-            for (id, environment, number) in publication::known(conn, &missing).await? {
-                self.publications.insert(id, (environment, number));
+            let found = publication::known(conn, &missing).await?;
+            self.publications.extend(missing.into_iter().map(|id| (id, None)));
+            for (id, environment, number) in found {
+                self.publications.insert(id, Some((environment, number)));
             }
         }
         Ok(())
@@ -326,7 +322,7 @@ impl Ingest {
         let events = &self.state.events;
         let ids: HashSet<&String> = answers.iter().map(|a| &a.publication_id).collect();
         for id in ids {
-            let Some((environment, number)) = self.publications.get(id) else { continue };
+            let Some(Some((environment, number))) = self.publications.get(id) else { continue };
             if let Some(place) = touched.get(environment) {
                 let kind = Kind::Publication { id: id.clone(), number: *number };
                 events.tell(&place.0.organisation.id, &place.0.project.id, kind);
@@ -371,7 +367,13 @@ impl Ingest {
     fn enrol(&mut self, request: EnrolRequest, responder: Responder) {
         let (state, broker) = (self.state.clone(), self.broker.clone());
         let permits = Arc::clone(&self.enrolments);
+        let place = Arc::clone(&self.enrolments_waiting).try_acquire_owned();
+        let (true, Ok(place)) = (self.census.enrols(&request.scope), place) else {
+            tracing::debug!(stream.scope = %request.scope, agent.id = %request.agent, "too many enrol at once; it asks again");
+            return;
+        };
         tokio::spawn(async move {
+            let _place = place;
             let Ok(_permit) = permits.acquire_owned().await else { return };
             let answered = enrol::answer(&state, &broker, &request).await.unwrap_or_else(|error| {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment failed");
@@ -421,13 +423,13 @@ impl Ingest {
         // FORGE's own connections have none.
         let Some(found) = credential::by_key(&mut conn, &who.user).await? else { return Ok(()) };
         drop(conn);
-        let name = who.name.strip_prefix(CONNECTION).unwrap_or(&who.name);
-        let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(100).collect::<String>();
-        self.uses.insert(who.user.clone(), Use { at: now, agent: shown(name), address: shown(&who.address) });
+        let name = plain(who.name.strip_prefix(CONNECTION).unwrap_or(&who.name), 100);
+        let address = plain(&who.address, 100);
+        self.uses.insert(who.user.clone(), Use { at: now, agent: name.clone(), address });
         self.uses_since.get_or_insert_with(Instant::now);
         if !connected {
             let mut tx = self.state.database.write().await?;
-            agent::disconnected(&mut tx, &found.environment_id, name, now).await?;
+            agent::disconnected(&mut tx, &found.environment_id, &name, now).await?;
             tx.commit().await?;
         }
         let mut conn = self.state.database.read().await?;

@@ -25,6 +25,11 @@ use crate::error::{ApiError, Result};
 use crate::publish;
 use crate::state::AppState;
 
+/// Links of a chain of trust lists: agents read 64.
+const LINKS_MAX: usize = 60;
+/// Bytes of a chain of trust lists: agents read 64 KiB.
+const CHAIN_MAX: usize = 60 * 1024;
+
 /// What a rotation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rotated {
@@ -177,36 +182,81 @@ pub async fn revoke(state: &AppState, actor: &Actor, public_key: &str, reason: &
     tx.commit().await?;
     let mut signed_again = Vec::new();
     for at in &told {
-        signed_again.extend(sign_again(state, actor, at).await?);
+        signed_again.extend(sign_again(state, actor, at, true).await?);
     }
     Ok(Revoked { new, signed_again })
 }
 
-/// Writes a project's next trust list, from what the keys are now.
+/// Writes a project's next trust list, from what the keys are now. One that changes the roots (`link`) names the roots
+/// that are trusted or revoked and no other keys, since agents need it for ever; the revoked publishing keys stand in
+/// a second one after it.
+///
+/// # Errors
+/// Agents would not read the chain any more; the database refuses.
 async fn tell_agents(conn: &mut Conn, at: &ProjectAt, by: &[&Key], link: bool) -> Result<()> {
     let keys = signing::of_project(conn, &at.project.id).await?;
     let roots = signing::roots(conn).await?;
-    let version = signing::trust_lists(conn, &at.project.id).await?.last().map_or(0, |l| l.version) + 1;
+    let mut lists = signing::trust_lists(conn, &at.project.id).await?;
+    let revoked = |keys: &[SigningKey]| -> Vec<String> {
+        keys.iter().filter(|key| key.state == "revoked").map(|key| key.public_key.clone()).collect()
+    };
+    let (revoked_roots, revoked_keys) = (revoked(&roots), revoked(&keys));
+    if link {
+        add_list(conn, at, &roots, revoked_roots.clone(), by, true, &mut lists).await?;
+    }
+    if !link || !revoked_keys.is_empty() {
+        // The newest root is enough: who reads this has followed the link.
+        let by = by.last().map(std::slice::from_ref).unwrap_or_default();
+        let all = [revoked_roots, revoked_keys].concat();
+        add_list(conn, at, &roots, all, by, false, &mut lists).await?;
+    }
+    let links = lists.iter().filter(|list| list.link).count() + 1;
+    let bytes = super::chain(&lists)?.map_or(0, |chain| chain.len());
+    if links > LINKS_MAX || bytes > CHAIN_MAX {
+        return Err(ApiError::conflict(
+            "chain_full",
+            format!(
+                "the trust lists of {} would have {links} links and {bytes} bytes; agents read {LINKS_MAX} and {CHAIN_MAX}: begin again with a new project, or a new installation",
+                at.path()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+async fn add_list(
+    conn: &mut Conn,
+    at: &ProjectAt,
+    roots: &[SigningKey],
+    revoked: Vec<String>,
+    by: &[&Key],
+    link: bool,
+    lists: &mut Vec<TrustListRow>,
+) -> Result<()> {
     let now: Micros = clock::now();
+    // A database that was restored from a backup does not know its last versions; the clock is above them.
+    let version =
+        lists.last().map_or(0, |list| list.version).saturating_add(1).max(now.div_euclid(1_000_000));
     // The one that signs stands first.
-    let mut trusted: Vec<&SigningKey> = roots.iter().filter(|key| key.state != "revoked").collect();
-    trusted.reverse();
-    let revoked = roots.iter().chain(&keys).filter(|key| key.state == "revoked");
+    let trusted = roots.iter().rev().filter(|key| key.state != "revoked");
     let list = TrustList {
         organisation: Slug::new(&at.organisation.slug)?,
         project: Slug::new(&at.project.slug)?,
         version: u64::try_from(version).map_err(ApiError::internal)?,
         issued: now,
-        roots: trusted.into_iter().map(|key| key.public_key.clone()).collect(),
-        revoked: revoked.map(|key| key.public_key.clone()).collect(),
+        roots: trusted.map(|key| key.public_key.clone()).collect(),
+        revoked,
     };
     let line = sign::list(by, list).map_err(ApiError::internal)?.to_line();
     let row = TrustListRow { project_id: at.project.id.clone(), version, line, link, created_at: now };
-    Ok(signing::add_trust_list(conn, &row).await?)
+    signing::add_trust_list(conn, &row).await?;
+    lists.push(row);
+    Ok(())
 }
 
 /// Publishes anew what is live and bears a revoked key: the same version, a higher serial, a good
-/// key. It can be done at any time, and does nothing where there is nothing to do.
+/// key. It can be done at any time, and does nothing where there is nothing to do. With `stuck` also what
+/// could not be sent, because something with a higher serial stood in the stream: a thief's, perhaps.
 ///
 /// # Errors
 /// The database refuses.
@@ -214,6 +264,7 @@ pub(crate) async fn sign_again(
     state: &AppState,
     actor: &Actor,
     at: &ProjectAt,
+    stuck: bool,
 ) -> Result<Vec<PublicationFull>> {
     let (heads, revoked) = {
         let mut conn = state.database.read().await?;
@@ -235,10 +286,15 @@ pub(crate) async fn sign_again(
         let signers = signers_of(&head.publication.certificate)?
             .chain(signers_of(&head.publication.attestation)?)
             .find(|key| revoked.contains(key));
-        let Some(key) = signers else { continue };
+        let comment = match signers {
+            Some(key) => format!("signed again: key {key} was revoked"),
+            None if stuck && head.publication.state == "superseded" => {
+                "published again: a key was revoked, and something stood above it in the stream".to_owned()
+            }
+            None => continue,
+        };
         let set = SetAt { at: at.clone(), set: head.set.clone() };
-        let comment = format!("signed again: key {key} was revoked");
-        done.push(publish::again(state, actor, &set, &head, &comment).await?);
+        done.extend(publish::again(state, actor, &set, &head, &comment).await?);
     }
     Ok(done)
 }

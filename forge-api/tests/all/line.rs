@@ -1,7 +1,7 @@
 //! Author, review, lock, publish: while the broker is away.
 
 use forge_api::auth::Role;
-use forge_api::database::outbox;
+use forge_api::database::{outbox, publication};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use crate::app::{App, PUBLICATIONS, SET, json_of, on_both, problem};
 
 on_both!(
     a_publication_waits_while_the_broker_is_away,
+    what_waits_does_not_hide_what_agents_have,
     a_rollback_is_an_older_version_with_a_higher_serial,
     the_same_content_has_the_same_digest_in_every_environment,
     a_review_binds_an_approval_to_what_was_read,
@@ -34,6 +35,37 @@ async fn a_publication_waits_while_the_broker_is_away(app: App) {
     assert_eq!(outbox::count(&mut conn).await.unwrap(), 1);
     let metrics = app.anonymous(Method::GET, "/metrics").send().await.unwrap().text().await.unwrap();
     assert!(metrics.contains("forge_outbox_waiting 1\n"), "{metrics}");
+}
+
+async fn what_waits_does_not_hide_what_agents_have(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let first = app.publish("1.0.0", "prod").await;
+    let console = forge_api::auth::Actor::console();
+    let prod = forge_api::author::find_environment(&app.state, &console, &app.at, "prod").await.unwrap();
+    let announced = async || {
+        let mut conn = app.state.database.read().await.unwrap();
+        let found = publication::announced(&mut conn, &prod.id).await.unwrap();
+        found.iter().map(|head| head.publication.serial).collect::<Vec<_>>()
+    };
+    assert!(announced().await.is_empty(), "nobody has it yet");
+    let sent = async |id: &str| {
+        let mut tx = app.state.database.write().await.unwrap();
+        publication::mark_sent(&mut tx, id, 1, 1).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    sent(first["id"].as_str().unwrap()).await;
+    assert_eq!(announced().await, [1]);
+    let second = app.publish("1.0.0", "prod").await;
+    assert_eq!(announced().await, [1], "the second waits");
+    for state in ["failed", "superseded"] {
+        let mut tx = app.state.database.write().await.unwrap();
+        publication::mark(&mut tx, second["id"].as_str().unwrap(), state, Some("it is so")).await.unwrap();
+        tx.commit().await.unwrap();
+        assert_eq!(announced().await, [1], "the second {state}");
+    }
+    sent(second["id"].as_str().unwrap()).await;
+    assert_eq!(announced().await, [2]);
 }
 
 async fn a_rollback_is_an_older_version_with_a_higher_serial(app: App) {

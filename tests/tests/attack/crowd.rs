@@ -13,6 +13,7 @@ use tests::until::{millis, secs, until};
 tests::on_both!(
     a_thief_who_names_agents_without_end_takes_the_place_of_nobody,
     nobody_answers_for_a_publication_to_another_environment,
+    control_characters_in_a_status_stop_nobody,
 );
 
 async fn connect(credential: &Credential) -> Result<Client> {
@@ -125,5 +126,78 @@ async fn nobody_answers_for_a_publication_to_another_environment(database: Datab
     assert_ne!(state().await.as_deref(), Some("active"), "a stranger answered");
     honest.start_again()?;
     until("prod's own agent answers", secs(20), async || state().await.filter(|s| s == "active")).await;
+    Ok(())
+}
+
+async fn control_characters_in_a_status_stop_nobody(database: Database) -> Result<()> {
+    let mut forge = Forge::start(database).await?;
+    let owner = forge.owner().await?;
+    owner.create_project(ORGANISATION).await?;
+    owner.release("1.0.0", "Hello {{ name }}").await?;
+    let credential = owner.credential("prod", "checkout").await?;
+    let honest = Live::start(forge.directory(), &credential, "honest", "welcome.message")?;
+    honest.prints("Hello Ada", secs(20)).await;
+    let (mut claim, thief) = (word(&owner, "honest").await, connect(&credential).await?);
+    let scope: Scope = serde_json::from_value(claim["scope"].clone())?;
+    let reason = json!({"code": "template", "message": "a\u{0}b\u{1b}[2J"});
+    claim["sets"][0]["pending"] = json!({
+        "publication": claim["sets"][0]["active"]["publication"], "state": "refused", "reason": reason, "at": 1,
+    });
+    for field in ["host", "service", "agent_version", "cache", "identity"] {
+        claim[field] = json!("a\u{0}b");
+    }
+    say(&thief, &scope, "strange", &claim).await?;
+    for id in ["\u{0}", "x", "' OR 1=1", "00000000-0000-0000-0000-00000000000\u{0}"] {
+        claim["sets"][0]["active"]["publication"] = json!(id);
+        say(&thief, &scope, "stranger", &claim).await?;
+    }
+    thief.flush().await?;
+    until("both are taken up, and what they say is plain", secs(20), async || {
+        let all = agents(&owner).await.ok()?;
+        let host = |name: &str| Some(all.iter().find(|a| a["name"] == name)?["host"].as_str()?.to_owned());
+        (host("strange")? == "ab" && host("stranger")? == "ab").then_some(())
+    })
+    .await;
+    let answers = owner.publication(1).await?["answers"].clone();
+    let one = answers
+        .as_array()
+        .and_then(|all| all.iter().find(|a| a["agent"] == "strange"))
+        .context("an answer")?;
+    assert!(!one.to_string().contains("\\u00"), "{one}");
+    owner.release("1.1.0", "Second {{ name }}").await?;
+    honest.prints("Second Ada", secs(20)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_status_that_the_database_refuses_costs_its_own_environment_only() -> Result<()> {
+    let mut forge = Forge::start(Database::Postgres).await?;
+    let owner = forge.owner().await?;
+    owner.create_project(ORGANISATION).await?;
+    owner.release("1.0.0", "Hello {{ name }}").await?;
+    let (dev, prod) = (owner.credential("dev", "thief").await?, owner.credential("prod", "checkout").await?);
+    let mut honest = Live::start(forge.directory(), &prod, "honest", "welcome.message")?;
+    honest.prints("Hello Ada", secs(20)).await;
+    let claim = word(&owner, "honest").await;
+    honest.kill9().await;
+    forge.place.sql("ALTER TABLE agents ADD CHECK (name <> 'poison')");
+    let (thief, witness) = (connect(&dev).await?, connect(&prod).await?);
+    let own: Scope = serde_json::from_value(claim["scope"].clone())?;
+    let mut other = own.clone();
+    other.environment = Slug::new("dev")?;
+    // Many at once, so that both stand in one batch.
+    for n in 0..50 {
+        say(&thief, &other, "poison", &claim).await?;
+        thief.flush().await?;
+        say(&witness, &own, &format!("good-{n}"), &claim).await?;
+        witness.flush().await?;
+    }
+    until("every word of the other environment is heard", secs(20), async || {
+        let all = agents(&owner).await.ok()?;
+        let good = all.iter().filter(|a| a["name"].as_str().is_some_and(|n| n.starts_with("good-"))).count();
+        assert!(all.iter().all(|a| a["name"] != "poison"));
+        (good == 50).then_some(())
+    })
+    .await;
     Ok(())
 }

@@ -50,6 +50,7 @@ async fn a_restored_forge_learns_the_serials_from_the_stream(database: Database)
     live.kill9().await;
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
+    // It may be published before FORGE has looked into the stream: then it goes out twice, the second time above.
     owner.release("1.1.1", "Restored {{ name }}").await?;
     live.start_again()?;
     live.prints("Restored Ada", secs(30)).await;
@@ -59,7 +60,11 @@ async fn a_restored_forge_learns_the_serials_from_the_stream(database: Database)
     })
     .await;
     assert_eq!(newest["items"][0]["serial"], 4, "{newest}");
-    assert_eq!(newest["items"][1]["state"], "superseded", "the first try met what was there: {newest}");
+    let before = &newest["items"][1];
+    let first_try = before["state"] == "superseded" && before["serial"] == 2;
+    assert!(first_try || (before["state"] == "sent" && before["serial"] == 1), "{newest}");
+    let log = owner.get("/api/v1/organisations/acme/audit").await?.ok()?.to_string();
+    assert!(log.contains("serial.raised"), "{log}");
     Ok(())
 }
 

@@ -86,7 +86,7 @@ async fn a_status_arrives_and_an_impostors_does_not() -> Result<()> {
     send(subject::status(&scope, &agent("agent-1")), serde_json::to_vec(&good)?).await?;
     loop {
         match tokio::time::timeout(secs(5), fleet.next()).await?.context("an event")? {
-            FleetEvent::Status(found) => {
+            FleetEvent::Status(found, _) => {
                 assert_eq!(*found, good, "the first that is believed");
                 return Ok(());
             }
@@ -175,7 +175,7 @@ async fn a_thousand_statuses_are_taken_in_well_under_a_second() -> Result<()> {
     let mut agents = std::collections::HashSet::new();
     while agents.len() < 1_000 {
         let event = tokio::time::timeout(secs(5), fleet.next()).await?.context("an event")?;
-        if let FleetEvent::Status(status) = event {
+        if let FleetEvent::Status(status, _) = event {
             agents.insert(status.agent);
         }
     }

@@ -704,8 +704,8 @@ async fn no_credential_fills_the_memory_of_the_broker_with_statuses() -> Result<
     let test = TestBroker::start().await?;
     let mut raw = Raw::connect(&test.server.url(), Some(&user(&test, Who::Agent)?)).await?;
     let scope = test.scope("dev");
-    // Agents that there are not, each with all that a message may hold, and then as many as fit.
-    let (huge, large) = (vec![b'x'; 7 << 20], vec![b'x'; 1_000_000]);
+    // Agents that there are not, each with as much as a status may hold, and then as many as fit.
+    let (huge, large) = (vec![b'x'; 1 << 20], vec![b'x'; 1_000_000]);
     for n in 0..100 {
         let payload = if n < 20 { &huge } else { &large };
         raw.publish(&subject::status(&scope, &Slug::new(&format!("agent-{n}"))?), None, payload).await;

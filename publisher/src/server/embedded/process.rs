@@ -59,6 +59,8 @@ impl Process {
             // A Ctrl-C in the terminal is for the parent, which ends the server in its turn.
             .process_group(0)
             .kill_on_drop(true)
+            .env_clear()
+            .envs(environment())
             .spawn()
             .map_err(run)?;
         let failed = |reason: String| ServerError::Start { reason, log: directory.join(conf::LOG_FILE) };
@@ -109,7 +111,14 @@ fn guard(pid: u32, conf: &Path) -> std::io::Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .process_group(0)
+        .env_clear()
+        .envs(environment())
         .spawn()
+}
+
+/// What a child is told of our environment, where master key and passwords may stand: where programs are, and no more.
+fn environment() -> impl Iterator<Item = (&'static str, std::ffi::OsString)> {
+    ["PATH", "HOME"].into_iter().filter_map(|name| Some((name, std::env::var_os(name)?)))
 }
 
 /// Makes a server read its configuration and its certificate again.
