@@ -5,7 +5,7 @@
 
 mod guard;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::author::ProjectAt;
 use crate::clock;
+use crate::credential::DAY;
 use crate::database::{Conn, credential, key, project};
 use crate::error::{ApiError, Result, chain};
 use crate::republish;
@@ -245,6 +246,7 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
     let mut at = u64::MAX;
     let mut pause = RETRY_FIRST;
     let mut whole = Instant::now();
+    let mut whole_round = false;
     loop {
         let now = *connections.borrow_and_update();
         let fresh = now != at;
@@ -262,16 +264,25 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
             Duration::from_millis(50)
         } else {
             match provision_all(state, broker, &mut done).await {
-                Ok(()) => {
-                    pause = RETRY_FIRST;
+                Ok(incomplete) => {
                     state.broker.0.rounds.send_modify(|n| *n += 1);
+                    if heal
+                        && (fresh || whole_round)
+                        && let Err(error) = republish::heal(state, broker).await
+                    {
+                        tracing::warn!(error = %chain(&error), "streams were not compared with the database");
+                    }
+                    whole_round = false;
                     if fresh {
-                        if heal && let Err(error) = republish::heal(state, broker).await {
-                            tracing::warn!(error = %chain(&error), "streams were not compared with the database");
-                        }
                         state.relay.broker_is_back();
                     }
-                    LOOK_EVERY
+                    if incomplete == 0 {
+                        pause = RETRY_FIRST;
+                        LOOK_EVERY
+                    } else {
+                        pause = (pause * 2).min(RETRY_LAST);
+                        pause.max(LOOK_EVERY)
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(error = %chain(&error), "accounts and streams are not complete yet");
@@ -286,6 +297,7 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
                 if whole.elapsed() >= PROVISION_EVERY {
                     done = Done::default();
                     whole = Instant::now();
+                    whole_round = true;
                 }
             }
             () = state.broker.0.bell.notified() => {}
@@ -297,35 +309,52 @@ async fn keep(state: &AppState, broker: &Broker, embedded: Option<&EmbeddedServe
 #[derive(Debug, Default)]
 struct Done {
     projects: HashMap<String, Project>,
-    scopes: Vec<Scope>,
+    scopes: HashSet<Scope>,
 }
 
-async fn provision_all(state: &AppState, broker: &Broker, done: &mut Done) -> Result<()> {
+/// Goes through every project. What the broker refuses of one is its own, and no reason to leave out the others: gives
+/// how many are not complete.
+async fn provision_all(state: &AppState, broker: &Broker, done: &mut Done) -> Result<usize> {
     let projects = {
         let mut conn = state.database.read().await?;
         project::all(&mut conn).await?
     };
+    let mut incomplete = 0;
     for (organisation, project) in projects {
         let at = ProjectAt { organisation, project };
-        let (wanted, _) = push_account(state, broker, &at, done.projects.get(&at.project.id)).await?;
-        for environment in &wanted.environments {
-            let scope = Scope {
-                organisation: wanted.organisation.clone(),
-                project: wanted.project.clone(),
-                environment: environment.clone(),
-            };
-            if !done.scopes.contains(&scope) {
-                broker.ensure_environment(&scope).await.map_err(unreachable)?;
-                done.scopes.push(scope);
+        match provision(state, broker, &at, done).await {
+            Ok(()) => {}
+            // There is no broker, or no database.
+            Err(error @ ApiError::Unavailable(_)) => return Err(error),
+            Err(error) => {
+                incomplete += 1;
+                tracing::error!(project.path = %at.path(), error = %chain(&error), "a project's account and streams are not complete");
             }
         }
-        done.projects.insert(at.project.id.clone(), wanted);
     }
+    Ok(incomplete)
+}
+
+async fn provision(state: &AppState, broker: &Broker, at: &ProjectAt, done: &mut Done) -> Result<()> {
+    let (wanted, _) = push_account(state, broker, at, done.projects.get(&at.project.id)).await?;
+    for environment in &wanted.environments {
+        let scope = Scope {
+            organisation: wanted.organisation.clone(),
+            project: wanted.project.clone(),
+            environment: environment.clone(),
+        };
+        if !done.scopes.contains(&scope) {
+            broker.ensure_environment(&scope).await.map_err(refused)?;
+            done.scopes.insert(scope);
+        }
+    }
+    done.projects.insert(at.project.id.clone(), wanted);
     Ok(())
 }
 
-fn unreachable(error: publisher::BrokerError) -> ApiError {
-    ApiError::Unavailable(chain(&error))
+/// What the broker did not do: now, or at all.
+fn refused(error: publisher::BrokerError) -> ApiError {
+    if error.is_temporary() { ApiError::Unavailable(chain(&error)) } else { ApiError::internal(error) }
 }
 
 /// Brings a project's account into the broker unless it is `known` to be there; gives it, and whether
@@ -339,23 +368,28 @@ async fn push_account(
     at: &ProjectAt,
     known: Option<&Project>,
 ) -> Result<(Project, bool)> {
+    if let Some(known) = known {
+        // Nothing is locked where nothing is to be done.
+        let wanted = account(&mut state.database.read().await?, at).await?;
+        if *known == wanted {
+            return Ok((wanted, false));
+        }
+    }
     let _alone = state.broker.0.accounts.lock().await;
-    let mut shared = if state.database.is_shared() {
+    if state.database.is_shared() {
         let mut tx = state.database.write().await?;
         project::lock(&mut tx, &at.project.id).await?;
-        Some(tx)
+        push(state, broker, at, &mut tx).await
     } else {
-        None
-    };
-    let mut own = state.database.read().await?;
-    let conn = shared.as_deref_mut().unwrap_or(&mut own);
-    let wanted = account(conn, at).await?;
-    let mut changed = false;
-    if known != Some(&wanted) {
-        let keys = state.keys.project(conn, &at.project.id).await?;
-        state.broker.know(keys.account.public(), at);
-        changed = broker.ensure_project(&wanted, &keys).await.map_err(unreachable)?;
+        push(state, broker, at, &mut state.database.read().await?).await
     }
+}
+
+async fn push(state: &AppState, broker: &Broker, at: &ProjectAt, conn: &mut Conn) -> Result<(Project, bool)> {
+    let wanted = account(conn, at).await?;
+    let keys = state.keys.project(conn, &at.project.id).await?;
+    state.broker.know(keys.account.public(), at);
+    let changed = broker.ensure_project(&wanted, &keys).await.map_err(refused)?;
     Ok((wanted, changed))
 }
 
@@ -368,13 +402,14 @@ pub(crate) async fn cut_off(state: &AppState, at: &ProjectAt, public_key: &str) 
         let mut conn = state.database.read().await?;
         state.keys.project(&mut conn, &at.project.id).await?
     };
-    broker.revoke(&wanted, &keys, public_key).await.map_err(unreachable)
+    broker.revoke(&wanted, &keys, public_key).await.map_err(refused)
 }
 
 /// What the broker has to know of a project.
 async fn account(conn: &mut Conn, at: &ProjectAt) -> Result<Project> {
     let environments = project::environments(conn, &at.project.id).await?;
-    let revoked = credential::revoked(conn, &at.project.id, clock::now()).await?;
+    // A day late: the broker's clock need not be ours.
+    let revoked = credential::revoked(conn, &at.project.id, clock::now() - DAY).await?;
     Ok(Project {
         organisation: Slug::new(&at.organisation.slug)?,
         project: Slug::new(&at.project.slug)?,

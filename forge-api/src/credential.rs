@@ -46,6 +46,9 @@ pub enum Ends {
 pub const DEFAULT_DAYS: i64 = 90;
 /// One day, in microseconds.
 pub const DAY: Micros = 86_400_000_000;
+/// Credentials of a project that are good at one time: each that is revoked stands in its account's JWT until it would
+/// have expired, and the server takes no more than a megabyte of that.
+const GOOD_MAX: i64 = 1000;
 /// From here on an end comes soon.
 const SOON: Micros = 14 * DAY;
 
@@ -119,8 +122,8 @@ impl fmt::Debug for Created {
 /// Makes a credential. The broker need not be reachable.
 ///
 /// # Errors
-/// Not allowed, no name, no such environment, an end that has passed, or the address of the broker
-/// is not known yet.
+/// Not allowed, no name, no such environment, an end that has passed, too many are good already, or the address of the
+/// broker is not known yet.
 pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_>) -> Result<Created> {
     actor.require(&at.organisation.id, Action::ManageCredentials)?;
     let name: String = new.name.trim().chars().take(100).collect();
@@ -144,6 +147,12 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         tls: state.tls.for_agents(&state.config)?,
     };
     let mut tx = state.database.write().await?;
+    if credential::count_good(&mut tx, &at.project.id, now).await? >= GOOD_MAX {
+        return Err(ApiError::conflict(
+            "too_many",
+            format!("this project has {GOOD_MAX} credentials that are good; revoke those that nobody uses"),
+        ));
+    }
     let keys = state.keys.project(&mut tx, &at.project.id).await?;
     let minted = credentials::mint(&keys, new.kind, &scope, &name, expires_at).map_err(ApiError::internal)?;
     let row = Credential {

@@ -88,7 +88,7 @@ async fn look(state: &AppState, broker: &Broker, account: &str) -> bool {
         return true;
     }
     let looked = if account == broker.keys().forge_account.public() {
-        broker.ensure_own_account().await.map_err(super::unreachable)
+        broker.ensure_own_account().await.map_err(super::refused)
     } else if let Some(at) = state.broker.owner(account) {
         push_account(state, broker, &at, None).await.map(|(_, changed)| changed)
     } else {

@@ -69,12 +69,23 @@ pub async fn revoke(conn: &mut Conn, id: &str, at: i64, by: &str) -> Result<bool
         == 1)
 }
 
-/// Public keys that the broker must refuse, with the time of revocation. Expired ones need no entry.
-pub async fn revoked(conn: &mut Conn, project_id: &str, now: i64) -> Result<Vec<(String, i64)>> {
+/// How many credentials of a project are good at `now`.
+pub async fn count_good(conn: &mut Conn, project_id: &str, now: i64) -> Result<i64> {
+    Ok(on!(conn, c => credentials::table
+        .filter(credentials::project_id.eq(project_id))
+        .filter(credentials::revoked_at.is_null())
+        .filter(credentials::expires_at.is_null().or(credentials::expires_at.gt(now)))
+        .count()
+        .get_result(c).await?))
+}
+
+/// Public keys that the broker must refuse, with the time of revocation. Those that expired before `since` need no
+/// entry.
+pub async fn revoked(conn: &mut Conn, project_id: &str, since: i64) -> Result<Vec<(String, i64)>> {
     let rows: Vec<(String, Option<i64>)> = on!(conn, c => credentials::table
         .filter(credentials::project_id.eq(project_id))
         .filter(credentials::revoked_at.is_not_null())
-        .filter(credentials::expires_at.is_null().or(credentials::expires_at.gt(now)))
+        .filter(credentials::expires_at.is_null().or(credentials::expires_at.gt(since)))
         .select((credentials::public_key, credentials::revoked_at))
         .load(c).await?);
     Ok(rows.into_iter().filter_map(|(key, at)| Some((key, at?))).collect())

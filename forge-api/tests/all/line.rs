@@ -1,7 +1,7 @@
 //! Author, review, lock, publish: while the broker is away.
 
 use forge_api::auth::Role;
-use forge_api::database::{outbox, publication};
+use forge_api::database::{credential, outbox, publication};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ on_both!(
     a_review_binds_an_approval_to_what_was_read,
     an_approval_ends_with_the_next_edit,
     a_revocation_counts_although_the_broker_is_away,
+    a_project_has_a_thousand_good_credentials_and_no_more,
     the_audit_log_tells_the_whole_story_and_its_chain_holds,
     a_locked_set_is_not_edited_until_it_is_reopened,
 );
@@ -179,6 +180,38 @@ async fn a_revocation_counts_although_the_broker_is_away(app: App) {
     app.refused(path, json!({ "environment": "prod", "name": " " }), 422, "invalid").await;
     let past = json!({ "environment": "prod", "name": "x", "expires_at": "2020-01-01T00:00:00Z" });
     app.refused(path, past, 422, "invalid").await;
+}
+
+async fn a_project_has_a_thousand_good_credentials_and_no_more(app: App) {
+    let path = "/api/v1/projects/acme:support/credentials";
+    let new = json!({ "environment": "prod", "name": "service" });
+    let made = app.post(path, 201, new.clone()).await;
+    let mut tx = app.state.database.write().await.unwrap();
+    let key = made["public_key"].as_str().unwrap();
+    let first = credential::by_key(&mut tx, key).await.unwrap().unwrap();
+    let now = forge_api::clock::now();
+    for n in 0..1100 {
+        let mut row = first.clone();
+        row.id = forge_api::clock::new_id();
+        row.public_key = format!("U{n}");
+        // Those that are good no longer do not count, and a revocation is kept for a day after the end.
+        match n {
+            0..50 => row.expires_at = Some(now - 1),
+            50..100 => row.revoked_at = Some(now),
+            100 => (row.revoked_at, row.expires_at) = (Some(now), Some(now - 3_600_000_000)),
+            101 => (row.revoked_at, row.expires_at) = (Some(now), Some(now - 2 * forge_api::credential::DAY)),
+            _ => {}
+        }
+        credential::insert(&mut tx, &row).await.unwrap();
+    }
+    let revoked =
+        credential::revoked(&mut tx, &first.project_id, now - forge_api::credential::DAY).await.unwrap();
+    assert_eq!(revoked.len(), 51);
+    assert!(revoked.iter().any(|(key, _)| key == "U100") && revoked.iter().all(|(key, _)| key != "U101"));
+    assert_eq!(credential::count_good(&mut tx, &first.project_id, now).await.unwrap(), 999);
+    tx.commit().await.unwrap();
+    app.post(path, 201, new.clone()).await;
+    app.refused(path, new, 409, "too_many").await;
 }
 
 async fn the_audit_log_tells_the_whole_story_and_its_chain_holds(app: App) {
