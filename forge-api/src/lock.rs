@@ -12,13 +12,15 @@ use crate::author::prompt::load;
 use crate::author::{Draft, SetAt};
 use crate::clock;
 use crate::database::version::{self, NewVersion, Version};
-use crate::database::{Conn, prompt_set, review};
+use crate::database::{Conn, prompt, prompt_set, review};
 use crate::error::{ApiError, Result};
 use crate::review::approver;
 use crate::state::AppState;
 
 /// Longest version, in bytes.
 const VERSION_MAX: usize = 64;
+/// Longest list of a version's authors, in characters.
+const AUTHORS_MAX: usize = 200;
 
 /// Reads a semantic version that people may use.
 ///
@@ -126,6 +128,13 @@ pub async fn lock(
     Ok(made)
 }
 
+/// Who wrote what the next version of a set will say that the last one did not.
+pub(crate) async fn authors(conn: &mut Conn, set: &SetAt) -> Result<Vec<String>> {
+    let last = version::of_set(conn, &set.set.id).await?.into_iter().filter(|v| v.kind == "locked");
+    let since = last.map(|v| v.created_at).max().unwrap_or(0);
+    Ok(prompt::authors_since(conn, &set.set.id, since).await?)
+}
+
 /// Stores a version; one of that name must not exist.
 #[allow(clippy::too_many_arguments, reason = "each is a column of its own")]
 pub(crate) async fn store(
@@ -149,6 +158,9 @@ pub(crate) async fn store(
             more: json!({ "version": old.version, "digest": old.digest }),
         });
     }
+    let authors = authors(conn, set).await?.join(", ");
+    let author: String = if authors.is_empty() { actor.name.clone() } else { authors };
+    let author: String = author.chars().take(AUTHORS_MAX).collect();
     let id = clock::new_id();
     let notes: String = notes.trim().chars().take(10_000).collect();
     let row = NewVersion {
@@ -161,7 +173,7 @@ pub(crate) async fn store(
         size: i64::try_from(body.bytes.len()).unwrap_or(i64::MAX),
         prompts: i64::try_from(body.prompts).unwrap_or(i64::MAX),
         notes: &notes,
-        author: &actor.name,
+        author: &author,
         approver,
         created_at: clock::now(),
     };

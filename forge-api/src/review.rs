@@ -69,6 +69,12 @@ pub async fn approve(state: &AppState, actor: &Actor, set: &SetAt, digest: &str)
             "who asked for a review cannot approve it; ask somebody else".into(),
         ));
     }
+    // By name: revisions have no other. A namesake finds somebody else to approve.
+    if crate::lock::authors(&mut tx, set).await?.contains(&actor.name) {
+        return Err(ApiError::Forbidden(
+            "you wrote some of this draft, so you cannot approve it; ask somebody else".into(),
+        ));
+    }
     if review.digest != digest {
         return Err(ApiError::Conflict {
             code: "digest_mismatch",

@@ -155,6 +155,26 @@ pub async fn revisions(
         .load(c).await?))
 }
 
+/// Who changed prompts or partials of a set after this time, by name, each once.
+pub async fn authors_since(conn: &mut Conn, set_id: &str, since: i64) -> Result<Vec<String>> {
+    let mut names: Vec<String> = on!(&mut *conn, c => prompt_revisions::table
+        .filter(prompt_revisions::set_id.eq(set_id))
+        .filter(prompt_revisions::created_at.gt(since))
+        .select(prompt_revisions::author)
+        .distinct()
+        .load(c).await?);
+    let of_partials: Vec<String> = on!(conn, c => partials::table
+        .filter(partials::set_id.eq(set_id))
+        .filter(partials::updated_at.gt(since))
+        .select(partials::updated_by)
+        .distinct()
+        .load(c).await?);
+    names.extend(of_partials);
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
 pub async fn partials_of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<PartialRow>> {
     Ok(on!(conn, c => partials::table
         .filter(partials::set_id.eq(set_id))

@@ -132,13 +132,24 @@ async fn replace_root(state: &AppState, tx: &mut Tx, actor: &Actor) -> Result<Ro
 }
 
 /// Revokes a publishing key or a root. One that is in use is rotated first; what is live of it is
-/// signed again.
+/// signed again. With a project, a publishing key that this database does not know is revoked too: one
+/// that a stolen root certified, or that is younger than the backup which this database comes from.
 ///
 /// # Errors
 /// Not allowed, no such key, or revoked already.
-pub async fn revoke(state: &AppState, actor: &Actor, public_key: &str, reason: &str) -> Result<Revoked> {
+pub async fn revoke(
+    state: &AppState,
+    actor: &Actor,
+    public_key: &str,
+    of: Option<&ProjectAt>,
+    reason: &str,
+) -> Result<Revoked> {
     let mut tx = state.database.write().await?;
-    let key = signing::find(&mut tx, public_key).await?.ok_or(ApiError::NotFound("key"))?;
+    let key = match (signing::find(&mut tx, public_key).await?, of) {
+        (Some(key), _) => key,
+        (None, Some(at)) => learn(&mut tx, actor, at, public_key).await?,
+        (None, None) => return Err(ApiError::NotFound("key")),
+    };
     if key.state == "revoked" {
         return Err(ApiError::conflict("revoked", "this key is revoked already"));
     }
@@ -185,6 +196,19 @@ pub async fn revoke(state: &AppState, actor: &Actor, public_key: &str, reason: &
         signed_again.extend(sign_again(state, actor, at, true).await?);
     }
     Ok(Revoked { new, signed_again })
+}
+
+/// Takes up a publishing key that is not ours, to be revoked.
+async fn learn(tx: &mut Tx, actor: &Actor, at: &ProjectAt, public_key: &str) -> Result<SigningKey> {
+    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    if !public_key.starts_with('A') || nkeys::KeyPair::from_public_key(public_key).is_err() {
+        let detail = "this is no publishing key: A and 55 more letters and digits, as a certificate names it";
+        return Err(ApiError::invalid("invalid", "key", detail));
+    }
+    let row =
+        SigningKey { state: "retired".into(), ..active("publishing", Some(&at.project.id), public_key) };
+    signing::add(tx, &row).await?;
+    Ok(row)
 }
 
 /// Writes a project's next trust list, from what the keys are now. One that changes the roots (`link`) names the roots

@@ -238,7 +238,7 @@ impl Page {
         self.minus = changes.minus;
         self.made = match &version.approver {
             Some(approver) => format!("Approved by {approver}"),
-            None => format!("Locked by {}", version.author),
+            None => format!("Written by {}", version.author),
         };
         self.digest = version.digest.clone();
         self.digest_short = short(&version.digest);

@@ -14,6 +14,7 @@ on_both!(
     the_same_content_has_the_same_digest_in_every_environment,
     a_review_binds_an_approval_to_what_was_read,
     an_approval_ends_with_the_next_edit,
+    who_wrote_a_draft_stands_in_the_version_and_cannot_approve_it,
     a_revocation_counts_although_the_broker_is_away,
     a_project_has_a_thousand_good_credentials_and_no_more,
     the_audit_log_tells_the_whole_story_and_its_chain_holds,
@@ -135,6 +136,35 @@ async fn a_review_binds_an_approval_to_what_was_read(app: App) {
     problem(own, 403, "forbidden").await;
     assert_eq!(post(Role::Reviewer, "/reviews/current/return", json!({})).await.unwrap().status(), 204);
     assert_eq!(app.get(SET).await["state"], "editing");
+}
+
+async fn who_wrote_a_draft_stands_in_the_version_and_cannot_approve_it(app: App) {
+    let write = |role: Role, id: &str| {
+        let put = app.request(role, Method::PUT, &format!("{SET}/prompts/{id}"));
+        put.json(&crate::app::prompt(id, "Hello", &[])).send()
+    };
+    for role in [Role::ContextEngineer, Role::Admin] {
+        assert_eq!(write(role, role.as_str().replace('_', "-").as_str()).await.unwrap().status(), 201);
+    }
+    let post = |role: Role, path: &str, body: Value| {
+        app.request(role, Method::POST, &format!("{SET}{path}")).json(&body).send()
+    };
+    let asked = post(Role::Owner, "/reviews", json!({})).await.unwrap();
+    let approval = json!({ "digest": json_of(asked, 201).await["digest"] });
+    let approve = |role| post(role, "/reviews/current/approve", approval.clone());
+    problem(approve(Role::Admin).await.unwrap(), 403, "forbidden").await;
+    assert_eq!(approve(Role::Reviewer).await.unwrap().status(), 204);
+    let locked = post(Role::Owner, "/lock", json!({ "version": "1.0.0" })).await.unwrap();
+    let locked = json_of(locked, 201).await;
+    assert_eq!(
+        (&locked["author"], &locked["approver"]),
+        (&json!("admin, context_engineer"), &json!("reviewer"))
+    );
+    // Of the next version it is who changed something since.
+    app.reopen().await;
+    assert_eq!(write(Role::Admin, "more").await.unwrap().status(), 201);
+    let locked = post(Role::Owner, "/lock", json!({ "version": "1.1.0" })).await.unwrap();
+    assert_eq!(json_of(locked, 201).await["author"], "admin");
 }
 
 async fn an_approval_ends_with_the_next_edit(app: App) {

@@ -249,5 +249,18 @@ async fn a_revoked_key_is_replaced_in_all_that_is_live(database: Database) -> Re
     assert!(status["trust"].as_i64().is_some_and(|version| version >= revoked), "{status}");
     let again = fleet.keys(&["revoke", &key, "--reason", "once more"]).await;
     assert!(again.is_err_and(|error| error.to_string().contains("revoked already")));
+    // One that this FORGE never had: a stolen root certified it, or it is younger than a backup.
+    let (strange, before) = (Key::generate(Kind::Account), tests::nats::now() / 1_000_000);
+    assert!(fleet.keys(&["revoke", strange.public(), "--reason", "whose is it?"]).await.is_err());
+    let more = ["--project", &path, "--reason", "the root was stolen"];
+    let said = fleet.keys(&[&["revoke", strange.public()], &more[..]].concat()).await?;
+    assert!(said.contains("is revoked"), "{said}");
+    let listed = fleet.keys(&["list", "--project", &path]).await?;
+    assert!(listed.lines().any(|l| l.starts_with(strange.public()) && l.contains("revoked")), "{listed}");
+    until("the agent follows", secs(20), async || {
+        let status = fleet.status("running").await.ok()?;
+        status["trust"].as_i64().filter(|version| *version >= before)
+    })
+    .await;
     fleet.all_print("1.1.0", "Second").await
 }

@@ -183,6 +183,9 @@ pub(crate) enum Keys {
         /// Why, for the audit log
         #[arg(long)]
         reason: String,
+        /// organisation/project of a publishing key that this database does not know
+        #[arg(long)]
+        project: Option<String>,
     },
 }
 

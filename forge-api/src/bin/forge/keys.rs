@@ -38,8 +38,12 @@ pub(crate) async fn keys(state: &AppState, command: Keys) -> anyhow::Result<()> 
             };
             println!("{} signs no more; {} does", done.old, done.new);
         }
-        Keys::Revoke { key, reason } => {
-            let done = change::revoke(state, &console, &key, &reason).await?;
+        Keys::Revoke { key, reason, project: path } => {
+            let of = match path {
+                Some(path) => Some(project(state, &path).await?),
+                None => None,
+            };
+            let done = change::revoke(state, &console, &key, of.as_ref(), &reason).await?;
             println!("{key} is revoked; {} signs", done.new);
             for again in &done.signed_again {
                 println!(
