@@ -3,13 +3,15 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures::StreamExt as _;
 use http_body_util::{BodyExt as _, Limited};
 
 use super::client::client;
@@ -27,6 +29,9 @@ use crate::ui;
 const FORM_MAX: usize = 4 * 1024 * 1024;
 /// Largest body of who is not signed in, in bytes: an address, a password, a link.
 const PUBLIC_MAX: usize = 64 * 1024;
+/// So much of a body that is refused is read over, for so long.
+const DRAIN_MAX: usize = 2 * 1024 * 1024;
+const DRAIN: Duration = Duration::from_secs(2);
 /// Header that carries the CSRF token of a script's request.
 const CSRF_HEADER: &str = "x-csrf-token";
 
@@ -114,6 +119,7 @@ impl Attempt {
 
 pub(super) async fn guard(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     let page = ui::wants_page(&request);
+    let version = request.version();
     let client = client(&state, &request);
     request.extensions_mut().insert(client);
     let mut attempt = Attempt::of(&request, client.0);
@@ -124,6 +130,10 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
         Err(error) if page => ui::error_page(&error),
         Err(error) => error.into_response(),
     };
+    if response.status() == StatusCode::PAYLOAD_TOO_LARGE && version < Version::HTTP_2 {
+        // The rest of the body may still be on its way: nothing more is read from here.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     let refused = response.extensions_mut().remove::<Refused>();
     // A form that is shown again with what is wrong beside it tells by its status only.
     let refused = refused.or_else(|| {
@@ -193,7 +203,7 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         if route.access == Access::Public {
-            request = small(request)?;
+            request = small(request).await?;
         }
         request = from_us(actor.as_ref(), request).await?;
     }
@@ -204,13 +214,29 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
 }
 
 /// Holds the body of a request that anybody may send to what such a request needs.
-fn small(request: Request) -> Result<Request> {
+async fn small(request: Request) -> Result<Request> {
     let said =
         request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|bytes| bytes > PUBLIC_MAX) {
+        drain(request.into_body()).await;
         return Err(ApiError::TooLarge(format!("at most {PUBLIC_MAX} bytes are taken here")));
     }
     Ok(request.map(|body| Body::new(Limited::new(body, PUBLIC_MAX))))
+}
+
+/// Reads over a body that is refused, as far as that is little: who still sends would not hear the answer.
+async fn drain(body: Body) {
+    let mut frames = body.into_data_stream();
+    let reading = async {
+        let mut left = DRAIN_MAX;
+        while let Some(Ok(frame)) = frames.next().await {
+            match left.checked_sub(frame.len()) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(DRAIN, reading).await;
 }
 
 async fn authenticate(state: &AppState, headers: &HeaderMap, attempt: &mut Attempt) -> Result<Option<Actor>> {
