@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::forge::api::{Api, Credential};
 use tests::forge::live::Live;
 use tests::forge::{Database, Forge, ORGANISATION};
-use tests::until::{millis, secs, until};
+use tests::until::{secs, until};
 
 tests::on_both!(
     a_thief_who_names_agents_without_end_takes_the_place_of_nobody,
@@ -86,9 +86,11 @@ async fn a_thief_who_names_agents_without_end_takes_the_place_of_nobody(database
     .await;
 
     // A new one is served all the same, and is told to nobody.
+    let before = dropped(&forge).await?;
     let late = Live::start(forge.directory(), &credential, "late", "welcome.message")?;
     late.prints("Second Ada", secs(20)).await;
-    tokio::time::sleep(millis(1500)).await;
+    until("what it says is heard", secs(20), async || dropped(&forge).await.ok().filter(|n| *n > before))
+        .await;
     assert!(agents(&owner).await?.iter().all(|a| a["name"] != "late"));
     Ok(())
 }
