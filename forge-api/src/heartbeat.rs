@@ -113,5 +113,6 @@ pub(crate) async fn word(
         heads,
         trust: signer.trust_version,
         max_age: author::max_age(&at.project),
+        orders: Vec::new(),
     })
 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use nkeys::KeyPair;
 use schemas::envelope::Trust;
-use schemas::status::{Applied, Mode, Pending, PendingState, Proof, Refusal, RefusalCode};
+use schemas::status::{Applied, Mode, Pending, Proof};
 use schemas::{Micros, Slug};
 use tokio::sync::{Notify, broadcast};
 
@@ -20,9 +20,11 @@ use crate::config::{CachePlace, Config, ConfigError};
 use crate::report::meter::Meter;
 use crate::store::record::{self, Kept, State as SavedState};
 use crate::store::{self, Loaded, Store, Write};
-use crate::verify::{self, Checked, Message, Read, Standing, Taken};
+use crate::verify::{self, Checked, Message, Taken};
 
 mod floors;
+mod standing;
+mod take;
 mod word;
 
 pub(crate) use floors::Floors;
@@ -301,124 +303,6 @@ impl Core {
         }
     }
 
-    /// Takes a message up, as one: verify all, compile all, one commit, one swap. `floor` is the
-    /// sequence up to which everything is seen once this message is dealt with.
-    ///
-    /// Blocks on the disk: call it where blocking is allowed.
-    pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
-        let mut store = self.store();
-        let outcome = self.take_turn(&mut store, read, floor);
-        if let Some(floor) = floor {
-            self.state().floor = floor;
-        }
-        self.state().cache = store.describe();
-        match outcome {
-            Outcome::Active => {
-                self.tell.notify_one();
-                self.acknowledge.notify_one();
-            }
-            Outcome::Held | Outcome::Refused => self.tell.notify_one(),
-            Outcome::Same | Outcome::Passed => {}
-        }
-        // After the swap and the status: readers and FORGE need not wait for the disk.
-        store.sync();
-        outcome
-    }
-
-    pub(crate) fn take_turn(&self, store: &mut Store, read: Read, floor: Option<u64>) -> Outcome {
-        let message = match read {
-            Ok(message) => message,
-            Err(unreadable) => {
-                let about = About {
-                    set: unreadable.set,
-                    serial: unreadable.serial,
-                    publication: unreadable.publication,
-                };
-                self.note_refusal(about, unreadable.refusal);
-                return Outcome::Refused;
-            }
-        };
-        let (set, serial) = (message.set.clone(), message.serial);
-        self.learn(message.trust.as_deref());
-        match self.standing(&message) {
-            Standing::Newer => {}
-            Standing::BelowFloor(floor) => {
-                let what = format!("serial {serial} is older than serial {floor}, which FORGE signed before");
-                self.note_refusal(About::of(&message), verify::refusal(RefusalCode::OldSerial, what));
-                return Outcome::Refused;
-            }
-            Standing::Same => {
-                self.settle(&set, serial);
-                return Outcome::Same;
-            }
-            Standing::Older if self.passed(&message) => return Outcome::Passed,
-            Standing::Older | Standing::Conflict => {
-                // Whether it is signed or not: it is not taken up.
-                let refusal = self.stale_serial(&message);
-                self.note_refusal(About::of(&message), refusal);
-                return Outcome::Refused;
-            }
-        }
-        let checked = match verify::check(&self.trust, &message, Taken::Wire, clock::now()) {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                self.note_refusal(About::of(&message), refusal);
-                return Outcome::Refused;
-            }
-        };
-        let kept = Kept { message, activated_at: clock::now() };
-        if self.state().mode == Mode::Frozen {
-            self.hold(store, &checked, kept, floor);
-            return Outcome::Held;
-        }
-        self.activate(store, checked, &kept, floor);
-        Outcome::Active
-    }
-
-    fn activate(&self, store: &mut Store, checked: Checked, kept: &Kept, floor: Option<u64>) {
-        let saved = self.saved(floor);
-        // A disk that does not take it is no reason not to serve: the status says so.
-        let _ = store.commit(&[Write::Latest(kept), Write::State(&saved)]);
-        let set = kept.message.set.clone();
-        let held = held(&checked, kept);
-        let to = held.applied.clone();
-        self.cache.put(vec![active_set(&set, checked, &held)]);
-        let from = {
-            let mut state = self.state();
-            let one = state.sets.entry(set.clone()).or_default();
-            one.held = None;
-            one.refused = None;
-            one.tried = None;
-            if one.heads.serial().is_none_or(|head| head <= to.serial) {
-                one.behind_since = None;
-            }
-            one.taken.raise(to.serial, &held.key, &held.root);
-            one.active.replace(held).map(|had| had.applied)
-        };
-        tracing::info!(
-            prompt_set = %set, bundle.serial = to.serial, bundle.version = %to.version,
-            bundle.digest = %to.digest, publication.id = %to.publication, "a bundle is active"
-        );
-        // Nobody listening is fine.
-        let _ = self.changes.send(Change { set, serial: to.serial, from, to });
-    }
-
-    fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>) {
-        let saved = self.saved(floor);
-        let _ = store.commit(&[Write::Pending(&kept), Write::State(&saved)]);
-        let held = held(checked, &kept);
-        tracing::info!(
-            prompt_set = %kept.message.set, bundle.serial = kept.message.serial,
-            "a bundle is verified and waits: the agent is FROZEN"
-        );
-        let mut state = self.state();
-        let one = state.sets.entry(kept.message.set.clone()).or_default();
-        one.refused = None;
-        one.behind_since = None;
-        one.taken.raise(held.applied.serial, &held.key, &held.root);
-        one.held = Some((held, kept));
-    }
-
     /// What has to be remembered, as of now.
     pub(crate) fn saved(&self, floor: Option<u64>) -> SavedState {
         let mut state = self.state();
@@ -435,85 +319,6 @@ impl Core {
             floors: floors.collect(),
             ..SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
         }
-    }
-
-    /// The newest of a set that is verified and whose keys still count.
-    fn believed<'s>(&self, one: &'s SetState) -> Option<&'s Held> {
-        let held = one.held.as_ref().map(|(held, _)| held);
-        [held, one.active.as_ref()].into_iter().flatten().find(|held| !self.is_void(held))
-    }
-
-    /// Whether a key that signed for it was revoked since.
-    pub(crate) fn is_void(&self, held: &Held) -> bool {
-        self.trust.is_revoked(&held.key) || self.trust.is_revoked(&held.root)
-    }
-
-    fn standing(&self, message: &Message) -> Standing {
-        let state = self.state();
-        let Some(one) = state.sets.get(&message.set) else { return Standing::Newer };
-        let seen = self.believed(one).map(|h| (h.applied.serial, h.applied.digest));
-        // Where nothing holds, what was announced or taken up by keys that count is the floor.
-        if let (None, Some(floor)) = (seen, one.heads.serial().max(one.taken.serial()))
-            && message.serial < floor
-        {
-            return Standing::BelowFloor(floor);
-        }
-        verify::standing(seen, message.serial, message.digest)
-    }
-
-    /// Whether the message stands in the stream before what the agent has.
-    fn passed(&self, message: &Message) -> bool {
-        let state = self.state();
-        let newest = state.sets.get(&message.set).and_then(SetState::newest);
-        newest.is_some_and(|newest| message.sequence <= newest.sequence)
-    }
-
-    fn stale_serial(&self, message: &Message) -> Refusal {
-        let state = self.state();
-        let newest = state.sets.get(&message.set).and_then(SetState::newest);
-        let had = newest.map_or(0, |h| h.applied.serial);
-        if had == message.serial {
-            let what = format!("serial {had} was seen before with other content");
-            return verify::refusal(RefusalCode::SerialConflict, what);
-        }
-        let what = format!("serial {} is older than serial {had}, which this agent has", message.serial);
-        verify::refusal(RefusalCode::OldSerial, what)
-    }
-
-    /// What the agent has was confirmed: a refusal of something no newer is over.
-    fn settle(&self, set: &Slug, serial: u64) {
-        let mut state = self.state();
-        let Some(one) = state.sets.get_mut(set) else { return };
-        let over = one.refused.as_ref().is_some_and(|r| r.serial.is_none_or(|s| s <= serial));
-        if over {
-            one.refused = None;
-            self.tell.notify_one();
-        }
-    }
-
-    fn note_refusal(&self, about: About, reason: Refusal) {
-        tracing::warn!(
-            prompt_set = about.set.as_ref().map(Slug::as_str), bundle.serial = about.serial,
-            publication.id = about.publication, refusal.code = ?reason.code,
-            refusal.reason = %reason.message, "a bundle is refused; serving what was served"
-        );
-        let Some(set) = about.set else { return };
-        let mut state = self.state();
-        // Nobody signed for the name: of sets that there are not, so many are told of and no more.
-        let strange = |one: &SetState| one.newest().is_none() && one.heads.is_empty() && one.taken.is_empty();
-        if !state.sets.contains_key(&set)
-            && state.sets.values().filter(|one| strange(one)).count() >= STRANGE_MAX
-        {
-            return;
-        }
-        let one = state.sets.entry(set).or_default();
-        one.refused = Some(Pending {
-            publication: about.publication,
-            serial: about.serial,
-            state: PendingState::Refused,
-            reason: Some(reason),
-            at: clock::now(),
-        });
     }
 
     /// Everything up to `floor` is seen; the broker and this agent agree as of now.

@@ -1,22 +1,29 @@
 //! What an agent is told: where to connect, as whom, and where to keep its cache.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_nats::ConnectOptions;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use nats_config::tls;
-use nkeys::KeyPair;
-use schemas::connect::{self, Connection};
+use schemas::Slug;
+use schemas::connect::Connection;
+use schemas::contract::Contract;
+use schemas::envelope::{AgeAction, MaxAge};
 use schemas::status::Mode;
-use schemas::{Micros, Slug};
-use serde::Deserialize;
 
 use crate::store::StoreError;
 use crate::store::baked::{self, BakedError};
 use crate::store::record::Kept;
+
+mod connection;
+mod credential;
+mod policy;
+
+pub(crate) use connection::check_encryption;
+pub use connection::read_connection;
+pub use credential::AskCredentials;
+use credential::Secret;
+pub(crate) use credential::{Asked, Credential};
+pub use policy::{Pins, Preset, StartPolicy};
 
 /// A configuration that cannot be used. Each names the key that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -45,73 +52,6 @@ pub enum CachePlace {
     Disk(PathBuf),
     /// Nothing outlives the process.
     Memory,
-}
-
-/// Text that nobody may see; its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-struct Secret(String);
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
-
-/// A credential: the whole `.creds` file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Credential {
-    text: Secret,
-    /// Public key of the user.
-    pub(crate) user: String,
-    /// When the broker stops taking it.
-    pub(crate) expires: Option<Micros>,
-}
-
-impl Credential {
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text.0
-    }
-
-    /// Reads the text of a `.creds` file; one that is cut off is noticed.
-    ///
-    /// # Errors
-    /// What is wrong with it, never with any of the text.
-    pub(crate) fn read(text: String) -> Result<Self, ConfigError> {
-        #[derive(Deserialize)]
-        struct Claims {
-            sub: String,
-            #[serde(default)]
-            exp: Option<i64>,
-        }
-        let invalid = |why: &str| ConfigError::Invalid { key: "credentials", why: why.into() };
-        let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
-        let seed = seed.and_then(|seed| KeyPair::from_seed(seed).ok());
-        let user = seed.map(|key| key.public_key()).ok_or_else(|| {
-            invalid("there is no user seed in the .creds file, or not all of it; get it again from FORGE")
-        })?;
-        let token = text.lines().map(str::trim).find(|line| line.split('.').count() == 3);
-        let claims: Claims = token
-            .and_then(|token| URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok())
-            .and_then(|json| serde_json::from_slice(&json).ok())
-            .ok_or_else(|| invalid("there is no token in the .creds file; get it again from FORGE"))?;
-        if claims.sub != user {
-            return Err(invalid("token and seed of the .creds file do not belong together"));
-        }
-        Ok(Self { user, expires: claims.exp.map(|at| at.saturating_mul(1_000_000)), text: Secret(text) })
-    }
-}
-
-/// Gives the text of a `.creds` file whenever it is asked.
-pub type AskCredentials = dyn Fn() -> Result<String, Box<dyn std::error::Error + Send + Sync>> + Send + Sync;
-
-/// Asks the host for its credential.
-#[derive(Clone)]
-pub(crate) struct Asked(Arc<AskCredentials>);
-
-impl fmt::Debug for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<callback>")
-    }
 }
 
 /// How the agent gets in: where, and as whom.
@@ -151,6 +91,7 @@ impl CredentialSource {
 
 /// Everything an agent needs to start.
 #[derive(Debug, Clone)]
+#[expect(dead_code, reason = "what reads them comes with the next commits")]
 pub(crate) struct Config {
     pub(crate) connection: Connection,
     pub(crate) credential: Credential,
@@ -161,6 +102,15 @@ pub(crate) struct Config {
     pub(crate) service: String,
     pub(crate) mode_default: Mode,
     pub(crate) baked: Vec<Kept>,
+    pub(crate) preset: Option<Preset>,
+    pub(crate) remote_mode: bool,
+    pub(crate) pins: Pins,
+    pub(crate) start_policy: StartPolicy,
+    pub(crate) max_age: Option<MaxAge>,
+    pub(crate) overrides: Option<PathBuf>,
+    pub(crate) allow_overrides: bool,
+    pub(crate) contracts: Vec<Contract>,
+    pub(crate) usage: bool,
 }
 
 impl Config {
@@ -188,6 +138,15 @@ pub struct Builder {
     service: Option<String>,
     mode: Option<Mode>,
     baked: Vec<PathBuf>,
+    preset: Option<Preset>,
+    remote_mode: Option<bool>,
+    pins: Pins,
+    start_policy: Option<StartPolicy>,
+    max_age: Option<MaxAge>,
+    overrides: Option<PathBuf>,
+    allow_overrides: Option<bool>,
+    contracts: Vec<Contract>,
+    usage: Option<bool>,
 }
 
 #[derive(Debug, Clone)]
@@ -290,6 +249,73 @@ impl Builder {
         Ok(self)
     }
 
+    /// Settings that go together; each one that is given by itself counts before its preset.
+    #[must_use]
+    pub fn preset(mut self, preset: Preset) -> Self {
+        self.preset = Some(preset);
+        self
+    }
+
+    /// Whether FORGE may set this agent's mode. It may by default, but with [`Preset::Prod`].
+    #[must_use]
+    pub fn remote_mode(mut self, allow: bool) -> Self {
+        self.remote_mode = Some(allow);
+        self
+    }
+
+    /// Takes up only those versions of a set that fit `versions`. Pins set at the agent later count
+    /// before it.
+    #[must_use]
+    pub fn pin(mut self, set: Slug, versions: semver::VersionReq) -> Self {
+        self.pins.insert(set, versions);
+        self
+    }
+
+    /// What [`Builder::start`] waits for; by default it serves what is there and waits for nothing.
+    #[must_use]
+    pub fn start_policy(mut self, policy: StartPolicy) -> Self {
+        self.start_policy = Some(policy);
+        self
+    }
+
+    /// This agent's own rule for content that was not confirmed for long. Of it and the project's, the
+    /// stricter one holds.
+    #[must_use]
+    pub fn max_age(mut self, age: Duration, action: AgeAction) -> Self {
+        self.max_age = Some(MaxAge { seconds: age.as_secs(), action });
+        self
+    }
+
+    /// A folder of prompts that are served instead of what FORGE published, for development. It is
+    /// watched. Refused in prod, unless [`Builder::allow_overrides`] says otherwise.
+    #[must_use]
+    pub fn overrides(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.overrides = Some(folder.into());
+        self
+    }
+
+    /// Whether overrides are taken with [`Preset::Prod`], or in an environment that is called `prod`.
+    #[must_use]
+    pub fn allow_overrides(mut self, allow: bool) -> Self {
+        self.allow_overrides = Some(allow);
+        self
+    }
+
+    /// What the host was built for, as `live codegen` wrote it: a bundle that breaks it is refused, and
+    /// FORGE says so before it is published. May be given for each set.
+    #[must_use]
+    pub fn contract(mut self, contract: Contract) -> Self {
+        self.contracts.push(contract);
+        self
+    }
+
+    /// Whether the use of each prompt is counted and told to FORGE. It is by default.
+    #[must_use]
+    pub fn usage(mut self, tell: bool) -> Self {
+        self.usage = Some(tell);
+        self
+    }
+
     /// Takes what is not given yet from `LIVE_CONNECTION`, `LIVE_CREDENTIALS`, `LIVE_CACHE_DIR`,
     /// `LIVE_NAME`, `LIVE_SERVICE`, `LIVE_MODE` and `LIVE_ALLOW_PLAIN`, as `lookup` knows them.
     ///
@@ -334,7 +360,7 @@ impl Builder {
             _ => None,
         };
         let connection = match self.connection {
-            Some(Source::Given(connection)) => check_connection(connection)?,
+            Some(Source::Given(connection)) => connection::check(connection)?,
             Some(Source::File(path)) => read_connection(&path)?,
             None => {
                 return Err(ConfigError::Missing {
@@ -379,6 +405,15 @@ impl Builder {
             service: self.service.unwrap_or_default(),
             mode_default: self.mode.unwrap_or_default(),
             baked: kept,
+            remote_mode: self.remote_mode.unwrap_or(self.preset != Some(Preset::Prod)),
+            max_age: self.max_age.or_else(|| self.preset.and_then(Preset::max_age)),
+            preset: self.preset,
+            pins: self.pins,
+            start_policy: self.start_policy.unwrap_or_default(),
+            overrides: self.overrides,
+            allow_overrides: self.allow_overrides.unwrap_or_default(),
+            contracts: self.contracts,
+            usage: self.usage.unwrap_or(true),
         })
     }
 }
@@ -392,20 +427,6 @@ fn parse_allow_plain(text: &str) -> Result<bool, ConfigError> {
     }
 }
 
-/// Whether agent and broker could talk at all, and not in the open.
-pub(crate) fn check_encryption(connection: &Connection, allow_plain: bool) -> Result<(), ConfigError> {
-    let trust = connection.tls.clone().unwrap_or_default();
-    let checked =
-        tls::secure(ConnectOptions::new(), &connection.servers, &trust, allow_plain, Arc::new(|_| {}));
-    checked.map(drop).map_err(|error| {
-        let by_name = match &error {
-            tls::TlsError::Plain { .. } => " (LIVE_ALLOW_PLAIN=1 or --allow-plain)",
-            _ => "",
-        };
-        ConfigError::Invalid { key: "connection", why: format!("{error}{by_name}") }
-    })
-}
-
 /// Reads a mode as people write it.
 ///
 /// # Errors
@@ -416,47 +437,6 @@ pub fn parse_mode(text: &str) -> Result<Mode, ConfigError> {
         "frozen" => Ok(Mode::Frozen),
         _ => Err(ConfigError::Invalid { key: "mode", why: "write accepting or frozen".into() }),
     }
-}
-
-/// Reads and checks a `.connect.json` file.
-///
-/// # Errors
-/// It cannot be read, or is no connection.
-pub fn read_connection(path: &Path) -> Result<Connection, ConfigError> {
-    let text = read("connection", path)?;
-    let connection = serde_json::from_str(&text).map_err(|e| ConfigError::Invalid {
-        key: "connection",
-        why: format!("{} is not a connection: {e}", path.display()),
-    })?;
-    check_connection(connection)
-}
-
-fn check_connection(connection: Connection) -> Result<Connection, ConfigError> {
-    let invalid = |why: String| Err(ConfigError::Invalid { key: "connection", why });
-    if connection.schema_version != connect::SCHEMA_VERSION {
-        return invalid(format!(
-            "it has format {}, this program reads {}: update it",
-            connection.schema_version,
-            connect::SCHEMA_VERSION
-        ));
-    }
-    if connection.servers.is_empty() {
-        return invalid("it names no server".into());
-    }
-    for server in &connection.servers {
-        if let Err(error) = server.parse::<async_nats::ServerAddr>() {
-            return invalid(format!("server {server}: {error}"));
-        }
-    }
-    if connection.roots.is_empty() {
-        return invalid("it names no root key to trust".into());
-    }
-    for root in &connection.roots {
-        if KeyPair::from_public_key(root).is_err() {
-            return invalid(format!("{root} is no public key"));
-        }
-    }
-    Ok(connection)
 }
 
 fn read(key: &'static str, path: &Path) -> Result<String, ConfigError> {
@@ -477,7 +457,11 @@ pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use nkeys::KeyPair;
     use schemas::Scope;
+    use schemas::connect;
 
     use super::*;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nats_config::subject;
-use schemas::status::{AgentStatus, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use schemas::status::{AgentStatus, ModeSource, Pending, PendingState, SCHEMA_VERSION, SetStatus};
 use tokio::sync::watch;
 
 use crate::agent::{Core, SetState};
@@ -74,6 +74,8 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         service: core.config.service.clone(),
         agent_version: VERSION.into(),
         mode: state.mode,
+        mode_by: ModeSource::default(),
+        order: None,
         at: clock::now(),
         started_at: core.started_at,
         floor: state.floor,
@@ -86,6 +88,8 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         sets: state.sets.iter().map(|(set, one)| set_status(core, set, one)).collect(),
         cache: state.cache.clone(),
         counters,
+        overrides: Vec::new(),
+        usage: Vec::new(),
     }
 }
 
@@ -93,6 +97,8 @@ fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
     let held = one.held.as_ref().map(|(held, _)| Pending {
         publication: Some(held.applied.publication.clone()),
         serial: Some(held.applied.serial),
+        version: Some(held.applied.version.clone()),
+        digest: Some(held.applied.digest),
         state: PendingState::Verified,
         reason: None,
         at: held.applied.activated_at,
@@ -102,6 +108,7 @@ fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
         active: one.active.as_ref().map(|held| held.applied.clone()),
         // A refusal is news; what waits behind FROZEN is known from before.
         pending: one.refused.clone().or(held),
+        pin: None,
         head_serial: one.heads.serial(),
         revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
         proof: one

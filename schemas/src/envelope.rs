@@ -30,8 +30,8 @@ mod statement;
 mod trust;
 
 pub use statement::{
-    AgeAction, Attestation, Enrolment, Head, Heartbeat, KeyCertificate, MaxAge, TrustList, attest, beat,
-    certify, enrol, list, publication_name,
+    AgeAction, Attestation, Enrolment, Head, Heartbeat, KeyCertificate, MaxAge, ModeOrder, ORDERS_MAX,
+    OrderTarget, TrustList, attest, beat, certify, enrol, list, publication_name,
 };
 pub use trust::{Certified, Trust, Verified};
 

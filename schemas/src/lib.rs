@@ -9,6 +9,7 @@
 //! | [`canonical`] | canonical JSON (RFC 8785) and the SHA-256 digest over it |
 //! | [`prompt`] | a prompt: text or chat messages, model settings, tags |
 //! | [`parameter`] | typed parameters and the check of the values given for them |
+//! | [`contract`] | what a program that calls prompts was built for, and whether a version breaks it |
 //! | [`template`] | the bounded template engine that FORGE previews and agents render with |
 //! | [`bundle`] | the wire form of one version: bytes, compression, limits |
 //! | [`envelope`] | DSSE envelopes: attestation, key certificate, trust list, heartbeat, and their verification |
@@ -19,6 +20,7 @@
 pub mod bundle;
 pub mod canonical;
 pub mod connect;
+pub mod contract;
 pub mod envelope;
 pub mod names;
 pub mod parameter;

@@ -47,6 +47,12 @@ pub struct AgentStatus {
     /// Version of the `live-agent` crate.
     pub agent_version: String,
     pub mode: Mode,
+    /// Who set the mode.
+    #[serde(default)]
+    pub mode_by: ModeSource,
+    /// What became of FORGE's newest order to this agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<OrderAnswer>,
     /// When this was written.
     pub at: Micros,
     pub started_at: Micros,
@@ -74,6 +80,91 @@ pub struct AgentStatus {
     /// Where the disk cache stands: `disk`, `memory` or the reason why there is none.
     pub cache: String,
     pub counters: Counters,
+    /// Ids of prompts that are served from a folder of this machine instead of what FORGE published, as
+    /// `@set/id`; at most [`OVERRIDES_MAX`] of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub overrides: Vec<String>,
+    /// Use of prompts since the start, of those that were used most lately; at most [`USAGE_MAX`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub usage: Vec<PromptUsage>,
+}
+
+/// Most overrides that a status names.
+pub const OVERRIDES_MAX: usize = 100;
+/// Most prompts whose use a status tells; the next one tells of others.
+pub const USAGE_MAX: usize = 200;
+
+/// Who set an agent's mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeSource {
+    /// The configuration of its first start.
+    #[default]
+    Configuration,
+    /// Somebody at the agent: command line, sidecar, or the host's own code.
+    Local,
+    /// An order of FORGE.
+    Forge,
+    /// Somebody that this program does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// What an agent did with FORGE's newest order to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OrderAnswer {
+    pub number: u64,
+    pub result: OrderResult,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderResult {
+    /// The mode was set. It may have been changed at the agent since: its mode says.
+    Done,
+    /// This agent's owner does not let FORGE set its mode.
+    Forbidden,
+    #[serde(other)]
+    Unknown,
+}
+
+/// Use of one prompt of one version by one agent. All counts are since the agent's start, so that a
+/// status that gets lost loses nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PromptUsage {
+    pub set: Slug,
+    #[schemars(with = "String")]
+    pub version: semver::Version,
+    pub prompt: String,
+    pub renders: u64,
+    /// Renders that failed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub errors: u64,
+    /// What a render took, in nanoseconds, of those that were timed (one in 64).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub render_p50_ns: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub render_p99_ns: u64,
+    /// Calls of a model that the host reported for this prompt; the rest is theirs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub calls: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub call_errors: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_tokens: u64,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub output_tokens: u64,
+    /// Sum over the calls, in microseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub latency_us: u64,
+    /// In millionths of a US dollar.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost_micros: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// One prompt set on one agent.
@@ -86,6 +177,10 @@ pub struct SetStatus {
     /// The newest that was seen and is not served: on its way, held back by FROZEN, or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// The versions that this agent takes up, as a semantic version requirement, where its owner pinned
+    /// the set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<String>,
     /// The head that FORGE announced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head_serial: Option<u64>,
@@ -125,6 +220,12 @@ pub struct Pending {
     pub publication: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub serial: Option<u64>,
+    /// Known once it is verified.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub version: Option<semver::Version>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
     pub state: PendingState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Refusal>,
@@ -136,8 +237,10 @@ pub struct Pending {
 pub enum PendingState {
     /// Received, not yet checked.
     Delivered,
-    /// Checked, and held back because the agent is FROZEN.
+    /// Checked, and would have been applied: held back because the agent is FROZEN.
     Verified,
+    /// Checked, and held back because the agent's owner pinned the set to other versions.
+    Pinned,
     /// Not taken up; the reason says why.
     Refused,
     /// A state that this program does not know.
@@ -178,6 +281,9 @@ pub enum RefusalCode {
     TooLarge,
     /// The disk did not take it.
     Storage,
+    /// The code of this agent was built for prompts that this version changes: see
+    /// [`crate::contract::Contract`].
+    Contract,
     #[serde(other)]
     Unknown,
 }
@@ -194,7 +300,7 @@ pub struct Counters {
 }
 
 /// What an agent asks when it meets FORGE (subject `…enroll.<agent>`, a request).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EnrolRequest {
     pub schema_version: u32,
     pub agent: Slug,
@@ -207,6 +313,9 @@ pub struct EnrolRequest {
     pub agent_version: String,
     pub mode: Mode,
     pub at: Micros,
+    /// What the agent's code was built for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contracts: Vec<crate::contract::Contract>,
     /// Standard base64 of the identity's signature over [`EnrolRequest::signed_bytes`].
     pub signature: String,
 }

@@ -149,6 +149,7 @@ impl Registrar {
             heads,
             trust: 0,
             max_age: None,
+            orders: Vec::new(),
         };
         self.answer_with(request, responder, status, heartbeat).await
     }
@@ -427,6 +428,7 @@ impl TestBroker {
             heads,
             trust: 0,
             max_age: None,
+            orders: Vec::new(),
         };
         self.broker.beat(&self.project_keys, &self.certificate, None, heartbeat).await?;
         Ok(())

@@ -117,6 +117,7 @@ pub(super) fn answers_of(heard: &Heard) -> Vec<Acknowledgement> {
         let Some(publication) = pending.publication.as_ref().filter(|id| is_id(id)) else { continue };
         let state = match pending.state {
             PendingState::Verified => "verified",
+            PendingState::Pinned => "pinned",
             PendingState::Refused => "refused",
             PendingState::Delivered | PendingState::Unknown => "delivered",
         };

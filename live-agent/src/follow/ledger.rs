@@ -108,6 +108,7 @@ async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerErr
         service: core.config.service.clone(),
         agent_version: VERSION.into(),
         mode: core.state().mode,
+        contracts: core.config.contracts.clone(),
         at: clock::now(),
         signature: String::new(),
     };

@@ -8,6 +8,7 @@ use super::{Envelope, HEADS_MAX, Predicate, TrustError, sign, sign_by_all};
 use crate::Micros;
 use crate::canonical::Digest;
 use crate::names::{Scope, Slug};
+use crate::status::Mode;
 
 /// Who published which bytes where, as which serial (header `Forge-Attestation`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +91,10 @@ pub struct Heartbeat {
     /// What an agent does that was not confirmed for long; none means that it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<MaxAge>,
+    /// FORGE's newest order to each target, at most [`ORDERS_MAX`]. An agent obeys the one with the
+    /// highest number of those that are meant for it, once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<ModeOrder>,
 }
 impl Predicate for Heartbeat {
     const TYPE: &'static str = "https://anvil.dev/attestation/heartbeat/v1";
@@ -100,6 +105,54 @@ impl Predicate for Heartbeat {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Most orders that stand at one time.
+pub const ORDERS_MAX: usize = 256;
+
+/// FORGE's order to take up what is published, or not to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModeOrder {
+    /// Grows with every order of an environment, also over a database from a backup: the time at which
+    /// it was given, in microseconds, or one more than the last.
+    pub number: u64,
+    pub target: OrderTarget,
+    pub mode: Mode,
+    /// Who gave it, for people.
+    pub by: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// For whom an order is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "to", rename_all = "snake_case")]
+pub enum OrderTarget {
+    Agent {
+        agent: Slug,
+    },
+    /// All agents of a service.
+    Service {
+        service: String,
+    },
+    /// All agents of the environment.
+    Environment,
+    /// Somebody that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl OrderTarget {
+    /// Whether an agent is meant.
+    #[must_use]
+    pub fn is_for(&self, agent: &Slug, service: &str) -> bool {
+        match self {
+            Self::Agent { agent: one } => one == agent,
+            Self::Service { service: one } => !service.is_empty() && one == service,
+            Self::Environment => true,
+            Self::Unknown => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -157,6 +157,7 @@ fn an_answer_to_an_enrolment_fits_one_request_and_one_answer() {
         heads: Vec::new(),
         trust: 0,
         max_age: None,
+        orders: Vec::new(),
     };
     let enrolment = |scope| Enrolment {
         agent: "a".parse().unwrap(),
@@ -259,6 +260,7 @@ fn a_word_about_thousands_of_sets_is_read_and_one_too_long_is_not_signed() {
             })
             .collect(),
         trust: 0,
+        orders: Vec::new(),
         max_age: None,
     };
     let line = envelope::beat(&key, heartbeat(4_000)).unwrap().to_line();

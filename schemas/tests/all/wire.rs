@@ -266,6 +266,7 @@ fn every_broken_link_is_named() {
         heads: Vec::new(),
         trust: 0,
         max_age: None,
+        orders: Vec::new(),
     };
     broken.attestation = envelope::beat(&broken.key, beat).unwrap().to_line();
     assert!(matches!(broken.verify(), Err(TrustError::WrongSubject { what: "attestation", .. })));
@@ -375,6 +376,7 @@ fn a_heartbeat_is_believed_for_its_own_scope_only() {
         heads: vec![head],
         trust: 0,
         max_age: None,
+        orders: Vec::new(),
     };
     let line = envelope::beat(&chain.key, beat.clone()).unwrap().to_line();
     assert_eq!(chain.trust.verify_heartbeat(&chain.certificate, &line, NOW).unwrap().0, beat);

@@ -26,6 +26,7 @@ async fn content_that_nobody_confirms_is_served_or_refused_as_the_project_has_it
             heads: vec![tests::stage::head(&published)],
             trust: 0,
             max_age: Some(MaxAge { seconds, action }),
+            orders: Vec::new(),
         };
         test.beat_by(&test.project_keys, &test.certificate, None, word).await
     };

@@ -20,7 +20,15 @@ fn next(test: &TestBroker) -> ProjectKeys {
 }
 
 fn word(test: &TestBroker, trust: u64, heads: Vec<Head>) -> Heartbeat {
-    Heartbeat { scope: test.scope("dev"), issued: now(), period_ms: 400, heads, trust, max_age: None }
+    Heartbeat {
+        scope: test.scope("dev"),
+        issued: now(),
+        period_ms: 400,
+        heads,
+        trust,
+        max_age: None,
+        orders: Vec::new(),
+    }
 }
 
 async fn send(test: &TestBroker, outgoing: &Outgoing) -> Result<u64> {

@@ -110,6 +110,7 @@ async fn an_impostor_on_ctl_is_not_believed() -> Result<()> {
         heads,
         trust: 0,
         max_age: Some(schemas::envelope::MaxAge { seconds: 0, action: schemas::envelope::AgeAction::Refuse }),
+        orders: Vec::new(),
     };
     let head = Head { set: "chat".parse()?, serial: 99, digest: Digest::of(b"x") };
     // The stranger's certificate and key; the project's certificate with another key; no signature.

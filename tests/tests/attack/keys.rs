@@ -83,6 +83,7 @@ async fn a_revoked_key_is_refused_even_where_its_certificate_was_good_a_moment_a
         heads: Vec::new(),
         trust: 1,
         max_age: None,
+        orders: Vec::new(),
     };
     test.beat_by(&next, &test.certify(&next)?, Some(&chain(&[list])?), word).await?;
     until("the agent follows", PATIENCE, async || (stage.agent.status().trust == 1).then_some(())).await;
@@ -105,6 +106,7 @@ async fn a_trust_list_that_is_withheld_makes_agents_stale() -> Result<()> {
             heads: Vec::new(),
             trust: 3,
             max_age: None,
+            orders: Vec::new(),
         };
         test.beat_by(&test.project_keys, &test.certificate, None, word).await.ok()?;
         Some(stage.agent.status()).filter(|status| status.stale)

@@ -25,6 +25,7 @@ fn heartbeat(test: &TestBroker, issued: i64, heads: Vec<Head>) -> Heartbeat {
         heads,
         trust: 0,
         max_age: None,
+        orders: Vec::new(),
     }
 }
 

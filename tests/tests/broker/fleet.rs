@@ -38,12 +38,17 @@ fn status(scope: &Scope, agent: &str) -> AgentStatus {
         trust: 0,
         sets: Vec::new(),
         cache: "disk".into(),
+        mode_by: Default::default(),
+        order: None,
+        overrides: Vec::new(),
+        usage: Vec::new(),
         counters: Counters::default(),
     }
 }
 
 fn enrolment(scope: &Scope, agent: &Slug, identity: &KeyPair) -> Result<EnrolRequest> {
     let mut request = EnrolRequest {
+        contracts: Vec::new(),
         schema_version: SCHEMA_VERSION,
         agent: agent.clone(),
         scope: scope.clone(),

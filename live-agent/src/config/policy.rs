@@ -1,0 +1,50 @@
+//! Settings that say how much an agent takes upon itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemas::Slug;
+use schemas::envelope::{AgeAction, MaxAge};
+use semver::VersionReq;
+
+/// The versions of each set that an agent takes up; of a set that is not named, all.
+pub type Pins = BTreeMap<Slug, VersionReq>;
+
+/// Settings that go together.
+///
+/// | | `Dev` | `Staging` | `Prod` |
+/// |---|---|---|---|
+/// | mode of a first start | ACCEPTING | ACCEPTING | ACCEPTING |
+/// | FORGE may set the mode | yes | yes | no |
+/// | own age bound | none | 7 days, warn | 1 day, warn |
+/// | overrides | yes | yes | refused |
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    Dev,
+    Staging,
+    Prod,
+}
+
+impl Preset {
+    pub(crate) fn max_age(self) -> Option<MaxAge> {
+        let days = match self {
+            Self::Dev => return None,
+            Self::Staging => 7,
+            Self::Prod => 1,
+        };
+        Some(MaxAge { seconds: days * 86_400, action: AgeAction::Warn })
+    }
+}
+
+/// What a start waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartPolicy {
+    /// Serves what is there, and waits for nothing.
+    #[default]
+    ServeWhatIsThere,
+    /// Waits until FORGE confirms that nothing is missing, at most so long; then the start fails.
+    WaitFresh(Duration),
+    /// Starts with what FORGE confirmed within `age`, by its signed word on disk; waits at most `wait`
+    /// for a newer one, then the start fails.
+    RequireAge { age: Duration, wait: Duration },
+}
