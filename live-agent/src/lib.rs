@@ -25,13 +25,14 @@
 //! | [`config`] | what an agent is told, and the builder that gathers it |
 //! | `client` | the connection to the broker, and how it comes back |
 //! | `switch`, `renew` | another connection takes its place; the files that say so are watched |
-//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `ledger` enrols and acknowledges |
+//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `past` for what came before the newest, `ledger` enrols and acknowledges |
 //! | `verify` | whether a bundle may be served |
-//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `word` is FORGE's signed word |
+//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `open` what it starts with, `pins` which versions it takes, `word` FORGE's signed word |
 //! | `cache` | what is served, behind one pointer |
 //! | [`store`] | the disk cache: `pages` reads it without trust, `record` is its format, `baked` its file form |
 //! | [`render`] | reading and rendering, the path of every call |
-//! | `mode` | ACCEPTING and FROZEN |
+//! | `mode` | ACCEPTING and FROZEN, and FORGE's orders |
+//! | `history` | what the stream still has, verified and not taken up |
 //! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
 //! | [`start`] | how an agent starts, and what it waits for before it says that it has |
 //! | `overrides` | a folder of prompts that stand before what FORGE published |
@@ -49,6 +50,7 @@ pub mod config;
 pub mod control;
 mod follow;
 pub mod health;
+mod history;
 pub mod live;
 mod mode;
 pub mod offline;
@@ -62,13 +64,15 @@ mod switch;
 mod verify;
 
 pub use agent::Change;
-pub use config::{Builder, ConfigError};
+pub use config::{Builder, ConfigError, Pins};
 pub use health::Health;
-pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport};
+pub use history::HistoryEntry;
+pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport, Waiting};
 pub use render::{Listed, PromptError, Template};
 pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{RenderedMessage, Values};
 pub use schemas::vars;
+pub use semver::VersionReq;
 pub use start::StartError;
 
 /// Version of this crate, as the status says it.
