@@ -49,7 +49,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 }
 
 async fn greet(State(agent): State<LiveAgent>, Query(values): Query<Map<String, Value>>) -> Response {
-    rendered(agent.prompt("welcome.message", &Values::from_json(values)))
+    rendered(agent.prompt("welcome.message", Values::from_json(values)))
 }
 
 async fn prompt(
@@ -57,7 +57,7 @@ async fn prompt(
     Path(id): Path<String>,
     Query(values): Query<Map<String, Value>>,
 ) -> Response {
-    rendered(agent.prompt(&id, &Values::from_json(values)))
+    rendered(agent.prompt(&id, Values::from_json(values)))
 }
 
 async fn status(State(agent): State<LiveAgent>) -> Response {
@@ -78,7 +78,7 @@ fn rendered(text: Result<String, PromptError>) -> Response {
             let code = match &error {
                 PromptError::Unknown { .. } => StatusCode::NOT_FOUND,
                 PromptError::Empty { .. } | PromptError::TooOld { .. } => StatusCode::SERVICE_UNAVAILABLE,
-                PromptError::Ambiguous { .. } | PromptError::Render(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
             (code, error.to_string()).into_response()
         }
