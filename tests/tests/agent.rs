@@ -1,5 +1,7 @@
 //! The agent against a real broker: what comes, what must not come, and what happens in between.
 
+#[path = "agent/codegen.rs"]
+mod codegen;
 #[path = "agent/command.rs"]
 mod command;
 #[path = "agent/disk.rs"]
@@ -8,6 +10,8 @@ mod disk;
 mod following;
 #[path = "agent/frozen.rs"]
 mod frozen;
+#[path = "agent/library.rs"]
+mod library;
 #[path = "agent/outages.rs"]
 mod outages;
 #[path = "agent/renew.rs"]
