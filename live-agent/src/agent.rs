@@ -12,6 +12,7 @@ use schemas::envelope::Trust;
 use schemas::status::{Applied, Mode, Pending, Proof};
 use schemas::{Micros, Slug};
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::cache::{ActiveSet, Cache};
 use crate::clock::{self, Moment};
@@ -46,6 +47,7 @@ const STRANGE_MAX: usize = 16;
 
 /// A set was taken up: what is served changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Change {
     pub set: Slug,
     pub serial: u64,
@@ -136,6 +138,8 @@ pub(crate) struct Core {
     pub(crate) cache: Cache,
     pub(crate) meter: Meter,
     pub(crate) changes: broadcast::Sender<Change>,
+    /// The host stopped the agent.
+    pub(crate) ended: CancellationToken,
     /// Something worth a status happened.
     pub(crate) tell: Notify,
     /// Something was taken up: the ledger has to be brought up to date.
@@ -250,6 +254,7 @@ impl Core {
             cache: Cache::default(),
             meter: Meter::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
+            ended: CancellationToken::new(),
             tell: Notify::new(),
             acknowledge: Notify::new(),
             tell_follower: Notify::new(),

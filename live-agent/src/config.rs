@@ -27,6 +27,7 @@ pub use policy::{Pins, Preset, StartPolicy};
 
 /// A configuration that cannot be used. Each names the key that is wrong.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     #[error("{key} is not set: {how}")]
     Missing { key: &'static str, how: &'static str },
@@ -47,6 +48,7 @@ pub enum ConfigError {
 
 /// Where an agent keeps what it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CachePlace {
     /// A folder of its own, made if need be.
     Disk(PathBuf),

@@ -1,5 +1,6 @@
 //! [`LiveAgent`]: what a host holds.
 
+use std::borrow::{Borrow, Cow};
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
@@ -25,6 +26,7 @@ use crate::{control, renew, report};
 mod held;
 
 pub use held::Waiting;
+mod notify;
 
 const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
@@ -39,6 +41,7 @@ const SYNC: Duration = Duration::from_secs(30);
 
 /// Why an agent did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AgentError {
     #[error("the broker cannot be reached: {0}")]
     Unreachable(String),
@@ -52,12 +55,15 @@ pub enum AgentError {
         "the configuration pins {set} to {versions}: change it there, or pin {set} to * here, which takes all"
     )]
     Configured { set: Slug, versions: semver::VersionReq },
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error("the agent is stopped")]
     Stopped,
 }
 
 /// What a sync found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct SyncReport {
     pub mode: Mode,
     /// What is active, and what is pending: in FROZEN, what ACCEPTING would take up.
@@ -66,6 +72,7 @@ pub struct SyncReport {
 
 /// The status of an agent, and what only its own host knows.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct LocalStatus {
     #[serde(flatten)]
     pub status: AgentStatus,
@@ -214,20 +221,42 @@ impl LiveAgent {
         self.handle.core.health()
     }
 
-    /// Renders a text prompt. `id` is the prompt's id, or `@set/id`.
+    /// Renders a text prompt. `id` is the prompt's id, or an address: `@set/id`,
+    /// `@organisation/set/id`, `@set@^2/id`, `@organisation/set@2.1.0/id`.
     ///
     /// # Errors
-    /// No such prompt, an id in several sets, or values that do not fit; never with a value in it.
-    pub fn prompt(&self, id: &str, values: &Values) -> Result<String, PromptError> {
-        self.handle.core.render(id, values)
+    /// No such prompt, an id in several sets, another version than the address asks for, or values that
+    /// do not fit; never with a value in it.
+    pub fn prompt(&self, id: &str, values: impl Borrow<Values>) -> Result<String, PromptError> {
+        self.handle.core.render(id, values.borrow())
     }
 
-    /// Renders a text prompt to the end of `out`, which can be used again and again.
+    /// Renders a text prompt, or gives `default` as it stands where the prompt is missing: nothing is
+    /// served, or nothing of that name ([`PromptError::is_missing`]). The status counts how often.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::prompt`], for a prompt that is here.
+    pub fn prompt_or<'d>(
+        &self,
+        id: &str,
+        values: impl Borrow<Values>,
+        default: &'d str,
+    ) -> Result<Cow<'d, str>, PromptError> {
+        self.handle.core.render_or(id, values.borrow(), default)
+    }
+
+    /// Renders a text prompt to the end of `out`, which can be used again and again: a prompt of text and
+    /// variables then takes no memory.
     ///
     /// # Errors
     /// As [`LiveAgent::prompt`].
-    pub fn prompt_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
-        self.handle.core.render_to(id, values, out)
+    pub fn prompt_to(
+        &self,
+        id: &str,
+        values: impl Borrow<Values>,
+        out: &mut String,
+    ) -> Result<(), PromptError> {
+        self.handle.core.render_to(id, values.borrow(), out)
     }
 
     /// Renders a chat; `history` fills its placeholders by name.
@@ -237,10 +266,10 @@ impl LiveAgent {
     pub fn messages(
         &self,
         id: &str,
-        values: &Values,
+        values: impl Borrow<Values>,
         history: &[(&str, &[RenderedMessage])],
     ) -> Result<Vec<RenderedMessage>, PromptError> {
-        self.handle.core.render_messages(id, values, history)
+        self.handle.core.render_messages(id, values.borrow(), history)
     }
 
     /// The prompt as its author wrote it, with model settings and metadata.
@@ -263,6 +292,13 @@ impl LiveAgent {
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         self.handle.core.list()
+    }
+
+    /// What has every word of `question` in its id, description, tags, parameters or text, whatever the
+    /// case; the nearest to the id first. No word finds everything.
+    #[must_use]
+    pub fn search(&self, question: &str) -> Vec<Listed> {
+        self.handle.core.search(question)
     }
 
     /// The agent's name.
@@ -374,6 +410,7 @@ impl LiveAgent {
 
     /// Ends the agent: its tasks, its connection, and whatever was not saved yet.
     pub async fn stop(&self) {
+        self.handle.core.ended.cancel();
         let tasks = std::mem::take(&mut *self.tasks.lock().await);
         for task in &tasks {
             task.abort();

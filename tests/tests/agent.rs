@@ -1,5 +1,7 @@
 //! The agent against a real broker: what comes, what must not come, and what happens in between.
 
+#[path = "agent/codegen.rs"]
+mod codegen;
 #[path = "agent/command.rs"]
 mod command;
 #[path = "agent/disk.rs"]
@@ -10,6 +12,8 @@ mod following;
 mod frozen;
 #[path = "agent/history.rs"]
 mod history;
+#[path = "agent/library.rs"]
+mod library;
 #[path = "agent/orders.rs"]
 mod orders;
 #[path = "agent/outages.rs"]

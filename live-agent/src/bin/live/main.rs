@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod ask;
+mod codegen;
 mod connect;
 mod options;
 mod run;
@@ -76,6 +77,8 @@ enum Command {
         #[arg(long)]
         root: Vec<String>,
     },
+    /// Writes typed functions or types for the prompts of a version
+    Codegen(codegen::Codegen),
     /// Writes what is served to a file that an image can carry
     Bake {
         /// The file to write
@@ -159,6 +162,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Status { metrics } => ask::status(&options, metrics).await,
         Command::Mode { mode } => ask::mode(&options, mode).await,
         Command::Sync { check } => ask::sync(&options, check).await,
+        Command::Codegen(codegen) => codegen.run(&options),
         Command::List => ask::list(&options).await,
         Command::Get { id } => ask::get(&options, id).await,
         Command::Prompt(prompt) => prompt.show(&options).await,
