@@ -70,6 +70,7 @@ pub enum Question {
 
 /// Why the running agent was not asked, or did not do it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ControlError {
     /// There is none; the disk cache can be read instead.
     #[error("no agent is running")]

@@ -61,6 +61,7 @@ const SAME_DAMAGE: usize = 3;
 
 /// Why the store could not be opened or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     #[error("the cache belongs to {found}, not to {expected}: choose another cache_dir")]
     OtherScope { expected: Scope, found: Scope },

@@ -225,7 +225,7 @@ fn rust_of_every_kind_of_parameter_is_called_as_declared() {
             };
             let value = (OrderSummaryTone::_2nd, line);
             println!("{}", serde_json::to_string(&value).unwrap());
-            println!("{}", serde_json::to_string(&contract()).unwrap());
+            println!("{}", serde_json::to_string(&contract().unwrap()).unwrap());
         }"#;
     let printed = compiled(&plain(), main);
     let mut lines = printed.lines();
@@ -244,7 +244,7 @@ fn rust_of_hostile_names_and_texts_compiles_and_holds_nothing_of_theirs_but_text
             use live_agent::generated::serde_json;
             let all = [prompts::ABType::Value, prompts::ABType::Self_2, prompts::ABType::Value_2];
             println!("{}", serde_json::to_string(&all).unwrap());
-            println!("{}", prompts::contract().prompts.len());
+            println!("{}", prompts::contract().unwrap().prompts.len());
         }"#,
     );
     assert_eq!(printed, format!("[\"\",\"Self\",\"*/\"]\n{}\n", hostile().len()));
@@ -409,7 +409,11 @@ print(json.dumps([validator.is_valid({id: values}) for id, values in cases]))
         let given = folder.path().join("cases.json");
         fs::write(&given, serde_json::to_string(&cases[..]).unwrap()).unwrap();
         let mut python = Command::new("python3");
-        python.env("PYTHONPATH", root().join(".tools/python")).args(["-c", program]).arg(schema).arg(given);
+        python
+            .env("PYTHONPATH", root().join(".tools/jsonschema"))
+            .args(["-c", program])
+            .arg(schema)
+            .arg(given);
         theirs = serde_json::from_str::<Vec<bool>>(&run(&mut python)).unwrap();
     }
     for ((case, ours), theirs) in cases.iter().zip(ours).zip(theirs) {

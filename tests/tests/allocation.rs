@@ -18,7 +18,7 @@ const CALLS: usize = 1_000;
 
 fn prompts(test: &TestBroker, set: &str) -> Result<schemas::bundle::Bundle> {
     let mut bundle = test.bundle(set, "1.2.0", &[("plain", "Hello"), ("mail/reply", "Dear reader")]);
-    let template = "Hello {{ name }}, you have {{ n }} letters{% if n > 3 %} at last{% endif %}.";
+    let template = "Hello {{ name }}, you have {{ n }} letters{% if n == 5 %} at last{% endif %}.";
     let greeting: Prompt = serde_json::from_value(json!({
         "id": "greeting",
         "content": { "type": "text", "template": template },
@@ -38,7 +38,7 @@ fn cost(agent: &LiveAgent, ids: &[&str]) -> Vec<(String, u64)> {
     let mut out = String::with_capacity(4096);
     let mut costs = Vec::new();
     for id in ids {
-        let mut find = || agent.with(black_box(id), |prompt| black_box(prompt.id().as_str().len())).is_ok();
+        let find = || agent.with(black_box(id), |prompt| black_box(prompt.id().as_str().len())).is_ok();
         assert!(find(), "{id}");
         costs.push((format!("find {id}"), allocations::count(|| assert!((0..CALLS).all(|_| find())))));
     }

@@ -39,7 +39,7 @@ async fn main() -> anyhow::Result<ExitCode> {
 
     // The first line of the service: from here on prompts are served, from disk if need be. With the contract
     // FORGE says who would break before it publishes, and a bundle that breaks this service is not taken up.
-    let builder = LiveAgent::builder().service("example").contract(prompts::contract());
+    let builder = LiveAgent::builder().service("example").contract(prompts::contract()?);
     let agent = builder.or_from_env()?.start().await?;
     agent.on_change(|change| {
         tracing::info!(set = %change.set, version = %change.to.version, serial = change.serial, "prompts changed");

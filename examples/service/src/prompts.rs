@@ -6,7 +6,7 @@
 //!
 //! Declare it as `#[rustfmt::skip] mod …;`.
 
-#![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::expect_used, dead_code)]
+#![allow(clippy::all, clippy::pedantic, clippy::nursery, dead_code)]
 #![allow(missing_docs, non_camel_case_types, non_snake_case, rustdoc::all, unreachable_pub)]
 
 pub const SET: &str = "welcome";
@@ -21,10 +21,10 @@ const CONTRACT: &str = concat!(
 
 /// What a program with these functions was built for: hand it to `Builder::contract`.
 ///
-/// # Panics
-/// Where the crate `live-agent` is older than the program that wrote this; at the start or never.
-pub fn contract() -> ::live_agent::Contract {
-    ::live_agent::generated::serde_json::from_str(CONTRACT).expect("a live-agent as new as this module")
+/// # Errors
+/// The crate `live-agent` is older than the program that wrote this; always or never.
+pub fn contract() -> ::core::result::Result<::live_agent::Contract, ::live_agent::ConfigError> {
+    ::live_agent::generated::contract(CONTRACT)
 }
 
 /// The prompt welcome.message.

@@ -121,7 +121,7 @@ impl Writer<'_> {
         }
         self.out.push_str(
             "//! Declare it as `#[rustfmt::skip] mod …;`.\n\n\
-             #![allow(clippy::all, clippy::pedantic, clippy::nursery, clippy::expect_used, dead_code)]\n\
+             #![allow(clippy::all, clippy::pedantic, clippy::nursery, dead_code)]\n\
              #![allow(missing_docs, non_camel_case_types, non_snake_case, rustdoc::all, unreachable_pub)]\n\n",
         );
         let _ = writeln!(self.out, "pub const SET: &str = {};", literal(source.set));
@@ -134,10 +134,10 @@ impl Writer<'_> {
         self.out.push_str(
             ");\n\n\
              /// What a program with these functions was built for: hand it to `Builder::contract`.\n///\n\
-             /// # Panics\n\
-             /// Where the crate `live-agent` is older than the program that wrote this; at the start or never.\n\
-             pub fn contract() -> ::live_agent::Contract {\n    \
-             ::live_agent::generated::serde_json::from_str(CONTRACT).expect(\"a live-agent as new as this module\")\n}\n",
+             /// # Errors\n\
+             /// The crate `live-agent` is older than the program that wrote this; always or never.\n\
+             pub fn contract() -> ::core::result::Result<::live_agent::Contract, ::live_agent::ConfigError> {\n    \
+             ::live_agent::generated::contract(CONTRACT)\n}\n",
         );
     }
 
