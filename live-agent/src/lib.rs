@@ -35,6 +35,7 @@
 //! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds |
+//! | `serve` | with feature `serve`: the sidecar, and the router that a host mounts |
 //! | [`offline`] | an agent's cache without the agent |
 //! | `clock` | the one place that reads the clock |
 
@@ -51,6 +52,8 @@ pub mod offline;
 pub mod render;
 mod renew;
 mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod store;
 mod switch;
 mod verify;
@@ -62,6 +65,8 @@ pub use render::{Listed, PromptError, Template};
 pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{RenderedMessage, Values};
 pub use schemas::vars;
+#[cfg(feature = "serve")]
+pub use serve::router;
 
 /// Version of this crate, as the status says it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,6 @@
 //! [`LiveAgent`]: what a host holds.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub enum AgentError {
 
 /// What a sync found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
 pub struct SyncReport {
     pub mode: Mode,
     /// What is active, and what is pending: in FROZEN, what ACCEPTING would take up.
@@ -54,6 +56,7 @@ pub struct SyncReport {
 
 /// The status of an agent, and what only its own host knows.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
 pub struct LocalStatus {
     #[serde(flatten)]
     pub status: AgentStatus,
@@ -64,6 +67,12 @@ pub struct LocalStatus {
     /// When FORGE or the broker last agreed with what is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Micros>,
+    /// How often the connection was made.
+    #[serde(default)]
+    pub connects: u64,
+    /// What was refused since the start, by its code.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
 }
 
 /// An agent inside its host. Cheap to clone; the agent ends when the last clone is dropped, or by
@@ -162,6 +171,12 @@ impl LiveAgent {
             }));
         }
         Ok(Self { handle, tasks: Arc::new(Mutex::new(tasks)) })
+    }
+
+    /// What the agent's own tasks hold.
+    #[cfg(feature = "serve")]
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// Renders a text prompt. `id` is the prompt's id, or `@set/id`.
@@ -331,7 +346,14 @@ impl Handle {
         let link = self.switch.session().link.borrow().clone();
         let contact = self.core.state().contact;
         let status = report::status(&self.core);
-        LocalStatus { status, connected: link.connected, refused: link.refused, contact }
+        LocalStatus {
+            status,
+            connected: link.connected,
+            refused: link.refused,
+            contact,
+            connects: link.connects,
+            refusals: self.core.meter.refusals(),
+        }
     }
 
     pub(crate) async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {

@@ -88,7 +88,8 @@ impl Offline {
         status.stale = true;
         status.stale_reason = Some("no agent runs here".into());
         status.cache = "disk".into();
-        LocalStatus { status, connected: false, refused: None, contact }
+        let refusals = self.0.meter.refusals();
+        LocalStatus { status, connected: false, refused: None, contact, connects: 0, refusals }
     }
 
     /// As [`crate::LiveAgent::list`].

@@ -2,10 +2,12 @@
 //! increment of a counter that the thread has nearly to itself, and a look at the clock once in 64.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use schemas::status::Counters;
+use schemas::status::{Counters, RefusalCode};
 
 const SHARDS: usize = 8;
 /// One render of so many is timed.
@@ -31,11 +33,17 @@ struct Shard {
 pub(crate) struct Meter {
     shards: [Shard; SHARDS],
     buckets: Box<[AtomicU32]>,
+    /// By the name of its code. There are few, and seldom.
+    refusals: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { shards: Default::default(), buckets: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect() }
+        Self {
+            shards: Default::default(),
+            buckets: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect(),
+            refusals: Mutex::default(),
+        }
     }
 }
 
@@ -53,6 +61,17 @@ impl Meter {
             shard.errors.fetch_add(1, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Counts a bundle that was refused.
+    pub(crate) fn refused(&self, code: RefusalCode) {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned();
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn refusals(&self) -> BTreeMap<String, u64> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn record(&self, took: Duration) {
