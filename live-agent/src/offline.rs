@@ -88,8 +88,8 @@ impl Offline {
         status.stale = true;
         status.stale_reason = Some("no agent runs here".into());
         status.cache = "disk".into();
-        let refusals = self.0.meter.refusals();
-        LocalStatus { status, connected: false, refused: None, contact, connects: 0, refusals }
+        let (problems, refusals) = (self.0.cache.problems(), self.0.meter.refusals());
+        LocalStatus { status, connected: false, refused: None, contact, connects: 0, refusals, problems }
     }
 
     /// As [`crate::LiveAgent::list`].

@@ -46,7 +46,6 @@ use access::Authorize;
 use events::Feed;
 use meter::Requests;
 
-pub use health::Health;
 pub use server::{Drained, Server};
 
 /// What one request and one reader may take.

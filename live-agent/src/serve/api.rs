@@ -36,7 +36,7 @@ pub(super) struct Template {
     prompt: Prompt,
 }
 
-/// What it is served from; none for a prompt of this machine's own.
+/// What it is served from.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
 pub(super) struct Served {
     pub(super) set: Slug,
@@ -44,6 +44,8 @@ pub(super) struct Served {
     pub(super) version: Version,
     pub(super) serial: u64,
     pub(super) digest: Digest,
+    /// It is served from a folder of this machine, in the place of that version's.
+    pub(super) local: bool,
 }
 
 /// The mode.
@@ -115,11 +117,12 @@ pub(super) fn source(agent: &LiveAgent, id: &str) -> Result<(Option<Served>, Pro
         let owner = render::owner(core, &table, id)?;
         let prompt = (*core.template(id)?).clone();
         if Arc::ptr_eq(&table, &core.cache.load()) {
-            let served = owner.map(|set| Served {
+            let served = owner.map(|render::Owner { set, local }| Served {
                 set: set.set.clone(),
                 version: set.applied.version.clone(),
                 serial: set.applied.serial,
                 digest: set.applied.digest,
+                local,
             });
             return Ok((served, prompt));
         }

@@ -70,7 +70,6 @@ pub(super) struct Rendered<'r> {
     text: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<&'r [RenderedMessage]>,
-    /// None for a prompt of this machine's own.
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     of: Option<Of<'r>>,
 }
@@ -82,8 +81,10 @@ pub(super) struct Of<'r> {
     #[schemars(with = "String")]
     pub(super) version: &'r schemas::Version,
     pub(super) serial: u64,
-    #[schemars(with = "String")]
     pub(super) digest: schemas::canonical::Digest,
+    /// It is served from a folder of this machine, in the place of that version's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) local: bool,
 }
 
 /// Values as they are read from JSON.
@@ -220,8 +221,9 @@ pub(super) fn render(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Re
     if core.is_chat(&wanted.id)? {
         let history: Vec<(&str, &[RenderedMessage])> =
             wanted.history.iter().map(|(name, messages)| (name.as_str(), messages.as_slice())).collect();
-        let (messages, of) = placed(core, &wanted.id, || core.render_messages(&wanted.id, values, &history))?;
-        let rendered = Rendered { text: None, messages: Some(&messages), of: of.as_ref().map(of_set) };
+        let (messages, owner) =
+            placed(core, &wanted.id, || core.render_messages(&wanted.id, values, &history))?;
+        let rendered = Rendered { text: None, messages: Some(&messages), of: owner.as_ref().map(of) };
         return Ok(json(serde_json::to_vec(&rendered)));
     }
     if let Some(name) = wanted.history.keys().next() {
@@ -230,16 +232,16 @@ pub(super) fn render(core: &Core, headers: &HeaderMap, body: &[u8]) -> Result<Re
         return Err(Problem::new(Code::UnknownPlaceholder, detail));
     }
     if plain {
-        let (text, of) = placed(core, &wanted.id, || core.render(&wanted.id, values))?;
-        return Ok(text_answer(text, of.as_ref().map(of_set)));
+        let (text, owner) = placed(core, &wanted.id, || core.render(&wanted.id, values))?;
+        return Ok(text_answer(text, owner.as_ref().map(of)));
     }
     BUFFER.with_borrow_mut(|buffer| {
-        let (made, of) = placed(core, &wanted.id, || {
+        let (made, owner) = placed(core, &wanted.id, || {
             buffer.clear();
             core.render_to(&wanted.id, values, buffer)
         })?;
         let () = made;
-        let rendered = Rendered { text: Some(buffer), messages: None, of: of.as_ref().map(of_set) };
+        let rendered = Rendered { text: Some(buffer), messages: None, of: owner.as_ref().map(of) };
         let mut out = Vec::with_capacity(buffer.len() + buffer.len() / 16 + 256);
         let written = serde_json::to_writer(&mut out, &rendered);
         buffer.clear();
@@ -255,10 +257,10 @@ fn placed<T>(
     core: &Core,
     id: &str,
     mut render: impl FnMut() -> Result<T, PromptError>,
-) -> Result<(T, Option<Arc<ActiveSet>>), PromptError> {
+) -> Result<(T, Option<Owner>), PromptError> {
     loop {
         let table = core.cache.load();
-        let of = owner(core, &table, id)?;
+        let of = self::owner(core, &table, id)?;
         let rendered = render()?;
         if Arc::ptr_eq(&table, &core.cache.load()) {
             return Ok((rendered, of));
@@ -267,22 +269,34 @@ fn placed<T>(
 }
 
 /// The set that a prompt is served from.
-pub(super) fn owner(
-    core: &Core,
-    table: &Guard<Arc<Table>>,
-    id: &str,
-) -> Result<Option<Arc<ActiveSet>>, PromptError> {
+pub(super) struct Owner {
+    pub(super) set: Arc<ActiveSet>,
+    /// It stands in the place of what was published.
+    pub(super) local: bool,
+}
+
+/// Whose a prompt is, of what one moment serves.
+pub(super) fn owner(core: &Core, table: &Guard<Arc<Table>>, id: &str) -> Result<Option<Owner>, PromptError> {
     core.with(id, |prompt| {
         let own = |set: &&Arc<ActiveSet>| {
             set.compiled.get(prompt.id().as_str()).is_some_and(|one| Arc::ptr_eq(one, prompt))
         };
-        table.sets().iter().find(own).map(Arc::clone)
+        let set = table.sets().iter().find(own)?;
+        Some(Owner { set: Arc::clone(set), local: set.local.contains(prompt.id()) })
     })
 }
 
-pub(super) fn of_set(set: &Arc<ActiveSet>) -> Of<'_> {
+/// The version that a prompt is of.
+fn of<'s>(owner: &'s Owner) -> Of<'s> {
+    let (set, local) = (&owner.set, owner.local);
     let applied = &set.applied;
-    Of { set: set.set.as_str(), version: &applied.version, serial: applied.serial, digest: applied.digest }
+    Of {
+        set: set.set.as_str(),
+        version: &applied.version,
+        serial: applied.serial,
+        digest: applied.digest,
+        local,
+    }
 }
 
 fn json(bytes: serde_json::Result<Vec<u8>>) -> Response<Body> {

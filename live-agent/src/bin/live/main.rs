@@ -11,7 +11,7 @@ mod show;
 
 use clap::{Parser, Subcommand};
 use live_agent::config::parse_mode;
-use live_agent::{ConfigError, Mode};
+use live_agent::{ConfigError, Mode, StartError};
 
 use options::Options;
 
@@ -104,6 +104,15 @@ impl From<anyhow::Error> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Configuration(format!("{:#}", anyhow::Error::new(error)))
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(error) => error.into(),
+            error @ StartError::NotFresh { .. } => Self::Unavailable(error.to_string()),
+        }
     }
 }
 

@@ -81,7 +81,7 @@ fn is_held(pending: &Pending) -> bool {
 
 fn overrides(out: &mut Html, local: &LocalStatus) {
     let overrides = &local.status.overrides;
-    if overrides.is_empty() {
+    if overrides.is_empty() && local.problems.is_empty() {
         return;
     }
     html!(
@@ -90,6 +90,9 @@ fn overrides(out: &mut Html, local: &LocalStatus) {
     );
     for id in overrides {
         html!(out, "<li><code>", (id), "</code></li>");
+    }
+    for problem in &local.problems {
+        html!(out, "<li>", (problem), "</li>");
     }
     html!(out, "</ul></section>");
 }

@@ -114,25 +114,23 @@ pub(super) fn one(
 ) -> String {
     page(frame, Tab::Prompts, address.id, |out| {
         html!(out, "<div class=\"head\"><div><h1>", (address.id), "</h1><p class=\"hint\">");
-        match address.of {
-            Some(of) => {
-                html!(
-                    out,
-                    "@",
-                    (&of.set),
-                    " ",
-                    (&of.version),
-                    " · serial ",
-                    (of.serial),
-                    " · <code title=\"",
-                    (of.digest),
-                    "\">",
-                    (of.digest.short()),
-                    "</code>"
-                );
-            }
-            None => {
-                html!(out, "from a folder of this machine, not from FORGE");
+        if let Some(of) = address.of {
+            html!(
+                out,
+                "@",
+                (&of.set),
+                " ",
+                (&of.version),
+                " · serial ",
+                (of.serial),
+                " · <code title=\"",
+                (of.digest),
+                "\">",
+                (of.digest.short()),
+                "</code>"
+            );
+            if of.local {
+                html!(out, " <span class=\"badge\" data-tone=\"warn\">from a folder of this machine</span>");
             }
         }
         html!(
