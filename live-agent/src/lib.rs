@@ -73,6 +73,7 @@
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds; `notify` tells it of changes |
 //! | [`global`], [`blocking`] | the same for the whole program, and without `async` |
+//! | `serve` | with feature `serve`: the sidecar, and the router that a host mounts |
 //! | [`offline`] | an agent's cache without the agent |
 //! | [`codegen`] | functions and types of a locked version, in four languages |
 //! | `clock` | the one place that reads the clock |
@@ -99,6 +100,8 @@ mod overrides;
 pub mod render;
 mod renew;
 mod report;
+#[cfg(feature = "serve")]
+pub mod serve;
 pub mod start;
 pub mod store;
 mod switch;
@@ -119,6 +122,8 @@ pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{Fault, RenderedMessage, Values};
 pub use schemas::vars;
 pub use semver::VersionReq;
+#[cfg(feature = "serve")]
+pub use serve::router;
 pub use start::StartError;
 
 /// Version of this crate, as the status says it.

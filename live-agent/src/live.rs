@@ -1,6 +1,7 @@
 //! [`LiveAgent`]: what a host holds.
 
 use std::borrow::{Borrow, Cow};
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
@@ -64,6 +65,7 @@ pub enum AgentError {
 /// What a sync found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
 pub struct SyncReport {
     pub mode: Mode,
     /// What is active, and what is pending: in FROZEN, what ACCEPTING would take up.
@@ -73,6 +75,7 @@ pub struct SyncReport {
 /// The status of an agent, and what only its own host knows.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
 pub struct LocalStatus {
     #[serde(flatten)]
     pub status: AgentStatus,
@@ -83,6 +86,12 @@ pub struct LocalStatus {
     /// When FORGE or the broker last agreed with what is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Micros>,
+    /// How often the connection was made.
+    #[serde(default)]
+    pub connects: u64,
+    /// What was refused since the start, by its code.
+    #[serde(default)]
+    pub refusals: BTreeMap<String, u64>,
     /// What is wrong with files of local overrides, each with its place. The last that could be used stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
@@ -194,6 +203,12 @@ impl LiveAgent {
             tasks.push(spawn("overrides", handle.clone(), |h| watch_overrides(h.core)));
         }
         Ok(Self { handle, tasks: Arc::new(Mutex::new(tasks)) })
+    }
+
+    /// What the agent's own tasks hold.
+    #[cfg(feature = "serve")]
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
     }
 
     /// An agent that follows nobody.
@@ -431,8 +446,15 @@ impl Handle {
         let link = self.link();
         let contact = self.core.state().contact;
         let status = report::status(&self.core);
-        let problems = self.core.cache.problems();
-        LocalStatus { status, connected: link.connected, refused: link.refused, contact, problems }
+        LocalStatus {
+            status,
+            connected: link.connected,
+            refused: link.refused,
+            contact,
+            connects: link.connects,
+            refusals: self.core.meter.refusals(),
+            problems: self.core.cache.problems(),
+        }
     }
 
     fn link(&self) -> Link {

@@ -91,8 +91,8 @@ impl Offline {
         status.stale = true;
         status.stale_reason = Some("no agent runs here".into());
         status.cache = "disk".into();
-        let problems = self.0.cache.problems();
-        LocalStatus { status, connected: false, refused: None, contact, problems }
+        let (problems, refusals) = (self.0.cache.problems(), self.0.meter.refusals());
+        LocalStatus { status, connected: false, refused: None, contact, connects: 0, refusals, problems }
     }
 
     /// As [`crate::LiveAgent::list`].

@@ -67,9 +67,11 @@ impl std::ops::Deref for Template {
 /// One served prompt in a list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 #[non_exhaustive]
+#[cfg_attr(feature = "serve", derive(schemars::JsonSchema))]
 pub struct Listed {
     pub set: Slug,
     pub id: String,
+    #[cfg_attr(feature = "serve", schemars(with = "String"))]
     pub version: schemas::Version,
     pub serial: u64,
     pub chat: bool,

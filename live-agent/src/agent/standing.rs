@@ -69,6 +69,7 @@ impl Core {
     }
 
     pub(super) fn note_refusal(&self, about: About, reason: Refusal) {
+        self.meter.refused(reason.code);
         tracing::warn!(
             prompt_set = about.set.as_ref().map(Slug::as_str), bundle.serial = about.serial,
             publication.id = about.publication, refusal.code = ?reason.code,

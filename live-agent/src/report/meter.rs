@@ -2,10 +2,12 @@
 //! increment of a counter that the thread has nearly to itself, and a look at the clock once in 64.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use schemas::status::Counters;
+use schemas::status::{Counters, RefusalCode};
 
 const SHARDS: usize = 8;
 /// One render of so many is timed.
@@ -33,12 +35,14 @@ pub(crate) struct Meter {
     buckets: Box<[AtomicU32]>,
     /// Calls that were answered with the caller's own text.
     defaults: AtomicU64,
+    /// By the name of its code. There are few, and seldom.
+    refusals: Mutex<BTreeMap<String, u64>>,
 }
 
 impl Default for Meter {
     fn default() -> Self {
         let buckets = (0..BUCKETS).map(|_| AtomicU32::new(0)).collect();
-        Self { shards: Default::default(), buckets, defaults: AtomicU64::new(0) }
+        Self { shards: Default::default(), buckets, defaults: AtomicU64::new(0), refusals: Mutex::default() }
     }
 }
 
@@ -60,6 +64,17 @@ impl Meter {
 
     pub(crate) fn count_default(&self) {
         self.defaults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a bundle that was refused.
+    pub(crate) fn refused(&self, code: RefusalCode) {
+        let name = serde_json::to_value(code).ok();
+        let name = name.as_ref().and_then(serde_json::Value::as_str).unwrap_or("unknown").to_owned();
+        *self.refusals.lock().unwrap_or_else(PoisonError::into_inner).entry(name).or_default() += 1;
+    }
+
+    pub(crate) fn refusals(&self) -> BTreeMap<String, u64> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn record(&self, took: Duration) {

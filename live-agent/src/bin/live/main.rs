@@ -7,6 +7,7 @@ mod codegen;
 mod connect;
 mod options;
 mod run;
+mod serve;
 mod show;
 
 use clap::{Parser, Subcommand};
@@ -43,6 +44,8 @@ enum Command {
     },
     /// Runs an agent in the foreground
     Run(run::Run),
+    /// Serves an agent to other programs, by HTTP on this machine
+    Serve(Box<serve::Serve>),
     /// Shows mode, connection, and what is served
     Status {
         /// As counts for a monitor, in the Prometheus text form
@@ -152,13 +155,17 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     {
         return Err(Failure::Usage(connect::NEVER_AN_ARGUMENT.into()));
     }
-    let default_log =
-        if matches!(cli.command, Command::Run(_)) { "warn,live_agent=info,live=info" } else { "error" };
+    let default_log = if matches!(cli.command, Command::Run(_) | Command::Serve(_)) {
+        "warn,live_agent=info,live=info"
+    } else {
+        "error"
+    };
     options::log(cli.options.log.as_deref().unwrap_or(default_log), cli.options.json)?;
     let options = cli.options.resolve()?;
     match cli.command {
         Command::Connect { .. } => connect::connect(&options).await,
         Command::Run(run) => run.run(&options).await,
+        Command::Serve(serve) => serve.run(&options).await,
         Command::Status { metrics } => ask::status(&options, metrics).await,
         Command::Mode { mode } => ask::mode(&options, mode).await,
         Command::Sync { check } => ask::sync(&options, check).await,

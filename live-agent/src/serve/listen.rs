@@ -1,0 +1,194 @@
+//! The sockets of the sidecar.
+//!
+//! TCP is for loopback, unless somebody says otherwise by name. A Unix socket is made beside its place
+//! with its permissions, and then moved there: nobody can open it before.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use nix::unistd::{Gid, Group, chown};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+
+/// A path of a socket has at most 108 bytes, some systems take fewer.
+const PATH_MAX: usize = 100;
+
+/// Why nobody can be heard.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    #[error("listen: {0} can be reached from other machines: say --allow-remote, and keep the token")]
+    Remote(SocketAddr),
+    #[error("listen: an address that other machines can reach needs a token: leave out --no-token")]
+    NeedsToken,
+    #[error("listen: {address} cannot be listened on")]
+    Tcp {
+        address: SocketAddr,
+        #[source]
+        source: io::Error,
+    },
+    #[error("socket: {path} cannot be made")]
+    Unix {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("socket: {0} is served by another process")]
+    InUse(PathBuf),
+    #[error("socket: {0} is there and is no socket; move it away")]
+    NoSocket(PathBuf),
+    #[error("socket: {0} is too long for a socket: {PATH_MAX} bytes at most")]
+    TooLong(PathBuf),
+    #[error("socket_group: there is no group {0}")]
+    NoGroup(String),
+}
+
+/// Where a Unix socket is made, and who may open it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketPlace {
+    pub path: PathBuf,
+    /// Its permissions, such as `0o600`.
+    pub mode: u32,
+    /// The group that it belongs to.
+    pub group: Option<String>,
+}
+
+/// Takes the port. Beyond loopback only where that is `allowed`.
+pub(super) async fn tcp(address: SocketAddr, allowed: bool, token: bool) -> Result<TcpListener, ListenError> {
+    if !address.ip().to_canonical().is_loopback() {
+        if !allowed {
+            return Err(ListenError::Remote(address));
+        }
+        if !token {
+            return Err(ListenError::NeedsToken);
+        }
+    }
+    TcpListener::bind(address).await.map_err(|source| ListenError::Tcp { address, source })
+}
+
+/// A Unix socket, gone with this.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) listener: UnixListener,
+    _file: OwnFile,
+}
+
+/// The file of a socket, removed at the end if it is still ours.
+#[derive(Debug)]
+struct OwnFile {
+    path: PathBuf,
+    node: u64,
+}
+
+impl Drop for OwnFile {
+    fn drop(&mut self) {
+        if std::fs::symlink_metadata(&self.path).is_ok_and(|meta| meta.ino() == self.node) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the socket. One that a dead process left is replaced, one of a live process is not.
+pub(super) async fn unix(place: &SocketPlace) -> Result<Bound, ListenError> {
+    let path = &place.path;
+    if path.as_os_str().len() > PATH_MAX {
+        return Err(ListenError::TooLong(path.clone()));
+    }
+    let failed = |source| ListenError::Unix { path: path.clone(), source };
+    let group = place.group.as_deref().map(group).transpose()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if !meta.file_type().is_socket() => return Err(ListenError::NoSocket(path.clone())),
+        Ok(_) => match UnixStream::connect(path).await {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(_) => return Err(ListenError::InUse(path.clone())),
+            Err(error) => return Err(failed(error)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    // Only its owner gets into the folder, so the permissions are right before anybody can see the socket.
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let own = folder.join(format!(".{:x}", std::process::id()));
+    match std::fs::DirBuilder::new().mode(0o700).create(&own) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+        _ => {}
+    }
+    let made = make(place, &own.join("s"), group).map_err(failed);
+    let _ = std::fs::remove_dir_all(&own);
+    made
+}
+
+fn make(place: &SocketPlace, temporary: &Path, group: Option<Gid>) -> io::Result<Bound> {
+    let _ = std::fs::remove_file(temporary);
+    let listener = UnixListener::bind(temporary)?;
+    if group.is_some() {
+        chown(temporary, None, group)?;
+    }
+    std::fs::set_permissions(temporary, std::fs::Permissions::from_mode(place.mode))?;
+    let node = std::fs::symlink_metadata(temporary)?.ino();
+    std::fs::rename(temporary, &place.path)?;
+    Ok(Bound { listener, _file: OwnFile { path: place.path.clone(), node } })
+}
+
+fn group(name: &str) -> Result<Gid, ListenError> {
+    if let Ok(number) = name.parse() {
+        return Ok(Gid::from_raw(number));
+    }
+    let found = Group::from_name(name).ok().flatten();
+    found.map(|group| group.gid).ok_or_else(|| ListenError::NoGroup(name.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(path: PathBuf) -> SocketPlace {
+        SocketPlace { path, mode: 0o640, group: None }
+    }
+
+    #[tokio::test]
+    async fn a_socket_of_the_dead_is_replaced_and_one_of_the_living_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live");
+        // Left behind, with nobody behind it.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let bound = unix(&place(path.clone())).await.unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        assert!(matches!(unix(&place(path.clone())).await, Err(ListenError::InUse(_))));
+        UnixStream::connect(&path).await.unwrap();
+        drop(bound);
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing else is left");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_socket_stays_and_another_one_is_not_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "precious").unwrap();
+        assert!(matches!(unix(&place(path.clone())).await, Err(ListenError::NoSocket(_))));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+        let path = folder.path().join("live");
+        let bound = unix(&place(path.clone())).await.unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let other = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(bound);
+        assert!(path.exists(), "that is another one's");
+        drop(other);
+        let long = folder.path().join("x".repeat(200));
+        assert!(matches!(unix(&place(long)).await, Err(ListenError::TooLong(_))));
+        let strange = SocketPlace { group: Some("no such group".into()), ..place(folder.path().join("g")) };
+        assert!(matches!(unix(&strange).await, Err(ListenError::NoGroup(_))));
+    }
+
+    #[tokio::test]
+    async fn an_address_beyond_loopback_is_taken_only_by_name_and_with_a_token() {
+        let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        assert!(matches!(tcp(any, false, true).await, Err(ListenError::Remote(_))));
+        assert!(matches!(tcp(any, true, false).await, Err(ListenError::NeedsToken)));
+        tcp(any, true, true).await.unwrap();
+        tcp("127.0.0.1:0".parse().unwrap(), false, false).await.unwrap();
+    }
+}
