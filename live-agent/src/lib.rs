@@ -25,13 +25,14 @@
 //! | [`config`] | what an agent is told, and the builder that gathers it |
 //! | `client` | the connection to the broker, and how it comes back |
 //! | `switch`, `renew` | another connection takes its place; the files that say so are watched |
-//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `ledger` enrols and acknowledges |
+//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `past` for what came before the newest, `ledger` enrols and acknowledges |
 //! | `verify` | whether a bundle may be served |
-//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `word` is FORGE's signed word |
+//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `open` what it starts with, `pins` which versions it takes, `word` FORGE's signed word |
 //! | `cache` | what is served, behind one pointer |
 //! | [`store`] | the disk cache: `pages` reads it without trust, `record` is its format, `baked` its file form |
 //! | [`render`] | reading and rendering, the path of every call |
-//! | `mode` | ACCEPTING and FROZEN |
+//! | `mode` | ACCEPTING and FROZEN, and FORGE's orders |
+//! | `history` | what the stream still has, verified and not taken up |
 //! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds |
@@ -45,6 +46,7 @@ mod clock;
 pub mod config;
 pub mod control;
 mod follow;
+mod history;
 pub mod live;
 mod mode;
 pub mod offline;
@@ -56,12 +58,14 @@ mod switch;
 mod verify;
 
 pub use agent::Change;
-pub use config::{Builder, ConfigError};
-pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport};
+pub use config::{Builder, ConfigError, Pins};
+pub use history::HistoryEntry;
+pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport, Waiting};
 pub use render::{Listed, PromptError, Template};
 pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{RenderedMessage, Values};
 pub use schemas::vars;
+pub use semver::VersionReq;
 
 /// Version of this crate, as the status says it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

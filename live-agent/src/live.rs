@@ -20,6 +20,10 @@ use crate::store::{self, StoreError, baked};
 use crate::switch::{Switch, SwitchError};
 use crate::{control, renew, report};
 
+mod held;
+
+pub use held::Waiting;
+
 const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
 /// back empty and is being filled.
@@ -40,6 +44,10 @@ pub enum AgentError {
     Bake(#[source] std::io::Error),
     #[error("the credential is not taken up, the one in use stays: {0}")]
     Credential(String),
+    #[error(
+        "the configuration pins {set} to {versions}: change it there, or pin {set} to * here, which takes all"
+    )]
+    Configured { set: Slug, versions: semver::VersionReq },
     #[error("the agent is stopped")]
     Stopped,
 }
@@ -68,6 +76,11 @@ pub struct LocalStatus {
 
 /// An agent inside its host. Cheap to clone; the agent ends when the last clone is dropped, or by
 /// [`LiveAgent::stop`].
+///
+/// It does not outlive a `fork`: its tasks run on threads of the runtime, which stay in the parent, and the child
+/// has a copy of its sockets and of the lock of its cache. A host that forks (a pre-forking server, a daemon that puts
+/// itself into the background) forks first and starts an agent in each process after. Starting another program
+/// (`std::process::Command`) is no such fork: the agent's files and sockets are closed there.
 #[derive(Debug, Clone)]
 pub struct LiveAgent {
     handle: Handle,
@@ -132,6 +145,17 @@ impl LiveAgent {
                 ledger::run(&core, &session.client, session.link).await
             }),
         ];
+        tasks.push(spawn("orders", handle.clone(), |h| async move {
+            loop {
+                h.core.ordered.notified().await;
+                let core = Arc::clone(&h.core);
+                if tokio::task::spawn_blocking(move || core.obey()).await? == Some(Mode::Accepting) {
+                    let _ = h.commands.try_send(Command::Reconcile);
+                }
+            }
+            #[expect(unreachable_code, reason = "it says what the task fails with")]
+            Ok::<(), tokio::task::JoinError>(())
+        }));
         let sources = handle.core.config.sources.clone();
         if sources.connection.is_some() || sources.credentials.is_some() {
             tasks.push(spawn("renew", handle.clone(), move |h| {
@@ -247,12 +271,21 @@ impl LiveAgent {
         self.handle.set_mode(mode).await
     }
 
-    /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
+    /// Reconciles with the broker now, and takes up what fits its pin. In FROZEN what waits is taken up once, and
+    /// the agent stays FROZEN.
     ///
     /// # Errors
     /// The broker is not connected or does not answer.
     pub async fn sync(&self) -> Result<SyncReport, AgentError> {
-        self.handle.sync().await
+        self.handle.sync(true).await
+    }
+
+    /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::sync`].
+    pub async fn check(&self) -> Result<SyncReport, AgentError> {
+        self.handle.sync(false).await
     }
 
     /// Moves a running agent to another credential, given as the text of its `.creds` file. The new one
@@ -286,7 +319,7 @@ impl LiveAgent {
                 if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
                     return Err(AgentError::Unreachable(why));
                 }
-                if let Ok(report) = self.sync().await {
+                if let Ok(report) = self.check().await {
                     return Ok(report);
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -342,11 +375,17 @@ impl Handle {
         done.map_err(|_| AgentError::Stopped)?.map_err(AgentError::NotStored)
     }
 
-    pub(crate) async fn sync(&self) -> Result<SyncReport, AgentError> {
+    /// Reconciles; takes up what waits where `once`.
+    pub(crate) async fn sync(&self, once: bool) -> Result<SyncReport, AgentError> {
         let (done, answer) = oneshot::channel();
-        self.commands.send(Command::Sync(done)).await.map_err(|_| AgentError::Stopped)?;
+        self.commands.send(Command::Sync { done, once }).await.map_err(|_| AgentError::Stopped)?;
         match tokio::time::timeout(SYNC, answer).await {
             Ok(Ok(Ok(()))) => {
+                if once {
+                    let core = Arc::clone(&self.core);
+                    let taken = tokio::task::spawn_blocking(move || core.take_up_once()).await;
+                    taken.map_err(|_| AgentError::Stopped)?;
+                }
                 let status = report::status(&self.core);
                 Ok(SyncReport { mode: status.mode, sets: status.sets })
             }

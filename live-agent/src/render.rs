@@ -123,7 +123,11 @@ impl Core {
     }
 
     fn why_empty(&self) -> &'static str {
-        match self.state().mode {
+        let state = self.state();
+        match state.mode {
+            _ if state.is_pinned_out() => {
+                "no version that fits the pin of its set came yet; the agent's status shows what waits"
+            }
             Mode::Frozen => "the agent is FROZEN and its cache is empty; set it to ACCEPTING",
             Mode::Accepting => "no bundle was taken up; publish one, and look at the agent's status",
         }

@@ -8,8 +8,14 @@ mod disk;
 mod following;
 #[path = "agent/frozen.rs"]
 mod frozen;
+#[path = "agent/history.rs"]
+mod history;
+#[path = "agent/orders.rs"]
+mod orders;
 #[path = "agent/outages.rs"]
 mod outages;
+#[path = "agent/pins.rs"]
+mod pins;
 #[path = "agent/renew.rs"]
 mod renew;
 #[path = "agent/tls.rs"]

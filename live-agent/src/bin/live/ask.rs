@@ -131,12 +131,15 @@ pub(crate) async fn mode(settings: &Settings, set: Option<Mode>) -> Result<(), F
     }
 }
 
-pub(crate) async fn sync(settings: &Settings) -> Result<(), Failure> {
-    let report: SyncReport = match running(settings, &Question::Sync).await? {
+pub(crate) async fn sync(settings: &Settings, check: bool) -> Result<(), Failure> {
+    let report: SyncReport = match running(settings, &Question::Sync { check }).await? {
         Some(answer) => parse(answer)?,
         None => {
             let agent = settings.builder()?.start().await?;
-            let report = agent.wait_current(REACH).await;
+            let mut report = agent.wait_current(REACH).await;
+            if report.is_ok() && !check {
+                report = agent.sync().await;
+            }
             agent.stop().await;
             report.map_err(|error| match error {
                 AgentError::Unreachable(why) => Failure::Unavailable(why),

@@ -53,8 +53,12 @@ enum Command {
         #[arg(value_parser = mode)]
         mode: Option<Mode>,
     },
-    /// Reconciles with the broker now; in FROZEN, says what would be taken up
-    Sync,
+    /// Reconciles with the broker now; in FROZEN, takes up once what waits
+    Sync {
+        /// Takes up nothing, and says what would be
+        #[arg(long)]
+        check: bool,
+    },
     /// Lists the prompts that are served
     List,
     /// Shows a prompt as its author wrote it
@@ -145,7 +149,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Run(run) => run.run(&options).await,
         Command::Status { metrics } => ask::status(&options, metrics).await,
         Command::Mode { mode } => ask::mode(&options, mode).await,
-        Command::Sync => ask::sync(&options).await,
+        Command::Sync { check } => ask::sync(&options, check).await,
         Command::List => ask::list(&options).await,
         Command::Get { id } => ask::get(&options, id).await,
         Command::Prompt(prompt) => prompt.show(&options).await,
