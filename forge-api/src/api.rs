@@ -7,6 +7,7 @@ pub mod body;
 mod current_bundle;
 mod health;
 mod openapi;
+mod orders;
 mod organisations;
 mod projects;
 mod prompts;
@@ -56,6 +57,11 @@ pub fn router() -> Router<AppState> {
         .route("/publications", get(publications::list_publications).post(publications::publish))
         .route("/publications/{number}", get(publications::get_publication))
         .route("/agents", get(agents::list_agents))
+        .route("/mode-orders", get(orders::list_fleet_orders).post(orders::order_fleet))
+        .route(
+            "/environments/{environment}/mode-orders",
+            get(orders::list_mode_orders).post(orders::order_mode),
+        )
         .route("/credentials", get(agents::list_credentials).post(agents::create_credential))
         .route("/credentials/{credential}", delete(agents::revoke_credential))
         .route("/current_bundle", get(current_bundle::get_current_bundle))

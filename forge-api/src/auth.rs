@@ -56,7 +56,7 @@ impl Role {
             Action::View => true,
             Action::Return => self.may(Action::Review) || self.may(Action::Edit),
             Action::Review => matches!(self, Self::Reviewer | Self::Admin | Self::Owner),
-            Action::Edit | Action::Lock | Action::Publish => {
+            Action::Edit | Action::Lock | Action::Publish | Action::Order => {
                 matches!(self, Self::ContextEngineer | Self::Admin | Self::Owner)
             }
             Action::ManageCredentials | Action::ManageProjects | Action::ReadAudit => {
@@ -82,6 +82,8 @@ pub enum Action {
     Lock,
     /// Publish and roll back.
     Publish,
+    /// Tell agents to take up what is published, or not to: who may send them something may also hold them.
+    Order,
     /// Create and revoke credentials.
     ManageCredentials,
     /// Create projects and environments.
@@ -92,13 +94,14 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::View,
         Self::Review,
         Self::Return,
         Self::Edit,
         Self::Lock,
         Self::Publish,
+        Self::Order,
         Self::ManageCredentials,
         Self::ManageProjects,
         Self::ReadAudit,
@@ -115,6 +118,7 @@ impl fmt::Display for Action {
             Self::Edit => "edit prompts",
             Self::Lock => "lock a version",
             Self::Publish => "publish",
+            Self::Order => "freeze agents or let them accept",
             Self::ManageCredentials => "manage credentials",
             Self::ManageProjects => "manage projects",
             Self::ReadAudit => "read the audit log",

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod credential;
 pub mod key;
 mod migrate;
+pub mod order;
 pub mod organisation;
 pub mod outbox;
 pub mod project;

@@ -1,25 +1,52 @@
 //! FORGE's signed word to every environment on what its newest serials are, so that an agent can
-//! tell silence and withholding from "nothing new".
+//! tell silence and withholding from "nothing new"; and on what people ordered. A new order sends it at once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use schemas::Micros;
 use schemas::envelope::{Head, Heartbeat};
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::author::{self, ProjectAt};
 use crate::clock;
-use crate::database::project::Environment;
-use crate::database::{Conn, project, publication};
+use crate::database::organisation::Organisation;
+use crate::database::project::{Environment, Project};
+use crate::database::{Conn, order, project, publication};
 use crate::error::{ApiError, Result, chain};
 use crate::keys::Signer;
 use crate::state::AppState;
 
 /// Heartbeats that are signed and sent at once.
 const AT_ONCE: usize = 16;
+/// Orders of another process are looked for so often.
+const LOOK: Duration = Duration::from_secs(1);
+/// Orders with numbers from the last minute are new, unless they were told.
+const NEW: Micros = 60 * 1_000_000;
+
+/// Lets the heartbeat come early, because of an order.
+#[derive(Debug, Clone, Default)]
+pub struct Early(Arc<Notify>);
+
+impl Early {
+    /// An order was given.
+    pub fn ring(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// What is said to one environment.
+struct Word {
+    environment_id: String,
+    signer: Arc<Signer>,
+    heartbeat: Heartbeat,
+}
+
+type Place = (Organisation, Project, Environment);
 
 /// Sends heartbeats until `stop`.
 pub async fn run(state: AppState, stop: CancellationToken) {
@@ -27,10 +54,18 @@ pub async fn run(state: AppState, stop: CancellationToken) {
         let broker = state.broker.found().await;
         let mut ticks = interval_at(Instant::now() + Duration::from_millis(200), state.config.heartbeat);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The newest order of each environment that was told.
+        let mut told = HashMap::new();
         loop {
-            ticks.tick().await;
+            let to_all = tokio::select! {
+                _ = ticks.tick() => true,
+                () = state.early.0.notified() => false,
+                _ = looks.tick() => false,
+            };
             if broker.is_connected()
-                && let Err(error) = beat_all(&state, &broker).await
+                && let Err(error) = beat(&state, &broker, &mut told, to_all).await
             {
                 tracing::warn!(error = %chain(&error), "heartbeats were not sent");
             }
@@ -39,14 +74,30 @@ pub async fn run(state: AppState, stop: CancellationToken) {
     .await;
 }
 
-/// Reads what is to be said, gives the connection back, and says it. One project's fault is its own.
-async fn beat_all(state: &AppState, broker: &publisher::Broker) -> Result<()> {
-    let words = words(state).await?;
+/// Reads what is to be said, to all environments or to those with orders that were not told yet, gives the connection
+/// back, and says it. One project's fault is its own.
+async fn beat(
+    state: &AppState,
+    broker: &publisher::Broker,
+    told: &mut HashMap<String, u64>,
+    to_all: bool,
+) -> Result<()> {
+    let mut conn = state.database.read().await?;
+    let places = match to_all {
+        true => project::all_environments(&mut conn).await?,
+        false => with_news(&mut conn, told).await?,
+    };
+    let words = words(state, &mut conn, places).await;
+    drop(conn);
+    for word in &words {
+        let newest = word.heartbeat.orders.iter().map(|order| order.number).max();
+        told.insert(word.environment_id.clone(), newest.unwrap_or(0));
+    }
     futures::stream::iter(words)
-        .for_each_concurrent(AT_ONCE, |(signer, word)| async move {
-            let scope = word.scope.clone();
+        .for_each_concurrent(AT_ONCE, |Word { signer, heartbeat, .. }| async move {
+            let scope = heartbeat.scope.clone();
             let Signer { keys, certificate, trust, .. } = &*signer;
-            if let Err(error) = broker.beat(keys, certificate, trust.as_deref(), word).await {
+            if let Err(error) = broker.beat(keys, certificate, trust.as_deref(), heartbeat).await {
                 tracing::warn!(stream.scope = %scope, error = %chain(&error), "a heartbeat was not sent");
             }
         })
@@ -54,17 +105,28 @@ async fn beat_all(state: &AppState, broker: &publisher::Broker) -> Result<()> {
     Ok(())
 }
 
-async fn words(state: &AppState) -> Result<Vec<(Arc<Signer>, Heartbeat)>> {
-    let mut conn = state.database.read().await?;
+/// The environments with orders that were not told yet, given here or by another process.
+async fn with_news(conn: &mut Conn, told: &HashMap<String, u64>) -> Result<Vec<Place>> {
+    let mut out = Vec::new();
+    for (environment, number) in order::above(conn, clock::now() - NEW).await? {
+        let known = told.get(&environment).copied().unwrap_or(0);
+        if u64::try_from(number).is_ok_and(|number| number > known) {
+            out.extend(project::environment_by_id(conn, &environment).await?);
+        }
+    }
+    Ok(out)
+}
+
+async fn words(state: &AppState, conn: &mut Conn, places: Vec<Place>) -> Vec<Word> {
     // None for a project whose keys cannot be had: that was said already.
     let mut signers: HashMap<String, Option<Arc<Signer>>> = HashMap::new();
     let mut out = Vec::new();
-    for (organisation, project, environment) in project::all_environments(&mut conn).await? {
+    for (organisation, project, environment) in places {
         let at = ProjectAt { organisation, project };
         let signer = match signers.get(&at.project.id) {
             Some(known) => known.clone(),
             None => {
-                let found = match state.keys.signer(&mut conn, &at).await {
+                let found = match state.keys.signer(conn, &at).await {
                     Ok(signer) => Some(Arc::new(signer)),
                     Err(error) => {
                         tracing::warn!(project.path = %at.path(), error = %chain(&error), "no heartbeats: the project's keys cannot be had");
@@ -76,14 +138,14 @@ async fn words(state: &AppState) -> Result<Vec<(Arc<Signer>, Heartbeat)>> {
             }
         };
         let Some(signer) = signer else { continue };
-        match word(state, &mut conn, &at, &environment, &signer).await {
-            Ok(word) => out.push((signer, word)),
+        match word(state, conn, &at, &environment, &signer).await {
+            Ok(heartbeat) => out.push(Word { environment_id: environment.id, signer, heartbeat }),
             Err(error) => {
                 tracing::warn!(project.path = %at.path(), environment.slug = %environment.slug, error = %chain(&error), "a heartbeat cannot be written");
             }
         }
     }
-    Ok(out)
+    out
 }
 
 /// What FORGE says to the agents of an environment as of now.
@@ -113,6 +175,6 @@ pub(crate) async fn word(
         heads,
         trust: signer.trust_version,
         max_age: author::max_age(&at.project),
-        orders: Vec::new(),
+        orders: crate::order::told(conn, &environment.id).await?,
     })
 }

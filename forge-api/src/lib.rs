@@ -10,7 +10,8 @@
 //! | [`publish`] | writes publication, serial and outbox row in one transaction |
 //! | [`relay`] | sends what stands in the outbox, once |
 //! | [`fleet`] | takes up what agents say: statuses, answers, enrolments |
-//! | [`heartbeat`] | tells agents what is newest, signed |
+//! | [`order`] | orders to agents: take up what is published, or do not |
+//! | [`heartbeat`] | tells agents what is newest and what was ordered, signed |
 //!
 //! Around it:
 //!
@@ -50,6 +51,7 @@ pub mod heartbeat;
 pub mod keys;
 pub mod limit;
 pub mod lock;
+pub mod order;
 pub mod overview;
 pub mod publish;
 pub mod relay;

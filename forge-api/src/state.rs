@@ -13,6 +13,7 @@ use crate::config::{Config, Tls};
 use crate::database::{Database, key};
 use crate::error::{ApiError, Result};
 use crate::events::Events;
+use crate::heartbeat::Early;
 use crate::keys::Keys;
 use crate::limit::Limits;
 use crate::relay::Bell;
@@ -32,6 +33,7 @@ pub struct Shared {
     pub events: Events,
     pub broker: BrokerLink,
     pub relay: Bell,
+    pub early: Early,
     pub limits: Limits,
     pub refusals: Refusals,
     pub checks: Checks,
@@ -83,6 +85,7 @@ impl AppState {
             events: Events::default(),
             broker,
             relay: Bell::default(),
+            early: Early::default(),
             started_at: clock::now(),
             statuses_dropped: AtomicU64::new(0),
             tls,

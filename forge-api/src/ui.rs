@@ -83,6 +83,7 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/-/publications", get(publications::get_publications))
         .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
         .route("/{organisation}/{project}/-/agents", get(fleet::get_agents))
+        .route("/{organisation}/{project}/-/agents/order", get(fleet::get_order).post(fleet::post_order))
         .route(
             "/{organisation}/{project}/-/credentials",
             get(credentials::get_credentials).post(credentials::post_credentials),

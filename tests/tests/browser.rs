@@ -2,6 +2,8 @@
 
 #[path = "browser/credentials.rs"]
 mod credentials;
+#[path = "browser/orders.rs"]
+mod orders;
 #[path = "browser/pages.rs"]
 mod pages;
 #[path = "browser/session.rs"]

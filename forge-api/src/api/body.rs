@@ -2,6 +2,7 @@
 
 mod account;
 mod agent;
+mod order;
 mod organisation;
 mod project;
 mod publication;
@@ -10,6 +11,7 @@ mod version;
 
 pub use account::*;
 pub use agent::*;
+pub use order::*;
 pub use organisation::*;
 pub use project::*;
 pub use publication::*;

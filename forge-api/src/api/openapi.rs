@@ -76,6 +76,13 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("POST", "/publications") => (schema::<PublishRequest>(g), schema::<PublicationBody>(g)),
         ("GET", "/publications/{number}") => (None, schema::<PublicationDetail>(g)),
         ("GET", "/agents") => (None, schema::<List<AgentBody>>(g)),
+        ("GET", "/mode-orders" | "/environments/{environment}/mode-orders") => {
+            (None, schema::<List<OrderBody>>(g))
+        }
+        ("POST", "/mode-orders") => (schema::<NewFleetOrder>(g), schema::<List<OrderBody>>(g)),
+        ("POST", "/environments/{environment}/mode-orders") => {
+            (schema::<NewOrder>(g), schema::<OrderBody>(g))
+        }
         ("GET", "/credentials") => (None, schema::<List<CredentialBody>>(g)),
         ("POST", "/credentials") => (schema::<NewCredential>(g), schema::<CreatedCredential>(g)),
         ("PUT", "/max-age") => (schema::<schemas::envelope::MaxAge>(g), None),

@@ -48,7 +48,8 @@ const fn route(method: &'static str, path: &'static str, access: Access, summary
 
 use Access::{InPerson, May, Public, SignedIn};
 use Action::{
-    Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Publish, ReadAudit, Return, Review, View,
+    Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Order, Publish, ReadAudit, Return, Review,
+    View,
 };
 
 const GET: &str = "GET";
@@ -199,6 +200,30 @@ pub const API: &[Route] = &[
         "a publication with every agent's answer",
     ),
     route(GET, "/api/v1/projects/{project}/agents", May(View), "agents"),
+    route(
+        GET,
+        "/api/v1/projects/{project}/mode-orders",
+        May(View),
+        "the orders that stand in every environment, with what agents said to each",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/mode-orders",
+        May(Order),
+        "freeze the whole fleet, or let it accept: one order to every environment, all or none",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/environments/{environment}/mode-orders",
+        May(View),
+        "the orders that stand in an environment, with what agents said to each",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/environments/{environment}/mode-orders",
+        May(Order),
+        "freeze an agent, a service or the environment, or let it accept",
+    ),
     route(GET, "/api/v1/projects/{project}/credentials", May(ManageCredentials), "credentials"),
     route(
         POST,
@@ -270,6 +295,13 @@ pub const PAGES: &[Route] = &[
         "a publication with every agent's answer",
     ),
     route(GET, "/{organisation}/{project}/-/agents", May(View), "agents"),
+    route(
+        GET,
+        "/{organisation}/{project}/-/agents/order",
+        May(Order),
+        "asks before it freezes agents or lets them accept",
+    ),
+    route(POST, "/{organisation}/{project}/-/agents/order", May(Order), "freeze agents, or let them accept"),
     route(GET, "/{organisation}/{project}/-/credentials", May(ManageCredentials), "credentials"),
     route(
         POST,

@@ -13,7 +13,7 @@ pub enum Scope {
     Edit,
     /// Approve and return drafts.
     Review,
-    /// Publish and roll back.
+    /// Publish and roll back, freeze agents and let them accept.
     Publish,
     /// Projects, credentials, the audit log.
     Manage,
@@ -46,7 +46,7 @@ impl Scope {
             Action::Review => self == Self::Review,
             Action::Return => matches!(self, Self::Review | Self::Edit),
             Action::Edit | Action::Lock => self == Self::Edit,
-            Action::Publish => self == Self::Publish,
+            Action::Publish | Action::Order => self == Self::Publish,
             Action::ManageCredentials | Action::ManageProjects | Action::ReadAudit => self == Self::Manage,
             // Who belongs to an organisation outlasts every token: people say it themselves.
             Action::ManageMembers => false,
@@ -113,7 +113,9 @@ mod tests {
             assert_eq!(Scopes::of(&[]).allow(action), action == Action::View, "{action}");
         }
         let publish = Scopes::of(&[Scope::Publish]);
-        assert!(publish.allow(Action::Publish) && !publish.allow(Action::Edit));
+        assert!(
+            publish.allow(Action::Publish) && publish.allow(Action::Order) && !publish.allow(Action::Edit)
+        );
         assert!(!Scopes::of(&[Scope::Edit]).allow(Action::Publish));
     }
 }

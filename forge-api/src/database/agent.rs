@@ -29,6 +29,11 @@ pub struct Agent {
     pub first_seen_at: i64,
     pub last_seen_at: i64,
     pub disconnected_at: Option<i64>,
+    /// Who set the mode: `configuration`, `local`, `forge` or `unknown`.
+    pub mode_by: String,
+    /// The newest order that it answered, and how: `done`, `forbidden` or `unknown`.
+    pub order_number: Option<i64>,
+    pub order_result: Option<String>,
 }
 
 /// The last answer of one agent to one publication.
@@ -37,7 +42,7 @@ pub struct Agent {
 pub struct Acknowledgement {
     pub publication_id: String,
     pub agent: String,
-    /// `delivered`, `verified`, `active` or `refused`.
+    /// `delivered`, `verified`, `pinned`, `active` or `refused`.
     pub state: String,
     pub reason_code: Option<String>,
     pub reason: Option<String>,
@@ -66,6 +71,9 @@ pub async fn put_all(conn: &mut Conn, rows: &[Agent]) -> Result<()> {
         agents::started_at.eq(excluded(agents::started_at)),
         agents::last_seen_at.eq(excluded(agents::last_seen_at)),
         agents::disconnected_at.eq(excluded(agents::disconnected_at)),
+        agents::mode_by.eq(excluded(agents::mode_by)),
+        agents::order_number.eq(excluded(agents::order_number)),
+        agents::order_result.eq(excluded(agents::order_result)),
     )));
     Ok(())
 }
@@ -110,6 +118,34 @@ pub async fn find(conn: &mut Conn, environment_id: &str, name: &str) -> Result<O
         .find((environment_id, name))
         .select(Agent::as_select())
         .first(c).await.optional()?))
+}
+
+/// What an agent is to orders, without all that it said.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = agents)]
+pub struct Obeying {
+    pub name: String,
+    pub service: String,
+    pub mode: String,
+    pub order_number: Option<i64>,
+    pub order_result: Option<String>,
+}
+
+/// What the agents of an environment are to orders.
+pub async fn obeying(conn: &mut Conn, environment_id: &str) -> Result<Vec<Obeying>> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .select(Obeying::as_select())
+        .load(c).await?))
+}
+
+/// The names of the agents of a service.
+pub async fn of_service(conn: &mut Conn, environment_id: &str, service: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .filter(agents::service.eq(service))
+        .select(agents::name)
+        .load(c).await?))
 }
 
 /// The names of an environment's agents.

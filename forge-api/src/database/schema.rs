@@ -325,6 +325,22 @@ diesel::table! {
         first_seen_at -> BigInt,
         last_seen_at -> BigInt,
         disconnected_at -> Nullable<BigInt>,
+        mode_by -> Text,
+        order_number -> Nullable<BigInt>,
+        order_result -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    mode_orders (environment_id, number) {
+        environment_id -> Text,
+        number -> BigInt,
+        target_kind -> Text,
+        target_name -> Text,
+        mode -> Text,
+        given_by -> Text,
+        reason -> Text,
+        given_at -> BigInt,
     }
 }
 
@@ -430,6 +446,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     outbox,
     credentials,
     agents,
+    mode_orders,
     acknowledgements,
     audit_tips,
     audit_log,

@@ -78,6 +78,9 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
                 first_seen_at: now,
                 last_seen_at: now,
                 disconnected_at: None,
+                mode_by: "unknown".into(),
+                order_number: None,
+                order_result: None,
             };
             agent::put_all(&mut tx, &[row]).await?;
         }

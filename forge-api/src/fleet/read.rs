@@ -1,7 +1,9 @@
 //! What a status says, as rows.
 
 use schemas::Micros;
-use schemas::status::{AgentStatus, PendingState, RefusalCode};
+use schemas::status::{
+    AgentStatus, ModeSource, OVERRIDES_MAX, OrderResult, PendingState, RefusalCode, USAGE_MAX,
+};
 
 use crate::database::agent::{Acknowledgement, Agent};
 
@@ -29,15 +31,26 @@ fn is_id(text: &str) -> bool {
     text.len() == 36 && uuid::Uuid::try_parse(text).is_ok()
 }
 
-/// A status as it is stored: what is longer than [`STATUS_KEPT`] loses its proofs and its long texts first, and then
-/// as many sets as it takes.
+/// A status as it is stored: what is longer than [`STATUS_KEPT`] loses its use of prompts, its proofs and its long
+/// texts first, and then as many overrides and sets as it takes.
 fn kept(status: &AgentStatus) -> String {
     let written = |status: &AgentStatus| serde_json::to_string(status).unwrap_or_else(|_| "null".into());
+    let bounded = status.overrides.len() <= OVERRIDES_MAX && status.usage.len() <= USAGE_MAX;
     let mut text = written(status);
-    if text.len() <= STATUS_KEPT {
+    if bounded && text.len() <= STATUS_KEPT {
         return text;
     }
     let mut less = status.clone();
+    less.overrides.truncate(OVERRIDES_MAX);
+    less.usage.truncate(USAGE_MAX);
+    text = written(&less);
+    if text.len() <= STATUS_KEPT {
+        return text;
+    }
+    less.usage.clear();
+    for prompt in &mut less.overrides {
+        *prompt = clip(prompt);
+    }
     for field in
         [&mut less.identity, &mut less.host, &mut less.service, &mut less.agent_version, &mut less.cache]
     {
@@ -46,6 +59,7 @@ fn kept(status: &AgentStatus) -> String {
     less.stale_reason = less.stale_reason.as_deref().map(clip);
     for set in &mut less.sets {
         set.proof = None;
+        set.pin = set.pin.as_deref().map(clip);
         if let Some(active) = &mut set.active {
             active.publication = clip(&active.publication);
         }
@@ -85,6 +99,22 @@ pub(super) fn row_of(environment_id: &str, heard: &Heard) -> Agent {
         first_seen_at: heard.at,
         last_seen_at: heard.at,
         disconnected_at: None,
+        mode_by: match status.mode_by {
+            ModeSource::Configuration => "configuration",
+            ModeSource::Local => "local",
+            ModeSource::Forge => "forge",
+            ModeSource::Unknown => "unknown",
+        }
+        .into(),
+        order_number: status.order.map(|order| i64::try_from(order.number).unwrap_or(i64::MAX)),
+        order_result: status.order.map(|order| {
+            match order.result {
+                OrderResult::Done => "done",
+                OrderResult::Forbidden => "forbidden",
+                OrderResult::Unknown => "unknown",
+            }
+            .into()
+        }),
     }
 }
 
@@ -92,6 +122,7 @@ pub(super) fn state_word(state: &str) -> &'static str {
     match state {
         "active" => "active",
         "verified" => "verified",
+        "pinned" => "pinned",
         "refused" => "refused",
         _ => "delivered",
     }
@@ -136,4 +167,58 @@ pub(super) fn answers_of(heard: &Heard) -> Vec<Acknowledgement> {
 
 fn code_word(code: RefusalCode) -> String {
     serde_json::to_value(code).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(overrides: usize, usage: usize, sets: usize) -> AgentStatus {
+        let usage: Vec<_> = (0..usage)
+            .map(|n| serde_json::json!({ "set": "chat", "version": "1.0.0", "prompt": format!("p{n}-{}", "x".repeat(400)), "renders": 1 }))
+            .collect();
+        let sets: Vec<_> = (0..sets)
+            .map(|n| serde_json::json!({ "set": format!("set-{n}"), "pin": format!("={}", "1".repeat(900)) }))
+            .collect();
+        serde_json::from_value(serde_json::json!({
+            "schema_version": 1, "agent": "till-1", "identity": "U",
+            "scope": { "organisation": "acme", "project": "support", "environment": "prod" },
+            "host": "h", "service": "till", "agent_version": "1", "mode": "FROZEN", "mode_by": "by a ghost",
+            "order": { "number": u64::MAX, "result": "eaten" }, "at": 1, "started_at": 1, "floor": 1,
+            "stale": false, "cache": "disk", "counters": { "renders": 0, "render_errors": 0 },
+            "overrides": (0..overrides).map(|n| format!("@chat/p{n}")).collect::<Vec<_>>(),
+            "usage": usage, "sets": sets,
+        }))
+        .unwrap()
+    }
+
+    fn stored(status: AgentStatus) -> (Agent, AgentStatus) {
+        let row = row_of("e", &Heard { status: Box::new(status), at: 1 });
+        assert!(row.status.len() <= STATUS_KEPT, "{}", row.status.len());
+        let kept = serde_json::from_str(&row.status).unwrap();
+        (row, kept)
+    }
+
+    #[test]
+    fn what_is_told_of_overrides_pins_and_use_is_bounded() {
+        let (_, kept) = stored(status(3, 3, 3));
+        assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 3, 3));
+        let (_, kept) = stored(status(OVERRIDES_MAX + 50, 3, 3));
+        assert_eq!((kept.overrides.len(), kept.usage.len()), (OVERRIDES_MAX, 3));
+        // Use goes before what is served and how.
+        let (_, kept) = stored(status(3, USAGE_MAX, 60));
+        assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 0, 60));
+        assert!(kept.sets.iter().all(|set| set.pin.as_ref().is_some_and(|pin| pin.len() == 200)));
+        let (_, kept) = stored(status(3, 0, 2000));
+        assert!((100..2000).contains(&kept.sets.len()), "{}", kept.sets.len());
+    }
+
+    #[test]
+    fn an_answer_that_nobody_knows_is_kept_as_unknown() {
+        let (row, _) = stored(status(0, 0, 0));
+        assert_eq!(
+            (row.mode_by.as_str(), row.order_number, row.order_result.as_deref()),
+            ("unknown", Some(i64::MAX), Some("unknown"))
+        );
+    }
 }

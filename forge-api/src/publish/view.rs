@@ -31,6 +31,8 @@ pub enum Answer {
     Delivered,
     /// It has it, and holds it back because it is FROZEN.
     Frozen,
+    /// It has it, and its owner pinned the set to other versions.
+    Pinned,
     /// It serves it, or served it until something newer came.
     Active,
 }
@@ -44,6 +46,7 @@ impl Answer {
             Self::Waiting => "waiting",
             Self::Delivered => "delivered",
             Self::Frozen => "frozen",
+            Self::Pinned => "pinned",
             Self::Active => "active",
         }
     }
@@ -205,6 +208,7 @@ async fn view(state: &AppState, conn: &mut Conn, full: PublicationFull) -> Resul
                 Some("refused") => Answer::Refused,
                 _ if presence == Presence::Unreachable => Answer::Unreachable,
                 Some("verified") => Answer::Frozen,
+                Some("pinned") => Answer::Pinned,
                 Some(_) => Answer::Delivered,
                 None => Answer::Waiting,
             };

@@ -37,6 +37,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "live.html",
     "lock.html",
     "new.html",
+    "order.html",
     "palette.html",
     "parameter.html",
     "parts.html",

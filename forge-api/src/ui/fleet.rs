@@ -1,22 +1,38 @@
-//! The agents of a project: who is there, what each serves, and why not more.
+//! The agents of a project: who is there, what each serves, and why not more; and what is ordered.
+
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`row`] | one agent |
+//! | [`groups`] | fleet, environments and services, with the order that stands for each |
+//! | [`ask`] | the page that asks before an order is given |
+
+mod ask;
+mod groups;
+mod row;
+
+pub(super) use ask::{get_order, post_order};
 
 use std::cmp::Ordering;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use schemas::envelope::AgeAction;
-use schemas::status::{AgentStatus, PendingState};
+use schemas::status::PendingState;
 use serde::{Deserialize, Serialize};
 
 use super::engine;
 use super::fault::PageResult;
-use super::view::{Moment, count, encoded, nanoseconds};
+use super::view::{count, encoded};
 use super::visitor::Visitor;
-use crate::auth::Actor;
+use crate::auth::{Action, Actor};
 use crate::author::{self, ProjectAt};
+use crate::database::project::Environment;
 use crate::error::Result;
 use crate::fleet::{self, AgentView, Presence};
+use crate::order::{self, OrderView};
 use crate::state::AppState;
+use groups::Group;
+use row::Row;
 
 /// Rows of one page.
 const PAGE: usize = 50;
@@ -113,6 +129,9 @@ struct Chip {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Fleet {
     pub stats: Vec<Stat>,
+    pub groups: Vec<Group>,
+    /// What of the groups is not shown, and where it is.
+    pub groups_note: String,
     pub rows: Vec<Row>,
     pub range: String,
     pub previous: Option<String>,
@@ -132,100 +151,49 @@ pub(crate) struct Stat {
     pub chosen: bool,
 }
 
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Row {
-    pub id: String,
-    pub service: String,
-    pub environment: String,
-    pub state: &'static str,
-    pub word: String,
-    pub why: String,
-    pub serves: Vec<String>,
-    pub frozen: bool,
-    pub host: String,
-    pub p99: String,
-    pub library: String,
-    pub heard: Option<Moment>,
-}
-
-impl Row {
-    fn of(view: &AgentView) -> Self {
-        let health = Health::of(view);
-        let sets = view.status.as_ref().map(|s| s.sets.as_slice()).unwrap_or_default();
-        let refusal = sets.iter().find_map(|set| {
-            let pending = set.pending.as_ref().filter(|p| p.state == PendingState::Refused)?;
-            let why = pending.reason.as_ref().map_or("it gave no reason", |r| r.message.as_str());
-            Some(format!("{}: {why}", set.set))
-        });
-        let held = sets
-            .iter()
-            .filter(|set| set.pending.as_ref().is_some_and(|p| p.state == PendingState::Verified))
-            .count();
-        let why = match health {
-            Health::Refused => refusal.unwrap_or_default(),
-            Health::Frozen if held > 0 => {
-                format!("holds back {}", count(held as u64, "newer version", "newer versions"))
-            }
-            Health::Stale => {
-                let why = view.status.as_ref().and_then(|s| s.stale_reason.as_deref());
-                let too_old = view.status.as_ref().is_some_and(|s| s.too_old && refuses(s));
-                let serves =
-                    if too_old { "the project's rule lets it serve no more" } else { "it goes on serving" };
-                format!("{}; {serves}", why.unwrap_or("has not heard from FORGE"))
-            }
-            Health::Unreachable => "replays what it missed when it is back".to_owned(),
-            _ => String::new(),
-        };
-        Self {
-            id: view.agent.name.clone(),
-            service: view.agent.service.clone(),
-            environment: view.environment.slug.clone(),
-            state: health.as_str(),
-            word: health.as_str().to_owned(),
-            why,
-            serves: sets
-                .iter()
-                .filter_map(|set| set.active.as_ref().map(|a| format!("{} {}", set.set, a.version)))
-                .collect(),
-            frozen: view.agent.mode == "FROZEN",
-            host: view.agent.host.clone(),
-            p99: view.status.as_ref().map(|s| nanoseconds(s.counters.render_p99_ns)).unwrap_or_default(),
-            library: view.agent.agent_version.clone(),
-            heard: (view.agent.last_seen_at > 0).then(|| Moment::relative(view.agent.last_seen_at)),
-        }
-    }
-
-    fn matches(&self, words: &[String]) -> bool {
-        let text = format!(
-            "{} {} {} {} {} {}",
-            self.id,
-            self.service,
-            self.host,
-            self.library,
-            self.why,
-            self.serves.join(" ")
-        )
-        .to_lowercase();
-        words.iter().all(|w| text.contains(w))
-    }
-}
-
-/// Whether the project's rule stops content that is too old.
-fn refuses(status: &AgentStatus) -> bool {
-    status.max_age.is_some_and(|rule| rule.action == AgeAction::Refuse)
+/// What the page is made from.
+struct Seen<'a> {
+    base: &'a str,
+    environments: &'a [Environment],
+    /// The one that is looked at; none: all of them.
+    chosen: Option<&'a Environment>,
+    agents: &'a [AgentView],
+    /// Those that stand, newest first.
+    orders: &'a [OrderView],
+    may_order: bool,
 }
 
 /// The agents that fit a filter.
 pub(crate) async fn fleet(state: &AppState, actor: &Actor, at: &ProjectAt, filter: &Filter) -> Result<Fleet> {
     let environments = author::environments(state, actor, at).await?;
     let chosen = environments.iter().find(|e| e.slug == filter.environment);
-    let agents = fleet::agents(state, actor, at, chosen).await?;
-    Ok(Fleet::of(&format!("/{}/{}", at.organisation.slug, at.project.slug), &agents, filter))
+    let seen = Seen {
+        base: &format!("/{}", at.path()),
+        environments: &environments,
+        chosen,
+        agents: &fleet::agents(state, actor, at, chosen).await?,
+        orders: &order::list(state, actor, at, chosen).await?,
+        may_order: actor.may(&at.organisation.id, Action::Order),
+    };
+    Ok(Fleet::of(&seen, filter))
+}
+
+/// The address of the page that asks before an order is given.
+fn order_address(base: &str, environment: &str, which: Option<(&str, &str)>, mode: &str) -> String {
+    let mut pairs = Vec::new();
+    if !environment.is_empty() {
+        pairs.push(format!("environment={}", encoded(environment)));
+    }
+    if let Some((kind, name)) = which {
+        pairs.push(format!("{kind}={}", encoded(name)));
+    }
+    format!("{base}/-/agents/order?{}&mode={mode}", pairs.join("&")).replace("?&", "?")
 }
 
 impl Fleet {
-    fn of(base: &str, agents: &[AgentView], filter: &Filter) -> Self {
-        let address = format!("{base}/-/agents");
+    fn of(seen: &Seen<'_>, filter: &Filter) -> Self {
+        let agents = seen.agents;
+        let address = format!("{}/-/agents", seen.base);
         let stats = Health::ALL
             .map(|health| {
                 let chosen = filter.state == health.as_str();
@@ -241,7 +209,7 @@ impl Fleet {
         let words: Vec<String> = filter.q.split_whitespace().map(str::to_lowercase).collect();
         let mut found: Vec<(Health, Row)> = agents
             .iter()
-            .map(|a| (Health::of(a), Row::of(a)))
+            .map(|a| (Health::of(a), Row::of(seen, a)))
             .filter(|(health, row)| {
                 (filter.state.is_empty() || filter.state == health.as_str()) && row.matches(&words)
             })
@@ -254,8 +222,11 @@ impl Fleet {
         let from = filter.from.min(total.saturating_sub(1) / PAGE * PAGE);
         let rows: Vec<Row> = found.into_iter().skip(from).take(PAGE).map(|(_, row)| row).collect();
         let until = from + rows.len();
+        let (groups, groups_note) = groups::of(seen, &words);
         Self {
             stats,
+            groups,
+            groups_note,
             range: format!("{} to {until} of {total}", if total == 0 { 0 } else { from + 1 }),
             previous: (from > 0)
                 .then(|| format!("{address}{}", filter.query(&filter.state, from.saturating_sub(PAGE)))),
@@ -266,7 +237,7 @@ impl Fleet {
                 "{address}{}",
                 Filter { environment: filter.environment.clone(), ..Filter::default() }.query("", 0)
             ),
-            credentials: format!("{base}/-/credentials"),
+            credentials: format!("{}/-/credentials", seen.base),
             rows,
         }
     }
@@ -320,15 +291,35 @@ mod tests {
             .unwrap()
     }
 
+    fn seen<'a>() -> Seen<'a> {
+        Seen {
+            base: "/acme/shop",
+            environments: &[],
+            chosen: None,
+            agents: &[],
+            orders: &[],
+            may_order: true,
+        }
+    }
+
+    #[test]
+    fn the_address_of_an_order_names_whom_it_is_for() {
+        assert_eq!(order_address("/a/b", "", None, "FROZEN"), "/a/b/-/agents/order?mode=FROZEN");
+        assert_eq!(
+            order_address("/a/b", "prod", Some(("service", "a b&c")), "ACCEPTING"),
+            "/a/b/-/agents/order?environment=prod&service=a%20b%26c&mode=ACCEPTING"
+        );
+    }
+
     #[test]
     fn no_agents_and_none_that_match_are_told_apart() {
-        let none = rendered(&Fleet::of("/acme/shop", &[], &Filter::default()));
+        let none = rendered(&Fleet::of(&seen(), &Filter::default()));
         assert!(
             none.contains("No agent is connected yet") && none.contains("/acme/shop/-/credentials"),
             "{none}"
         );
         let filter = Filter { q: "kiosk".into(), environment: "prod".into(), ..Filter::default() };
-        let filtered = rendered(&Fleet::of("/acme/shop", &[], &filter));
+        let filtered = rendered(&Fleet::of(&seen(), &filter));
         assert!(filtered.contains("Nothing matches"), "{filtered}");
         assert!(filtered.contains("/acme/shop/-/agents?environment=prod\""), "{filtered}");
     }

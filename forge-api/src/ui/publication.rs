@@ -121,7 +121,7 @@ pub(crate) struct AgentRow {
 const GROUPS: [(&str, &[Answer]); 4] = [
     ("Need attention", &[Answer::Refused, Answer::Unreachable]),
     ("On the way", &[Answer::Waiting, Answer::Delivered]),
-    ("Frozen, would apply", &[Answer::Frozen]),
+    ("Held back, would apply", &[Answer::Frozen, Answer::Pinned]),
     ("Active", &[Answer::Active]),
 ];
 
@@ -134,10 +134,11 @@ impl AnswerView {
             Answer::Delivered,
             Answer::Waiting,
             Answer::Frozen,
+            Answer::Pinned,
             Answer::Refused,
             Answer::Unreachable,
         ]
-        .map(|a| Tally { state: a.as_str(), word: a.as_str(), count: view.count(a) as u64 })
+        .map(|a| Tally { state: tone(a), word: a.as_str(), count: view.count(a) as u64 })
         .into_iter()
         .filter(|t| t.count > 0)
         .collect();
@@ -174,6 +175,11 @@ impl AnswerView {
             project: format!("/{}/{}", at.organisation.slug, at.project.slug),
         }
     }
+}
+
+/// The look of an answer: what is held back looks the same, whoever holds it.
+fn tone(answer: Answer) -> &'static str {
+    if answer == Answer::Pinned { Answer::Frozen.as_str() } else { answer.as_str() }
 }
 
 /// `p50 71 ms · p99 166 ms`, where there are enough agents for it to say something.
@@ -234,6 +240,7 @@ impl AgentRow {
             Answer::Refused => reason,
             Answer::Unreachable => format!("last heard {}; replays when it is back", heard()),
             Answer::Frozen => format!("checked {version}; applies it when it is thawed"),
+            Answer::Pinned => format!("checked {version}; its owner pinned the set to other versions"),
             Answer::Delivered => "checking signature and serial".to_owned(),
             Answer::Waiting => "has not answered yet".to_owned(),
             Answer::Active => String::new(),
@@ -242,7 +249,7 @@ impl AgentRow {
         Self {
             id: agent.name.clone(),
             host: agent.host.clone(),
-            state: answer.answer.as_str(),
+            state: tone(answer.answer),
             word: answer.answer.as_str(),
             moving: matches!(answer.answer, Answer::Waiting | Answer::Delivered),
             why,

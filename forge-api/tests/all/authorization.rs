@@ -25,6 +25,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{project}", if route.path.starts_with("/api/") { "acme:support" } else { "support" })
         .replace("{organisation}", "acme")
         .replace("{set}", "chat")
+        .replace("{environment}", "prod")
         .replace("{*prompt}", "welcome.message")
         .replace("{*partial}", "greeting")
         .replace("{version}", "1.0.0")
@@ -43,6 +44,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         Some("delete") => format!("{path}?prompt=welcome.message"),
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),
+        Some("order") => format!("{path}?environment=prod&mode=FROZEN"),
         _ => path,
     }
 }
@@ -61,6 +63,7 @@ pub(crate) fn body(route: &Route) -> Value {
         ("POST", "reviews") => json!({}),
         ("POST", "approve") => json!({ "digest": "sha256:0" }),
         ("POST", "publications") => json!({ "set": "chat", "environment": "prod", "version": "1.0.0" }),
+        ("POST", "mode-orders") => json!({ "mode": "FROZEN", "reason": "it is so" }),
         ("PUT", "max-age") => json!({ "seconds": 3600, "action": "warn" }),
         ("POST", "credentials") => json!({ "environment": "prod", "name": "service" }),
         ("POST", "sessions") => json!({ "email": "owner@example.org", "password": "wrong" }),

@@ -82,6 +82,8 @@ async fn a_database_of_a_newer_program_is_refused(app: App) {
 
 async fn what_was_written_in_stone_cannot_be_changed(app: App) {
     set_with_version(&app).await;
+    let orders = "/api/v1/projects/acme:support/mode-orders";
+    app.post(orders, 201, serde_json::json!({ "mode": "FROZEN" })).await;
     for statement in [
         "UPDATE audit_log SET actor_name = 'somebody else'",
         "DELETE FROM audit_log",
@@ -94,18 +96,24 @@ async fn what_was_written_in_stone_cannot_be_changed(app: App) {
         "UPDATE audit_tips SET hash = 'another'",
         "UPDATE audit_tips SET organisation_id = 'another'",
         "DELETE FROM audit_tips",
+        "UPDATE mode_orders SET mode = 'ACCEPTING'",
+        "DELETE FROM mode_orders",
     ]
     .into_iter()
     .chain(if app.is_postgres() {
-        ["TRUNCATE audit_log", "TRUNCATE audit_tips", "TRUNCATE versions CASCADE"]
+        &["TRUNCATE audit_log", "TRUNCATE audit_tips", "TRUNCATE versions CASCADE", "TRUNCATE mode_orders"][..]
     } else {
-        [
+        &[
             "INSERT OR REPLACE INTO audit_log SELECT organisation_id, sequence, at, actor_id, 'x', action, subject, \
              detail, previous_hash, hash, seal FROM audit_log",
             "INSERT OR REPLACE INTO audit_tips SELECT organisation_id, 0, '' FROM audit_tips",
             "INSERT OR REPLACE INTO versions SELECT * FROM versions",
-        ]
-    }) {
+            "INSERT OR REPLACE INTO mode_orders SELECT * FROM mode_orders",
+        ][..]
+    }
+    .iter()
+    .copied())
+    {
         let error = sql(&app.state.database, statement).await.expect_err(statement);
         let text = error.to_string();
         assert!(text.contains("append-only") || text.contains("immutable"), "{statement}: {text}");
@@ -208,6 +216,9 @@ async fn a_thousand_statuses_are_written_at_once(app: App) {
         first_seen_at: 1,
         last_seen_at: clock::now(),
         disconnected_at: None,
+        mode_by: "configuration".into(),
+        order_number: None,
+        order_result: None,
     };
     let answer = |n: usize, state: &str, at: i64| Acknowledgement {
         publication_id: made.publication.id.clone(),

@@ -12,6 +12,7 @@ mod hostile;
 mod input;
 mod line;
 mod members;
+mod orders;
 mod organisations;
 mod sessions;
 mod set_up;

@@ -3,6 +3,7 @@
 mod access;
 mod bundle;
 mod kill;
+mod orders;
 mod outage;
 mod refusal;
 mod secrets;

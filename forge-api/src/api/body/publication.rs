@@ -92,7 +92,7 @@ pub struct AnswerBody {
     pub agent: String,
     pub host: String,
     pub service: String,
-    /// refused, unreachable, waiting, delivered, frozen or active.
+    /// refused, unreachable, waiting, delivered, frozen, pinned or active.
     pub answer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason_code: Option<String>,

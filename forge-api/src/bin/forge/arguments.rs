@@ -55,6 +55,9 @@ pub(crate) enum Command {
     },
     /// Makes a credential and writes its two files
     Credential(Credential),
+    /// Agents, and whether they take up what is published
+    #[command(subcommand)]
+    Agents(Agents),
     /// The keys that agents have to do with
     #[command(subcommand)]
     Keys(Keys),
@@ -156,6 +159,45 @@ pub(crate) enum Audit {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agents {
+    /// Shows the orders that stand, and the agents
+    List {
+        /// organisation/project
+        #[arg(long)]
+        project: String,
+        /// Only this environment
+        #[arg(long)]
+        environment: Option<String>,
+    },
+    /// Tells agents to go on serving what they have, and to take up nothing that is published
+    Freeze(Whom),
+    /// Tells agents to take up what is published, and what was published meanwhile
+    Thaw(Whom),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("where").required(true)))]
+pub(crate) struct Whom {
+    /// organisation/project
+    #[arg(long)]
+    pub(crate) project: String,
+    #[arg(long, group = "where")]
+    pub(crate) environment: Option<String>,
+    /// Every environment of the project
+    #[arg(long, group = "where")]
+    pub(crate) fleet: bool,
+    /// Only this agent [default: all of the environment]
+    #[arg(long, requires = "environment", conflicts_with = "service")]
+    pub(crate) agent: Option<String>,
+    /// Only the agents of this service
+    #[arg(long, requires = "environment")]
+    pub(crate) service: Option<String>,
+    /// Why, for people and the audit log
+    #[arg(long, default_value = "")]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, Subcommand)]

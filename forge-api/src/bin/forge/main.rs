@@ -1,6 +1,7 @@
 //! `forge`: where prompts are written, locked and published.
 
 mod admin;
+mod agents;
 mod arguments;
 mod audit;
 mod keys;
@@ -98,6 +99,7 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         Command::User(command) => admin::user(&open(config).await?, command).await,
         Command::Project { path, name } => admin::project(&open(config).await?, &path, &name).await,
         Command::Credential(new) => admin::credential(&open(config).await?, &new).await,
+        Command::Agents(command) => agents::run(&open(config).await?, command).await,
         Command::Keys(command) => keys::keys(&open(config).await?, command).await,
         Command::Bundle { path, environment, out } => {
             keys::bundle(&open(config).await?, &path, &environment, &out).await

@@ -1,0 +1,62 @@
+//! Orders to agents: take up what is published, or do not.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::body::{List, NewFleetOrder, NewOrder, OrderBody};
+use super::project_at;
+use crate::auth::Actor;
+use crate::author;
+use crate::error::Result;
+use crate::order::{self, New, OrderView, Target};
+use crate::server::ApiJson;
+use crate::state::AppState;
+
+fn bodies(found: Vec<OrderView>) -> Json<List<OrderBody>> {
+    Json(List::whole(found.into_iter().map(Into::into).collect()))
+}
+
+pub(super) async fn list_fleet_orders(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+) -> Result<Json<List<OrderBody>>> {
+    let at = project_at(&state, &actor, &project).await?;
+    Ok(bodies(order::list(&state, &actor, &at, None).await?))
+}
+
+pub(super) async fn order_fleet(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+    ApiJson(body): ApiJson<NewFleetOrder>,
+) -> Result<(StatusCode, Json<List<OrderBody>>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let given = order::give_fleet(&state, &actor, &at, body.mode, &body.reason).await?;
+    Ok((StatusCode::CREATED, bodies(given)))
+}
+
+pub(super) async fn list_mode_orders(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment)): Path<(String, String)>,
+) -> Result<Json<List<OrderBody>>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let environment = author::find_environment(&state, &actor, &at, &environment).await?;
+    Ok(bodies(order::list(&state, &actor, &at, Some(&environment)).await?))
+}
+
+pub(super) async fn order_mode(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment)): Path<(String, String)>,
+    ApiJson(body): ApiJson<NewOrder>,
+) -> Result<(StatusCode, Json<OrderBody>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let environment = author::find_environment(&state, &actor, &at, &environment).await?;
+    let target = Target::of(body.agent.as_deref(), body.service.as_deref())?;
+    let new = New { target, mode: body.mode, reason: &body.reason };
+    let given = order::give(&state, &actor, &at, &environment, new).await?;
+    Ok((StatusCode::CREATED, Json(given.into())))
+}
