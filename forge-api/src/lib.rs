@@ -10,6 +10,8 @@
 //! | [`publish`] | writes publication, serial and outbox row in one transaction |
 //! | [`relay`] | sends what stands in the outbox, once |
 //! | [`fleet`] | takes up what agents say: statuses, answers, enrolments |
+//! | [`contract`] | what agents were built for, and whom a version would break |
+//! | [`usage`] | what agents use, counted once |
 //! | [`heartbeat`] | tells agents what is newest, signed |
 //!
 //! Around it:
@@ -40,6 +42,7 @@ pub mod author;
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod contract;
 pub mod credential;
 pub mod database;
 pub mod demo;
@@ -64,3 +67,4 @@ pub mod session;
 pub mod state;
 pub mod tls;
 pub mod ui;
+pub mod usage;

@@ -6,6 +6,7 @@ mod organisation;
 mod project;
 mod publication;
 mod set;
+mod usage;
 mod version;
 
 pub use account::*;
@@ -14,6 +15,7 @@ pub use organisation::*;
 pub use project::*;
 pub use publication::*;
 pub use set::*;
+pub use usage::*;
 pub use version::*;
 
 use schemars::JsonSchema;

@@ -33,11 +33,13 @@ fn is_id(text: &str) -> bool {
 /// as many sets as it takes.
 fn kept(status: &AgentStatus) -> String {
     let written = |status: &AgentStatus| serde_json::to_string(status).unwrap_or_else(|_| "null".into());
-    let mut text = written(status);
+    let mut less = status.clone();
+    // Counted elsewhere.
+    less.usage.clear();
+    let mut text = written(&less);
     if text.len() <= STATUS_KEPT {
         return text;
     }
-    let mut less = status.clone();
     for field in
         [&mut less.identity, &mut less.host, &mut less.service, &mut less.agent_version, &mut less.cache]
     {

@@ -18,3 +18,4 @@ mod set_up;
 mod sign_in;
 mod throttle;
 mod tokens;
+mod usage;

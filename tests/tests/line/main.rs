@@ -2,12 +2,14 @@
 
 mod access;
 mod bundle;
+mod contract;
 mod kill;
 mod outage;
 mod refusal;
 mod secrets;
 mod set_up;
 mod tls;
+mod usage;
 mod whole;
 
 use anyhow::Result;
