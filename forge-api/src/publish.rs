@@ -313,7 +313,7 @@ async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<
         let names: Vec<&str> = broken.iter().map(|one| one.name.as_str()).collect();
         let detail = json!({
             "publication": number,
-            "services": names.get(..names.len().min(AUDITED)),
+            "services": names.get(..names.len().min(AUDITED)).unwrap_or_default().join(", "),
             "count": names.len(),
             "agents": broken.iter().map(Broken::agents).sum::<usize>(),
         });
