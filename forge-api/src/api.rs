@@ -14,6 +14,7 @@ mod prompts;
 mod publications;
 mod reviews;
 mod sets;
+mod usage;
 mod versions;
 
 pub use current_bundle::BUNDLE_TYPE;
@@ -33,6 +34,7 @@ pub fn router() -> Router<AppState> {
     let project = Router::new()
         .route("/", get(projects::get_project))
         .route("/environments", get(projects::list_environments).post(projects::create_environment))
+        .route("/environments/{environment}/breaks", get(usage::list_breaks))
         .route("/sets", get(sets::list_sets).post(sets::create_set))
         .route("/sets/{set}", get(sets::get_set))
         .route(
@@ -51,11 +53,13 @@ pub fn router() -> Router<AppState> {
         .route("/sets/{set}/reviews", get(reviews::list_reviews).post(reviews::request_review))
         .route("/sets/{set}/reviews/current/approve", post(reviews::approve_review))
         .route("/sets/{set}/reviews/current/return", post(reviews::return_review))
+        .route("/sets/{set}/contracts", get(usage::list_contracts))
         .route("/sets/{set}/versions", get(versions::list_versions))
         .route("/sets/{set}/versions/{version}", get(versions::get_version))
         .route("/sets/{set}/versions/{version}/bundle", get(versions::get_version_bundle))
         .route("/publications", get(publications::list_publications).post(publications::publish))
         .route("/publications/{number}", get(publications::get_publication))
+        .route("/usage", get(usage::get_usage))
         .route("/agents", get(agents::list_agents))
         .route("/mode-orders", get(orders::list_fleet_orders).post(orders::order_fleet))
         .route(

@@ -20,6 +20,9 @@ pub(crate) static PREVIEWS: Room = Room::new();
 /// Drafts that are made a version.
 pub(crate) static LOCKS: Room = Room::new();
 
+/// Versions that are held against what agents were built for.
+pub(crate) static CONTRACTS: Room = Room::new();
+
 /// The room for one kind of work: as many places as there are processors, and at least two.
 pub(crate) struct Room(LazyLock<Semaphore>);
 

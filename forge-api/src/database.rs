@@ -9,6 +9,7 @@
 
 pub mod agent;
 pub mod audit;
+pub mod contract;
 pub mod credential;
 pub mod key;
 mod migrate;
@@ -24,6 +25,7 @@ pub mod schema;
 pub mod session;
 pub mod set_up;
 pub mod signing;
+pub mod usage;
 pub mod user;
 pub mod version;
 

@@ -8,7 +8,9 @@ mod enrol;
 mod ingest;
 mod read;
 mod shown;
+mod usage;
 
+pub(crate) use census::AWAY;
 pub use ingest::run;
 
 use schemas::Micros;

@@ -11,6 +11,8 @@
 //! | [`relay`] | sends what stands in the outbox, once |
 //! | [`fleet`] | takes up what agents say: statuses, answers, enrolments |
 //! | [`order`] | orders to agents: take up what is published, or do not |
+//! | [`contract`] | what agents were built for, and whom a version would break |
+//! | [`usage`] | what agents use, counted once |
 //! | [`heartbeat`] | tells agents what is newest and what was ordered, signed |
 //!
 //! Around it:
@@ -41,6 +43,7 @@ pub mod author;
 pub mod broker;
 pub mod clock;
 pub mod config;
+pub mod contract;
 pub mod credential;
 pub mod database;
 pub mod demo;
@@ -66,3 +69,4 @@ pub mod session;
 pub mod state;
 pub mod tls;
 pub mod ui;
+pub mod usage;

@@ -8,6 +8,7 @@ mod view;
 
 pub use view::{
     AgentAnswer, Answer, PublicationView, current_bundle, find, find_by_id, list, list_of_set, live,
+    overridden as overridden_by,
 };
 
 use schemas::canonical::Digest;
@@ -16,8 +17,9 @@ use serde_json::json;
 
 use crate::audit;
 use crate::auth::{Action, Actor};
-use crate::author::{ProjectAt, SetAt};
+use crate::author::{self, ProjectAt, SetAt};
 use crate::clock;
+use crate::contract::{self, Broken, Content};
 use crate::database::outbox;
 use crate::database::project::{self, Environment};
 use crate::database::publication::{self, Publication, PublicationFull};
@@ -32,6 +34,9 @@ use crate::state::AppState;
 /// The word that stands for the draft where a version is asked for.
 pub const DRAFT: &str = "draft";
 
+/// Names of one override that its records hold.
+const AUDITED: usize = 100;
+
 /// Another serial is live than the caller saw.
 const MISMATCH: &str = "serial_mismatch";
 
@@ -44,13 +49,25 @@ pub struct Request<'a> {
     /// The serial that is live as the caller saw it (0: none yet), if the caller cares.
     pub expected_serial: Option<i64>,
     pub comment: &'a str,
+    /// Services that the version may break, each by its name; see [`crate::contract`].
+    pub accept_broken: &'a [String],
+}
+
+/// What goes into one publication.
+struct Writing<'a> {
+    set: &'a SetAt,
+    environment: &'a Environment,
+    version: &'a Version,
+    request: Request<'a>,
+    /// Whom it breaks; all of them were named.
+    broken: &'a [Broken],
 }
 
 /// Publishes a version, or an older one again (a rollback), with the next serial.
 ///
 /// # Errors
 /// Not allowed; not locked where only LOCKED is taken; another serial is live than the caller saw;
-/// too large. Nothing is changed then.
+/// too large; it breaks what agents were built for, and not all of them are named. Nothing is changed then.
 pub async fn publish(
     state: &AppState,
     actor: &Actor,
@@ -58,18 +75,20 @@ pub async fn publish(
     request: Request<'_>,
 ) -> Result<PublicationFull> {
     actor.require(&set.at.organisation.id, Action::Publish)?;
-    let environment = crate::author::find_environment(state, actor, &set.at, request.environment).await?;
+    let environment = author::find_environment(state, actor, &set.at, request.environment).await?;
     let snapshot = if request.version == DRAFT {
         Some(prepare_snapshot(state, actor, set, &environment).await?)
     } else {
         None
     };
+    let broken = broken(state, set, &environment, request, snapshot.as_ref().map(|(draft, _)| draft)).await?;
     let mut tx = state.database.write().await?;
     let version = match snapshot {
         Some((body, digest)) => store_snapshot(&mut tx, actor, set, body, &digest).await?,
         None => locked_version(&mut tx, set, &environment, request.version).await?,
     };
-    let row = write(state, &mut tx, actor, set, &environment, &version, request).await?;
+    let writing = Writing { set, environment: &environment, version: &version, request, broken: &broken };
+    let row = write(state, &mut tx, actor, writing).await?;
     let full = publication::by_id(&mut tx, &row.id).await?.ok_or(ApiError::NotFound("publication"))?;
     tx.commit().await?;
     state.relay.ring();
@@ -96,8 +115,12 @@ pub(crate) async fn again(
         version: &head.version.version,
         expected_serial: Some(head.publication.serial),
         comment,
+        accept_broken: &[],
     };
-    let row = match write(state, &mut tx, actor, set, &head.environment, &head.version, request).await {
+    // It is what they have: nobody new is broken.
+    let writing =
+        Writing { set, environment: &head.environment, version: &head.version, request, broken: &[] };
+    let row = match write(state, &mut tx, actor, writing).await {
         Err(ApiError::Conflict { code: MISMATCH, .. }) => return Ok(None),
         written => written?,
     };
@@ -112,6 +135,28 @@ pub(crate) async fn again(
 pub(crate) fn tell(state: &AppState, at: &ProjectAt, full: &PublicationFull) {
     let kind = Kind::Publication { id: full.publication.id.clone(), number: full.publication.number };
     state.events.tell(&at.organisation.id, &at.project.id, kind);
+}
+
+/// Whom the publication breaks, if all of them are named; an agent refuses by itself what comes between.
+async fn broken(
+    state: &AppState,
+    set: &SetAt,
+    environment: &Environment,
+    request: Request<'_>,
+    draft: Option<&author::Draft>,
+) -> Result<Vec<Broken>> {
+    let broken = match draft {
+        Some(draft) => contract::broken_by(state, set, environment, Content::Draft(draft)).await?,
+        None => {
+            let version = {
+                let mut conn = state.database.read().await?;
+                locked_version(&mut conn, set, environment, request.version).await?
+            };
+            contract::broken_by(state, set, environment, Content::Version(&version)).await?
+        }
+    };
+    contract::allow(request.version, &environment.slug, &broken, request.accept_broken)?;
+    Ok(broken)
 }
 
 fn not_locked(detail: String) -> ApiError {
@@ -146,7 +191,7 @@ async fn prepare_snapshot(
     actor: &Actor,
     set: &SetAt,
     environment: &Environment,
-) -> Result<(crate::author::Draft, Digest)> {
+) -> Result<(author::Draft, Digest)> {
     if !environment.takes_drafts {
         return Err(not_locked(format!(
             "the set is {}; {} takes only locked versions: lock the set first",
@@ -154,7 +199,7 @@ async fn prepare_snapshot(
             environment.slug
         )));
     }
-    let draft = crate::author::draft(state, actor, set).await?;
+    let draft = author::draft(state, actor, set).await?;
     // Faults of the templates show here, before anything is written.
     lock::build(set, &draft, &semver::Version::new(0, 0, 0)).await?;
     let digest = draft.digest;
@@ -165,11 +210,11 @@ async fn store_snapshot(
     conn: &mut Conn,
     actor: &Actor,
     set: &SetAt,
-    draft: crate::author::Draft,
+    draft: author::Draft,
     seen: &Digest,
 ) -> Result<Version> {
     let count = prompt_set::next_snapshot(conn, &set.set.id).await?;
-    let now = crate::author::prompt::load(conn, set).await?;
+    let now = author::prompt::load(conn, set).await?;
     if now.digest != *seen {
         return Err(ApiError::conflict(
             "draft_changed",
@@ -183,15 +228,8 @@ async fn store_snapshot(
 }
 
 /// Writes publication, serial and outbox row.
-async fn write(
-    state: &AppState,
-    conn: &mut Tx,
-    actor: &Actor,
-    set: &SetAt,
-    environment: &Environment,
-    version: &Version,
-    request: Request<'_>,
-) -> Result<Publication> {
+async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<'_>) -> Result<Publication> {
+    let Writing { set, environment, version, request, broken } = writing;
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
     if serial > SERIAL_MAX {
@@ -260,6 +298,7 @@ async fn write(
         published_by: actor.name.clone(),
         created_at: now,
         sent_at: None,
+        overridden: overridden(broken)?,
     };
     publication::insert(conn, &row).await?;
     publication::set_head(conn, &environment.id, &set.set.id, &row.id).await?;
@@ -268,6 +307,26 @@ async fn write(
     let detail = json!({
         "publication": number, "serial": serial, "digest": version.digest, "rollback": rollback,
     });
-    audit::record(conn, actor, &set.at.organisation.id, "version.published", &subject, detail).await?;
+    let chain = &set.at.organisation.id;
+    audit::record(conn, actor, chain, "version.published", &subject, detail).await?;
+    if !broken.is_empty() {
+        let names: Vec<&str> = broken.iter().map(|one| one.name.as_str()).collect();
+        let detail = json!({
+            "publication": number,
+            "services": names.get(..names.len().min(AUDITED)).unwrap_or_default().join(", "),
+            "count": names.len(),
+            "agents": broken.iter().map(Broken::agents).sum::<usize>(),
+        });
+        audit::record(conn, actor, chain, "contract.overridden", &subject, detail).await?;
+    }
     Ok(row)
+}
+
+/// Whom a publication breaks, as its row keeps it.
+fn overridden(broken: &[Broken]) -> Result<Option<String>> {
+    if broken.is_empty() {
+        return Ok(None);
+    }
+    let kept: Vec<_> = broken.iter().take(AUDITED).map(Broken::overridden).collect();
+    serde_json::to_string(&kept).map(Some).map_err(ApiError::internal)
 }

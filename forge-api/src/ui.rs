@@ -15,6 +15,7 @@
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`versions`], [`compare`], [`publications`] | what was before |
+//! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
 //! | [`live`] | the events that keep a page true |
 
@@ -43,6 +44,7 @@ mod publish;
 mod set_up;
 mod sign_in;
 mod trust;
+mod usage;
 mod versions;
 mod view;
 mod visitor;
@@ -106,6 +108,7 @@ pub fn router() -> Router<AppState> {
             get(publish::get_publish).post(publish::post_publish),
         )
         .route("/{organisation}/{project}/{set}/-/versions", get(versions::get_versions))
+        .route("/{organisation}/{project}/{set}/-/usage", get(usage::get_usage))
         .route("/{organisation}/{project}/{set}/-/compare", get(compare::get_compare))
         .route("/{organisation}/{project}/{set}/-/compare/{pair}", get(compare::get_compare_address))
         .route(

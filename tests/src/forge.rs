@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`api`] | a client of the API, signed in as somebody |
 //! | [`live`] | a `live run` process |
+//! | [`raw`] | an agent that says what a test has it say |
 //! | [`stream`] | what is in a stream, as an agent reads it |
 //! | [`broker`] | an external nats-server on the files that `forge nats-config` wrote |
 //!
@@ -13,6 +14,7 @@
 pub mod api;
 pub mod broker;
 pub mod live;
+pub mod raw;
 pub mod stream;
 
 use std::fs::File;

@@ -7,6 +7,7 @@ mod organisation;
 mod project;
 mod publication;
 mod set;
+mod usage;
 mod version;
 
 pub use account::*;
@@ -16,6 +17,7 @@ pub use organisation::*;
 pub use project::*;
 pub use publication::*;
 pub use set::*;
+pub use usage::*;
 pub use version::*;
 
 use schemars::JsonSchema;

@@ -51,6 +51,9 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/") => (None, schema::<OverviewBody>(g)),
         ("GET", "/environments") => (None, schema::<List<EnvironmentBody>>(g)),
         ("POST", "/environments") => (schema::<NewEnvironmentBody>(g), schema::<EnvironmentBody>(g)),
+        ("GET", "/environments/{environment}/breaks") => (None, schema::<BreaksBody>(g)),
+        ("GET", "/sets/{set}/contracts") => (None, schema::<List<crate::contract::Known>>(g)),
+        ("GET", "/usage") => (None, schema::<UsageBody>(g)),
         ("GET", "/sets") => (None, schema::<List<SetBody>>(g)),
         ("POST", "/sets") => (schema::<Named>(g), schema::<SetBody>(g)),
         ("GET", "/sets/{set}") => (None, schema::<DraftBody>(g)),
@@ -170,6 +173,15 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
 fn queries(path: &str, method: &str) -> Vec<Value> {
     let names: &[(&str, bool)] = match (method, path.rsplit('/').next()) {
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
+        ("GET", Some("breaks")) => &[("set", true), ("version", true)],
+        ("GET", Some("usage")) => &[
+            ("set", true),
+            ("environment", false),
+            ("version", false),
+            ("from", false),
+            ("to", false),
+            ("by", false),
+        ],
         ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
         ("GET", Some("agents")) => &[("environment", false)],
         // True unless it says false.

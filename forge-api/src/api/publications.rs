@@ -38,6 +38,7 @@ pub(super) async fn publish(
         version: &body.version,
         expected_serial: body.expected_serial,
         comment: &body.comment,
+        accept_broken: &body.accept_broken,
     };
     let made = publish::publish(&state, &actor, &set, request).await?;
     Ok((StatusCode::CREATED, Json(made.into())))

@@ -156,6 +156,16 @@ pub async fn names(conn: &mut Conn, environment_id: &str) -> Result<Vec<String>>
         .load(c).await?))
 }
 
+/// The agents of an environment that were heard since: name and service.
+pub async fn heard_in(conn: &mut Conn, environment_id: &str, since: i64) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .filter(agents::last_seen_at.ge(since))
+        .order(agents::name.asc())
+        .select((agents::name, agents::service))
+        .load(c).await?))
+}
+
 /// Whether there is room for one more agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Room {
@@ -193,7 +203,9 @@ pub async fn make_room(
         .first(c).await.optional()?);
     let Some(silent) = silent else { return Ok(Room::None) };
     let gone = silent.as_str();
-    on!(conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
+    on!(&mut *conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
+    super::contract::forget(conn, environment_id, gone).await?;
+    super::usage::forget(conn, environment_id, gone).await?;
     Ok(Room::Of(silent))
 }
 

@@ -36,6 +36,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0005_orders.sql"),
         include_str!("../../migrations/postgres/0005_orders.sql"),
     ),
+    (
+        "0006_contracts",
+        include_str!("../../migrations/sqlite/0006_contracts.sql"),
+        include_str!("../../migrations/postgres/0006_contracts.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

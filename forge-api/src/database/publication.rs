@@ -41,6 +41,8 @@ pub struct Publication {
     pub sent_at: Option<i64>,
     /// Header `Forge-Trust`, as it is sent, if the project had one.
     pub trust: Option<String>,
+    /// Whom it breaks and was published all the same, as JSON of [`crate::contract::Overridden`].
+    pub overridden: Option<String>,
 }
 
 /// A publication with the words that people know it by.

@@ -263,6 +263,7 @@ diesel::table! {
         created_at -> BigInt,
         sent_at -> Nullable<BigInt>,
         trust -> Nullable<Text>,
+        overridden -> Nullable<Text>,
     }
 }
 
@@ -420,6 +421,75 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    contracts (environment_id, digest) {
+        environment_id -> Text,
+        digest -> Text,
+        set_slug -> Text,
+        version -> Text,
+        body -> Text,
+        size -> BigInt,
+    }
+}
+
+diesel::table! {
+    agent_contracts (environment_id, agent, digest) {
+        environment_id -> Text,
+        agent -> Text,
+        digest -> Text,
+        set_slug -> Text,
+        announced_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    usage_hours (environment_id, set_id, hour, version_id, prompt) {
+        environment_id -> Text,
+        set_id -> Text,
+        hour -> BigInt,
+        version_id -> Text,
+        prompt -> Text,
+        renders -> BigInt,
+        errors -> BigInt,
+        render_p50_ns -> BigInt,
+        render_p99_ns -> BigInt,
+        calls -> BigInt,
+        call_errors -> BigInt,
+        input_tokens -> BigInt,
+        output_tokens -> BigInt,
+        latency_us -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
+diesel::table! {
+    usage_lives (environment_id, agent, started_at) {
+        environment_id -> Text,
+        agent -> Text,
+        started_at -> BigInt,
+        heard_at -> BigInt,
+        prompts -> BigInt,
+    }
+}
+
+diesel::table! {
+    usage_seen (environment_id, agent, started_at, version_id, prompt) {
+        environment_id -> Text,
+        agent -> Text,
+        started_at -> BigInt,
+        version_id -> Text,
+        prompt -> Text,
+        renders -> BigInt,
+        errors -> BigInt,
+        calls -> BigInt,
+        call_errors -> BigInt,
+        input_tokens -> BigInt,
+        output_tokens -> BigInt,
+        latency_us -> BigInt,
+        cost_micros -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     organisations,
     users,
@@ -454,4 +524,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     signing_keys,
     trust_lists,
     settings,
+    contracts,
+    agent_contracts,
+    usage_hours,
+    usage_lives,
+    usage_seen,
 );

@@ -12,16 +12,18 @@ use crate::database::Conn;
 use crate::database::agent::{self, Room};
 use crate::error::Result;
 
-/// An agent that was not heard for so long gives its place to a new one, where places are short.
-pub(super) const AWAY: Micros = 24 * 3600 * 1_000_000;
+/// An agent that was not heard for so long gives its place to a new one, where places are short, and nobody asks
+/// any more what it was built for.
+pub(crate) const AWAY: Micros = 24 * 3600 * 1_000_000;
 /// Seconds in which every listed agent may speak once.
 const ROUND: u32 = 5;
 /// Seconds in which every agent may enrol once; a fifth of them at once.
 const ENROL_ROUND: u32 = 50;
 /// However few agents are listed, so much may be said at once.
 const BURST_LEAST: u32 = 128;
-/// Bytes of a status that count as one more.
-const WEIGHED: usize = 16 * 1024;
+/// Bytes of a status that count as one more: one that tells the use of [`schemas::status::USAGE_MAX`] prompts counts
+/// as one.
+const WEIGHED: usize = 96 * 1024;
 /// Shown signatures that are verified in a second.
 const PROOFS: u32 = 8;
 

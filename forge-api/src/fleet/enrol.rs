@@ -11,6 +11,7 @@ use super::read::clip;
 use super::{Presence, census, presence};
 use crate::author::ProjectAt;
 use crate::clock;
+use crate::contract;
 use crate::database::agent::{self, Agent, Room};
 use crate::database::project;
 use crate::error::{ApiError, Result, chain};
@@ -28,6 +29,13 @@ pub(super) struct Answered {
 /// An enrolment: the first identity that used a name keeps it.
 pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<Answered> {
     let (organisation, name) = (request.scope.organisation.as_str(), request.agent.as_str());
+    let contracts = match contract::read(&request.contracts) {
+        Ok(contracts) => contracts,
+        Err(message) => {
+            let answer = EnrolAnswer::Refused { code: "contract_too_large".into(), message };
+            return Ok(Answered { answer, signed: None });
+        }
+    };
     let mut tx = state.database.write().await?;
     let found = project::by_slugs(&mut tx, organisation, request.scope.project.as_str()).await?;
     let (owner, project) = found.ok_or(ApiError::NotFound("project"))?;
@@ -84,6 +92,9 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
             };
             agent::put_all(&mut tx, &[row]).await?;
         }
+    }
+    if !contract::keep(&mut tx, &project.id, &environment.id, name, &contracts).await? {
+        tracing::warn!(stream.scope = %request.scope, agent.id = name, contracts = contracts.len(), "what the agent was built for is not kept: its environment has too many contracts; it refuses by itself what breaks it");
     }
     tx.commit().await?;
     let consumer = broker

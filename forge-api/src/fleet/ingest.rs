@@ -18,6 +18,7 @@ use super::census::Census;
 use super::enrol::{self, Answered};
 use super::read::{Heard, answers_of, plain, row_of, state_word};
 use super::shown::Shown;
+use super::usage::{Meter, Word};
 use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::Conn;
@@ -89,10 +90,20 @@ struct Ingest {
     enrolments_waiting: Arc<Semaphore>,
     census: Census,
     shown: Shown,
+    meter: Meter,
     /// Who was heard to use which credential, and not written yet; since when.
     uses: HashMap<String, Use>,
     uses_since: Option<Instant>,
     dropped_said: Option<Instant>,
+}
+
+/// The statuses that tell of use.
+fn words<'a>(
+    statuses: impl Iterator<Item = (&'a Arc<(ProjectAt, Environment)>, &'a AgentStatus)>,
+) -> Vec<Word<'a>> {
+    let told = statuses.filter(|(_, status)| !status.usage.is_empty());
+    told.map(|(place, status)| Word { project_id: &place.0.project.id, environment_id: &place.1.id, status })
+        .collect()
 }
 
 /// The last use of a credential.
@@ -114,6 +125,7 @@ impl Ingest {
             enrolments: Arc::new(Semaphore::new(ENROLMENTS)),
             enrolments_waiting: Arc::new(Semaphore::new(ENROLMENTS_WAITING)),
             shown: Shown::default(),
+            meter: Meter::default(),
             uses: HashMap::new(),
             uses_since: None,
             dropped_said: None,
@@ -198,6 +210,7 @@ impl Ingest {
     fn forget(&mut self) {
         self.agents.clear();
         self.census.forget();
+        self.meter.forget();
     }
 
     /// The environment of a scope, if there is one.
@@ -224,6 +237,13 @@ impl Ingest {
         for heard in batch {
             places.push(self.environment(&heard.status.scope).await?);
         }
+        let uses = words(
+            batch
+                .iter()
+                .zip(&places)
+                .filter_map(|(heard, place)| place.as_ref().map(|place| (place, heard.status.as_ref()))),
+        );
+        self.meter.learn(&self.state, &uses).await?;
         let mut tx = self.state.database.write().await?;
         // The last word of each agent is what it is; answers are taken from every word.
         // Both in one order for everybody: another FORGE writes the same rows at the same time.
@@ -267,8 +287,11 @@ impl Ingest {
         let answers: Vec<_> = answers.into_values().collect();
         agent::put_all(&mut tx, &rows).await?;
         agent::put_acknowledgements(&mut tx, &answers).await?;
+        let uses = words(modes.iter().map(|(place, status)| (place, *status)));
+        self.meter.count(&mut tx, &uses).await?;
         tx.commit().await?;
         self.census.settle();
+        self.meter.settle();
 
         for answer in &answers {
             let Some(Some((environment, _))) = self.publications.get(&answer.publication_id) else {

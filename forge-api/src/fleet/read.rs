@@ -1,9 +1,7 @@
 //! What a status says, as rows.
 
 use schemas::Micros;
-use schemas::status::{
-    AgentStatus, ModeSource, OVERRIDES_MAX, OrderResult, PendingState, RefusalCode, USAGE_MAX,
-};
+use schemas::status::{AgentStatus, ModeSource, OVERRIDES_MAX, OrderResult, PendingState, RefusalCode};
 
 use crate::database::agent::{Acknowledgement, Agent};
 
@@ -35,19 +33,14 @@ fn is_id(text: &str) -> bool {
 /// texts first, and then as many overrides and sets as it takes.
 fn kept(status: &AgentStatus) -> String {
     let written = |status: &AgentStatus| serde_json::to_string(status).unwrap_or_else(|_| "null".into());
-    let bounded = status.overrides.len() <= OVERRIDES_MAX && status.usage.len() <= USAGE_MAX;
-    let mut text = written(status);
-    if bounded && text.len() <= STATUS_KEPT {
-        return text;
-    }
     let mut less = status.clone();
+    // Counted elsewhere.
+    less.usage.clear();
     less.overrides.truncate(OVERRIDES_MAX);
-    less.usage.truncate(USAGE_MAX);
-    text = written(&less);
+    let mut text = written(&less);
     if text.len() <= STATUS_KEPT {
         return text;
     }
-    less.usage.clear();
     for prompt in &mut less.overrides {
         *prompt = clip(prompt);
     }
@@ -171,6 +164,8 @@ fn code_word(code: RefusalCode) -> String {
 
 #[cfg(test)]
 mod tests {
+    use schemas::status::USAGE_MAX;
+
     use super::*;
 
     fn status(overrides: usize, usage: usize, sets: usize) -> AgentStatus {
@@ -202,10 +197,13 @@ mod tests {
     #[test]
     fn what_is_told_of_overrides_pins_and_use_is_bounded() {
         let (_, kept) = stored(status(3, 3, 3));
-        assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 3, 3));
+        assert_eq!(
+            (kept.overrides.len(), kept.usage.len(), kept.sets.len()),
+            (3, 0, 3),
+            "use is counted elsewhere"
+        );
         let (_, kept) = stored(status(OVERRIDES_MAX + 50, 3, 3));
-        assert_eq!((kept.overrides.len(), kept.usage.len()), (OVERRIDES_MAX, 3));
-        // Use goes before what is served and how.
+        assert_eq!((kept.overrides.len(), kept.usage.len()), (OVERRIDES_MAX, 0));
         let (_, kept) = stored(status(3, USAGE_MAX, 60));
         assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 0, 60));
         assert!(kept.sets.iter().all(|set| set.pin.as_ref().is_some_and(|pin| pin.len() == 200)));

@@ -7,10 +7,11 @@ use schemas::Micros;
 use crate::auth::{Action, Actor};
 use crate::author::{ProjectAt, SetAt};
 use crate::clock;
+use crate::contract::Overridden;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::outbox::{self, OutboxRow};
 use crate::database::project::Environment;
-use crate::database::publication::{self, PublicationFull};
+use crate::database::publication::{self, Publication, PublicationFull};
 use crate::database::{Conn, version};
 use crate::error::{ApiError, Result};
 use crate::fleet::{Presence, presence};
@@ -78,6 +79,12 @@ pub struct PublicationView {
 }
 
 impl PublicationView {
+    /// Whom it breaks and was published all the same.
+    #[must_use]
+    pub fn overridden(&self) -> Vec<Overridden> {
+        overridden(&self.full.publication)
+    }
+
     /// How many agents answered so.
     #[must_use]
     pub fn count(&self, answer: Answer) -> usize {
@@ -179,6 +186,12 @@ pub async fn find_by_id(
         .filter(|f| f.publication.project_id == at.project.id)
         .ok_or(ApiError::NotFound("publication"))?;
     view(state, &mut conn, full).await
+}
+
+/// Whom a publication breaks and was published all the same.
+#[must_use]
+pub fn overridden(publication: &Publication) -> Vec<Overridden> {
+    publication.overridden.as_deref().and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
 }
 
 async fn view(state: &AppState, conn: &mut Conn, full: PublicationFull) -> Result<PublicationView> {

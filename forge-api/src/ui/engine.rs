@@ -54,6 +54,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "timeline.html",
     "tree.html",
     "trust.html",
+    "usage-rows.html",
+    "usage.html",
     "versions.html",
     "where.html",
 ];

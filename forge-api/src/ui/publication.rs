@@ -12,6 +12,7 @@ use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::ProjectAt;
 use crate::clock;
+use crate::contract::Overridden;
 use crate::database::publication::{Publication, PublicationFull};
 use crate::error::ApiError;
 use crate::publish::{self, AgentAnswer, Answer, PublicationView};
@@ -20,6 +21,8 @@ use crate::state::AppState;
 /// Rows of agents that are active; those that need somebody are all shown, up to [`ROWS_MAX`].
 const ACTIVE_ROWS: usize = 25;
 const ROWS_MAX: usize = 200;
+/// Prompts of an override that are named.
+const PROMPTS_SHOWN: usize = 5;
 /// Longer than this, in microseconds, a publication is only sent when the broker is away.
 const SENDING: i64 = 3_000_000;
 
@@ -42,6 +45,25 @@ struct Page {
     key: Option<String>,
     key_short: String,
     life: Vec<Step>,
+    overridden: Vec<Override>,
+}
+
+/// A service that the version breaks, and that who published it named.
+#[derive(Debug, Serialize)]
+struct Override {
+    name: String,
+    agents: String,
+    prompts: String,
+}
+
+impl Override {
+    fn of(one: Overridden) -> Self {
+        let mut prompts = one.prompts.iter().take(PROMPTS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+        if one.prompts.len() > PROMPTS_SHOWN {
+            prompts.push_str(" and more");
+        }
+        Self { name: one.name, agents: count(one.agents as u64, "agent", "agents"), prompts }
+    }
 }
 
 /// The way back: publishing the version before again.
@@ -315,6 +337,7 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
         key_short: key.as_deref().map(short).unwrap_or_default(),
         key,
         life: life(view),
+        overridden: view.overridden().into_iter().map(Override::of).collect(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, shor
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, SetAt};
+use crate::contract::{self, Broken};
 use crate::database::project::Environment;
 use crate::database::publication::PublicationFull;
 use crate::database::version::Version;
@@ -27,6 +28,9 @@ use crate::state::AppState;
 
 /// Most versions to choose from.
 const VERSIONS_MAX: usize = 100;
+/// Breaks and agents of one contract that are shown.
+const BREAKS_SHOWN: usize = 8;
+const AGENTS_SHOWN: usize = 5;
 
 #[derive(Debug, Default, Serialize)]
 struct Page {
@@ -56,6 +60,60 @@ struct Page {
     button: String,
     /// Exactly this is live already.
     same: bool,
+    broken: Vec<BrokenView>,
+    broken_title: String,
+}
+
+/// A service that would refuse the version.
+#[derive(Debug, Serialize)]
+struct BrokenView {
+    name: String,
+    agents: String,
+    accepted: bool,
+    contracts: Vec<ContractView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ContractView {
+    built_for: String,
+    agents: String,
+    breaks: Vec<BreakView>,
+    more: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct BreakView {
+    prompt: String,
+    what: String,
+}
+
+impl BrokenView {
+    fn of(broken: &Broken, accepted: &[String]) -> Self {
+        let contracts = broken.contracts.iter().map(|one| {
+            let hidden = one.breaks.len().saturating_sub(BREAKS_SHOWN) as u64;
+            let mut agents = one.agents.iter().take(AGENTS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
+            if one.agents.len() > AGENTS_SHOWN {
+                agents.push_str(&format!(" and {} more", one.agents.len() - AGENTS_SHOWN));
+            }
+            let breaks = one
+                .breaks
+                .iter()
+                .take(BREAKS_SHOWN)
+                .map(|one| BreakView { prompt: one.prompt.clone(), what: one.what.clone() });
+            ContractView {
+                built_for: one.built_for.clone(),
+                agents,
+                breaks: breaks.collect(),
+                more: (hidden > 0).then(|| format!("and {hidden} more")),
+            }
+        });
+        Self {
+            agents: count(broken.agents() as u64, "agent", "agents"),
+            accepted: accepted.contains(&broken.name),
+            contracts: contracts.collect(),
+            name: broken.name.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -87,6 +145,9 @@ pub(super) struct Chosen {
     version: String,
     #[serde(default)]
     environment: String,
+    /// Services that may break, as they were ticked.
+    #[serde(skip)]
+    accepted: Vec<String>,
 }
 
 /// `GET /{organisation}/{project}/{set}/-/publish?version=…&environment=…`.
@@ -108,12 +169,17 @@ pub(super) async fn post_publish(
     form: Form,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    let chosen = Chosen { version: form.get("version").into(), environment: form.get("environment").into() };
+    let chosen = Chosen {
+        version: form.get("version").into(),
+        environment: form.get("environment").into(),
+        accepted: form.all("accept_broken").into_iter().map(str::to_owned).collect(),
+    };
     let request = Request {
         environment: &chosen.environment,
         version: &chosen.version,
         expected_serial: form.get("expected_serial").parse().ok(),
         comment: form.get("comment"),
+        accept_broken: &chosen.accepted,
     };
     match publish::publish(&state, &visitor.actor, &set, request).await {
         Ok(full) => {
@@ -127,6 +193,12 @@ pub(super) async fn post_publish(
                 "serial_mismatch" => {
                     problem.title = "Not published: something else was published meanwhile.".into();
                     problem.text = "What is live now stands below. Look at it again, then publish.".into();
+                }
+                "breaks_contract" => {
+                    problem.title = "Not published: it breaks what services were built for.".into();
+                    problem.text =
+                        "They are listed below. Tick each of them to publish it all the same. Nothing was changed."
+                            .into();
                 }
                 "not_locked" => problem
                     .actions
@@ -184,6 +256,12 @@ async fn show(
         page.choose(&versions, &environments, &agents, version, environment);
         page.swap(version, environment, live.as_ref(), Changes::between(before.side(), after.side()));
         page.foresee(environment, &agents);
+        let broken = contract::breaks(state, actor, set, environment, &version.version).await?;
+        page.broken = broken.iter().map(|one| BrokenView::of(one, &chosen.accepted)).collect();
+        page.broken_title = match broken.len() {
+            1 => format!("1 service would refuse {}", version.version),
+            n => format!("{n} services would refuse {}", version.version),
+        };
     }
     let frame = visitor
         .in_project(&set.at)

@@ -41,6 +41,8 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{name}", "forge.css");
     match path.rsplit('/').next() {
         Some("current_bundle") => format!("{path}?environment=prod&set=chat"),
+        Some("breaks") => format!("{path}?set=chat&version=1.0.0"),
+        Some("usage") => format!("{path}?set=chat"),
         Some("delete") => format!("{path}?prompt=welcome.message"),
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),

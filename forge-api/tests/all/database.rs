@@ -147,7 +147,13 @@ async fn a_transaction_that_is_dropped_leaves_nothing(app: App) {
 
 async fn racing_publishers_get_serials_without_gaps(app: App) {
     let (console, set) = set_with_version(&app).await;
-    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let request = Request {
+        environment: "prod",
+        version: "1.0.0",
+        expected_serial: None,
+        comment: "",
+        accept_broken: &[],
+    };
     let racing = (0..20).map(|_| publish::publish(&app.state, &console, &set, request));
     let made = futures::future::join_all(racing).await;
     let mut serials: Vec<_> = made.iter().map(|m| m.as_ref().unwrap().publication.serial).collect();
@@ -162,7 +168,13 @@ async fn racing_publishers_get_serials_without_gaps(app: App) {
 
 async fn of_racing_publishers_who_expect_the_same_serial_one_wins(app: App) {
     let (console, set) = set_with_version(&app).await;
-    let request = Request { environment: "prod", version: "1.0.0", expected_serial: Some(0), comment: "" };
+    let request = Request {
+        environment: "prod",
+        version: "1.0.0",
+        expected_serial: Some(0),
+        comment: "",
+        accept_broken: &[],
+    };
     let racing = (0..8).map(|_| publish::publish(&app.state, &console, &set, request));
     let made = futures::future::join_all(racing).await;
     assert_eq!(made.iter().filter(|m| m.is_ok()).count(), 1);
@@ -171,7 +183,13 @@ async fn of_racing_publishers_who_expect_the_same_serial_one_wins(app: App) {
 
 async fn a_row_of_the_outbox_is_claimed_by_one(app: App) {
     let (console, set) = set_with_version(&app).await;
-    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let request = Request {
+        environment: "prod",
+        version: "1.0.0",
+        expected_serial: None,
+        comment: "",
+        accept_broken: &[],
+    };
     let made = publish::publish(&app.state, &console, &set, request).await.unwrap();
     let (id, now) = (made.publication.id, clock::now());
     let claim = |owner: &'static str, now: i64| {
@@ -195,7 +213,13 @@ async fn a_row_of_the_outbox_is_claimed_by_one(app: App) {
 
 async fn a_thousand_statuses_are_written_at_once(app: App) {
     let (console, set) = set_with_version(&app).await;
-    let request = Request { environment: "prod", version: "1.0.0", expected_serial: None, comment: "" };
+    let request = Request {
+        environment: "prod",
+        version: "1.0.0",
+        expected_serial: None,
+        comment: "",
+        accept_broken: &[],
+    };
     let made = publish::publish(&app.state, &console, &set, request).await.unwrap();
     let mut conn = app.state.database.read().await.unwrap();
     let prod = project::environment(&mut conn, &app.at.project.id, "prod").await.unwrap().unwrap();

@@ -19,3 +19,4 @@ mod set_up;
 mod sign_in;
 mod throttle;
 mod tokens;
+mod usage;

@@ -29,7 +29,11 @@ const PAGES: &[(&str, &str)] = &[
     ("delete", "/acme/support/chat/-/delete?prompt=faulty.one"),
     ("lock", "/acme/support/chat/-/lock"),
     ("publish", "/acme/support/chat/-/publish?version=1.0.0&environment=prod"),
+    ("publish-breaks", "/acme/support/chat/-/publish?version=1.1.0&environment=dev"),
     ("versions", "/acme/support/chat/-/versions"),
+    ("usage", "/acme/support/chat/-/usage"),
+    ("usage-version", "/acme/support/chat/-/usage?span=day&environment=dev&version=1.1.0"),
+    ("usage-none", "/acme/support/chat/-/usage?environment=staging"),
     ("compare", "/acme/support/chat/-/compare"),
     ("palette", "/-/palette?q=wel"),
     ("help", "/-/help"),
@@ -72,6 +76,7 @@ async fn furnish(session: &mut Session) -> Result<Live> {
     owner.release("1.1.0", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\nBe brief.\n").await?;
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
+    super::contracts::programs(&owner).await?;
     owner.reopen().await?;
     owner.write("faulty.one", "Dear {{ name | shout }},\n\nbye\n").await?;
     owner.write("welcome.message", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\n").await?;

@@ -2,6 +2,7 @@
 
 mod access;
 mod bundle;
+mod contract;
 mod kill;
 mod orders;
 mod outage;
@@ -9,6 +10,7 @@ mod refusal;
 mod secrets;
 mod set_up;
 mod tls;
+mod usage;
 mod whole;
 
 use anyhow::Result;

@@ -5,9 +5,10 @@ use schemas::Micros;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
+use crate::contract::Overridden;
 use crate::database::publication::PublicationFull;
 use crate::publish::Answer;
-use crate::publish::PublicationView;
+use crate::publish::{PublicationView, overridden_by};
 
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct PublishRequest {
@@ -20,6 +21,10 @@ pub struct PublishRequest {
     pub expected_serial: Option<i64>,
     #[serde(default)]
     pub comment: String,
+    /// Services that the version may break, each by its name; `agent:<name>` for an agent without one. All
+    /// that it would break have to be named, or nothing is published (409 `breaks_contract`).
+    #[serde(default)]
+    pub accept_broken: Vec<String>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -43,10 +48,14 @@ pub struct PublicationBody {
     pub created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<String>,
+    /// Services that it breaks and that who published it named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub overridden: Vec<Overridden>,
 }
 
 impl From<PublicationFull> for PublicationBody {
     fn from(f: PublicationFull) -> Self {
+        let overridden = overridden_by(&f.publication);
         let p = f.publication;
         Self {
             id: p.id,
@@ -64,6 +73,7 @@ impl From<PublicationFull> for PublicationBody {
             published_by: p.published_by,
             created_at: rfc3339(p.created_at),
             sent_at: p.sent_at.map(rfc3339),
+            overridden,
         }
     }
 }

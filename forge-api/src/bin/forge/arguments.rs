@@ -282,6 +282,9 @@ pub(crate) struct Import {
     /// Publishes that version to this environment
     #[arg(long, requires = "lock")]
     pub(crate) publish: Option<String>,
+    /// Publishes although this service was built for something else; once for each of them
+    #[arg(long, requires = "publish", value_name = "SERVICE")]
+    pub(crate) accept_broken: Vec<String>,
 }
 
 /// What was asked on the command line.

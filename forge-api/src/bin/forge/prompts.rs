@@ -33,7 +33,13 @@ pub(crate) async fn import(state: &AppState, import: &Import) -> anyhow::Result<
     let locked = lock::lock(state, &console, &set, version, None, "").await?;
     println!("locked as {} ({})", locked.version, locked.digest);
     let Some(environment) = &import.publish else { return Ok(()) };
-    let request = publish::Request { environment, version, expected_serial: None, comment: "" };
+    let request = publish::Request {
+        environment,
+        version,
+        expected_serial: None,
+        comment: "",
+        accept_broken: &import.accept_broken,
+    };
     let made = publish::publish(state, &console, &set, request).await?;
     println!("publication {} to {environment}, serial {}", made.publication.number, made.publication.serial);
     Ok(())

@@ -1,0 +1,89 @@
+//! Contracts and use.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::clock::rfc3339;
+use crate::contract::Broken;
+use crate::usage::{Row, Usage};
+
+/// Whom a version would break.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BreaksBody {
+    pub environment: String,
+    pub set: String,
+    pub version: String,
+    /// Empty: nobody refuses it.
+    pub broken: Vec<Broken>,
+}
+
+/// Sums over whole hours.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageBody {
+    pub from: String,
+    /// Exclusive.
+    pub to: String,
+    /// Versions newest first, prompts the most used first, hours in their order.
+    pub items: Vec<UsageRow>,
+    /// There are more rows than are given; ask for less.
+    pub more: bool,
+}
+
+/// One version, prompt or hour.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct UsageRow {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// Its beginning.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hour: Option<String>,
+    pub renders: u64,
+    /// Renders that failed.
+    pub errors: u64,
+    /// Of the hours' medians, weighed by their renders.
+    pub render_p50_ns: u64,
+    /// The worst that was heard.
+    pub render_p99_ns: u64,
+    /// Calls of a model, as far as agents' hosts reported them; the rest is theirs.
+    pub calls: u64,
+    pub call_errors: u64,
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    /// Sum over the calls, in microseconds.
+    pub latency_us: u64,
+    /// In millionths of a US dollar.
+    pub cost_micros: u64,
+}
+
+impl From<Row> for UsageRow {
+    fn from(row: Row) -> Self {
+        Self {
+            version: row.version,
+            prompt: row.prompt,
+            hour: row.hour.map(rfc3339),
+            renders: row.renders,
+            errors: row.errors,
+            render_p50_ns: row.render_p50_ns,
+            render_p99_ns: row.render_p99_ns,
+            calls: row.calls,
+            call_errors: row.call_errors,
+            input_tokens: row.input_tokens,
+            output_tokens: row.output_tokens,
+            latency_us: row.latency_us,
+            cost_micros: row.cost_micros,
+        }
+    }
+}
+
+impl From<Usage> for UsageBody {
+    fn from(usage: Usage) -> Self {
+        Self {
+            from: rfc3339(usage.from),
+            to: rfc3339(usage.to),
+            items: usage.rows.into_iter().map(Into::into).collect(),
+            more: usage.more,
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! An agent that says what a test has it say: over a real connection, with a credential and an identity of its own.
+
+use anyhow::{Context as _, Result};
+use async_nats::{Client, ConnectOptions};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use nats_config::subject;
+use nkeys::KeyPair;
+use schemas::contract::Contract;
+use schemas::status::{
+    AgentStatus, Counters, EnrolAnswer, EnrolRequest, Mode, ModeSource, PromptUsage, SCHEMA_VERSION,
+};
+use schemas::{Micros, Scope, Slug};
+
+use super::api::Credential;
+use crate::nats::now;
+
+/// An agent by hand.
+#[derive(Debug)]
+pub struct Raw {
+    client: Client,
+    scope: Scope,
+    name: Slug,
+    service: String,
+    identity: KeyPair,
+}
+
+impl Raw {
+    /// Connects as an agent of this name and service.
+    pub async fn connect(credential: &Credential, name: &str, service: &str) -> Result<Self> {
+        let server = credential.connection["servers"][0].as_str().context("a server")?;
+        let options = ConnectOptions::with_credentials(&credential.creds)?.name(format!("live {name}"));
+        let options = options.custom_inbox_prefix(subject::inbox(&credential.public_key));
+        Ok(Self {
+            client: options.connect(server).await?,
+            scope: serde_json::from_value(credential.connection["scope"].clone())?,
+            name: Slug::new(name)?,
+            service: service.into(),
+            identity: KeyPair::new_user(),
+        })
+    }
+
+    /// Enrols, announcing these contracts.
+    pub async fn enrol(&self, contracts: &[Contract]) -> Result<EnrolAnswer> {
+        let mut request = EnrolRequest {
+            schema_version: SCHEMA_VERSION,
+            agent: self.name.clone(),
+            scope: self.scope.clone(),
+            identity: self.identity.public_key(),
+            host: "host".into(),
+            service: self.service.clone(),
+            agent_version: "0.1.0".into(),
+            mode: Mode::Accepting,
+            at: now(),
+            contracts: contracts.to_vec(),
+            signature: String::new(),
+        };
+        request.signature = STANDARD.encode(self.identity.sign(&request.signed_bytes())?);
+        let subject = subject::enrol(&self.scope, &self.name);
+        let answer = self.client.request(subject, serde_json::to_vec(&request)?.into()).await?;
+        Ok(serde_json::from_slice(&answer.payload)?)
+    }
+
+    /// Tells its status: since when it lives, and what it used since.
+    pub async fn tell(&self, started_at: Micros, usage: &[PromptUsage]) -> Result<()> {
+        let status = AgentStatus {
+            schema_version: SCHEMA_VERSION,
+            agent: self.name.clone(),
+            identity: self.identity.public_key(),
+            scope: self.scope.clone(),
+            host: "host".into(),
+            service: self.service.clone(),
+            agent_version: "0.1.0".into(),
+            mode: Mode::Accepting,
+            mode_by: ModeSource::Configuration,
+            order: None,
+            at: now(),
+            started_at,
+            floor: 0,
+            stale: false,
+            stale_reason: None,
+            age_ms: None,
+            max_age: None,
+            too_old: false,
+            trust: 0,
+            sets: Vec::new(),
+            cache: "memory".into(),
+            counters: Counters::default(),
+            overrides: Vec::new(),
+            usage: usage.to_vec(),
+        };
+        let subject = subject::status(&self.scope, &self.name);
+        self.client.publish(subject, serde_json::to_vec(&status)?.into()).await?;
+        self.client.flush().await?;
+        Ok(())
+    }
+}
