@@ -102,8 +102,8 @@ async fn an_order_goes_out_signed_and_at_once_and_the_next_one_has_a_higher_numb
         listed(&owner, agent, "it spoke", |_| true).await;
     }
 
-    let made = owner.post(&orders(&owner), &json!({"mode": "FROZEN", "agent": "till-1", "reason": "calm"}));
-    let made = made.await?.ok()?;
+    let freeze = json!({"mode": "FROZEN", "agent": "till-1", "reason": "calm"});
+    let made = owner.post(&orders(&owner), &freeze).await?.ok()?;
     let word = heard.word(1).await?;
     let order = &word.orders[0];
     assert_eq!(order.target, OrderTarget::Agent { agent: Slug::new("till-1")? });
@@ -112,17 +112,10 @@ async fn an_order_goes_out_signed_and_at_once_and_the_next_one_has_a_higher_numb
     let first = order.number;
 
     // By another process: a serving FORGE finds it in the database.
-    let said = forge.place.run(&[
-        "agents",
-        "freeze",
-        "--project",
-        &owner.path(),
-        "--environment",
-        "prod",
-        "--service",
-        "kiosk",
-    ]);
-    assert!(said.await?.contains("FROZEN for service kiosk of prod: 1 agents"));
+    let path = owner.path();
+    let freeze = ["agents", "freeze", "--project", &path, "--environment", "prod", "--service", "kiosk"];
+    let said = forge.place.run(&freeze).await?;
+    assert!(said.contains("FROZEN for service kiosk of prod: 1 agents"), "{said}");
     let word = heard.word(2).await?;
     let second = word.orders[0].number;
     assert!(second > first, "{word:?}");
