@@ -263,3 +263,36 @@ async fn a_pin_outlives_the_loss_of_the_database() -> Result<()> {
     .await;
     Ok(())
 }
+
+#[tokio::test]
+async fn the_command_line_asks_a_running_agent_and_without_one_writes_its_cache() -> Result<()> {
+    use live_agent::control::{Question, ask};
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "1.0.0", "one").await?;
+    publish(&test, "2.0.0", "two").await?;
+    let stored = on_disk(&test, "asked", &dir)?.store_pin(&chat(), Some(versions("^1")))?;
+    stored?;
+    let agent = on_disk(&test, "asked", &dir)?.start().await?;
+    until("what fits is served", PATIENCE, async || (hello(&agent) == "one").then_some(())).await;
+    waits_for(&agent, 2).await;
+    let waiting = until("it answers", PATIENCE, async || ask(&dir, &Question::Waiting).await.ok()).await;
+    assert_eq!((&waiting[0]["why"], &waiting[0]["waits"]["serial"]), (&"pinned".into(), &2.into()));
+    assert_eq!(waiting[0]["prompts"][0]["template"], "two");
+    let history = ask(&dir, &Question::History { set: Some(chat()) }).await?;
+    assert_eq!((&history[0]["active"], &history[1]["serial"]), (&true.into(), &2.into()));
+    let pins = ask(&dir, &Question::Pin { set: chat(), versions: Some(versions("^2")) }).await?;
+    assert_eq!((&pins["pins"]["chat"], hello(&agent).as_str()), (&"^2".into(), "two"));
+    let pins = ask(&dir, &Question::Pin { set: chat(), versions: None }).await?;
+    assert_eq!(pins["pins"], serde_json::json!({}));
+    agent.set_mode(Mode::Frozen).await?;
+    publish(&test, "3.0.0", "three").await?;
+    let checked = ask(&dir, &Question::Sync { check: true }).await?;
+    assert_eq!(
+        (&checked["sets"][0]["pending"]["state"], hello(&agent).as_str()),
+        (&"verified".into(), "two")
+    );
+    let synced = ask(&dir, &Question::Sync { check: false }).await?;
+    assert_eq!((&synced["mode"], hello(&agent).as_str()), (&"FROZEN".into(), "three"));
+    Ok(())
+}
