@@ -34,6 +34,7 @@ use crate::clock;
 use crate::config::Pins;
 
 pub(crate) mod baked;
+mod beside;
 pub(crate) mod pages;
 pub(crate) mod record;
 #[cfg(test)]
@@ -47,8 +48,6 @@ const IDENTITY: &str = "identity";
 const LATEST: &str = "latest/";
 const PREVIOUS: &str = "previous/";
 const PENDING: &str = "pending/";
-const FROZEN: &str = "frozen";
-const PINS: &str = "pins";
 /// Address space, not memory: it is taken only while a commit is written.
 const MAP_SIZE: usize = 1 << 30;
 const MAP_SIZE_MAX: usize = 1 << 36;
@@ -86,15 +85,6 @@ pub(crate) struct Loaded {
     pub(crate) frozen_orders: Option<Orders>,
     /// The pins as they stand beside the database.
     pub(crate) pins_file: Option<Pins>,
-}
-
-impl Loaded {
-    /// Adds what stands beside the database.
-    fn beside(&mut self, dir: &Path) {
-        self.frozen_marker = dir.join(FROZEN).exists();
-        self.frozen_orders = read_json(&dir.join(FROZEN));
-        self.pins_file = read_json(&dir.join(PINS));
-    }
 }
 
 /// Where an agent keeps what it was given.
@@ -338,35 +328,6 @@ impl Store {
         }
     }
 
-    /// Writes or removes the marker that a frozen agent stays frozen, whatever befalls the database.
-    ///
-    /// # Errors
-    /// The disk did not take it.
-    pub(crate) fn mark_frozen(&mut self, frozen: Option<&Orders>) -> Result<(), StoreError> {
-        self.put_beside(FROZEN, frozen)
-    }
-
-    /// Keeps the pins beside the database too: a promise outlives its loss.
-    ///
-    /// # Errors
-    /// The disk did not take it.
-    pub(crate) fn keep_pins(&mut self, pins: &Pins) -> Result<(), StoreError> {
-        self.put_beside(PINS, Some(pins).filter(|pins| !pins.is_empty()))
-    }
-
-    fn put_beside<T: serde::Serialize>(&self, name: &str, content: Option<&T>) -> Result<(), StoreError> {
-        let Place::Writer { dir, .. } = &self.place else { return Ok(()) };
-        let path = dir.join(name);
-        let done = match content {
-            Some(content) => replace(&path, &serde_json::to_vec(content).unwrap_or_default()),
-            None => match fs::remove_file(&path) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-                _ => Ok(()),
-            },
-        };
-        done.map_err(|e| StoreError::Disk(e.to_string()))
-    }
-
     /// The latest and the previous of a set, as far as they can be had.
     pub(crate) fn kept(&self, set: &Slug) -> Vec<Kept> {
         let Place::Writer { dir, .. } = &self.place else { return Vec::new() };
@@ -579,21 +540,6 @@ fn take(loaded: &mut Loaded, key: &[u8], bytes: &[u8]) -> Result<(), RecordError
         loaded.pending.push(Kept::from_bytes(content)?);
     }
     Ok(())
-}
-
-/// Puts a file in the place of another one, whole or not at all.
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
-    use std::io::Write as _;
-    let beside = path.with_extension("new");
-    let mut file = File::create(&beside)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&beside, path)?;
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
-}
-
-fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// Renames a damaged store away, or removes it where even that fails.

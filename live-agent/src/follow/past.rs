@@ -45,8 +45,11 @@ impl Walk {
                     Part::Message(message) => {
                         let found = sequence(&message).ok_or("an answer bears no stream sequence")?;
                         self.seen += 1;
-                        if found < self.next || self.seen > MOST {
+                        if found < self.next {
                             return Err(format!("asked for sequence {}, got {found}", self.next));
+                        }
+                        if self.seen > MOST {
+                            return Err(format!("the stream has more than {MOST} messages"));
                         }
                         self.next = found + 1;
                         batch.push(*message);

@@ -248,7 +248,7 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
         schemas::prompt::Content::Text { template: "Bye {{ name }}, {{ n }} old".into() };
     shell.test.publish(bundle).await?;
     let waits = until("it waits", PATIENCE, async || {
-        shell.says(&["sync"]).await.ok().filter(|said| said.contains("waits for ACCEPTING"))
+        shell.says(&["sync", "--check"]).await.ok().filter(|said| said.contains("waits for ACCEPTING"))
     })
     .await;
     assert!(waits.contains("serial 2"), "{waits}");

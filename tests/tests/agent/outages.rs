@@ -108,3 +108,45 @@ async fn a_revoked_credential_is_named_and_what_is_here_is_served_on() -> Result
     assert!(error.contains("revoked"), "{error}");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_broker_that_stalls_without_a_word_is_noticed_by_a_probe_and_followed_again() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let agent = builder(&test, "stalled")?.memory_only().start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    until("FORGE is heard every second", PATIENCE, async || {
+        test.beat("dev", Vec::new(), secs(1)).await.ok()?;
+        agent.local_status().status.age_ms
+    })
+    .await;
+    let stalled = Stalled::new(test.server.pid().expect("it runs"))?;
+    // Its sockets stay open, and its kernel goes on taking what is sent: pings alone would need 21 s and more.
+    until("the agent lets the connection go", secs(15), async || {
+        assert_eq!(hello(&agent), "one");
+        (!agent.local_status().connected).then_some(())
+    })
+    .await;
+    drop(stalled);
+    until("it can be published to", PATIENCE, async || publish(&test, "1.1.0", "two").await.ok()).await;
+    let newest = test.broker.last(&test.scope("dev"), &"chat".parse()?).await?.map(|h| h.serial);
+    serves(&agent, newest.unwrap_or(0)).await;
+    Ok(())
+}
+
+/// A process that is stopped until this is dropped.
+struct Stalled(nix::unistd::Pid);
+
+impl Stalled {
+    fn new(pid: u32) -> Result<Self> {
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(pid)?);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        let _ = nix::sys::signal::kill(self.0, nix::sys::signal::Signal::SIGCONT);
+    }
+}

@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use live_agent::{AgentError, LiveAgent, Mode, VersionReq};
-use schemas::status::PendingState;
+use schemas::status::{PendingState, RefusalCode};
 use schemas::{Slug, Version};
 use tests::nats::TestBroker;
-use tests::stage::{PATIENCE, active, builder, head, hello, of_set, on_disk, publish, serves};
+use tests::stage::{PATIENCE, active, builder, head, hello, of_set, on_disk, publish, refusal, serves};
 use tests::until::{millis, secs, until, within};
 
 fn chat() -> Slug {
@@ -261,5 +261,72 @@ async fn a_pin_outlives_the_loss_of_the_database() -> Result<()> {
         (hello(&agent) == "one").then_some(())
     })
     .await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_command_line_asks_a_running_agent_and_without_one_writes_its_cache() -> Result<()> {
+    use live_agent::control::{Question, ask};
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "1.0.0", "one").await?;
+    publish(&test, "2.0.0", "two").await?;
+    let stored = on_disk(&test, "asked", &dir)?.store_pin(&chat(), Some(versions("^1")))?;
+    stored?;
+    let agent = on_disk(&test, "asked", &dir)?.start().await?;
+    until("what fits is served", PATIENCE, async || (hello(&agent) == "one").then_some(())).await;
+    waits_for(&agent, 2).await;
+    let waiting = until("it answers", PATIENCE, async || ask(&dir, &Question::Waiting).await.ok()).await;
+    assert_eq!((&waiting[0]["why"], &waiting[0]["waits"]["serial"]), (&"pinned".into(), &2.into()));
+    assert_eq!(waiting[0]["prompts"][0]["content"]["template"], "two");
+    let history = ask(&dir, &Question::History { set: Some(chat()) }).await?;
+    assert_eq!((&history[0]["active"], &history[1]["serial"]), (&true.into(), &2.into()));
+    let pins = ask(&dir, &Question::Pin { set: chat(), versions: Some(versions("^2")) }).await?;
+    assert_eq!((&pins["pins"]["chat"], hello(&agent).as_str()), (&"^2".into(), "two"));
+    let pins = ask(&dir, &Question::Pin { set: chat(), versions: None }).await?;
+    assert_eq!(pins["pins"], serde_json::json!({}));
+    agent.set_mode(Mode::Frozen).await?;
+    publish(&test, "3.0.0", "three").await?;
+    let checked = ask(&dir, &Question::Sync { check: true }).await?;
+    assert_eq!(
+        (&checked["sets"][0]["pending"]["state"], hello(&agent).as_str()),
+        (&"verified".into(), "two")
+    );
+    let synced = ask(&dir, &Question::Sync { check: false }).await?;
+    assert_eq!((&synced["mode"], hello(&agent).as_str()), (&"FROZEN".into(), "three"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pin_to_what_a_revoked_key_signed_brings_nothing_back_and_says_why() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    let thief = publisher::ProjectKeys::generate();
+    let bundle = test.bundle("chat", "1.0.0", &[("hello", "evil")]);
+    test.broker.send(&test.outgoing_by(&thief, &test.certify(&thief)?, "dev", bundle, 1)?).await?;
+    let agents = [
+        builder(&test, "memory")?.memory_only().start().await?,
+        on_disk(&test, "disk", &dir)?.start().await?,
+    ];
+    for agent in &agents {
+        serves(agent, 1).await;
+    }
+    publish(&test, "2.0.0", "good").await?;
+    let (root, stolen) = (test.keys.root.public(), thief.publishing.public());
+    let list = serde_json::to_string(&[test.trust_list(1, &[&test.keys.root], &[root], &[stolen])?])?;
+    for agent in &agents {
+        serves(agent, 2).await;
+        until("the agent knows of the theft", PATIENCE, async || {
+            let word = test.word(Vec::new());
+            test.beat_by(&test.project_keys, &test.certificate, Some(&list), word).await.ok()?;
+            (agent.status().trust == 1).then_some(())
+        })
+        .await;
+        agent.pin(chat(), versions("^1")).await?;
+        assert_eq!(
+            (hello(agent).as_str(), refusal(&agent.status(), "chat")),
+            ("good", Some(RefusalCode::Revoked))
+        );
+    }
     Ok(())
 }
