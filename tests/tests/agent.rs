@@ -2,15 +2,25 @@
 
 #[path = "agent/command.rs"]
 mod command;
+#[path = "agent/contract.rs"]
+mod contract;
 #[path = "agent/disk.rs"]
 mod disk;
 #[path = "agent/following.rs"]
 mod following;
 #[path = "agent/frozen.rs"]
 mod frozen;
+#[path = "agent/health.rs"]
+mod health;
 #[path = "agent/outages.rs"]
 mod outages;
+#[path = "agent/overrides.rs"]
+mod overrides;
 #[path = "agent/renew.rs"]
 mod renew;
+#[path = "agent/sleep.rs"]
+mod sleep;
+#[path = "agent/start.rs"]
+mod start;
 #[path = "agent/tls.rs"]
 mod tls;
