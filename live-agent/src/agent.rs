@@ -294,7 +294,9 @@ impl Core {
                     let held = held(&checked, &kept);
                     let breaks = self.breaks(&checked);
                     let fits = breaks.is_none();
-                    if let Some(refusal) = breaks {
+                    // Of several, the newest is told of.
+                    let newest = had.is_none_or(|(_, _, serial)| held.applied.serial > serial);
+                    if let Some(refusal) = breaks.filter(|_| newest) {
                         self.note_refusal(About::of(&kept.message), refusal);
                     }
                     let found = (fits, !self.is_void(&held), held.applied.serial);
