@@ -1,6 +1,8 @@
 //! What every test of the agent needs: an agent of a test broker, and FORGE's side of the talk.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::nats::{Published, TestBroker};
@@ -10,7 +12,7 @@ use async_nats::HeaderMap;
 use futures::StreamExt as _;
 use live_agent::{Builder, LiveAgent};
 use nats_config::{header, subject};
-use publisher::Outgoing;
+use publisher::{FleetEvent, Outgoing};
 use schemas::envelope::{Head, ModeOrder, OrderTarget};
 use schemas::status::{AgentStatus, Applied, Mode, RefusalCode, SetStatus};
 
@@ -96,6 +98,51 @@ pub async fn heard(
         anyhow::bail!("the statuses ended")
     };
     tokio::time::timeout(PATIENCE, next).await.context("no such status was heard")?
+}
+
+/// FORGE's answers to enrolments: its word names the heads that it was given last.
+#[derive(Debug)]
+pub struct Answering {
+    heads: Arc<Mutex<Option<Vec<Head>>>>,
+    enrolled: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Answering {
+    /// Answers from now on; with no heads, hears and says nothing.
+    pub async fn start(test: &TestBroker, heads: Option<Vec<Head>>) -> Result<Self> {
+        let (registrar, mut fleet) = (test.registrar(), test.broker.fleet().await?);
+        let (heads, enrolled) = (Arc::new(Mutex::new(heads)), Arc::new(AtomicUsize::new(0)));
+        let (said, count) = (Arc::clone(&heads), Arc::clone(&enrolled));
+        let task = tokio::spawn(async move {
+            while let Some(event) = fleet.next().await {
+                let FleetEvent::Enrol(request, responder) = event else { continue };
+                count.fetch_add(1, Ordering::Relaxed);
+                let heads = said.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(heads) = heads {
+                    let _ = registrar.answer(&request, responder, secs(1), heads).await;
+                }
+            }
+        });
+        Ok(Self { heads, enrolled, task })
+    }
+
+    /// What it answers from now on.
+    pub fn says(&self, heads: Option<Vec<Head>>) {
+        *self.heads.lock().unwrap_or_else(PoisonError::into_inner) = heads;
+    }
+
+    /// How often an agent asked.
+    #[must_use]
+    pub fn enrolled(&self) -> usize {
+        self.enrolled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 /// The headers that FORGE would send with this.

@@ -4,6 +4,8 @@
 mod codegen;
 #[path = "agent/command.rs"]
 mod command;
+#[path = "agent/contract.rs"]
+mod contract;
 #[path = "agent/disk.rs"]
 mod disk;
 #[path = "agent/following.rs"]
@@ -20,7 +22,15 @@ mod orders;
 mod outages;
 #[path = "agent/pins.rs"]
 mod pins;
+#[path = "agent/health.rs"]
+mod health;
+#[path = "agent/overrides.rs"]
+mod overrides;
 #[path = "agent/renew.rs"]
 mod renew;
+#[path = "agent/sleep.rs"]
+mod sleep;
+#[path = "agent/start.rs"]
+mod start;
 #[path = "agent/tls.rs"]
 mod tls;

@@ -97,7 +97,9 @@ impl Core {
                         keys_count: !self.is_void(&held),
                         serial: held.applied.serial,
                     };
-                    if let Some(refusal) = breaks {
+                    // Of several, the newest is told of.
+                    let newest = had.is_none_or(|had| rank.serial > had.serial);
+                    if let Some(refusal) = breaks.filter(|_| newest) {
                         self.note_refusal(About::of(&kept.message), refusal);
                     }
                     if had.is_none_or(|had| rank > had) {

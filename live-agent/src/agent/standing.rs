@@ -61,7 +61,11 @@ impl Core {
     pub(super) fn settle(&self, set: &Slug, serial: u64) {
         let mut state = self.state();
         let Some(one) = state.sets.get_mut(set) else { return };
-        let over = one.refused.as_ref().is_some_and(|r| r.serial.is_none_or(|s| s <= serial));
+        // What is served for want of anything better goes on breaking the contract.
+        let lasts = |r: &Pending| {
+            r.serial == Some(serial) && r.reason.as_ref().is_some_and(|why| why.code == RefusalCode::Contract)
+        };
+        let over = one.refused.as_ref().is_some_and(|r| r.serial.is_none_or(|s| s <= serial) && !lasts(r));
         if over {
             one.refused = None;
             self.tell.notify_one();

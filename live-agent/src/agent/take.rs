@@ -36,10 +36,15 @@ impl Core {
         self.state().cache = store.describe();
         match outcome {
             Outcome::Active => {
+                self.state().confirm();
                 self.tell.notify_one();
                 self.acknowledge.notify_one();
             }
-            Outcome::Held | Outcome::Refused => self.tell.notify_one(),
+            Outcome::Held => {
+                self.state().confirm();
+                self.tell.notify_one();
+            }
+            Outcome::Refused => self.tell.notify_one(),
             Outcome::Same | Outcome::Passed => {}
         }
         // After the swap and the status: readers and FORGE need not wait for the disk.

@@ -147,6 +147,18 @@ impl Word {
     }
 }
 
+impl State {
+    /// What FORGE's last word announced may all be here: then it confirms it, as of when it came.
+    pub(super) fn confirm(&mut self) {
+        let all_here = self.word.lacking.is_none() && self.sets.values().all(|s| s.behind_since.is_none());
+        let word = &mut self.word;
+        if let (true, Some(heard)) = (all_here && word.issued > 0, word.heard) {
+            word.confirmed = Some(word.issued);
+            word.confirmed_at = Some(heard);
+        }
+    }
+}
+
 impl Core {
     /// Follows a chain of trust lists. What was announced by a key that is revoked now was never
     /// said.
@@ -244,10 +256,8 @@ impl Core {
         for one in state.sets.values_mut() {
             lacking |= self.lacks_head(one, here);
         }
-        let all_here = state.word.lacking.is_none() && state.sets.values().all(|s| s.behind_since.is_none());
-        if in_time && all_here {
-            state.word.confirmed = Some(heartbeat.issued);
-            state.word.confirmed_at = Some(here);
+        if in_time {
+            state.confirm();
         }
         drop(guard);
         self.refresh_age();

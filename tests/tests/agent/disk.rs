@@ -39,6 +39,86 @@ async fn two_agents_share_a_cache_folder_and_both_serve() -> Result<()> {
 }
 
 #[tokio::test]
+async fn when_the_agent_that_writes_a_shared_cache_ends_another_one_takes_over() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    // Killed, as a machine's memory does it.
+    let mut writer = live(&test, &dir, "writer")?;
+    publish(&test, "1.0.0", "one").await?;
+    until("the first is on disk", PATIENCE, async || {
+        let looked = on_disk(&test, "looker", &dir).ok()?.read_offline().ok()?;
+        active(&looked.status().status, "chat")
+    })
+    .await;
+    let agent = on_disk(&test, "heir", &dir)?.start().await?;
+    let name = agent.name().clone();
+    assert!(agent.status().cache.contains("another agent writes"), "{}", agent.status().cache);
+    // A writer that hangs takes nothing up; the other one does.
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(writer.id().context("it runs")?)?);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP)?;
+    publish(&test, "1.1.0", "two").await?;
+    serves(&agent, 2).await;
+    writer.kill().await?;
+    until("it writes", PATIENCE, async || (agent.status().cache == "disk").then_some(())).await;
+    let on_disk_now = || -> Result<Option<u64>> {
+        let looked = on_disk(&test, "looker", &dir)?.read_offline()?;
+        Ok(active(&looked.status().status, "chat").map(|a| a.serial))
+    };
+    assert_eq!(on_disk_now()?, Some(2), "what it took up before it wrote");
+    assert_eq!(*agent.name(), name, "it stays who it is");
+    publish(&test, "1.2.0", "three").await?;
+    serves(&agent, 3).await;
+    assert_eq!(on_disk_now()?, Some(3));
+    let asked = live_agent::control::ask(&dir, &live_agent::control::Question::Status);
+    assert_eq!(asked.await?["agent"], name.as_str(), "and it is the one that answers");
+    agent.set_mode(live_agent::Mode::Frozen).await?;
+    agent.stop().await;
+    let next = on_disk(&test, "next", &dir)?.start().await?;
+    assert_eq!((hello(&next).as_str(), next.mode()), ("three", live_agent::Mode::Frozen));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_read_only_disk_is_read_and_the_rest_goes_on_in_memory() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("read-only");
+    let Some(_tiny) = Tiny::mount(&dir, "2m")? else {
+        eprintln!("SKIPPED a_read_only_disk_…: no file system can be mounted here (not root)");
+        return Ok(());
+    };
+    let agent = on_disk(&test, "readonly", &dir)?.start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    agent.stop().await;
+    let remounted = std::process::Command::new("mount").args(["-o", "remount,ro"]).arg(&dir).status()?;
+    assert!(remounted.success());
+    let agent = on_disk(&test, "readonly", &dir)?.start().await?;
+    assert_eq!(hello(&agent), "one", "from the disk");
+    let cache = agent.status().cache;
+    assert!(cache.starts_with("memory: ") && cache.contains("cannot be written"), "{cache}");
+    publish(&test, "1.1.0", "two").await?;
+    serves(&agent, 2).await;
+    assert_eq!(hello(&agent), "two");
+    let unstored = agent.set_mode(live_agent::Mode::Frozen).await.unwrap_err().to_string();
+    assert!(
+        unstored.contains("until the process ends") && unstored.contains("cannot be written"),
+        "{unstored}"
+    );
+    agent.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_disk_at_all_is_said() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let agent = tests::stage::builder(&test, "diskless")?.memory_only().start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    assert_eq!(agent.status().cache, "memory");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_damaged_cache_is_set_aside_and_fetched_again() -> Result<()> {
     let test = TestBroker::start().await?;
     let dir = test.directory().join("cache");
