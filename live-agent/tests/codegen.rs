@@ -6,6 +6,7 @@ use std::process::Command;
 
 use live_agent::codegen::{self, Language};
 use live_agent::{Contract, Values};
+use schemas::bundle::{Bundle, SCHEMA_VERSION};
 use schemas::canonical::Digest;
 use schemas::parameter::check;
 use schemas::prompt::Prompt;
@@ -433,4 +434,28 @@ fn the_same_version_gives_the_same_text_in_whatever_order_its_prompts_come() {
         }
         assert!(!first.contains('\u{202e}') && !first.contains('\u{2028}'), "{}", language.name());
     }
+}
+
+/// What `forge import` makes of the folder and locks; the test of the whole stack (`tests/tests/compose.rs`) asks
+/// the real one.
+#[test]
+fn the_example_service_has_the_functions_of_its_prompts() {
+    let template = fs::read_to_string(root().join("examples/service/prompts/welcome.message.md")).unwrap();
+    let mut welcome = Prompt::text("welcome.message".parse().unwrap(), template);
+    welcome.parameters =
+        serde_json::from_value(json!([{ "name": "name", "type": "string", "required": true }])).unwrap();
+    let bundle = Bundle {
+        schema_version: SCHEMA_VERSION,
+        organisation: "acme".parse().unwrap(),
+        project: "support".parse().unwrap(),
+        set: "welcome".parse().unwrap(),
+        version: Version::new(1, 0, 0),
+        prompts: vec![welcome],
+        partials: Vec::new(),
+        dependencies: Vec::new(),
+    };
+    let digest = Digest::of(&bundle.clone().into_body().unwrap());
+    let expected = codegen::write(Language::Rust, &bundle.set, &bundle.version, &digest, &bundle.prompts);
+    let there = fs::read_to_string(root().join("examples/service/src/prompts.rs")).unwrap();
+    assert!(there == expected, "examples/service/src/prompts.rs is to be:\n{expected}");
 }

@@ -2,7 +2,7 @@
 //!
 //! Written by "live codegen --language rust --set welcome"; write it again instead of changing it.
 //!
-//! Content: sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881
+//! Content: sha256:40ef9d501f315b696de8ef0c305d5fadbf48afcd2ccac89a417133b874e66db3
 //!
 //! Declare it as `#[rustfmt::skip] mod …;`.
 
@@ -11,7 +11,7 @@
 
 pub const SET: &str = "welcome";
 pub const VERSION: &str = "1.0.0";
-pub const DIGEST: &str = "sha256:2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+pub const DIGEST: &str = "sha256:40ef9d501f315b696de8ef0c305d5fadbf48afcd2ccac89a417133b874e66db3";
 
 const CONTRACT: &str = concat!(
     "{\"set\":\"welcome\",\"version\":\"1.0.0\",\"prompts\":[",
