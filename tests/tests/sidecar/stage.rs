@@ -144,7 +144,7 @@ impl Sidecar {
 pub(crate) async fn curl(url: &str, body: Option<&str>, more: &[&str]) -> Result<Answer> {
     let mut command = Command::new("curl");
     command.args(["-sS", "-i", "--max-time", "15", "-H", "expect:"]).args(more);
-    if let Some(body) = body {
+    if body.is_some() {
         command.args(["-H", "content-type: application/json", "--data-binary", "@-"]).stdin(Stdio::piped());
     }
     let mut child =
