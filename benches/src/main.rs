@@ -11,6 +11,7 @@
 //! | [`bundle`] | making the bundle of the real prompts |
 //! | [`publish`], [`fleet`] | from publish to active, and to every answer, for 1, 100 and 1,000 agents |
 //! | [`resident`] | the memory of an agent with 1,000 prompts |
+//! | [`sidecar`] | requests a second of `live serve`, and its memory |
 //! | [`hostile`] | the longest and the largest of each kind of hostile template |
 //! | [`measure`] | how |
 //! | [`prompts`] | with what |
@@ -26,6 +27,7 @@ mod read;
 mod render;
 mod report;
 mod resident;
+mod sidecar;
 mod start;
 
 use std::path::Path;
@@ -46,6 +48,7 @@ const BENCHES: &[Bench] = &[
     ("bundle", bundle::run),
     ("publish", publish::run),
     ("resident", resident::run),
+    ("sidecar", sidecar::run),
     ("hostile", hostile::run),
 ];
 
@@ -55,6 +58,9 @@ fn main() -> anyhow::Result<()> {
         && mode == "fleet"
     {
         return tokio::runtime::Runtime::new()?.block_on(fleet::serve(Path::new(file)));
+    }
+    if wanted == [sidecar::HELLO] {
+        return tokio::runtime::Runtime::new()?.block_on(sidecar::hello());
     }
     if let Some(unknown) = wanted.iter().find(|w| !BENCHES.iter().any(|(name, _)| name == w)) {
         let names: Vec<&str> = BENCHES.iter().map(|(name, _)| *name).collect();

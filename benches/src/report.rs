@@ -35,6 +35,13 @@ impl Figure {
         self
     }
 
+    /// The aim is a bound below the value.
+    pub(crate) fn at_least(mut self, bound: f64) -> Self {
+        self.aim = Some(format!(">= {bound} {}", self.unit));
+        self.met = Some(self.value >= bound);
+        self
+    }
+
     /// The aim is a bound on the ratio to the baseline.
     pub(crate) fn at_most_times(mut self, bound: f64) -> Self {
         self.aim = Some(format!("<= {bound} x baseline"));

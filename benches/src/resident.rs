@@ -53,7 +53,7 @@ async fn measure() -> Result<Vec<Figure>> {
 }
 
 /// Resident memory of a process in MB, as the kernel counts it.
-fn resident_mb(pid: u32) -> Result<f64> {
+pub(crate) fn resident_mb(pid: u32) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("/proc (Linux only)")?;
     let line = status.lines().find(|l| l.starts_with("VmRSS:")).context("VmRSS")?;
     let kib: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;

@@ -21,8 +21,9 @@ mod html;
 mod overview;
 mod prompts;
 
+const ICON: &str = include_str!("page/live.svg");
 const STYLE: &str = include_str!("page/live.css");
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; frame-ancestors 'none'; \
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; \
                       base-uri 'none'";
 
 type Shared = State<Arc<Sidecar>>;
@@ -101,6 +102,12 @@ pub(super) async fn style() -> Response {
     let kind = HeaderValue::from_static("text/css; charset=utf-8");
     let keep = HeaderValue::from_static("private, max-age=300");
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], STYLE).into_response()
+}
+
+pub(super) async fn icon() -> Response {
+    let kind = HeaderValue::from_static("image/svg+xml");
+    let keep = HeaderValue::from_static("private, max-age=86400");
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)], ICON).into_response()
 }
 
 pub(super) async fn status(State(sidecar): Shared, request: Request) -> Response {

@@ -245,6 +245,7 @@ pub(super) static ROUTES: &[Route] = &[
         make: || post(page::sync),
         ..NOTHING
     },
+    Route { path: "/live.svg", people: true, make: || get(page::icon), ..NOTHING },
     Route { path: "/live.css", people: true, make: || get(page::style), ..NOTHING },
 ];
 

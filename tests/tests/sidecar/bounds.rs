@@ -1,0 +1,105 @@
+//! What is too large, too slow, too much, or no HTTP at all.
+
+use anyhow::{Context as _, Result};
+use tests::nats::TestBroker;
+use tests::stage::PATIENCE;
+use tests::until::{secs, until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::stage::{Answer, Sidecar, furnish};
+
+const HELLO: &str = r#"{"id":"hello","values":{"name":"Ada","n":3}}"#;
+
+/// Everything that comes until the connection ends.
+async fn rest(stream: &mut TcpStream) -> Result<String> {
+    let mut read = Vec::new();
+    // A reset is an end as well.
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut read)).await.context("it stays open")?;
+    Ok(String::from_utf8_lossy(&read).into_owned())
+}
+
+/// The answer to a body that never comes whole.
+pub(crate) async fn slow_body(sidecar: &Sidecar, method: &str, path: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect(&sidecar.address).await?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{}\r\ncontent-length: 50\r\n\r\n{{",
+        sidecar.bearer()
+    );
+    stream.write_all(head.as_bytes()).await?;
+    let text = rest(&mut stream).await?;
+    let (head, body) = text.split_once("\r\n\r\n").context("no answer")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_too_slowly_is_closed() -> Result<()> {
+    let test = TestBroker::start().await?;
+    furnish(&test).await?;
+    let bounds = ["--head-time-ms", "400", "--body-time-ms", "400"];
+    let sidecar = Sidecar::serving(&test, "slow", &bounds).await?;
+    for begun in ["", "P", "PRI * HT", "GET /livez HTTP/1.1\r\nhost: x", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut stream = TcpStream::connect(&sidecar.address).await?;
+        stream.write_all(begun.as_bytes()).await?;
+        rest(&mut stream).await.with_context(|| format!("after {begun:?}"))?;
+    }
+    let slow = slow_body(&sidecar, "POST", "/v1/render").await?;
+    assert_eq!((slow.status, slow.code().as_str()), (408, "body_too_slow"), "{slow:?}");
+    assert_eq!(sidecar.ask("POST", "/v1/render", Some(HELLO), &[]).await?.status, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_no_http_and_what_is_too_much_of_it_harms_nobody() -> Result<()> {
+    let test = TestBroker::start().await?;
+    furnish(&test).await?;
+    let sidecar = Sidecar::serving(&test, "bad", &["--connections", "8", "--body-max", "1000"]).await?;
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let frames: [&[u8]; 5] = [
+        b"\x00\x00\x00\x63\x00\x00\x00\x00\x00",
+        b"\xff\xff\xff\x04\x00\x00\x00\x00\x00",
+        b"\x00\x00\x05\x01\x05\x00\x00\x00\x01\xff\xff\xff\xff\xff",
+        b"\x00\x00\x04\x03\x00\x00\x00\x00\x07\x00\x00\x00\x00",
+        b"\x00\x00\x08\x06\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00",
+    ];
+    let mut all: Vec<Vec<u8>> = frames.iter().map(|frame| [preface.as_slice(), frame].concat()).collect();
+    all.push(vec![0; 5000]);
+    all.push(b"\x16\x03\x01\x02\x00\x01\x00".repeat(100));
+    all.push(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(600_000)).into_bytes());
+    all.push(format!("GET / HTTP/1.1\r\nhost: localhost\r\n{}\r\n", "a: b\r\n".repeat(2_000)).into_bytes());
+    all.push(
+        b"POST /v1/render HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_vec(),
+    );
+    all.push(
+        b"POST /v1/render HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{"
+            .to_vec(),
+    );
+    for bytes in &all {
+        let mut stream = TcpStream::connect(&sidecar.address).await?;
+        // It may be closed before it has read all of it.
+        let _ = stream.write_all(bytes).await;
+        let _ = stream.shutdown().await;
+        let said = rest(&mut stream).await?;
+        assert!(!said.starts_with("HTTP/1.1 2"), "{said}");
+    }
+    let large = format!("{{\"id\":\"{}\"}}", "x".repeat(1000));
+    let chunked = ["-H", "transfer-encoding: chunked"];
+    for more in [&[][..], &chunked[..], &["--http2-prior-knowledge"][..]] {
+        let answer = sidecar.ask("POST", "/v1/render", Some(&large), more).await?;
+        assert_eq!((answer.status, answer.code().as_str()), (413, "body_too_large"), "{answer:?}");
+    }
+    // As many connections as are allowed, and one more that waits for its turn.
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(TcpStream::connect(&sidecar.address).await?);
+    }
+    let waits = sidecar.bare("/livez", None, &["--max-time", "1"]).await;
+    assert!(waits.is_err(), "there is no place: {waits:?}");
+    held.clear();
+    until("there is a place again", secs(10), async || {
+        (sidecar.bare("/livez", None, &[]).await.ok()?.status == 200).then_some(())
+    })
+    .await;
+    Ok(())
+}
