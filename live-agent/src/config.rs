@@ -97,7 +97,7 @@ impl CredentialSource {
 
 /// Everything an agent needs to start.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "what reads them comes with the next commits")]
+#[allow(dead_code, reason = "what reads them comes with the next commits")]
 pub(crate) struct Config {
     pub(crate) connection: Connection,
     pub(crate) credential: Credential,
@@ -247,7 +247,7 @@ impl Builder {
         self
     }
 
-    /// A file that `live bake` wrote: what to serve where there is no cache yet.
+    /// A file that `live bundle` wrote: what to serve where there is no cache yet.
     ///
     /// # Errors
     /// The file cannot be read or is damaged.
@@ -408,6 +408,75 @@ impl Builder {
         self.clone().build().map(drop)
     }
 
+    /// Everything that keeps an agent from starting, at once; nothing where all is well.
+    #[must_use]
+    pub fn check_all(&self) -> Vec<ConfigError> {
+        let filled = match self.clone().filled() {
+            Ok(filled) => filled,
+            Err(error) => return vec![error],
+        };
+        let allow_plain = filled.allow_plain.unwrap_or_default();
+        let connection = filled.own_connection();
+        let checks = [
+            connection.and_then(|connection| check_encryption(&connection, allow_plain)).err(),
+            filled.own_credential(&filled.sources()).err(),
+            filled.own_name().err(),
+            filled.own_baked().err(),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+
+    fn sources(&self) -> Sources {
+        let connection = match &self.connection {
+            Some(Source::File(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let credentials = match (&self.credentials, &self.credentials_callback) {
+            (_, Some(asked)) => Some(CredentialSource::Asked(asked.clone())),
+            (Some(Source::File(path)), None) => Some(CredentialSource::File(path.clone())),
+            _ => None,
+        };
+        Sources { connection, credentials }
+    }
+
+    fn own_connection(&self) -> Result<Connection, ConfigError> {
+        match &self.connection {
+            Some(Source::Given(connection)) => connection::check(connection.clone()),
+            Some(Source::File(path)) => read_connection(path),
+            None => Err(ConfigError::Missing {
+                key: "connection",
+                how: "give the .connect.json file that \"live connect\" writes",
+            }),
+        }
+    }
+
+    fn own_credential(&self, sources: &Sources) -> Result<Credential, ConfigError> {
+        let text = match (&sources.credentials, &self.credentials) {
+            (Some(source), _) => source.read()?,
+            (None, Some(Source::Given(text))) => text.0.clone(),
+            (None, _) => {
+                return Err(ConfigError::Missing {
+                    key: "credentials",
+                    how: "give the .creds file that \"live connect\" writes",
+                });
+            }
+        };
+        Credential::read(text)
+    }
+
+    fn own_name(&self) -> Result<Option<Slug>, ConfigError> {
+        let name = self.name.as_ref().map(|name| name.parse::<Slug>()).transpose();
+        name.map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })
+    }
+
+    fn own_baked(&self) -> Result<Vec<Kept>, ConfigError> {
+        let mut kept = Vec::new();
+        for path in &self.baked {
+            kept.extend(baked::read(path).map_err(ConfigError::Baked)?);
+        }
+        Ok(kept)
+    }
+
     /// Puts what environment and file say in the place of what was not given.
     fn filled(mut self) -> Result<Self, ConfigError> {
         let given = std::mem::take(&mut self.given);
@@ -456,47 +525,13 @@ impl Builder {
     }
 
     fn gathered(self) -> Result<Config, ConfigError> {
-        let mut sources = Sources::default();
-        if let Some(Source::File(path)) = &self.connection {
-            sources.connection = Some(path.clone());
-        }
-        sources.credentials = match (&self.credentials, self.credentials_callback) {
-            (_, Some(asked)) => Some(CredentialSource::Asked(asked)),
-            (Some(Source::File(path)), None) => Some(CredentialSource::File(path.clone())),
-            _ => None,
-        };
-        let connection = match self.connection {
-            Some(Source::Given(connection)) => connection::check(connection)?,
-            Some(Source::File(path)) => read_connection(&path)?,
-            None => {
-                return Err(ConfigError::Missing {
-                    key: "connection",
-                    how: "give the .connect.json file that \"live connect\" writes",
-                });
-            }
-        };
-        let credential = match (&sources.credentials, self.credentials) {
-            (Some(source), _) => source.read()?,
-            (None, Some(Source::Given(text))) => text.0,
-            (None, _) => {
-                return Err(ConfigError::Missing {
-                    key: "credentials",
-                    how: "give the .creds file that \"live connect\" writes",
-                });
-            }
-        };
-        let credential = Credential::read(credential)?;
+        let sources = self.sources();
+        let connection = self.own_connection()?;
+        let credential = self.own_credential(&sources)?;
         let allow_plain = self.allow_plain.unwrap_or_default();
         check_encryption(&connection, allow_plain)?;
-        let name = self
-            .name
-            .map(|name| name.parse::<Slug>())
-            .transpose()
-            .map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })?;
-        let mut kept = Vec::new();
-        for path in &self.baked {
-            kept.extend(baked::read(path).map_err(ConfigError::Baked)?);
-        }
+        let name = self.own_name()?;
+        let kept = self.own_baked()?;
         let cache = match self.cache {
             Some(cache) => cache,
             None => CachePlace::Disk(default_cache(&connection)?),

@@ -36,6 +36,8 @@
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds |
 //! | [`offline`] | an agent's cache without the agent |
+//! | `pull` | bundles from the broker into a file, without an agent (feature `cli`) |
+//! | `doctor` | looks at everything that an agent needs (feature `cli`) |
 //! | `clock` | the one place that reads the clock |
 
 mod agent;
@@ -44,10 +46,14 @@ mod client;
 mod clock;
 pub mod config;
 pub mod control;
+#[cfg(feature = "cli")]
+pub mod doctor;
 mod follow;
 pub mod live;
 mod mode;
 pub mod offline;
+#[cfg(feature = "cli")]
+pub mod pull;
 pub mod render;
 mod renew;
 mod report;
