@@ -3,10 +3,9 @@
 //! Every change goes through [`Core`], one at a time (whoever holds the store holds the turn):
 //! verify, compile, commit, swap, tell. Readers are never in its way.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use nkeys::KeyPair;
 use schemas::envelope::Trust;
@@ -15,19 +14,26 @@ use schemas::{Micros, Slug};
 use tokio::sync::{Notify, broadcast};
 
 use crate::cache::{ActiveSet, Cache};
-use crate::clock;
+use crate::clock::{self, Moment};
 use crate::config::{CachePlace, Config, ConfigError};
+use crate::health::Pulse;
+use crate::overrides::folder::Folder;
 use crate::report::meter::Meter;
 use crate::store::record::{self, Kept, State as SavedState};
 use crate::store::{self, Loaded, Store, Write};
 use crate::verify::{self, Checked, Message, Taken};
 
+mod age;
+mod contract;
 mod floors;
+mod local;
 mod standing;
 mod take;
+mod takeover;
 mod word;
 
 pub(crate) use floors::Floors;
+pub(crate) use local::LOOK;
 use word::Word;
 
 const CHANGES_KEPT: usize = 64;
@@ -79,9 +85,9 @@ pub(crate) struct SetState {
     pub(crate) taken: Floors,
     /// What FORGE announced last.
     pub(crate) announced: Option<u64>,
-    behind_since: Option<Instant>,
+    behind_since: Option<Moment>,
     /// The head that was asked for, and when.
-    tried: Option<(u64, Instant)>,
+    tried: Option<(u64, Moment)>,
     wanted: bool,
 }
 
@@ -134,7 +140,12 @@ pub(crate) struct Core {
     /// Calls are answered with an error: what is here is too old.
     pub(crate) refuses: AtomicBool,
     warned: AtomicBool,
-    started: Instant,
+    /// When the follower's loop turned last.
+    pub(crate) pulse: Pulse,
+    /// The agent writes its cache now, which another one wrote before.
+    pub(crate) took_over: Notify,
+    folder: Option<Mutex<Folder>>,
+    closed: AtomicBool,
     state: Mutex<State>,
     store: Mutex<Store>,
 }
@@ -183,7 +194,8 @@ impl Core {
         let contact = store::contact(&loaded);
         let saved = loaded.state.as_ref();
         let trust = Trust::new(config.connection.roots.clone(), config.connection.scope.clone());
-        let mut word = Word::from_saved(saved);
+        let remembered = |saved| Word::from_saved(saved, config.max_age, clock::now(), Moment::now());
+        let mut word = remembered(saved);
         let mut floors = saved.map(|s| s.floors.clone()).unwrap_or_default();
         let kept_trust = saved.and_then(|s| s.trust.clone());
         if let Some(chain) = kept_trust.as_deref()
@@ -191,7 +203,7 @@ impl Core {
         {
             // The connect file was replaced by one that the old keys do not lead to: they said nothing.
             tracing::warn!(error = %error, "the kept trust list does not follow from the connect file");
-            word = Word::from_saved(None);
+            word = remembered(None);
             floors.clear();
         }
         let saved = SavedState {
@@ -213,7 +225,6 @@ impl Core {
             identity,
             host,
             started_at: clock::now(),
-            started: Instant::now(),
             cache: Cache::default(),
             meter: Meter::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
@@ -223,6 +234,10 @@ impl Core {
             refuses: AtomicBool::new(false),
             warned: AtomicBool::new(false),
             meet: Notify::new(),
+            pulse: Pulse::default(),
+            took_over: Notify::new(),
+            folder: config.overrides.clone().map(|path| Mutex::new(Folder::new(path))),
+            closed: AtomicBool::new(false),
             kept_trust,
             state: Mutex::new(State {
                 mode,
@@ -237,6 +252,7 @@ impl Core {
             config,
         };
         core.bring_up(loaded);
+        core.look_at_overrides();
         core.refresh_age();
         Ok(core)
     }
@@ -250,9 +266,10 @@ impl Core {
     }
 
     /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before. What
-    /// bears a revoked key comes last, whatever its serial. A FROZEN agent goes on with its latest.
+    /// bears a revoked key comes last, whatever its serial, and after that what breaks the contracts of the
+    /// host's code. A FROZEN agent goes on with its latest.
     fn bring_up(&self, loaded: Loaded) {
-        let mut active: BTreeMap<Slug, (ActiveSet, Held)> = BTreeMap::new();
+        let mut active: BTreeMap<Slug, (ActiveSet, Held, bool)> = BTreeMap::new();
         let frozen = self.state().mode == Mode::Frozen;
         let baked = self.config.baked.iter().cloned().map(|kept| (Taken::Baked, kept));
         let kept = loaded.latest.into_iter().chain(loaded.previous).map(|kept| (Taken::Kept, kept));
@@ -263,18 +280,27 @@ impl Core {
         let mut brought = BTreeMap::new();
         for (taken, kept) in all {
             let set = kept.message.set.clone();
-            let had = active.get(&set).map(|(_, held)| (!self.is_void(held), held.applied.serial));
-            // Nothing is better than one that holds, but one that holds and is newer.
-            if had.is_some_and(|(holds, serial)| (holds && serial >= kept.message.serial) || frozen) {
+            let had =
+                active.get(&set).map(|(_, held, fits)| (*fits, !self.is_void(held), held.applied.serial));
+            // Nothing is better than one that fits and holds, but one that does so too and is newer.
+            let better = |(fits, holds, serial): (bool, bool, u64)| {
+                fits && ((holds && serial >= kept.message.serial) || frozen)
+            };
+            if had.is_some_and(better) {
                 continue;
             }
             match verify::check(&self.trust, &kept.message, taken, kept.activated_at) {
                 Ok(checked) => {
                     let held = held(&checked, &kept);
-                    let found = (!self.is_void(&held), held.applied.serial);
+                    let breaks = self.breaks(&checked);
+                    let fits = breaks.is_none();
+                    if let Some(refusal) = breaks {
+                        self.note_refusal(About::of(&kept.message), refusal);
+                    }
+                    let found = (fits, !self.is_void(&held), held.applied.serial);
                     if had.is_none_or(|had| found > had) {
                         let one = active_set(&set, checked, &held);
-                        active.insert(set.clone(), (one, held));
+                        active.insert(set.clone(), (one, held, fits));
                         // An older image must not take back what this one brought.
                         brought.remove(&set);
                         if taken == Taken::Baked {
@@ -286,7 +312,7 @@ impl Core {
             }
         }
         let mut serve = Vec::with_capacity(active.len());
-        for (set, (one, held)) in active {
+        for (set, (one, held, _)) in active {
             let mut state = self.state();
             let one_state = state.sets.entry(set).or_default();
             one_state.taken.raise(held.applied.serial, &held.key, &held.root);
@@ -344,8 +370,19 @@ impl Core {
 
     /// Saves what is not saved and lets the cache go, so that another agent may write it.
     pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
         self.save();
         *self.store() = Store::memory();
+    }
+
+    /// Whether this agent writes its cache.
+    pub(crate) fn writes(&self) -> bool {
+        self.store().writes()
+    }
+
+    /// Whether the agent was stopped.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
     }
 
     /// Whether taking a bundle up never waits for a disk.
@@ -365,6 +402,11 @@ impl Core {
 }
 
 impl SetState {
+    /// Whether FORGE signed or announced anything of it.
+    pub(crate) fn is_known(&self) -> bool {
+        self.newest().is_some() || !self.heads.is_empty() || !self.taken.is_empty()
+    }
+
     /// The newest that is verified, served or kept back.
     pub(crate) fn newest(&self) -> Option<&Held> {
         self.held.as_ref().map(|(held, _)| held).or(self.active.as_ref())
@@ -401,7 +443,13 @@ fn sets_of(floors: BTreeMap<Slug, record::SavedFloors>) -> BTreeMap<Slug, SetSta
 }
 
 fn active_set(set: &Slug, checked: Checked, held: &Held) -> ActiveSet {
-    ActiveSet { set: set.clone(), applied: held.applied.clone(), compiled: checked.compiled }
+    ActiveSet {
+        set: set.clone(),
+        applied: held.applied.clone(),
+        compiled: checked.compiled,
+        partials: checked.partials,
+        local: BTreeSet::new(),
+    }
 }
 
 fn host() -> String {

@@ -2,15 +2,21 @@
 //!
 //! Reading takes no lock, makes no system call and allocates nothing: it loads the pointer, looks
 //! into a hash map and borrows. Taking up a bundle builds a new table beside the old one and swaps
-//! the pointer; a reader sees the one or the other, never a mixture.
+//! the pointer; a reader sees the one or the other, never a mixture. Local overrides are laid over
+//! what is published when the table is built, so that reading knows nothing of them.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
-use schemas::Slug;
-use schemas::status::Applied;
+use schemas::prompt::Partial;
+use schemas::status::{Applied, OVERRIDES_MAX};
 use schemas::template::{CompiledPrompt, CompiledSet};
+use schemas::{PromptId, Slug};
+
+use crate::overrides::Overrides;
+use crate::overrides::folder::Found as File;
 
 /// One set as it is served.
 #[derive(Debug)]
@@ -18,6 +24,9 @@ pub(crate) struct ActiveSet {
     pub(crate) set: Slug,
     pub(crate) applied: Applied,
     pub(crate) compiled: CompiledSet,
+    pub(crate) partials: Vec<Partial>,
+    /// The prompts of it that are of this machine, and not what FORGE published.
+    pub(crate) local: BTreeSet<PromptId>,
 }
 
 impl ActiveSet {
@@ -53,6 +62,14 @@ pub(crate) enum Found<'t> {
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     table: ArcSwap<Table>,
+    parts: Mutex<Parts>,
+}
+
+/// What the table is built of. Readers never touch it.
+#[derive(Debug, Default)]
+struct Parts {
+    published: Vec<Arc<ActiveSet>>,
+    overrides: Overrides,
 }
 
 impl Cache {
@@ -60,13 +77,35 @@ impl Cache {
         self.table.load()
     }
 
-    /// Puts each set in the place of the one of its name, all at one moment. One caller at a time.
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts each set in the place of the one of its name, all at one moment.
     pub(crate) fn put(&self, new: Vec<ActiveSet>) {
-        let mut sets: Vec<Arc<ActiveSet>> = self.table.load().sets.clone();
-        sets.retain(|s| !new.iter().any(|n| n.set == s.set));
-        sets.extend(new.into_iter().map(Arc::new));
+        let mut parts = self.parts();
+        parts.published.retain(|s| !new.iter().any(|n| n.set == s.set));
+        parts.published.extend(new.into_iter().map(Arc::new));
+        self.build(&mut parts);
+    }
+
+    /// Takes up what is in the folder of overrides now; gives the sets in which something changed.
+    pub(crate) fn lay_over(&self, files: Vec<File>) -> BTreeSet<Slug> {
+        let mut parts = self.parts();
+        parts.overrides.update(files);
+        self.build(&mut parts)
+    }
+
+    fn build(&self, parts: &mut Parts) -> BTreeSet<Slug> {
+        let (mut sets, changed) = parts.overrides.lay_over(&parts.published);
         sets.sort_by(|a, b| a.set.cmp(&b.set));
         self.table.store(Arc::new(Table::new(sets)));
+        changed
+    }
+
+    /// What is wrong with files of overrides.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.parts().overrides.problems().to_vec()
     }
 }
 
@@ -104,6 +143,14 @@ impl Table {
 
     pub(crate) fn sets(&self) -> &[Arc<ActiveSet>] {
         &self.sets
+    }
+
+    /// What is of this machine and not what FORGE published, as `@set/id`; as many as a status names.
+    pub(crate) fn overrides(&self) -> Vec<String> {
+        let each = |set: &Arc<ActiveSet>| -> Vec<String> {
+            set.local.iter().map(|id| format!("@{}/{id}", set.set)).collect()
+        };
+        self.sets.iter().flat_map(each).take(OVERRIDES_MAX).collect()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -156,7 +203,8 @@ mod tests {
             digest: Digest::of(name.as_bytes()),
             activated_at: 0,
         };
-        ActiveSet { set, applied, compiled: CompiledSet::compile(&bundle).unwrap() }
+        let compiled = CompiledSet::compile(&bundle).unwrap();
+        ActiveSet { set, applied, compiled, partials: Vec::new(), local: BTreeSet::new() }
     }
 
     fn finds(cache: &Cache, address: &str) -> String {

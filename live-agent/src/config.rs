@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use schemas::Slug;
-use schemas::connect::Connection;
-use schemas::contract::Contract;
+use schemas::connect::{self, Connection};
+use schemas::contract::{CONTRACT_MAX, Contract};
 use schemas::envelope::{AgeAction, MaxAge};
 use schemas::status::Mode;
+use schemas::{Scope, Slug};
 
 use crate::store::StoreError;
 use crate::store::baked::{self, BakedError};
@@ -127,6 +127,44 @@ impl Config {
             credential: self.credential.clone(),
             allow_plain: self.allow_plain,
         }
+    }
+
+    /// Whether there is a FORGE to follow.
+    pub(crate) fn follows(&self) -> bool {
+        !self.connection.servers.is_empty()
+    }
+
+    /// That of an agent that serves a folder and follows nobody.
+    pub(crate) fn of_folder(folder: PathBuf) -> Result<Self, ConfigError> {
+        let scope = Scope::new("local", "local", "dev")
+            .map_err(|error| ConfigError::Invalid { key: "overrides", why: error.to_string() })?;
+        Ok(Self {
+            connection: Connection {
+                schema_version: connect::SCHEMA_VERSION,
+                servers: Vec::new(),
+                scope,
+                roots: Vec::new(),
+                forge_url: None,
+                tls: None,
+            },
+            credential: Credential::none(),
+            allow_plain: false,
+            sources: Sources::default(),
+            cache: CachePlace::Memory,
+            name: None,
+            service: String::new(),
+            mode_default: Mode::default(),
+            baked: Vec::new(),
+            preset: Some(Preset::Dev),
+            remote_mode: false,
+            pins: Pins::default(),
+            start_policy: StartPolicy::default(),
+            max_age: None,
+            overrides: Some(check_overrides(folder)?),
+            allow_overrides: true,
+            contracts: Vec::new(),
+            usage: false,
+        })
     }
 }
 
@@ -287,8 +325,10 @@ impl Builder {
         self
     }
 
-    /// This agent's own rule for content that was not confirmed for long. Of it and the project's, the
-    /// stricter one holds.
+    /// This agent's own rule for content that was not confirmed for long. At any age the strictest action
+    /// holds of this rule and the project's, `refuse` before `warn` before `serve`: with `warn` after an hour
+    /// here and `refuse` after a day there, it warns after an hour and refuses after a day. It holds also where
+    /// FORGE never said anything: then the age counts from the start. At least a second.
     #[must_use]
     pub fn max_age(mut self, age: Duration, action: AgeAction) -> Self {
         self.max_age = Some(Some(MaxAge { seconds: age.as_secs(), action }));
@@ -304,6 +344,9 @@ impl Builder {
 
     /// A folder of prompts that are served instead of what FORGE published, for development. It is
     /// watched. Refused in prod, unless [`Builder::allow_overrides`] says otherwise.
+    ///
+    /// `hello.md`, `.txt` or `.tera` is the text of the prompt `hello`, `mail/reply.md` that of `mail/reply`,
+    /// `@chat/hello.md` that of `hello` in the set `chat` alone; `hello.json` is a whole prompt.
     #[must_use]
     pub fn overrides(mut self, folder: impl Into<PathBuf>) -> Self {
         self.overrides = Some(folder.into());
@@ -318,7 +361,13 @@ impl Builder {
     }
 
     /// What the host was built for, as `live codegen` wrote it: a bundle that breaks it is refused, and
-    /// FORGE says so before it is published. May be given for each set.
+    /// FORGE says so before it is published. May be given for each set; all together have at most
+    /// [`CONTRACT_MAX`] bytes.
+    ///
+    /// A bundle that comes is refused also where nothing is served yet. Of those on disk and in the image
+    /// the newest is served that breaks nothing; where all break something, the one that would be served
+    /// without a contract: calls that it does not break work, the status says what is broken, and
+    /// [`crate::Health::ready`] is false.
     #[must_use]
     pub fn contract(mut self, contract: Contract) -> Self {
         self.contracts.push(contract);
@@ -532,6 +581,20 @@ impl Builder {
         check_encryption(&connection, allow_plain)?;
         let name = self.own_name()?;
         let kept = self.own_baked()?;
+        if self.max_age.flatten().is_some_and(|rule| rule.seconds == 0) {
+            let why = "give at least a second: FORGE's word is always older than nothing".into();
+            return Err(ConfigError::Invalid { key: "max_age", why });
+        }
+        check_contracts(&self.contracts)?;
+        let allow_overrides = self.allow_overrides.unwrap_or_default();
+        let overrides = self.overrides.map(check_overrides).transpose()?;
+        let prod = is_prod(self.preset, &connection.scope);
+        if let (Some(what), true, false) = (prod, overrides.is_some(), allow_overrides) {
+            let why = format!(
+                "they are refused with {what}: FORGE's prompts are served there; allow_overrides allows them"
+            );
+            return Err(ConfigError::Invalid { key: "overrides", why });
+        }
         let cache = match self.cache {
             Some(cache) => cache,
             None => CachePlace::Disk(default_cache(&connection)?),
@@ -551,8 +614,8 @@ impl Builder {
             preset: self.preset,
             pins: self.pins,
             start_policy: self.start_policy.unwrap_or_default(),
-            overrides: self.overrides,
-            allow_overrides: self.allow_overrides.unwrap_or_default(),
+            overrides,
+            allow_overrides,
             contracts: self.contracts,
             usage: self.usage.unwrap_or(true),
         })
@@ -591,6 +654,34 @@ fn first(faults: Vec<options::Fault>) -> ConfigError {
     }
 }
 
+/// What says that an agent is in production.
+fn is_prod(preset: Option<Preset>, scope: &Scope) -> Option<String> {
+    if preset == Some(Preset::Prod) {
+        return Some("the preset prod".into());
+    }
+    let environment = scope.environment.as_str();
+    matches!(environment, "prod" | "production").then(|| format!("the environment {environment}"))
+}
+
+fn check_overrides(folder: PathBuf) -> Result<PathBuf, ConfigError> {
+    match std::fs::read_dir(&folder) {
+        Ok(_) => Ok(folder),
+        Err(source) => Err(ConfigError::Unreadable { key: "overrides", path: folder, source }),
+    }
+}
+
+/// They travel in one request.
+fn check_contracts(contracts: &[Contract]) -> Result<(), ConfigError> {
+    let size = serde_json::to_vec(contracts).map_or(usize::MAX, |json| json.len());
+    if contracts.is_empty() || size <= CONTRACT_MAX {
+        return Ok(());
+    }
+    let why = format!(
+        "the contracts have {size} bytes, and {CONTRACT_MAX} are taken: leave out prompts that are not called"
+    );
+    Err(ConfigError::Invalid { key: "contract", why })
+}
+
 /// Reads a mode as people write it.
 ///
 /// # Errors
@@ -621,13 +712,10 @@ pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use nkeys::KeyPair;
-    use schemas::Scope;
-    use schemas::connect;
-
-    use super::*;
 
     fn good() -> (Connection, String) {
         let connection = Connection {
@@ -701,6 +789,67 @@ mod tests {
         assert!(whole().build().is_ok());
         let plain = without(|c| c.servers = vec!["nats://broker.example:4222".into()]);
         assert!(plain.allow_plain(true).build().is_ok(), "asked for by name");
+    }
+
+    #[test]
+    fn overrides_are_refused_in_production_unless_they_are_allowed_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut connection, creds) = good();
+        let builder = |connection: &Connection| {
+            let builder = Builder::default().connection(connection.clone()).credentials(creds.clone());
+            builder.overrides(folder.path())
+        };
+        assert!(builder(&connection).build().is_ok());
+        let preset = builder(&connection).preset(Preset::Prod);
+        assert_eq!(key_of(&preset.clone().build().unwrap_err()), "overrides");
+        assert!(preset.allow_overrides(true).build().is_ok());
+        for environment in ["prod", "production"] {
+            connection.scope.environment = environment.parse().unwrap();
+            assert_eq!(key_of(&builder(&connection).build().unwrap_err()), "overrides");
+            // The preset says how much is taken upon oneself, not where one is.
+            assert!(builder(&connection).preset(Preset::Dev).build().is_err());
+            assert!(builder(&connection).allow_overrides(true).build().is_ok());
+        }
+        connection.scope.environment = "dev".parse().unwrap();
+        let gone = builder(&connection).overrides(folder.path().join("none"));
+        assert_eq!(key_of(&gone.build().unwrap_err()), "overrides");
+    }
+
+    #[test]
+    fn bounds_are_those_of_the_preset_where_none_is_given() {
+        let (connection, creds) = good();
+        let whole = || Builder::default().connection(connection.clone()).credentials(creds.clone());
+        let rule = |seconds, action| Some(MaxAge { seconds, action });
+        let of = |builder: Builder| builder.build().unwrap().max_age;
+        assert_eq!(of(whole()), None);
+        assert_eq!(of(whole().preset(Preset::Dev)), None);
+        assert_eq!(of(whole().preset(Preset::Staging)), rule(7 * 86_400, AgeAction::Warn));
+        assert_eq!(of(whole().preset(Preset::Prod)), rule(86_400, AgeAction::Warn));
+        let own = whole().max_age(Duration::from_secs(5), AgeAction::Refuse).preset(Preset::Prod);
+        assert_eq!(of(own), rule(5, AgeAction::Refuse));
+        let none = whole().max_age(Duration::from_millis(900), AgeAction::Refuse);
+        assert_eq!(key_of(&none.build().unwrap_err()), "max_age");
+    }
+
+    #[test]
+    fn contracts_too_large_for_a_request_are_refused() {
+        use schemas::contract::PromptContract;
+        let (connection, creds) = good();
+        let of = |prompts: usize| {
+            let prompt = |n| PromptContract {
+                id: format!("prompt-{n:0>100}"),
+                chat: false,
+                placeholders: Vec::new(),
+                parameters: Vec::new(),
+            };
+            let prompts = (0..prompts).map(prompt).collect();
+            Contract { set: "chat".parse().unwrap(), version: semver::Version::new(1, 0, 0), prompts }
+        };
+        let whole = || Builder::default().connection(connection.clone()).credentials(creds.clone());
+        assert!(whole().contract(of(1500)).build().is_ok());
+        assert_eq!(key_of(&whole().contract(of(3000)).build().unwrap_err()), "contract");
+        let many = whole().contract(of(1500)).contract(of(1500));
+        assert_eq!(key_of(&many.build().unwrap_err()), "contract", "all travel together");
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Question {
         set: Option<Mode>,
     },
     Sync,
+    /// Whether the agent is live, ready and fresh, and why not.
+    Health,
     List,
     /// The prompt as its author wrote it.
     Get {
@@ -197,6 +199,7 @@ async fn answer(handle: &Handle, question: Question) -> Value {
             Ok(report) => value("sync", &report),
             Err(error) => failed("unreachable", error),
         },
+        Question::Health => value("health", &handle.core.health()),
         Question::List => value("list", &handle.core.list()),
         Question::Get { id } => match handle.core.template(&id) {
             Ok(template) => value("get", &*template),

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::agent::{Core, Outcome};
 use crate::client::{Link, around};
-use crate::clock;
+use crate::clock::{self, Looks, Moment};
 use crate::verify;
 
 pub(crate) mod fetch;
@@ -32,10 +32,15 @@ const RECONCILE: Duration = Duration::from_secs(30);
 /// After a reconciliation that failed.
 const RECONCILE_AGAIN: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_secs(1);
+/// More time than this between two ticks: the machine slept, or the process was stopped. Whatever the
+/// connection was then, nobody knows what it is now.
+const SLEPT: Duration = Duration::from_secs(10);
 /// How often the time of the last contact is written down.
 const SAVE: Duration = Duration::from_secs(300);
 /// How often a disk that did not take the cache is tried again.
 const SAVE_AGAIN: Duration = Duration::from_secs(5);
+/// How often an agent that shares another one's cache looks whether that one has ended.
+const TAKE_OVER: Duration = Duration::from_secs(3);
 /// How long FORGE is silent beyond the bound before the subscription is made anew.
 const RESUBSCRIBE: Duration = Duration::from_secs(30);
 const FETCHED_WAITING: usize = 8;
@@ -83,6 +88,7 @@ struct Follow<'a> {
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     reconcile_at: Instant,
     save_at: Instant,
+    take_over_at: Instant,
     stale: bool,
 }
 
@@ -109,10 +115,13 @@ pub(crate) async fn run(
         waiting: Vec::new(),
         reconcile_at: Instant::now(),
         save_at: Instant::now() + SAVE,
+        take_over_at: Instant::now() + TAKE_OVER,
         stale: false,
     };
     follow.reconcile();
     let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut looks = Looks::new(Moment::now());
     loop {
         tokio::select! {
             message = control.next() => {
@@ -134,6 +143,10 @@ pub(crate) async fn run(
                 Some(Command::Sync(done)) => follow.sync(done),
             },
             _ = tick.tick() => {
+                core.pulse.beat();
+                if let Some(gap) = looks.gap(Moment::now(), SLEPT) {
+                    follow.woke(gap).await;
+                }
                 follow.tick();
                 let silent = core.silence().min(subscribed_at.elapsed());
                 if follow.connected && silent > RESUBSCRIBE {
@@ -309,6 +322,16 @@ impl Follow<'_> {
         Ok(())
     }
 
+    /// The machine woke after a sleep: the connection is made anew rather than waiting for a ping that
+    /// nobody answers, and whatever was missed is asked for.
+    async fn woke(&mut self, gap: Duration) {
+        tracing::info!(gap.seconds = gap.as_secs(), "this machine slept, or was stopped; connecting anew");
+        if self.connected && self.client.force_reconnect().await.is_err() {
+            tracing::debug!("the connection's client has ended; another one takes its place");
+        }
+        self.reconcile_at = Instant::now();
+    }
+
     fn finish(&mut self) {
         self.fetching = None;
         self.task = None;
@@ -330,6 +353,13 @@ impl Follow<'_> {
         }
         if self.core.refresh_age() {
             self.core.tell.notify_one();
+        }
+        if now >= self.take_over_at {
+            self.take_over_at = now + around(TAKE_OVER);
+            if self.core.reads_along() {
+                let core = Arc::clone(self.core);
+                tokio::task::spawn_blocking(move || core.take_over());
+            }
         }
         if now >= self.save_at || self.core.word_unsaved() {
             let wait = if self.core.unsaved() { SAVE_AGAIN } else { SAVE };

@@ -33,6 +33,9 @@
 //! | [`render`] | reading and rendering, the path of every call |
 //! | `mode` | ACCEPTING and FROZEN |
 //! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
+//! | [`start`] | how an agent starts, and what it waits for before it says that it has |
+//! | `overrides` | a folder of prompts that stand before what FORGE published |
+//! | [`health`] | whether the agent is live, ready and fresh |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
 //! | [`live`] | [`LiveAgent`], what a host holds |
 //! | [`offline`] | an agent's cache without the agent |
@@ -49,25 +52,30 @@ pub mod control;
 #[cfg(feature = "cli")]
 pub mod doctor;
 mod follow;
+pub mod health;
 pub mod live;
 mod mode;
 pub mod offline;
+mod overrides;
 #[cfg(feature = "cli")]
 pub mod pull;
 pub mod render;
 mod renew;
 mod report;
+pub mod start;
 pub mod store;
 mod switch;
 mod verify;
 
 pub use agent::Change;
 pub use config::{Builder, ConfigError};
+pub use health::Health;
 pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport};
 pub use render::{Listed, PromptError, Template};
 pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{RenderedMessage, Values};
 pub use schemas::vars;
+pub use start::StartError;
 
 /// Version of this crate, as the status says it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,5 +1,6 @@
 //! [`LiveAgent`]: what a host holds.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +12,11 @@ use schemas::{Micros, Slug};
 use tokio::sync::{Mutex, broadcast, mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::agent::{Access, Change, Core};
-use crate::client::{Session, around};
+use crate::agent::{Change, Core, LOOK};
+use crate::client::{Link, Session, around};
 use crate::config::{Builder, CachePlace, ConfigError, Credential};
 use crate::follow::{self, Command, ledger};
+use crate::health::Health;
 use crate::render::{Listed, PromptError, Template};
 use crate::store::{self, StoreError, baked};
 use crate::switch::{Switch, SwitchError};
@@ -26,6 +28,8 @@ const COMMANDS_WAITING: usize = 16;
 const REFUSALS: u32 = 5;
 /// An old connection is gone this long after another one has taken its place.
 const OLD_GONE: Duration = Duration::from_secs(1);
+/// What an agent says that follows nobody.
+const ALONE: &str = "this agent serves a folder and follows nobody";
 /// How long a sync waits for its answer.
 const SYNC: Duration = Duration::from_secs(30);
 
@@ -64,6 +68,9 @@ pub struct LocalStatus {
     /// When FORGE or the broker last agreed with what is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Micros>,
+    /// What is wrong with files of local overrides, each with its place. The last that could be used stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
 }
 
 /// An agent inside its host. Cheap to clone; the agent ends when the last clone is dropped, or by
@@ -78,23 +85,9 @@ pub struct LiveAgent {
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     pub(crate) core: Arc<Core>,
-    switch: Arc<Switch>,
+    /// None where nobody is followed.
+    switch: Option<Arc<Switch>>,
     commands: mpsc::Sender<Command>,
-}
-
-impl Builder {
-    /// Starts the agent. What is on disk is served when this returns; the broker is met in the
-    /// background, so that this never fails because something is down.
-    ///
-    /// # Errors
-    /// Only a configuration that cannot be used.
-    pub async fn start(self) -> Result<LiveAgent, ConfigError> {
-        let config = self.build()?;
-        let core = tokio::task::spawn_blocking(move || Core::open(config, Access::Agent)).await.map_err(
-            |_| ConfigError::Invalid { key: "cache_dir", why: "reading the cache failed".into() },
-        )??;
-        LiveAgent::run(Arc::new(core)).await
-    }
 }
 
 impl LiveAgent {
@@ -104,7 +97,7 @@ impl LiveAgent {
         Builder::default()
     }
 
-    async fn run(core: Arc<Core>) -> Result<Self, ConfigError> {
+    pub(crate) async fn run(core: Arc<Core>) -> Result<Self, ConfigError> {
         {
             let state = core.state();
             tracing::info!(
@@ -114,9 +107,9 @@ impl LiveAgent {
         }
         let switch = Arc::new(Switch::start(core.config.entry(), core.name.as_str()).await?);
         let (commands, received) = mpsc::channel(COMMANDS_WAITING);
-        let handle = Handle { core, switch, commands };
+        let handle = Handle { core, switch: Some(Arc::clone(&switch)), commands };
         let mut tasks = vec![
-            spawn_connected("report", handle.clone(), |core, session| async move {
+            spawn_connected("report", &handle, &switch, |core, session| async move {
                 // Another connection's end reaches FORGE after the first status of this one.
                 let again = async {
                     tokio::time::sleep(around(OLD_GONE)).await;
@@ -128,23 +121,24 @@ impl LiveAgent {
                     never = again => never,
                 }
             }),
-            spawn_connected("ledger", handle.clone(), |core, session| async move {
+            spawn_connected("ledger", &handle, &switch, |core, session| async move {
                 ledger::run(&core, &session.client, session.link).await
             }),
         ];
         let sources = handle.core.config.sources.clone();
         if sources.connection.is_some() || sources.credentials.is_some() {
+            let switch = Arc::clone(&switch);
             tasks.push(spawn("renew", handle.clone(), move |h| {
-                let sources = sources.clone();
+                let (sources, switch) = (sources.clone(), Arc::clone(&switch));
                 async move {
-                    renew::run(&sources, h.core.trust.scope(), &h.switch).await;
-                    Ok::<(), std::convert::Infallible>(())
+                    renew::run(&sources, h.core.trust.scope(), &switch).await;
+                    Ok::<(), Infallible>(())
                 }
             }));
         }
         let received = Arc::new(Mutex::new(received));
         // The follower must not hold a sender of its own commands.
-        let (core, switch) = (Arc::clone(&handle.core), Arc::clone(&handle.switch));
+        let core = Arc::clone(&handle.core);
         let follow = follow::supervise("follow", move || {
             let (core, received) = (Arc::clone(&core), Arc::clone(&received));
             connected(Arc::clone(&switch), move |session| {
@@ -153,15 +147,47 @@ impl LiveAgent {
             })
         });
         tasks.push(AbortOnDropHandle::new(tokio::spawn(follow)));
-        if let CachePlace::Disk(dir) = handle.core.config.cache.clone()
-            && handle.core.store().writes()
-        {
+        if let CachePlace::Disk(dir) = handle.core.config.cache.clone() {
             tasks.push(spawn("control", handle.clone(), move |h| {
                 let dir = dir.clone();
-                async move { control::serve(&dir, h).await }
+                async move {
+                    // Whoever shares another one's cache is asked once it has taken over.
+                    while !h.core.writes() {
+                        h.core.took_over.notified().await;
+                    }
+                    control::serve(&dir, h).await
+                }
             }));
         }
+        if handle.core.config.overrides.is_some() {
+            tasks.push(spawn("overrides", handle.clone(), |h| watch_overrides(h.core)));
+        }
         Ok(Self { handle, tasks: Arc::new(Mutex::new(tasks)) })
+    }
+
+    /// An agent that follows nobody.
+    pub(crate) fn run_alone(core: Arc<Core>) -> Self {
+        let (commands, _) = mpsc::channel(1);
+        let handle = Handle { core, switch: None, commands };
+        let mut tasks = Vec::new();
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tasks.push(spawn("overrides", handle.clone(), |h| watch_overrides(h.core)));
+        }
+        Self { handle, tasks: Arc::new(Mutex::new(tasks)) }
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.handle.core
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.handle.link().connected
+    }
+
+    /// Whether the agent is live, ready and fresh: three questions with three answers.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.handle.core.health()
     }
 
     /// Renders a text prompt. `id` is the prompt's id, or `@set/id`.
@@ -263,7 +289,8 @@ impl LiveAgent {
     pub async fn set_credentials(&self, text: impl Into<String>) -> Result<(), AgentError> {
         let credential =
             Credential::read(text.into()).map_err(|error| AgentError::Credential(error.to_string()))?;
-        let changed = self.handle.switch.change_credential(credential).await;
+        let switch = self.handle.switch.as_ref().ok_or_else(|| AgentError::Credential(ALONE.into()))?;
+        let changed = switch.change_credential(credential).await;
         changed.map_err(|error: SwitchError| AgentError::Credential(error.to_string()))
     }
 
@@ -278,9 +305,10 @@ impl LiveAgent {
     /// # Errors
     /// It was not within that time, or the credential is refused; the agent serves what it has all the same.
     pub async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
+        let switch = self.handle.switch.as_ref().ok_or_else(|| AgentError::Unreachable(ALONE.into()))?;
         let current = async {
             loop {
-                let mut link = self.handle.switch.session().link;
+                let mut link = switch.session().link;
                 let now = link.wait_for(|l| l.connected || l.refusals >= REFUSALS).await;
                 // Where nobody tells any more, another session has taken its place.
                 if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
@@ -322,16 +350,23 @@ impl LiveAgent {
         }
         let core = Arc::clone(&self.handle.core);
         let _ = tokio::task::spawn_blocking(move || core.close()).await;
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.handle.switch.session().retire()).await;
+        if let Some(switch) = &self.handle.switch {
+            let _ = tokio::time::timeout(Duration::from_secs(1), switch.session().retire()).await;
+        }
     }
 }
 
 impl Handle {
     pub(crate) fn local_status(&self) -> LocalStatus {
-        let link = self.switch.session().link.borrow().clone();
+        let link = self.link();
         let contact = self.core.state().contact;
         let status = report::status(&self.core);
-        LocalStatus { status, connected: link.connected, refused: link.refused, contact }
+        let problems = self.core.cache.problems();
+        LocalStatus { status, connected: link.connected, refused: link.refused, contact, problems }
+    }
+
+    fn link(&self) -> Link {
+        self.switch.as_ref().map(|switch| switch.session().link.borrow().clone()).unwrap_or_default()
     }
 
     pub(crate) async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {
@@ -343,6 +378,9 @@ impl Handle {
     }
 
     pub(crate) async fn sync(&self) -> Result<SyncReport, AgentError> {
+        if self.switch.is_none() {
+            return Err(AgentError::Unreachable(ALONE.into()));
+        }
         let (done, answer) = oneshot::channel();
         self.commands.send(Command::Sync(done)).await.map_err(|_| AgentError::Stopped)?;
         match tokio::time::timeout(SYNC, answer).await {
@@ -357,10 +395,11 @@ impl Handle {
     }
 
     fn why_not(&self) -> String {
-        let link = self.switch.session().link.borrow().clone();
+        let Some(switch) = &self.switch else { return ALONE.into() };
+        let link = self.link();
         link.refused.unwrap_or_else(|| match link.connected {
             true => "it does not answer".into(),
-            false => format!("nobody answers at {}", self.switch.entry().connection.servers.join(", ")),
+            false => format!("nobody answers at {}", switch.entry().connection.servers.join(", ")),
         })
     }
 }
@@ -375,16 +414,31 @@ where
 }
 
 /// As [`spawn`], for a task of a connection: with another connection it begins anew.
-fn spawn_connected<F, Fut, E>(name: &'static str, handle: Handle, run: F) -> AbortOnDropHandle<()>
+fn spawn_connected<F, Fut, E>(
+    name: &'static str,
+    handle: &Handle,
+    switch: &Arc<Switch>,
+    run: F,
+) -> AbortOnDropHandle<()>
 where
     F: Fn(Arc<Core>, Session) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send + 'static,
     E: std::fmt::Display + Send + 'static,
 {
-    spawn(name, handle, move |h| {
+    let switch = Arc::clone(switch);
+    spawn(name, handle.clone(), move |h| {
         let run = run.clone();
-        connected(Arc::clone(&h.switch), move |session| run(Arc::clone(&h.core), session))
+        connected(Arc::clone(&switch), move |session| run(Arc::clone(&h.core), session))
     })
+}
+
+/// Looks at the folder of overrides for as long as the agent lives.
+async fn watch_overrides(core: Arc<Core>) -> Result<(), tokio::task::JoinError> {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let core = Arc::clone(&core);
+        tokio::task::spawn_blocking(move || core.look_at_overrides()).await?;
+    }
 }
 
 /// Runs with the session in use, and again with each that takes its place.

@@ -88,7 +88,8 @@ impl Offline {
         status.stale = true;
         status.stale_reason = Some("no agent runs here".into());
         status.cache = "disk".into();
-        LocalStatus { status, connected: false, refused: None, contact }
+        let problems = self.0.cache.problems();
+        LocalStatus { status, connected: false, refused: None, contact, problems }
     }
 
     /// As [`crate::LiveAgent::list`].

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use schemas::Slug;
 use schemas::prompt::{Content, Prompt};
-use schemas::status::{Applied, Mode};
+use schemas::status::Mode;
 use schemas::template::{CompiledPrompt, RenderError, RenderedMessage, Values};
 
 use crate::agent::Core;
-use crate::cache::Found;
+use crate::cache::{ActiveSet, Found};
 
 /// Why a prompt was not given.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum PromptError {
     #[error("nothing is served yet: {why}")]
     Empty { why: &'static str },
     #[error(
-        "what is here was not confirmed for {age_s} s, and the project allows {most_s} s: see to the connection to FORGE"
+        "what is here was not confirmed for {age_s} s, and {most_s} s are allowed: see to the connection to FORGE"
     )]
     TooOld { age_s: u64, most_s: u64 },
     #[error(transparent)]
@@ -54,6 +54,9 @@ pub struct Listed {
     pub parameters: Vec<String>,
     #[serde(default)]
     pub tags: Vec<String>,
+    /// It is of a folder of this machine, and not what FORGE published.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub local: bool,
 }
 
 impl Core {
@@ -107,18 +110,15 @@ impl Core {
     /// All that is served, sorted by set and id.
     pub(crate) fn list(&self) -> Vec<Listed> {
         let table = self.cache.load();
-        let mut all: Vec<Listed> = table
-            .sets()
-            .iter()
-            .flat_map(|set| set.prompts().map(|p| listed(&set.set, &set.applied, p.prompt())))
-            .collect();
+        let mut all: Vec<Listed> =
+            table.sets().iter().flat_map(|set| set.prompts().map(|p| listed(set, p.prompt()))).collect();
         all.sort_by(|a, b| (&a.set, &a.id).cmp(&(&b.set, &b.id)));
         all
     }
 
     #[cold]
     fn too_old_error(&self) -> PromptError {
-        let most_s = self.state().word.max_age.map_or(0, |rule| rule.seconds);
+        let most_s = self.too_old().map_or(0, |rule| rule.seconds);
         PromptError::TooOld { age_s: self.age_ms().unwrap_or_default() / 1000, most_s }
     }
 
@@ -144,16 +144,17 @@ impl Core {
     }
 }
 
-fn listed(set: &Slug, applied: &Applied, prompt: &Prompt) -> Listed {
+fn listed(set: &ActiveSet, prompt: &Prompt) -> Listed {
     Listed {
-        set: set.clone(),
+        set: set.set.clone(),
         id: prompt.id.to_string(),
-        version: applied.version.clone(),
-        serial: applied.serial,
+        version: set.applied.version.clone(),
+        serial: set.applied.serial,
         chat: matches!(prompt.content, Content::Chat { .. }),
         description: prompt.description.clone(),
         parameters: prompt.parameters.iter().map(|p| p.name.clone()).collect(),
         tags: prompt.tags.clone(),
+        local: set.local.contains(&prompt.id),
     }
 }
 

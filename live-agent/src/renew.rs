@@ -25,13 +25,13 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 /// What a file is told apart by without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     changed: Option<SystemTime>,
     length: u64,
     inode: u64,
 }
 
-fn stamp(path: &Path) -> Option<Stamp> {
+pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     use std::os::unix::fs::MetadataExt as _;
     let found = std::fs::metadata(path).ok()?;
     Some(Stamp { changed: found.modified().ok(), length: found.len(), inode: found.ino() })

@@ -62,7 +62,7 @@ pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError
 /// The status as of now.
 pub(crate) fn status(core: &Core) -> AgentStatus {
     let stale_reason = core.stale_reason();
-    let (age_ms, too_old) = (core.age_ms(), core.too_old());
+    let (age_ms, max_age, too_old) = (core.age_ms(), core.max_age(), core.too_old().is_some());
     let counters = core.meter.counters();
     let state = core.state();
     AgentStatus {
@@ -82,13 +82,13 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         stale: stale_reason.is_some(),
         stale_reason,
         age_ms,
-        max_age: state.word.max_age,
+        max_age,
         too_old,
         trust: core.trust.version(),
         sets: state.sets.iter().map(|(set, one)| set_status(core, set, one)).collect(),
         cache: state.cache.clone(),
         counters,
-        overrides: Vec::new(),
+        overrides: core.cache.load().overrides(),
         usage: Vec::new(),
     }
 }

@@ -100,8 +100,10 @@ impl std::fmt::Debug for Store {
 #[derive(Debug)]
 enum Place {
     Memory,
-    /// Another process writes here; this one only read from it, at its start.
-    Reader,
+    /// Another process writes here; this one read from it at its start, and writes when that one ends.
+    Reader {
+        dir: PathBuf,
+    },
     Writer {
         dir: PathBuf,
         _lock: File,
@@ -148,7 +150,7 @@ impl Store {
             Ok(None) => {
                 let loaded = read(dir)?;
                 check_scope(&loaded, scope)?;
-                Ok((Self { place: Place::Reader, ..Self::memory() }, loaded))
+                Ok((Self { place: Place::Reader { dir: dir.into() }, ..Self::memory() }, loaded))
             }
             Err(error) => {
                 let loaded = read(dir)?;
@@ -164,13 +166,18 @@ impl Store {
         match (&self.place, &self.trouble) {
             (Place::Writer { .. }, None) => "disk".into(),
             (_, Some(trouble)) => format!("memory: {trouble}"),
-            (Place::Reader, None) => "memory: another agent writes this cache; read from it".into(),
+            (Place::Reader { .. }, None) => "memory: another agent writes this cache; read from it".into(),
             (Place::Memory, None) => "memory".into(),
         }
     }
 
     pub(crate) fn writes(&self) -> bool {
         matches!(self.place, Place::Writer { .. })
+    }
+
+    /// Whether another process writes here, or did so until lately.
+    pub(crate) fn reads_along(&self) -> bool {
+        matches!(self.place, Place::Reader { .. })
     }
 
     /// Whether something waits to be saved.
@@ -183,10 +190,18 @@ impl Store {
     /// # Errors
     /// The disk did not take it; [`Store::describe`] says so from now on.
     pub(crate) fn commit(&mut self, writes: &[Write<'_>]) -> Result<(), StoreError> {
-        let Place::Writer { dir, .. } = &self.place else { return Ok(()) };
-        let dir = dir.clone();
+        let dir = match &self.place {
+            Place::Memory => return Ok(()),
+            Place::Reader { .. } => {
+                // Kept for the day on which the writer ends. The identity there is the writer's.
+                let own = |one: &Write<'_>| !matches!(one, Write::Identity(_) | Write::State(_));
+                self.gather(writes.iter().filter(|one| own(one)));
+                return Ok(());
+            }
+            Place::Writer { dir, .. } => dir.clone(),
+        };
         self.sync();
-        let demoted = self.gather(writes);
+        let demoted = self.gather(writes.iter());
         match write(&dir, &self.unsaved, &demoted) {
             Ok(()) => {
                 self.unsaved.clear();
@@ -234,13 +249,13 @@ impl Store {
     }
 
     /// Puts `writes` among what is unsaved; gives the sets whose latest becomes previous.
-    fn gather(&mut self, writes: &[Write<'_>]) -> Vec<Slug> {
+    fn gather<'w>(&mut self, writes: impl Iterator<Item = &'w Write<'w>> + Clone) -> Vec<Slug> {
         let mut demoted = Vec::new();
         let mut put = |key: String, content: Vec<u8>| {
             let sealed = record::seal(&key, &content);
             self.unsaved.insert(key, Some(sealed));
         };
-        for one in writes {
+        for one in writes.clone() {
             match one {
                 Write::State(state) => put(STATE.into(), state.to_bytes()),
                 Write::Identity(key) => {
@@ -265,6 +280,30 @@ impl Store {
             self.unsaved.insert(format!("{PENDING}{set}"), None);
         }
         demoted
+    }
+
+    /// Takes the place of the writer where that has ended, and gives what it left. What this agent took up
+    /// meanwhile and the other one did not waits for the next commit.
+    pub(crate) fn take_over(&mut self, scope: &Scope) -> Option<Loaded> {
+        let Place::Reader { dir } = &self.place else { return None };
+        let dir = dir.clone();
+        let lock = lock(&dir).ok().flatten()?;
+        let mut writer = Self { place: Place::Writer { dir: dir.clone(), _lock: lock }, ..Self::memory() };
+        // Whoever wrote there for another scope, or is newer than this program, keeps it.
+        let loaded = writer.load_as_writer(&dir).ok()?;
+        check_scope(&loaded, scope).ok()?;
+        let mine = std::mem::take(&mut self.unsaved);
+        let newer = |key: &str, sealed: &[u8]| {
+            let Some(set) = key.strip_prefix(LATEST) else { return true };
+            let ours = record::unseal(key, sealed).and_then(Kept::from_bytes);
+            let theirs = loaded.latest.iter().find(|kept| kept.message.set.as_str() == set);
+            ours.is_ok_and(|ours| theirs.is_none_or(|theirs| theirs.message.serial < ours.message.serial))
+        };
+        writer.unsaved.extend(
+            mine.into_iter().filter(|(key, value)| value.as_ref().is_none_or(|sealed| newer(key, sealed))),
+        );
+        *self = writer;
+        Some(loaded)
     }
 
     /// Waits until the last commit is on the disk itself.

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use schemas::bundle::{self, Bundle, BundleError, Encoding};
 use schemas::canonical::Digest;
 use schemas::envelope::{Attestation, Trust, TrustError};
+use schemas::prompt::Partial;
 use schemas::status::{Refusal, RefusalCode};
 use schemas::template::CompiledSet;
 use schemas::{Micros, Scope, Slug, Version};
@@ -55,6 +56,8 @@ pub(crate) struct Checked {
     pub(crate) key: String,
     pub(crate) root: String,
     pub(crate) compiled: CompiledSet,
+    /// What local overrides of the set may include.
+    pub(crate) partials: Vec<Partial>,
 }
 
 /// Where a message comes from.
@@ -163,7 +166,14 @@ fn check_all(trust: &Trust, message: &Message, taken: Taken, now: Micros) -> Res
         let first = errors.first().map(ToString::to_string).unwrap_or_default();
         refusal(RefusalCode::Template, first)
     })?;
-    Ok(Checked { attestation, digest: verified.digest, key: verified.key, root: verified.root, compiled })
+    Ok(Checked {
+        attestation,
+        digest: verified.digest,
+        key: verified.key,
+        root: verified.root,
+        compiled,
+        partials: bundle.partials,
+    })
 }
 
 /// How `serial` and `digest` stand to what was seen of the set.

@@ -36,6 +36,13 @@ impl Floors {
         true
     }
 
+    /// Remembers all that another one did.
+    pub(crate) fn join(&mut self, other: &Self) {
+        for floor in &other.0 {
+            self.raise(floor.serial, &floor.key, &floor.root);
+        }
+    }
+
     /// Forgets what the keys signed for which `gone` holds. Gives whether there was anything.
     pub(crate) fn forget(&mut self, gone: impl Fn(&str) -> bool) -> bool {
         let before = self.0.len();

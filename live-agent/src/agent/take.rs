@@ -67,7 +67,7 @@ impl Core {
                 return Outcome::Refused;
             }
         }
-        let checked = match verify::check(&self.trust, &message, Taken::Wire, clock::now()) {
+        let checked = match self.check(&message, Taken::Wire, clock::now()) {
             Ok(checked) => checked,
             Err(refusal) => {
                 self.note_refusal(About::of(&message), refusal);

@@ -6,14 +6,15 @@
 //! passes here.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use schemas::canonical::Digest;
 use schemas::envelope::{AgeAction, Certified, Enrolment, Heartbeat, MaxAge, TrustError};
 use schemas::{Micros, Slug};
 
+use super::age::Rules;
 use super::{Core, SetState, State};
-use crate::clock;
+use crate::clock::{self, Moment, micros};
 use crate::store::record;
 
 /// How often FORGE's heartbeat comes, until it has said so itself.
@@ -33,25 +34,39 @@ pub(crate) struct Word {
     key: String,
     root: String,
     /// When the last one that was in time came.
-    heard: Option<Instant>,
+    heard: Option<Moment>,
     /// One that came in time, and when: what later ones are measured by.
-    pace: Option<(Micros, Instant)>,
+    pace: Option<(Micros, Moment)>,
     /// Why the newest one does not count.
     late: Option<&'static str>,
     period: Duration,
     pub(crate) status_period: Duration,
     /// When FORGE, by its clock, last confirmed all that is here, and when that was heard.
     confirmed: Option<Micros>,
-    confirmed_at: Option<Instant>,
-    pub(crate) max_age: Option<MaxAge>,
+    confirmed_at: Option<Moment>,
+    /// When the agent started, and how old the last confirmation was then by the clock of this machine;
+    /// none where there was none, or where that clock is behind FORGE's. Who sets the clock later
+    /// changes no age.
+    started: Moment,
+    age_at_start: Option<Duration>,
+    pub(crate) rules: Rules,
     /// The trust list that is announced and lacking.
-    lacking: Option<(u64, Instant)>,
+    lacking: Option<(u64, Moment)>,
 }
 
 impl Word {
-    /// What was remembered of it.
-    pub(crate) fn from_saved(saved: Option<&record::State>) -> Self {
+    /// What was remembered of it. `now` and `here` are the time by both clocks.
+    pub(crate) fn from_saved(
+        saved: Option<&record::State>,
+        own: Option<MaxAge>,
+        now: Micros,
+        here: Moment,
+    ) -> Self {
         let word = saved.map(|s| s.word.clone()).unwrap_or_default();
+        // A clock that shows less than FORGE's did then is wrong, and measures nothing.
+        let known = word.confirmed.filter(|_| word.issued.saturating_sub(now) <= micros(CLOCKS));
+        let age_at_start =
+            known.map(|at| Duration::from_micros(u64::try_from(now.saturating_sub(at)).unwrap_or(0)));
         Self {
             issued: word.issued,
             key: word.key,
@@ -63,7 +78,9 @@ impl Word {
             status_period: STATUS_PERIOD,
             confirmed: word.confirmed,
             confirmed_at: None,
-            max_age: word.max_age,
+            started: here,
+            age_at_start,
+            rules: Rules { project: word.max_age, own },
             lacking: None,
         }
     }
@@ -75,24 +92,29 @@ impl Word {
             key: self.key.clone(),
             root: self.root.clone(),
             confirmed: self.confirmed,
-            max_age: self.max_age,
+            max_age: self.rules.project,
         }
     }
 
     /// Whether FORGE was silent for longer than two periods, as far as this machine can tell.
-    fn silent(&self, here: Instant) -> bool {
-        self.heard.is_none_or(|at| here.duration_since(at) > self.period * 2)
+    fn silent(&self, here: Moment) -> bool {
+        self.heard.is_none_or(|at| here - at > self.period * 2)
+    }
+
+    /// How long FORGE was silent: since it was heard, or since the start.
+    fn silence(&self, here: Moment) -> Duration {
+        here - self.heard.unwrap_or(self.started)
     }
 
     /// Whether a word written at `issued` comes in time; if not, why.
-    fn in_time(&self, issued: Micros, now: Micros, here: Instant) -> Result<(), &'static str> {
+    fn in_time(&self, issued: Micros, now: Micros, here: Moment) -> Result<(), &'static str> {
         let bound = self.period * 2;
         if let Some((then, at)) = self.pace {
-            let expected = then.saturating_add(micros(here.duration_since(at)));
+            let expected = then.saturating_add(micros(here - at));
             return if expected.saturating_sub(issued) > micros(bound) {
                 Err("FORGE's word is held back on its way, or its clock was set back")
             } else if issued.saturating_sub(expected) > micros(CLOCKS) {
-                Err("FORGE's word is from the future: its clock was set, or this machine slept")
+                Err("FORGE's word is from the future: its clock was set")
             } else {
                 Ok(())
             };
@@ -106,18 +128,23 @@ impl Word {
         Ok(())
     }
 
-    /// Time since the last confirmation; none: there was none.
-    fn age(&self) -> Option<Duration> {
-        if let Some(at) = self.confirmed_at {
-            return Some(at.elapsed());
+    /// Time since the last confirmation; none: there was none, or nobody can tell.
+    fn age(&self, here: Moment) -> Option<Duration> {
+        match self.confirmed_at {
+            Some(at) => Some(here - at),
+            None => self.age_at_start.map(|age| age.saturating_add(here - self.started)),
         }
-        let since = clock::now().saturating_sub(self.confirmed?);
-        Some(Duration::from_micros(u64::try_from(since).unwrap_or(0)))
     }
-}
 
-fn micros(duration: Duration) -> Micros {
-    Micros::try_from(duration.as_micros()).unwrap_or(Micros::MAX)
+    /// The age that the rules go by: where nothing was ever confirmed, the agent's own.
+    fn age_for_rules(&self, here: Moment) -> Duration {
+        self.age(here).unwrap_or(here - self.started)
+    }
+
+    /// Whether FORGE confirmed all that is here since the start.
+    pub(crate) fn is_confirmed(&self) -> bool {
+        self.confirmed_at.is_some()
+    }
 }
 
 impl Core {
@@ -155,7 +182,7 @@ impl Core {
 
     /// Takes FORGE's word from a heartbeat. Gives whether something is lacking that was not asked for yet.
     pub(crate) fn hear(&self, heartbeat: &Heartbeat, by: &Certified) -> bool {
-        let (now, here) = (clock::now(), Instant::now());
+        let (now, here) = (clock::now(), Moment::now());
         {
             let mut state = self.state();
             let word = &mut state.word;
@@ -176,7 +203,7 @@ impl Core {
     }
 
     /// Believes what FORGE signed; where it is late, only that there is such a head.
-    fn believe(&self, heartbeat: &Heartbeat, by: &Certified, here: Instant) -> bool {
+    fn believe(&self, heartbeat: &Heartbeat, by: &Certified, here: Moment) -> bool {
         let mut guard = self.state();
         let state = &mut *guard;
         let word = &mut state.word;
@@ -186,15 +213,14 @@ impl Core {
             word.key.clone_from(&by.certificate.key);
             word.root.clone_from(&by.root);
             word.heard = Some(here);
-            let ahead = word.pace.is_none_or(|(then, at)| {
-                heartbeat.issued >= then.saturating_add(micros(here.duration_since(at)))
-            });
+            let ahead =
+                word.pace.is_none_or(|(then, at)| heartbeat.issued >= then.saturating_add(micros(here - at)));
             if ahead {
                 word.pace = Some((heartbeat.issued, here));
             }
             word.period = Duration::from_millis(heartbeat.period_ms.clamp(100, 3_600_000));
-            state.unsaved |= word.max_age != heartbeat.max_age;
-            word.max_age = heartbeat.max_age;
+            state.unsaved |= word.rules.project != heartbeat.max_age;
+            word.rules.project = heartbeat.max_age;
             state.contact = Some(clock::now());
         }
         let have = self.trust.version();
@@ -223,7 +249,7 @@ impl Core {
     }
 
     /// Gives whether a set's head has to be asked for.
-    fn lacks_head(&self, one: &mut SetState, here: Instant) -> bool {
+    fn lacks_head(&self, one: &mut SetState, here: Moment) -> bool {
         let floor = one.heads.serial().unwrap_or(0);
         // What a revoked key signed counts for nothing here.
         let have = self.believed(one).map_or(0, |h| h.applied.serial);
@@ -244,7 +270,7 @@ impl Core {
     /// Takes the answer to an enrolment. It answers our own question, so it is of now, whatever the clocks
     /// say: what comes later is measured by it.
     pub(crate) fn enrolled(&self, enrolment: &Enrolment, by: &Certified) {
-        let here = Instant::now();
+        let here = Moment::now();
         {
             let word = &mut self.state().word;
             word.status_period = Duration::from_millis(enrolment.status_ms.clamp(100, 3_600_000));
@@ -297,13 +323,27 @@ impl Core {
         state.word.heard.is_none() && state.sets.values().all(|s| s.newest().is_none() && s.heads.is_empty())
     }
 
+    /// What FORGE announced and is not here, for people.
+    pub(crate) fn missing(&self) -> Option<String> {
+        let state = self.state();
+        if let Some((version, _)) = state.word.lacking {
+            return Some(format!("trust list {version} is announced and not here"));
+        }
+        let lacks = |one: &SetState| one.heads.serial() > self.believed(one).map(|held| held.applied.serial);
+        let (set, one) = state.sets.iter().find(|(_, one)| lacks(one))?;
+        Some(lacking(set, one, "is not here"))
+    }
+
     /// Why the agent is stale, if it is: FORGE was silent for two periods, or something is announced that
     /// cannot be had for as long.
     pub(crate) fn stale_reason(&self) -> Option<String> {
+        if !self.config.follows() {
+            return None;
+        }
         let state = self.state();
         let word = &state.word;
         let bound = word.period * 2;
-        let silence = word.heard.unwrap_or(self.started).elapsed();
+        let silence = word.silence(Moment::now());
         if silence > bound {
             let late = word.late.unwrap_or("FORGE is not heard");
             return Some(format!("{late}, for {} s", silence.as_secs()));
@@ -319,38 +359,46 @@ impl Core {
     /// How long FORGE was silent beyond its bound.
     pub(crate) fn silence(&self) -> Duration {
         let state = self.state();
-        state.word.heard.unwrap_or(self.started).elapsed().saturating_sub(state.word.period * 2)
+        state.word.silence(Moment::now()).saturating_sub(state.word.period * 2)
     }
 
-    /// Time since FORGE confirmed all that is here, in milliseconds.
+    /// Time since FORGE confirmed all that is here.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.state().word.age(Moment::now())
+    }
+
+    /// As [`Core::age`], in milliseconds.
     pub(crate) fn age_ms(&self) -> Option<u64> {
-        self.state().word.age().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
+        self.age().map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX))
     }
 
-    /// Whether the project's rule for old content holds now.
-    pub(crate) fn too_old(&self) -> bool {
+    /// The rule for old content that is broken now.
+    pub(crate) fn too_old(&self) -> Option<MaxAge> {
         let state = self.state();
-        let Some(rule) = state.word.max_age.filter(|rule| rule.action != AgeAction::Serve) else {
-            return false;
-        };
-        state.word.age().unwrap_or_else(|| self.started.elapsed()) > Duration::from_secs(rule.seconds)
+        state.word.rules.beyond(state.word.age_for_rules(Moment::now()))
+    }
+
+    /// The rule for old content to tell of: the one that is broken, or the next that would be.
+    pub(crate) fn max_age(&self) -> Option<MaxAge> {
+        let state = self.state();
+        state.word.rules.told(state.word.age_for_rules(Moment::now()))
     }
 
     /// Brings up to date whether calls are answered at all. Gives whether that, or a warning, changed.
     pub(crate) fn refresh_age(&self) -> bool {
-        let too_old = self.too_old();
-        let rule = self.state().word.max_age;
-        let refuses = too_old && rule.is_some_and(|rule| rule.action == AgeAction::Refuse);
-        self.refuses.store(refuses, Ordering::Relaxed);
-        let changed = self.warned.swap(too_old, Ordering::Relaxed) != too_old;
-        if changed && too_old {
-            tracing::warn!(
-                max_age.seconds = rule.map(|r| r.seconds),
-                max_age.action = rule.map(|r| r.action.as_str()),
-                "what is served was not confirmed for longer than the project allows"
-            );
-        } else if changed {
-            tracing::info!("what is served is confirmed again");
+        let rule = self.too_old();
+        let refuses = rule.is_some_and(|rule| rule.action == AgeAction::Refuse);
+        let refused = self.refuses.swap(refuses, Ordering::Relaxed);
+        let warned = self.warned.swap(rule.is_some(), Ordering::Relaxed);
+        let changed = warned != rule.is_some() || refused != refuses;
+        match rule {
+            Some(rule) if changed => tracing::warn!(
+                max_age.seconds = rule.seconds,
+                max_age.action = rule.action.as_str(),
+                "what is served was not confirmed for longer than is allowed"
+            ),
+            None if changed => tracing::info!("what is served is confirmed again"),
+            _ => {}
         }
         changed
     }
@@ -359,6 +407,87 @@ impl Core {
 fn behind(state: &State, bound: Duration) -> Option<String> {
     let late = |one: &SetState| one.behind_since.is_some_and(|at| at.elapsed() > bound);
     let (set, one) = state.sets.iter().find(|(_, one)| late(one))?;
+    Some(lacking(set, one, "cannot be had"))
+}
+
+/// That a set's head is not here, and why where that is known.
+fn lacking(set: &Slug, one: &SetState, how: &str) -> String {
     let serial = one.heads.serial().unwrap_or(0);
-    Some(format!("serial {serial} of {set} is announced and cannot be had"))
+    let refused = one.refused.as_ref().filter(|refused| refused.serial == Some(serial));
+    let why = refused.and_then(|refused| refused.reason.as_ref());
+    let why = why.map(|reason| format!(": it is refused, {}", reason.message)).unwrap_or_default();
+    format!("serial {serial} of {set} is announced and {how}{why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use schemas::Scope;
+    use schemas::status::Mode;
+
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const HOUR: Duration = Duration::from_secs(3600);
+    /// A time of day, in microseconds.
+    const NOON: Micros = 1_700_000_000_000_000;
+
+    fn saved(confirmed: Micros) -> record::State {
+        let scope = Scope::new("acme", "support", "dev").unwrap();
+        let mut saved = record::State::new(scope, Mode::Accepting, 0, None);
+        saved.word.issued = confirmed;
+        saved.word.confirmed = Some(confirmed);
+        saved
+    }
+
+    fn start() -> Moment {
+        Moment::at(HOUR * 100)
+    }
+
+    #[test]
+    fn a_sleep_counts_and_a_clock_that_is_set_does_not() {
+        let here = start();
+        let mut word = Word::from_saved(Some(&saved(NOON)), None, NOON + micros(HOUR), here);
+        assert_eq!(word.age(here), Some(HOUR));
+        // Asleep for a day; nothing here asks what time of day it is.
+        assert_eq!(word.age(here + HOUR * 24), Some(HOUR * 25));
+        assert_eq!(word.silence(here + HOUR * 24), HOUR * 24);
+        word.confirmed_at = Some(here);
+        word.heard = Some(here);
+        assert_eq!(word.age(here + HOUR), Some(HOUR));
+        assert!(!word.silent(here + PERIOD * 2) && word.silent(here + HOUR));
+    }
+
+    #[test]
+    fn a_clock_behind_what_forge_said_makes_nothing_fresh() {
+        let here = start();
+        let kept = saved(NOON);
+        let word = |now| Word::from_saved(Some(&kept), None, now, here);
+        assert_eq!(word(NOON - micros(HOUR)).age(here + SECOND), None, "nobody can tell");
+        assert_eq!(word(0).age(here + SECOND), None);
+        // As far as clocks may differ, it is of now.
+        assert_eq!(word(NOON - micros(CLOCKS)).age(here + SECOND), Some(SECOND));
+    }
+
+    #[test]
+    fn the_first_word_after_a_sleep_is_in_time() {
+        let here = start();
+        let mut word = Word::from_saved(None, None, NOON, here);
+        word.pace = Some((NOON, here));
+        // FORGE went on for a day, and so did the clock that counts sleep.
+        let (later, day) = (here + HOUR * 24, NOON + micros(HOUR * 24));
+        assert_eq!(word.in_time(day, NOON, later), Ok(()), "whatever the time of day is here");
+        assert!(word.in_time(day, NOON, here + HOUR).unwrap_err().contains("from the future"));
+        // What was held back while the machine slept is old.
+        assert!(word.in_time(NOON + 1, NOON, later).unwrap_err().contains("held back"));
+    }
+
+    #[test]
+    fn rules_hold_from_the_start_where_forge_never_said_anything() {
+        let here = start();
+        let own = Some(MaxAge { seconds: 60, action: AgeAction::Refuse });
+        let word = Word::from_saved(None, own, NOON, here);
+        let beyond = |at: Moment| word.rules.beyond(word.age_for_rules(at));
+        assert_eq!(beyond(here + SECOND * 60), None);
+        assert_eq!(beyond(here + SECOND * 61), own);
+    }
 }

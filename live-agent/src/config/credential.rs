@@ -35,6 +35,11 @@ pub(crate) struct Credential {
 }
 
 impl Credential {
+    /// That of an agent that connects to nobody.
+    pub(crate) fn none() -> Self {
+        Self { text: Secret(String::new()), user: String::new(), expires: None, environment: None }
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.text.0
     }

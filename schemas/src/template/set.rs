@@ -46,6 +46,14 @@ impl CompiledSet {
         Ok(Self { prompts })
     }
 
+    /// The same with others in the place of those of their ids, or beside them.
+    #[must_use]
+    pub fn with(&self, prompts: impl IntoIterator<Item = Arc<CompiledPrompt>>) -> Self {
+        let mut all = self.prompts.clone();
+        all.extend(prompts.into_iter().map(|prompt| (prompt.prompt().id.clone(), prompt)));
+        Self { prompts: all }
+    }
+
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Arc<CompiledPrompt>> {
         self.prompts.get(id)

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::process::ExitCode;
 
-use live_agent::{AgentError, ConfigError};
+use live_agent::{AgentError, ConfigError, StartError};
 
 /// Every exit code, and what it means.
 pub(crate) const CODES: &[(u8, &str)] = &[
@@ -16,7 +16,7 @@ pub(crate) const CODES: &[(u8, &str)] = &[
     ),
     (64, "bad configuration; the message names the key"),
     (69, "unavailable: the broker cannot be reached or does not let in, or nothing is served yet"),
-    (77, "not permitted: it would overwrite another connection, or prod takes no overrides"),
+    (77, "not permitted: it would replace another connection or a file; --force does"),
 ];
 
 /// The codes as the help shows them.
@@ -59,6 +59,15 @@ impl From<AgentError> for Failure {
         match error {
             AgentError::Unreachable(why) => Self::Unavailable(why),
             other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Config(error) => error.into(),
+            error @ StartError::NotFresh { .. } => Self::NotFresh(error.to_string()),
         }
     }
 }

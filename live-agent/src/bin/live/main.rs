@@ -7,6 +7,7 @@ mod ask;
 mod bundle;
 mod configure;
 mod connect;
+mod dev;
 mod doctor;
 mod exit;
 mod generate;
@@ -49,6 +50,9 @@ enum Command {
     },
     /// Runs an agent in the foreground
     Run(run::Run),
+    /// Runs an agent with prompts of a folder before what FORGE published; says what is overridden, and takes
+    /// up each save
+    Dev(dev::Dev),
     /// Shows mode, connection, and what is served
     Status {
         /// As counts for a monitor, in the Prometheus text form
@@ -160,6 +164,7 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Connect { force, .. } => connect::connect(&settings, force).await,
         Command::Run(run) => run.run(&settings).await,
+        Command::Dev(dev) => dev.run(&settings).await,
         Command::Status { metrics } => ask::status(&settings, metrics).await,
         Command::Mode { mode } => ask::mode(&settings, mode).await,
         Command::Sync => ask::sync(&settings).await,
