@@ -1,9 +1,17 @@
 //! The agent against a real broker: what comes, what must not come, and what happens in between.
 
+#[path = "agent/bundles.rs"]
+mod bundles;
 #[path = "agent/command.rs"]
 mod command;
+#[path = "agent/configure.rs"]
+mod configure;
+#[path = "agent/dev.rs"]
+mod dev;
 #[path = "agent/disk.rs"]
 mod disk;
+#[path = "agent/doctor.rs"]
+mod doctor;
 #[path = "agent/following.rs"]
 mod following;
 #[path = "agent/frozen.rs"]
@@ -12,5 +20,7 @@ mod frozen;
 mod outages;
 #[path = "agent/renew.rs"]
 mod renew;
+#[path = "agent/texts.rs"]
+mod texts;
 #[path = "agent/tls.rs"]
 mod tls;

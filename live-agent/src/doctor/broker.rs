@@ -7,7 +7,7 @@ use async_nats::client::RequestErrorKind;
 use nats_config::subject;
 use schemas::{Scope, Slug};
 
-use super::{Check, Examination, forge};
+use super::{Check, Examination, Verdict, forge};
 use crate::client::{self, NotMade};
 use crate::config::Config;
 
@@ -27,8 +27,14 @@ pub(super) async fn examine(config: &Config, agent: bool, all: &mut Examination<
     };
     let info = session.client.server_info();
     all.note(Check::ok("broker", format!("{} lets this credential in", info.server_name)));
-    all.note(permissions(&session.client, &config.connection.scope).await);
-    forge::examine(config, &session.client, agent, all).await;
+    let permissions = permissions(&session.client, &config.connection.scope).await;
+    let may = permissions.verdict == Verdict::Ok;
+    all.note(permissions);
+    if may {
+        forge::examine(config, &session.client, agent, all).await;
+    } else {
+        all.skip(&["FORGE", "clock"], "this credential may not do what an agent does");
+    }
     session.retire().await;
     Some(info.version)
 }
