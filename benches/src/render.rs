@@ -122,7 +122,7 @@ fn compare(
     let prompt = Prompt { parameters: parameters.to_vec(), ..Prompt::text(id, template) };
     let prompt = CompiledPrompt::compile(&prompt, &[])
         .map_err(|errors| anyhow::anyhow!("{name} does not compile: {errors:?}"))?;
-    let ours = Values::from_serialize(values).context("values")?;
+    let ours = Values::of(values).context("values")?;
 
     let mut jinja = minijinja::Environment::new();
     jinja.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);

@@ -32,7 +32,7 @@ async fn measure() -> Result<Vec<Figure>> {
     let bundle = prompts::bundle("large", prompts::made(PROMPTS)?)?;
     let id = bundle.prompts.last().context("a prompt")?.id.to_string();
     let published = broker.publish(bundle).await?;
-    let values = Values::from_serialize(&json!({"company": "Meridian", "name": "Ada"}))?;
+    let values = Values::of(&json!({"company": "Meridian", "name": "Ada"}))?;
 
     let start = async || -> Result<LiveAgent> {
         let builder = LiveAgent::builder().connection_file(&connection).credentials_file(&credentials);

@@ -12,21 +12,25 @@ use schemas::envelope::Trust;
 use schemas::status::{Applied, Mode, Pending, Proof};
 use schemas::{Micros, Slug};
 use tokio::sync::{Notify, broadcast};
+use tokio_util::sync::CancellationToken;
 
 use crate::cache::{ActiveSet, Cache};
 use crate::clock::{self, Moment};
-use crate::config::{CachePlace, Config, ConfigError};
+use crate::config::{CachePlace, Config, ConfigError, Pins};
 use crate::health::Pulse;
+use crate::mode::Obedience;
 use crate::overrides::folder::Folder;
 use crate::report::meter::Meter;
 use crate::store::record::{self, Kept, State as SavedState};
 use crate::store::{self, Loaded, Store, Write};
-use crate::verify::{self, Checked, Message, Taken};
+use crate::verify::{Checked, Message};
 
 mod age;
 mod contract;
 mod floors;
 mod local;
+mod open;
+mod pins;
 mod standing;
 mod take;
 mod takeover;
@@ -34,6 +38,7 @@ mod word;
 
 pub(crate) use floors::Floors;
 pub(crate) use local::LOOK;
+pub(crate) use pins::fits;
 use word::Word;
 
 const CHANGES_KEPT: usize = 64;
@@ -42,6 +47,7 @@ const STRANGE_MAX: usize = 16;
 
 /// A set was taken up: what is served changed.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
 pub struct Change {
     pub set: Slug,
     pub serial: u64,
@@ -63,7 +69,7 @@ pub(crate) enum Access {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Active,
-    /// Verified, and kept back because the agent is FROZEN.
+    /// Verified, and kept back because the agent is FROZEN, or its set pinned to other versions.
     Held,
     /// The agent has it already.
     Same,
@@ -89,6 +95,8 @@ pub(crate) struct SetState {
     /// The head that was asked for, and when.
     tried: Option<(u64, Moment)>,
     wanted: bool,
+    /// Something that fits its pin may stand in the stream before the newest, and is to be looked for.
+    search: bool,
 }
 
 /// A verified version.
@@ -111,6 +119,9 @@ pub(crate) struct State {
     pub(crate) contact: Option<Micros>,
     pub(crate) cache: String,
     pub(crate) word: Word,
+    pub(crate) orders: Obedience,
+    /// The pins that were set at the agent.
+    pub(crate) pins: Pins,
     /// Something of FORGE's word is to be saved soon.
     unsaved: bool,
 }
@@ -127,12 +138,18 @@ pub(crate) struct Core {
     pub(crate) cache: Cache,
     pub(crate) meter: Meter,
     pub(crate) changes: broadcast::Sender<Change>,
+    /// The host stopped the agent.
+    pub(crate) ended: CancellationToken,
     /// Something worth a status happened.
     pub(crate) tell: Notify,
     /// Something was taken up: the ledger has to be brought up to date.
     pub(crate) acknowledge: Notify,
     /// FORGE said something that the follower has to act on, or does not answer.
     pub(crate) tell_follower: Notify,
+    /// FORGE ordered a mode.
+    pub(crate) ordered: Notify,
+    /// What waited in FROZEN was taken up once: the ledger is to be brought up to date all the same.
+    due: AtomicBool,
     /// FORGE's word does not come as it should: it is to be asked, and its answer shows whose clock is wrong.
     pub(crate) meet: Notify,
     /// The chain that was on disk: not lost where this connect file does not lead to it.
@@ -192,6 +209,12 @@ impl Core {
         let mode = store::mode(&loaded).unwrap_or(config.mode_default);
         let floor = loaded.state.as_ref().filter(|_| loaded.damage.is_none()).map_or(0, |s| s.floor);
         let contact = store::contact(&loaded);
+        let mut orders = store::orders(&loaded);
+        let pins = store::pins(&loaded);
+        if access == Access::Agent && loaded.pins_file.clone().unwrap_or_default() != pins {
+            // A store that takes nothing says so in the status.
+            let _ = store.keep_pins(&pins);
+        }
         let saved = loaded.state.as_ref();
         let trust = Trust::new(config.connection.roots.clone(), config.connection.scope.clone());
         let remembered = |saved| Word::from_saved(saved, config.max_age, clock::now(), Moment::now());
@@ -205,17 +228,20 @@ impl Core {
             tracing::warn!(error = %error, "the kept trust list does not follow from the connect file");
             word = remembered(None);
             floors.clear();
+            (orders.dealt, orders.answer) = (Floors::default(), None);
         }
         let saved = SavedState {
             trust: trust.chain().or_else(|| kept_trust.clone()),
             word: word.saved(),
             floors: floors.clone(),
+            orders: orders.clone(),
+            pins: pins.clone(),
             ..SavedState::new(config.connection.scope.clone(), mode, floor, contact)
         };
         // A store that takes nothing says so in the status; the agent goes on.
         let _ = store.commit(&[Write::Identity(&identity), Write::State(&saved)]);
         if mode == Mode::Frozen
-            && let Err(error) = store.mark_frozen(true)
+            && let Err(error) = store.mark_frozen(Some(&orders))
         {
             tracing::warn!(error = %error, "the mode FROZEN could not be marked on disk");
         }
@@ -228,11 +254,14 @@ impl Core {
             cache: Cache::default(),
             meter: Meter::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
+            ended: CancellationToken::new(),
             tell: Notify::new(),
             acknowledge: Notify::new(),
             tell_follower: Notify::new(),
             refuses: AtomicBool::new(false),
             warned: AtomicBool::new(false),
+            ordered: Notify::new(),
+            due: AtomicBool::new(false),
             meet: Notify::new(),
             pulse: Pulse::default(),
             took_over: Notify::new(),
@@ -246,6 +275,8 @@ impl Core {
                 contact,
                 cache: store.describe(),
                 word,
+                orders: Obedience::new(orders),
+                pins,
                 unsaved: false,
             }),
             store: Mutex::new(store),
@@ -265,70 +296,6 @@ impl Core {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Serves what is on disk, verified anew; of a set whose latest does not hold, the one before. What
-    /// bears a revoked key comes last, whatever its serial, and after that what breaks the contracts of the
-    /// host's code. A FROZEN agent goes on with its latest.
-    fn bring_up(&self, loaded: Loaded) {
-        let mut active: BTreeMap<Slug, (ActiveSet, Held, bool)> = BTreeMap::new();
-        let frozen = self.state().mode == Mode::Frozen;
-        let baked = self.config.baked.iter().cloned().map(|kept| (Taken::Baked, kept));
-        let kept = loaded.latest.into_iter().chain(loaded.previous).map(|kept| (Taken::Kept, kept));
-        let all: Vec<(Taken, Kept)> = kept.chain(baked).collect();
-        for (_, kept) in &all {
-            self.learn(kept.message.trust.as_deref());
-        }
-        let mut brought = BTreeMap::new();
-        for (taken, kept) in all {
-            let set = kept.message.set.clone();
-            let had =
-                active.get(&set).map(|(_, held, fits)| (*fits, !self.is_void(held), held.applied.serial));
-            // Nothing is better than one that fits and holds, but one that does so too and is newer.
-            let better = |(fits, holds, serial): (bool, bool, u64)| {
-                fits && ((holds && serial >= kept.message.serial) || frozen)
-            };
-            if had.is_some_and(better) {
-                continue;
-            }
-            match verify::check(&self.trust, &kept.message, taken, kept.activated_at) {
-                Ok(checked) => {
-                    let held = held(&checked, &kept);
-                    let breaks = self.breaks(&checked);
-                    let fits = breaks.is_none();
-                    if let Some(refusal) = breaks {
-                        self.note_refusal(About::of(&kept.message), refusal);
-                    }
-                    let found = (fits, !self.is_void(&held), held.applied.serial);
-                    if had.is_none_or(|had| found > had) {
-                        let one = active_set(&set, checked, &held);
-                        active.insert(set.clone(), (one, held, fits));
-                        // An older image must not take back what this one brought.
-                        brought.remove(&set);
-                        if taken == Taken::Baked {
-                            brought.insert(set, kept);
-                        }
-                    }
-                }
-                Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
-            }
-        }
-        let mut serve = Vec::with_capacity(active.len());
-        for (set, (one, held, _)) in active {
-            let mut state = self.state();
-            let one_state = state.sets.entry(set).or_default();
-            one_state.taken.raise(held.applied.serial, &held.key, &held.root);
-            one_state.active = Some(held);
-            serve.push(one);
-        }
-        self.cache.put(serve);
-        if !brought.is_empty() {
-            let writes: Vec<Write<'_>> = brought.values().map(Write::Latest).collect();
-            let _ = self.store().commit(&writes);
-        }
-        for kept in loaded.pending {
-            let _ = self.take(Ok(kept.message), None);
-        }
-    }
-
     /// What has to be remembered, as of now.
     pub(crate) fn saved(&self, floor: Option<u64>) -> SavedState {
         let mut state = self.state();
@@ -343,8 +310,21 @@ impl Core {
             trust: self.trust.chain().or_else(|| self.kept_trust.clone()),
             word: state.word.saved(),
             floors: floors.collect(),
+            orders: state.orders.known.clone(),
+            pins: state.pins.clone(),
             ..SavedState::new(scope, state.mode, floor.unwrap_or(state.floor), state.contact)
         }
+    }
+
+    /// The ledger is to be brought up to date, in FROZEN too.
+    pub(crate) fn settle_ledger(&self) {
+        self.due.store(true, Ordering::Relaxed);
+        self.acknowledge.notify_one();
+    }
+
+    /// Whether [`Core::settle_ledger`] was called since.
+    pub(crate) fn take_due(&self) -> bool {
+        self.due.swap(false, Ordering::Relaxed)
     }
 
     /// Everything up to `floor` is seen; the broker and this agent agree as of now.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use hashbrown::HashMap;
+use schemas::names::{NameError, Reference, Wanted};
 use schemas::prompt::Partial;
 use schemas::status::{Applied, OVERRIDES_MAX};
 use schemas::template::{CompiledPrompt, CompiledSet};
@@ -32,6 +33,10 @@ pub(crate) struct ActiveSet {
 impl ActiveSet {
     pub(crate) fn prompts(&self) -> impl Iterator<Item = &Arc<CompiledPrompt>> {
         self.compiled.iter().map(|(_, prompt)| prompt)
+    }
+
+    fn find(&self, id: &str) -> Found<'_> {
+        self.compiled.get(id).map_or(Found::None, Found::One)
     }
 }
 
@@ -57,6 +62,13 @@ pub(crate) enum Found<'t> {
     /// More than one set has the id.
     Several(&'t [Slug]),
     None,
+    /// The set is served, in a version that the address does not ask for; or nobody here can know.
+    OtherVersion {
+        set: &'t ActiveSet,
+        wanted: Wanted,
+    },
+    OtherOrganisation,
+    NoAddress(NameError),
 }
 
 #[derive(Debug, Default)]
@@ -123,22 +135,53 @@ impl Table {
         Self { sets, index }
     }
 
-    /// Finds a prompt by its id, or by `@set/id`.
-    pub(crate) fn find(&self, address: &str) -> Found<'_> {
-        if let Some(rest) = address.strip_prefix('@') {
-            let found = rest.split_once('/').and_then(|(set, id)| {
-                self.sets.iter().find(|s| s.set.as_str() == set).and_then(|s| s.compiled.get(id))
-            });
-            return found.map_or(Found::None, Found::One);
-        }
+    /// Finds a prompt by its id, or by an address ([`Reference`]) of our `organisation`.
+    #[inline]
+    pub(crate) fn find(&self, id: &str, organisation: &Slug) -> Found<'_> {
+        if id.starts_with('@') { self.find_address(id, organisation) } else { self.find_id(id) }
+    }
+
+    #[inline]
+    fn find_id(&self, id: &str) -> Found<'_> {
         if let [only] = self.sets.as_slice() {
-            return only.compiled.get(address).map_or(Found::None, Found::One);
+            return only.compiled.get(id).map_or(Found::None, Found::One);
         }
-        match self.index.get(address) {
+        match self.index.get(id) {
             Some(Place::One(prompt)) => Found::One(prompt),
             Some(Place::Several(sets)) => Found::Several(sets),
             None => Found::None,
         }
+    }
+
+    fn find_address(&self, address: &str, organisation: &Slug) -> Found<'_> {
+        match Reference::new(address) {
+            Err(error) => Found::NoAddress(error),
+            Ok(Reference::Id(id)) => self.find_id(id),
+            Ok(Reference::Path { first, rest }) => {
+                if let Some(set) = self.set(first) {
+                    return set.find(rest);
+                }
+                let inner = rest.split_once('/').filter(|_| first == organisation.as_str());
+                inner.and_then(|(set, id)| Some(self.set(set)?.find(id))).unwrap_or(Found::None)
+            }
+            Ok(Reference::Versioned { organisation: Some(other), .. }) if other != organisation.as_str() => {
+                Found::OtherOrganisation
+            }
+            Ok(Reference::Versioned { set, version, id, .. }) => {
+                let Some(set) = self.set(set) else { return Found::None };
+                match Wanted::new(version) {
+                    Err(error) => Found::NoAddress(error),
+                    Ok(wanted) if wanted.is_met_by(&set.applied.version) == Some(true) => set.find(id),
+                    Ok(wanted) => Found::OtherVersion { set, wanted },
+                }
+            }
+        }
+    }
+
+    /// The set of that name.
+    pub(crate) fn set(&self, name: &str) -> Option<&ActiveSet> {
+        let place = self.sets.binary_search_by(|set| set.set.as_str().cmp(name)).ok()?;
+        self.sets.get(place).map(|set| &**set)
     }
 
     pub(crate) fn sets(&self) -> &[Arc<ActiveSet>] {
@@ -208,11 +251,35 @@ mod tests {
     }
 
     fn finds(cache: &Cache, address: &str) -> String {
-        match cache.load().find(address) {
+        match cache.load().find(address, &"acme".parse().unwrap()) {
             Found::One(prompt) => prompt.render(&schemas::vars! {}).unwrap(),
             Found::Several(sets) => sets.iter().map(Slug::as_str).collect::<Vec<_>>().join("+"),
             Found::None => "-".into(),
+            Found::OtherVersion { set, wanted: Wanted::Alias(_) } => format!("? {}", set.applied.version),
+            Found::OtherVersion { set, .. } => format!("other {}", set.applied.version),
+            Found::OtherOrganisation => "other organisation".into(),
+            Found::NoAddress(_) => "no address".into(),
         }
+    }
+
+    #[test]
+    fn an_address_finds_only_what_is_of_that_organisation_and_version() {
+        let cache = Cache::default();
+        cache.put(vec![set("chat", 1, &["a", "x/b"]), set("mail", 2, &["a", "chat/a"])]);
+        let found = |address: &str| finds(&cache, address);
+        for address in
+            ["@chat@1.0.0/a", "@chat@^1/x/b", "@acme/chat@1/a", "@acme/chat@latest/x/b", "@acme/chat/a"]
+        {
+            assert_eq!(found(address), "1", "{address}");
+        }
+        assert_eq!(found("@acme/chat/x/b"), "1");
+        assert_eq!(found("@mail/chat/a"), "2", "a set before an organisation, and an id with a folder");
+        assert_eq!(["@chat@2/a", "@acme/chat@1.0.1/a"].map(found), ["other 1.0.0"; 2]);
+        assert_eq!(["@chat@stable/a", "@acme/mail@live/none"].map(found), ["? 1.0.0"; 2]);
+        assert_eq!(found("@meridian/chat@1/a"), "other organisation");
+        let none = ["@meridian/chat/a", "@shop@1/a", "@acme/shop/a", "@acme/chat", "@acme/chat@1/none"];
+        assert_eq!(none.map(found), ["-"; 5]);
+        assert_eq!(["@chat", "@", "@chat@/a", "@chat@1", "@chat@^^/a"].map(found), ["no address"; 5]);
     }
 
     #[test]
@@ -225,7 +292,8 @@ mod tests {
         assert_eq!(["x/b", "b", "c"].map(|id| finds(&cache, id)), ["1", "2", "3"]);
         assert_eq!(finds(&cache, "a"), "chat+mail+shop");
         assert_eq!(["@chat/a", "@mail/a", "@shop/a"].map(|id| finds(&cache, id)), ["1", "2", "3"]);
-        assert_eq!(["@chat", "@none/a", "@/a", "", "@chat/c"].map(|id| finds(&cache, id)), ["-"; 5]);
+        assert_eq!(["@none/a", "", "@chat/c"].map(|id| finds(&cache, id)), ["-"; 3]);
+        assert_eq!(["@chat", "@/a"].map(|id| finds(&cache, id)), ["no address"; 2]);
     }
 
     #[test]
@@ -235,6 +303,9 @@ mod tests {
         let before = cache.load();
         cache.put(vec![set("chat", 2, &["a", "new"])]);
         assert_eq!(["a", "new", "gone", "m"].map(|id| finds(&cache, id)), ["2", "2", "-", "1"]);
-        assert!(matches!(before.find("gone"), Found::One(_)), "who reads the old one reads all of it");
+        assert!(
+            matches!(before.find("gone", &"acme".parse().unwrap()), Found::One(_)),
+            "who reads the old one reads all of it"
+        );
     }
 }

@@ -25,8 +25,9 @@ const REFUSED_MAX: Duration = Duration::from_secs(60);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Messages that wait to be looked at. What comes faster is dropped and fetched: a flood of messages does
 /// not fill the host's memory. (One message is as large as its sender says: see docs/SECURITY.md.)
-const WAITING: usize = 128;
-const PING_INTERVAL: Duration = Duration::from_secs(15);
+pub(crate) const WAITING: usize = 128;
+/// A connection on which nothing comes back is given up at the third ping.
+const PING_INTERVAL: Duration = Duration::from_secs(7);
 /// For ever, for a sleep.
 const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// A failed connection is looked into once in so many times.

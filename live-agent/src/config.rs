@@ -33,6 +33,7 @@ const START_AGE: Duration = Duration::from_secs(86_400);
 
 /// A configuration that cannot be used. Each names the key that is wrong.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConfigError {
     #[error("{key} is not set: {how}")]
     Missing { key: &'static str, how: &'static str },
@@ -53,6 +54,7 @@ pub enum ConfigError {
 
 /// Where an agent keeps what it was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CachePlace {
     /// A folder of its own, made if need be.
     Disk(PathBuf),

@@ -8,9 +8,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use schemas::Slug;
 use schemas::canonical::Digest;
 use schemas::status::Mode;
 use schemas::template::Values;
+use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -34,9 +36,26 @@ pub enum Question {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         set: Option<Mode>,
     },
-    Sync,
     /// Whether the agent is live, ready and fresh, and why not.
     Health,
+    /// Reconciles; takes up what waits, but with `check`.
+    Sync {
+        #[serde(default)]
+        check: bool,
+    },
+    /// Pins a set, or ends that where no versions are given; answers with the pins that hold.
+    Pin {
+        set: Slug,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        versions: Option<VersionReq>,
+    },
+    /// What is verified and waits, with its prompts.
+    Waiting,
+    /// What the stream still has of a set, or of all.
+    History {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        set: Option<Slug>,
+    },
     List,
     /// The prompt as its author wrote it.
     Get {
@@ -51,6 +70,7 @@ pub enum Question {
 
 /// Why the running agent was not asked, or did not do it.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ControlError {
     /// There is none; the disk cache can be read instead.
     #[error("no agent is running")]
@@ -195,7 +215,16 @@ async fn answer(handle: &Handle, question: Question) -> Value {
             }
             json!({ "mode": handle.core.state().mode })
         }
-        Question::Sync => match handle.sync().await {
+        Question::Pin { set, versions } => match handle.pin(set, versions).await {
+            Ok(()) => json!({ "pins": handle.core.pins() }),
+            Err(error) => failed("pin", error),
+        },
+        Question::Waiting => waiting(handle),
+        Question::History { set } => match handle.history(set.as_ref()).await {
+            Ok(entries) => value("history", &entries),
+            Err(error) => failed("unreachable", error),
+        },
+        Question::Sync { check } => match handle.sync(!check).await {
             Ok(report) => value("sync", &report),
             Err(error) => failed("unreachable", error),
         },
@@ -207,6 +236,18 @@ async fn answer(handle: &Handle, question: Question) -> Value {
         },
         Question::Prompt { id, values } => prompt(handle, &id, values),
     }
+}
+
+fn waiting(handle: &Handle) -> Value {
+    let all = handle.waiting().into_iter().map(|one| {
+        let prompts = handle.waiting_prompts(&one.set).unwrap_or_default();
+        let mut answer = value("waiting", &one);
+        if let Some(answer) = answer.as_object_mut() {
+            answer.insert("prompts".into(), value("waiting", &prompts));
+        }
+        answer
+    });
+    all.collect()
 }
 
 fn prompt(handle: &Handle, id: &str, values: Map<String, Value>) -> Value {

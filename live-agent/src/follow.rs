@@ -3,7 +3,8 @@
 //! 1. Subscribe to everything FORGE says to this scope, before anything is asked for.
 //! 2. Reconcile by direct get on every connect, on any gap, on a head that is lacking, and about
 //!    every 30 seconds. An agent that is current downloads nothing.
-//! 3. The floor moves on an announcement only when that is the very next of the stream; otherwise it
+//! 3. Where FORGE is not heard, the connection itself is probed, and made anew if nothing comes back.
+//! 4. The floor moves on an announcement only when that is the very next of the stream; otherwise it
 //!    is taken up and the gap is filled.
 //!
 //! All messages are taken up here, one after the other; asking the broker runs beside it ([`fetch`]).
@@ -25,6 +26,7 @@ use crate::verify;
 
 pub(crate) mod fetch;
 pub(crate) mod ledger;
+pub(crate) mod past;
 
 use fetch::{Fetched, Wanted};
 
@@ -49,11 +51,18 @@ const FIRST_WORD: Duration = Duration::from_secs(2);
 /// A bundle up to this size, in bytes on the wire, is verified and compiled within a millisecond.
 const SMALL: usize = 16 * 1024;
 
+/// A message that there never is.
+const PROBE_QUESTION: &str = r#"{"last_by_subj":"nothing"}"#;
+/// How long the answer to a probe may take: it is one line.
+const PROBE: Duration = Duration::from_secs(5);
+/// With FORGE away, the connection is probed so often.
+const PROBE_AGAIN: Duration = Duration::from_secs(15);
+
 /// What the loop is asked to do.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Reconcile now and say when it is done.
-    Sync(oneshot::Sender<Result<(), String>>),
+    /// Reconcile now and say when it is done; in FROZEN, look for what fits a pin all the same where `once`.
+    Sync { done: oneshot::Sender<Result<(), String>>, once: bool },
     /// Reconcile now.
     Reconcile,
 }
@@ -85,10 +94,15 @@ struct Follow<'a> {
     /// An agent that knows nothing waits until then for FORGE's word before it takes up what the broker
     /// has: it could not tell what is newest.
     word_until: Instant,
+    /// Somebody waits who wants to take up what waits, in FROZEN too.
+    once: bool,
+    /// It was looked at which pinned sets lack something.
+    sought: bool,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     reconcile_at: Instant,
     save_at: Instant,
     take_over_at: Instant,
+    probe_at: Instant,
     stale: bool,
 }
 
@@ -112,10 +126,13 @@ pub(crate) async fn run(
         task: None,
         again: false,
         word_until: subscribed_at + FIRST_WORD,
+        once: false,
+        sought: false,
         waiting: Vec::new(),
         reconcile_at: Instant::now(),
         save_at: Instant::now() + SAVE,
         take_over_at: Instant::now() + TAKE_OVER,
+        probe_at: Instant::now(),
         stale: false,
     };
     follow.reconcile();
@@ -140,7 +157,7 @@ pub(crate) async fn run(
             command = commands.recv() => match command {
                 None => return Ok(()),
                 Some(Command::Reconcile) => follow.reconcile(),
-                Some(Command::Sync(done)) => follow.sync(done),
+                Some(Command::Sync { done, once }) => follow.sync(done, once),
             },
             _ = tick.tick() => {
                 core.pulse.beat();
@@ -182,17 +199,19 @@ impl Follow<'_> {
         }
     }
 
-    fn sync(&mut self, done: oneshot::Sender<Result<(), String>>) {
+    fn sync(&mut self, done: oneshot::Sender<Result<(), String>>, once: bool) {
         if !self.connected {
             let _ = done.send(Err("the broker is not connected".into()));
             return;
         }
         // One that runs may have passed what the caller wants to see already.
         self.waiting.push(done);
+        self.once |= once;
         if self.fetching.is_some() { self.again = true } else { self.reconcile() }
     }
 
     fn answer(&mut self, result: Result<(), String>) {
+        (self.once, self.sought) = (false, false);
         for waiting in self.waiting.drain(..) {
             let _ = waiting.send(result.clone());
         }
@@ -219,7 +238,8 @@ impl Follow<'_> {
         }
         self.again = false;
         let heads = self.core.take_wanted();
-        let wanted = Wanted { floor: self.core.state().floor, heads };
+        let past = self.core.sought(self.once);
+        let wanted = Wanted { floor: self.core.state().floor, heads, past };
         let (send, receive) = mpsc::channel(FETCHED_WAITING);
         let fetch = fetch::fetch(self.client.clone(), self.core.trust.scope().clone(), wanted, send);
         self.fetching = Some(receive);
@@ -297,11 +317,28 @@ impl Follow<'_> {
                     self.again = true;
                 }
             }
+            Some(Fetched::Look(set, answer)) => {
+                let _ = answer.send(self.core.sought_of(&set, self.once));
+            }
+            Some(Fetched::Past(message, taken)) => {
+                let read = verify::read(self.core.trust.scope(), &message);
+                let (core, once) = (Arc::clone(self.core), self.once);
+                let take = tokio::task::spawn_blocking(move || core.take_found(read, once));
+                let outcome = take.await.map_err(|_| FollowError::Panicked)?;
+                let _ = taken.send(outcome != Outcome::Refused);
+            }
+            Some(Fetched::Searched(set)) => self.core.searched(&set),
             Some(Fetched::Done { up_to }) => {
                 let replayed = self.core.state().floor == 0;
                 self.core.agreed(up_to.filter(|_| replayed));
                 self.finish();
-                if self.again || self.core.wants() {
+                // Of each set only the newest was seen, or what waited gave way to it.
+                if (replayed || self.once) && !self.sought {
+                    self.sought = true;
+                    self.core.seek(true);
+                }
+                let lacks = !self.core.sought(self.once).is_empty();
+                if self.again || self.core.wants() || lacks {
                     self.reconcile();
                 } else {
                     self.answer(Ok(()));
@@ -342,6 +379,10 @@ impl Follow<'_> {
         if now >= self.reconcile_at {
             self.reconcile();
         }
+        if self.connected && now >= self.probe_at && !self.core.silence().is_zero() {
+            self.probe_at = now + around(PROBE_AGAIN);
+            tokio::spawn(probe(self.client.clone(), subject::direct_get(self.core.trust.scope())));
+        }
         let reason = self.core.stale_reason();
         if reason.is_some() != self.stale {
             self.stale = reason.is_some();
@@ -369,6 +410,18 @@ impl Follow<'_> {
         } else if self.core.unsaved() {
             self.save_at = self.save_at.min(now + SAVE_AGAIN);
         }
+    }
+}
+
+/// Asks the broker for nothing. Where not even that is answered, the connection is made anew: one that is half open
+/// looks like any other from here.
+async fn probe(client: Client, direct_get: String) {
+    let question = async_nats::Request::new().payload(PROBE_QUESTION.into()).timeout(Some(PROBE));
+    let answer = client.send_request(direct_get, question).await;
+    let Err(error) = answer else { return };
+    if error.kind() == async_nats::client::RequestErrorKind::TimedOut {
+        tracing::warn!("the broker does not answer; connecting anew");
+        let _ = client.force_reconnect().await;
     }
 }
 

@@ -14,9 +14,42 @@
 //!     .service("checkout")
 //!     .start()
 //!     .await?;
-//! let text = agent.prompt("welcome.message", &vars! { name: "Ada" })?;
+//! let text = agent.prompt("welcome.message", vars! { name: "Ada" })?;
 //! # Ok(()) }
 //! ```
+//!
+//! # What to call
+//!
+//! | for | call |
+//! |---|---|
+//! | a text | [`LiveAgent::prompt`]; [`LiveAgent::prompt_to`] into a buffer of yours, without taking memory |
+//! | a text even where the prompt is missing | [`LiveAgent::prompt_or`] |
+//! | the messages of a chat | [`LiveAgent::messages`] |
+//! | the prompt as it was written | [`LiveAgent::template`], [`LiveAgent::list`], [`LiveAgent::search`] |
+//! | values | [`vars!`], [`Values::of`] for what serialises, [`Values::from_json`] |
+//! | what changed | [`LiveAgent::subscribe`], [`LiveAgent::on_change`] |
+//! | one agent for the whole program | [`Builder::start_global`], then [`prompt`], [`messages`] and the like |
+//! | no `async` | [`blocking::LiveAgent`] |
+//! | functions with typed parameters | `live codegen`, which writes them with [`codegen`] |
+//!
+//! A prompt is named by its id or by an address: `@set/id`, `@organisation/set/id`, and with the
+//! version that the caller can live with, `@set@^2/id` or `@organisation/set@2.1.0/id`. An agent serves
+//! one version of a set; where that is not the one that is asked for, the call fails with
+//! [`PromptError::OtherVersion`].
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! |---|---|
+//! | `cli` (default) | the program `live`, and with it all below but `otel` |
+//! | `codegen` | the module [`codegen`] |
+//! | `config-file` | the configuration from a file |
+//! | `serve` | the sidecar, and the pages that a host can mount |
+//! | `otel` | spans of the sidecar, sent to a collector |
+//!
+//! A service needs none of them: `default-features = false`.
+//!
+//! # Modules
 //!
 //! In the order of the line:
 //!
@@ -25,34 +58,44 @@
 //! | [`config`] | what an agent is told, and the builder that gathers it |
 //! | `client` | the connection to the broker, and how it comes back |
 //! | `switch`, `renew` | another connection takes its place; the files that say so are watched |
-//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `ledger` enrols and acknowledges |
+//! | `follow` | announcements, gaps, replay; `fetch` asks the broker, `past` for what came before the newest, `ledger` enrols and acknowledges |
 //! | `verify` | whether a bundle may be served |
-//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `word` is FORGE's signed word |
+//! | `agent` | what the agent has, and how a bundle becomes what is served, as one; `open` what it starts with, `pins` which versions it takes, `word` FORGE's signed word |
 //! | `cache` | what is served, behind one pointer |
 //! | [`store`] | the disk cache: `pages` reads it without trust, `record` is its format, `baked` its file form |
-//! | [`render`] | reading and rendering, the path of every call |
-//! | `mode` | ACCEPTING and FROZEN |
+//! | [`render`] | reading and rendering, the path of every call; `search` finds a prompt |
+//! | `mode` | ACCEPTING and FROZEN, and FORGE's orders |
+//! | `history` | what the stream still has, verified and not taken up |
 //! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
 //! | [`start`] | how an agent starts, and what it waits for before it says that it has |
 //! | `overrides` | a folder of prompts that stand before what FORGE published |
 //! | [`health`] | whether the agent is live, ready and fresh |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
-//! | [`live`] | [`LiveAgent`], what a host holds |
+//! | [`live`] | [`LiveAgent`], what a host holds; `notify` tells it of changes |
+//! | [`global`], [`blocking`] | the same for the whole program, and without `async` |
 //! | [`offline`] | an agent's cache without the agent |
 //! | `pull` | bundles from the broker into a file, without an agent (feature `cli`) |
 //! | `doctor` | looks at everything that an agent needs (feature `cli`) |
+//! | [`codegen`] | functions and types of a locked version, in four languages |
 //! | `clock` | the one place that reads the clock |
 
 mod agent;
+pub mod blocking;
 mod cache;
 mod client;
 mod clock;
+#[cfg(feature = "codegen")]
+pub mod codegen;
 pub mod config;
 pub mod control;
 #[cfg(feature = "cli")]
 pub mod doctor;
 mod follow;
+#[doc(hidden)]
+pub mod generated;
+pub mod global;
 pub mod health;
+mod history;
 pub mod live;
 mod mode;
 pub mod offline;
@@ -68,13 +111,20 @@ mod switch;
 mod verify;
 
 pub use agent::Change;
-pub use config::{Builder, ConfigError};
+pub use config::{Builder, ConfigError, Pins};
+pub use global::{
+    AlreadyGlobal, GlobalError, agent, list, messages, prompt, prompt_or, prompt_to, search, status,
+    subscribe, template,
+};
 pub use health::Health;
-pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport};
+pub use history::HistoryEntry;
+pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport, Waiting};
 pub use render::{Listed, PromptError, Template};
+pub use schemas::contract::Contract;
 pub use schemas::status::{AgentStatus, Mode};
-pub use schemas::template::{RenderedMessage, Values};
+pub use schemas::template::{Fault, RenderedMessage, Values};
 pub use schemas::vars;
+pub use semver::VersionReq;
 pub use start::StartError;
 
 /// Version of this crate, as the status says it.

@@ -1,5 +1,6 @@
 //! [`LiveAgent`]: what a host holds.
 
+use std::borrow::{Borrow, Cow};
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::Path;
@@ -22,6 +23,11 @@ use crate::store::{self, StoreError, baked};
 use crate::switch::{Switch, SwitchError};
 use crate::{control, renew, report};
 
+mod held;
+
+pub use held::Waiting;
+mod notify;
+
 const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
 /// back empty and is being filled.
@@ -35,6 +41,7 @@ const SYNC: Duration = Duration::from_secs(30);
 
 /// Why an agent did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum AgentError {
     #[error("the broker cannot be reached: {0}")]
     Unreachable(String),
@@ -44,12 +51,19 @@ pub enum AgentError {
     Bake(#[source] std::io::Error),
     #[error("the credential is not taken up, the one in use stays: {0}")]
     Credential(String),
+    #[error(
+        "the configuration pins {set} to {versions}: change it there, or pin {set} to * here, which takes all"
+    )]
+    Configured { set: Slug, versions: semver::VersionReq },
+    #[error("a thread cannot be started")]
+    Thread(#[source] std::io::Error),
     #[error("the agent is stopped")]
     Stopped,
 }
 
 /// What a sync found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct SyncReport {
     pub mode: Mode,
     /// What is active, and what is pending: in FROZEN, what ACCEPTING would take up.
@@ -58,6 +72,7 @@ pub struct SyncReport {
 
 /// The status of an agent, and what only its own host knows.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct LocalStatus {
     #[serde(flatten)]
     pub status: AgentStatus,
@@ -75,6 +90,11 @@ pub struct LocalStatus {
 
 /// An agent inside its host. Cheap to clone; the agent ends when the last clone is dropped, or by
 /// [`LiveAgent::stop`].
+///
+/// It does not outlive a `fork`: its tasks run on threads of the runtime, which stay in the parent, and the child
+/// has a copy of its sockets and of the lock of its cache. A host that forks (a pre-forking server, a daemon that puts
+/// itself into the background) forks first and starts an agent in each process after. Starting another program
+/// (`std::process::Command`) is no such fork: the agent's files and sockets are closed there.
 #[derive(Debug, Clone)]
 pub struct LiveAgent {
     handle: Handle,
@@ -125,6 +145,17 @@ impl LiveAgent {
                 ledger::run(&core, &session.client, session.link).await
             }),
         ];
+        tasks.push(spawn("orders", handle.clone(), |h| async move {
+            loop {
+                h.core.ordered.notified().await;
+                let core = Arc::clone(&h.core);
+                if tokio::task::spawn_blocking(move || core.obey()).await? == Some(Mode::Accepting) {
+                    let _ = h.commands.try_send(Command::Reconcile);
+                }
+            }
+            #[expect(unreachable_code, reason = "it says what the task fails with")]
+            Ok::<(), tokio::task::JoinError>(())
+        }));
         let sources = handle.core.config.sources.clone();
         if sources.connection.is_some() || sources.credentials.is_some() {
             let switch = Arc::clone(&switch);
@@ -190,20 +221,42 @@ impl LiveAgent {
         self.handle.core.health()
     }
 
-    /// Renders a text prompt. `id` is the prompt's id, or `@set/id`.
+    /// Renders a text prompt. `id` is the prompt's id, or an address: `@set/id`,
+    /// `@organisation/set/id`, `@set@^2/id`, `@organisation/set@2.1.0/id`.
     ///
     /// # Errors
-    /// No such prompt, an id in several sets, or values that do not fit; never with a value in it.
-    pub fn prompt(&self, id: &str, values: &Values) -> Result<String, PromptError> {
-        self.handle.core.render(id, values)
+    /// No such prompt, an id in several sets, another version than the address asks for, or values that
+    /// do not fit; never with a value in it.
+    pub fn prompt(&self, id: &str, values: impl Borrow<Values>) -> Result<String, PromptError> {
+        self.handle.core.render(id, values.borrow())
     }
 
-    /// Renders a text prompt to the end of `out`, which can be used again and again.
+    /// Renders a text prompt, or gives `default` as it stands where the prompt is missing: nothing is
+    /// served, or nothing of that name ([`PromptError::is_missing`]). The status counts how often.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::prompt`], for a prompt that is here.
+    pub fn prompt_or<'d>(
+        &self,
+        id: &str,
+        values: impl Borrow<Values>,
+        default: &'d str,
+    ) -> Result<Cow<'d, str>, PromptError> {
+        self.handle.core.render_or(id, values.borrow(), default)
+    }
+
+    /// Renders a text prompt to the end of `out`, which can be used again and again: a prompt of text and
+    /// variables then takes no memory.
     ///
     /// # Errors
     /// As [`LiveAgent::prompt`].
-    pub fn prompt_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
-        self.handle.core.render_to(id, values, out)
+    pub fn prompt_to(
+        &self,
+        id: &str,
+        values: impl Borrow<Values>,
+        out: &mut String,
+    ) -> Result<(), PromptError> {
+        self.handle.core.render_to(id, values.borrow(), out)
     }
 
     /// Renders a chat; `history` fills its placeholders by name.
@@ -213,10 +266,10 @@ impl LiveAgent {
     pub fn messages(
         &self,
         id: &str,
-        values: &Values,
+        values: impl Borrow<Values>,
         history: &[(&str, &[RenderedMessage])],
     ) -> Result<Vec<RenderedMessage>, PromptError> {
-        self.handle.core.render_messages(id, values, history)
+        self.handle.core.render_messages(id, values.borrow(), history)
     }
 
     /// The prompt as its author wrote it, with model settings and metadata.
@@ -239,6 +292,13 @@ impl LiveAgent {
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
         self.handle.core.list()
+    }
+
+    /// What has every word of `question` in its id, description, tags, parameters or text, whatever the
+    /// case; the nearest to the id first. No word finds everything.
+    #[must_use]
+    pub fn search(&self, question: &str) -> Vec<Listed> {
+        self.handle.core.search(question)
     }
 
     /// The agent's name.
@@ -273,12 +333,21 @@ impl LiveAgent {
         self.handle.set_mode(mode).await
     }
 
-    /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
+    /// Reconciles with the broker now, and takes up what fits its pin. In FROZEN what waits is taken up once, and
+    /// the agent stays FROZEN.
     ///
     /// # Errors
     /// The broker is not connected or does not answer.
     pub async fn sync(&self) -> Result<SyncReport, AgentError> {
-        self.handle.sync().await
+        self.handle.sync(true).await
+    }
+
+    /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
+    ///
+    /// # Errors
+    /// As [`LiveAgent::sync`].
+    pub async fn check(&self) -> Result<SyncReport, AgentError> {
+        self.handle.sync(false).await
     }
 
     /// Moves a running agent to another credential, given as the text of its `.creds` file. The new one
@@ -314,7 +383,7 @@ impl LiveAgent {
                 if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
                     return Err(AgentError::Unreachable(why));
                 }
-                if let Ok(report) = self.sync().await {
+                if let Ok(report) = self.check().await {
                     return Ok(report);
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -341,6 +410,7 @@ impl LiveAgent {
 
     /// Ends the agent: its tasks, its connection, and whatever was not saved yet.
     pub async fn stop(&self) {
+        self.handle.core.ended.cancel();
         let tasks = std::mem::take(&mut *self.tasks.lock().await);
         for task in &tasks {
             task.abort();
@@ -377,14 +447,20 @@ impl Handle {
         done.map_err(|_| AgentError::Stopped)?.map_err(AgentError::NotStored)
     }
 
-    pub(crate) async fn sync(&self) -> Result<SyncReport, AgentError> {
+    /// Reconciles; takes up what waits where `once`.
+    pub(crate) async fn sync(&self, once: bool) -> Result<SyncReport, AgentError> {
         if self.switch.is_none() {
             return Err(AgentError::Unreachable(ALONE.into()));
         }
         let (done, answer) = oneshot::channel();
-        self.commands.send(Command::Sync(done)).await.map_err(|_| AgentError::Stopped)?;
+        self.commands.send(Command::Sync { done, once }).await.map_err(|_| AgentError::Stopped)?;
         match tokio::time::timeout(SYNC, answer).await {
             Ok(Ok(Ok(()))) => {
+                if once {
+                    let core = Arc::clone(&self.core);
+                    let taken = tokio::task::spawn_blocking(move || core.take_up_once()).await;
+                    taken.map_err(|_| AgentError::Stopped)?;
+                }
                 let status = report::status(&self.core);
                 Ok(SyncReport { mode: status.mode, sets: status.sets })
             }

@@ -1,12 +1,14 @@
 //! An agent's cache without the agent: what `live` shows and renders when none is running.
 
+use std::borrow::Borrow;
 use std::path::Path;
 
-use schemas::Scope;
 use schemas::bundle::Encoding;
+use schemas::prompt::Prompt;
 use schemas::signed::{Checked, SignedBundle, SignedError};
 use schemas::status::Mode;
 use schemas::template::Values;
+use schemas::{Scope, Slug};
 
 use crate::agent::{Access, Core};
 use crate::config::{Builder, ConfigError};
@@ -18,6 +20,7 @@ use crate::{RenderedMessage, clock, report};
 
 /// Why a file of bundles is not believed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum VerifyError {
     #[error("the file cannot be read")]
     Read(#[source] std::io::Error),
@@ -98,6 +101,22 @@ impl Offline {
         self.0.list()
     }
 
+    /// As [`crate::LiveAgent::search`].
+    #[must_use]
+    pub fn search(&self, question: &str) -> Vec<Listed> {
+        self.0.search(question)
+    }
+
+    /// All prompts of a set as their authors wrote them, sorted by id; none where it is not served.
+    #[must_use]
+    pub fn prompts(&self, set: &Slug) -> Option<Vec<Prompt>> {
+        let table = self.0.cache.load();
+        let prompts = table.set(set.as_str())?.prompts();
+        let mut prompts: Vec<Prompt> = prompts.map(|prompt| prompt.prompt().clone()).collect();
+        prompts.sort_by(|a, b| a.id.cmp(&b.id));
+        Some(prompts)
+    }
+
     /// As [`crate::LiveAgent::template`].
     ///
     /// # Errors
@@ -110,15 +129,19 @@ impl Offline {
     ///
     /// # Errors
     /// As there.
-    pub fn prompt(&self, id: &str, values: &Values) -> Result<String, PromptError> {
-        self.0.render(id, values)
+    pub fn prompt(&self, id: &str, values: impl Borrow<Values>) -> Result<String, PromptError> {
+        self.0.render(id, values.borrow())
     }
 
     /// As [`crate::LiveAgent::messages`], with no history.
     ///
     /// # Errors
     /// As there.
-    pub fn messages(&self, id: &str, values: &Values) -> Result<Vec<RenderedMessage>, PromptError> {
-        self.0.render_messages(id, values, &[])
+    pub fn messages(
+        &self,
+        id: &str,
+        values: impl Borrow<Values>,
+    ) -> Result<Vec<RenderedMessage>, PromptError> {
+        self.0.render_messages(id, values.borrow(), &[])
     }
 }

@@ -80,7 +80,7 @@ async fn newest(
 ) -> Result<BTreeMap<Slug, Message>, PullError> {
     let scope = config.connection.scope.clone();
     let (out, mut fetched) = mpsc::channel(WAITING);
-    let wanted = Wanted { floor: 0, heads: Vec::new() };
+    let wanted = Wanted { floor: 0, heads: Vec::new(), past: Vec::new() };
     let fetching = tokio::spawn(fetch::fetch(session.client.clone(), scope.clone(), wanted, out));
     let mut found: BTreeMap<Slug, Message> = BTreeMap::new();
     while let Some(one) = fetched.recv().await {
@@ -98,6 +98,8 @@ async fn newest(
                     }
                 }
             },
+            // Nothing before the newest was asked for.
+            Fetched::Look(..) | Fetched::Past(..) | Fetched::Searched(..) => {}
             Fetched::Done { .. } => break,
             Fetched::Failed(why) => return Err(PullError::Unreachable(why)),
         }

@@ -1,21 +1,37 @@
 //! Reading and rendering: the path of every call of the host. No lock, no system call, no await.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use schemas::Slug;
+use schemas::names::{NameError, Wanted};
 use schemas::prompt::{Content, Prompt};
 use schemas::status::Mode;
 use schemas::template::{CompiledPrompt, RenderError, RenderedMessage, Values};
+use schemas::{Slug, Version};
 
 use crate::agent::Core;
 use crate::cache::{ActiveSet, Found};
 
-/// Why a prompt was not given.
+mod search;
+
+/// Why a prompt was not given. No text of it holds a value.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PromptError {
+    #[error(
+        "no agent was started for the whole program: start one with start_global(), or call make_global()"
+    )]
+    NotStarted,
     #[error("there is no prompt {id:?} here; {near}")]
     Unknown { id: String, near: String },
+    #[error(transparent)]
+    Address(NameError),
+    /// The set is served, but not in the version that the address asks for.
+    #[error("{address} is not what is served here, which is {set}@{here}; {why}")]
+    OtherVersion { address: String, set: Slug, here: Version, why: &'static str },
+    #[error("{address} is of another organisation: this agent serves prompts of {here} only")]
+    OtherOrganisation { address: String, here: Slug },
     #[error("prompt {id:?} stands in several sets ({sets}): write @set/{id}")]
     Ambiguous { id: String, sets: String },
     #[error("nothing is served yet: {why}")]
@@ -26,6 +42,14 @@ pub enum PromptError {
     TooOld { age_s: u64, most_s: u64 },
     #[error(transparent)]
     Render(RenderError),
+}
+
+impl PromptError {
+    /// Whether the prompt is not here at all: what [`crate::LiveAgent::prompt_or`] has a text for.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::NotStarted | Self::Unknown { .. } | Self::Empty { .. })
+    }
 }
 
 /// A prompt as its author wrote it. It stays what it was when it was asked for, whatever is
@@ -42,6 +66,7 @@ impl std::ops::Deref for Template {
 
 /// One served prompt in a list.
 #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Listed {
     pub set: Slug,
     pub id: String,
@@ -70,14 +95,27 @@ impl Core {
             return Err(self.too_old_error());
         }
         let table = self.cache.load();
-        match table.find(id) {
+        match table.find(id, &self.trust.scope().organisation) {
             Found::One(prompt) => Ok(read(prompt)),
+            Found::None if table.is_empty() => Err(PromptError::Empty { why: self.why_empty() }),
+            other => Err(self.not_found(id, other)),
+        }
+    }
+
+    #[cold]
+    fn not_found(&self, id: &str, found: Found<'_>) -> PromptError {
+        match found {
             Found::Several(sets) => {
                 let sets: Vec<&str> = sets.iter().map(Slug::as_str).collect();
-                Err(PromptError::Ambiguous { id: clip(id), sets: sets.join(", ") })
+                PromptError::Ambiguous { id: clip(id), sets: sets.join(", ") }
             }
-            Found::None if table.is_empty() => Err(PromptError::Empty { why: self.why_empty() }),
-            Found::None => Err(PromptError::Unknown { id: clip(id), near: self.near(id) }),
+            Found::OtherVersion { set, wanted } => other_version(id, set, &wanted),
+            Found::OtherOrganisation => PromptError::OtherOrganisation {
+                address: clip(id),
+                here: self.trust.scope().organisation.clone(),
+            },
+            Found::NoAddress(error) => PromptError::Address(error),
+            Found::One(_) | Found::None => PromptError::Unknown { id: clip(id), near: self.near(id) },
         }
     }
 
@@ -87,6 +125,23 @@ impl Core {
 
     pub(crate) fn render_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
         self.meter.measure(|| self.with(id, |p| p.render_to(values, out).map_err(PromptError::Render))?)
+    }
+
+    /// The rendered text, or `default` as it stands where the prompt is missing.
+    pub(crate) fn render_or<'d>(
+        &self,
+        id: &str,
+        values: &Values,
+        default: &'d str,
+    ) -> Result<Cow<'d, str>, PromptError> {
+        match self.render(id, values) {
+            Ok(text) => Ok(Cow::Owned(text)),
+            Err(error) if error.is_missing() => {
+                self.meter.count_default();
+                Ok(Cow::Borrowed(default))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn render_messages(
@@ -123,7 +178,11 @@ impl Core {
     }
 
     fn why_empty(&self) -> &'static str {
-        match self.state().mode {
+        let state = self.state();
+        match state.mode {
+            _ if state.is_pinned_out() => {
+                "no version that fits the pin of its set came yet; the agent's status shows what waits"
+            }
             Mode::Frozen => "the agent is FROZEN and its cache is empty; set it to ACCEPTING",
             Mode::Accepting => "no bundle was taken up; publish one, and look at the agent's status",
         }
@@ -156,6 +215,17 @@ fn listed(set: &ActiveSet, prompt: &Prompt) -> Listed {
         tags: prompt.tags.clone(),
         local: set.local.contains(&prompt.id),
     }
+}
+
+fn other_version(address: &str, set: &ActiveSet, wanted: &Wanted) -> PromptError {
+    let why = match wanted {
+        Wanted::Alias(_) => {
+            "what an alias other than latest means, FORGE says: resolve it there and ask for the version"
+        }
+        Wanted::Exact(_) | Wanted::Range(_) => "publish one that fits, or ask for what is here",
+    };
+    let (set, here) = (set.set.clone(), set.applied.version.clone());
+    PromptError::OtherVersion { address: clip(address), set, here, why }
 }
 
 fn clip(id: &str) -> String {

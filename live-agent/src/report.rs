@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nats_config::subject;
-use schemas::status::{AgentStatus, ModeSource, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use schemas::status::{AgentStatus, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use semver::VersionReq;
 use tokio::sync::watch;
 
-use crate::agent::{Core, SetState};
+use crate::agent::{self, Core, Held, SetState, State};
 use crate::client::{Link, around};
 use crate::{VERSION, clock};
 
@@ -74,8 +75,8 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         service: core.config.service.clone(),
         agent_version: VERSION.into(),
         mode: state.mode,
-        mode_by: ModeSource::default(),
-        order: None,
+        mode_by: state.orders.known.by,
+        order: state.orders.known.answer,
         at: clock::now(),
         started_at: core.started_at,
         floor: state.floor,
@@ -85,7 +86,7 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         max_age,
         too_old,
         trust: core.trust.version(),
-        sets: state.sets.iter().map(|(set, one)| set_status(core, set, one)).collect(),
+        sets: state.sets.iter().map(|(set, one)| set_status(core, &state, set, one)).collect(),
         cache: state.cache.clone(),
         counters,
         overrides: core.cache.load().overrides(),
@@ -93,13 +94,14 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
     }
 }
 
-fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
+fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -> SetStatus {
+    let pin = state.pin(&core.config.pins, set);
     let held = one.held.as_ref().map(|(held, _)| Pending {
         publication: Some(held.applied.publication.clone()),
         serial: Some(held.applied.serial),
         version: Some(held.applied.version.clone()),
         digest: Some(held.applied.digest),
-        state: PendingState::Verified,
+        state: why(pin, held),
         reason: None,
         at: held.applied.activated_at,
     });
@@ -108,7 +110,7 @@ fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
         active: one.active.as_ref().map(|held| held.applied.clone()),
         // A refusal is news; what waits behind FROZEN is known from before.
         pending: one.refused.clone().or(held),
-        pin: None,
+        pin: pin.map(ToString::to_string),
         head_serial: one.heads.serial(),
         revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
         proof: one
@@ -116,4 +118,10 @@ fn set_status(core: &Core, set: &schemas::Slug, one: &SetState) -> SetStatus {
             .filter(|h| one.announced.is_some_and(|a| a < h.applied.serial))
             .map(|h| h.proof.clone()),
     }
+}
+
+/// Why a version that is verified waits.
+pub(crate) fn why(pin: Option<&VersionReq>, held: &Held) -> PendingState {
+    let fits = pin.is_none_or(|versions| agent::fits(versions, &held.applied.version));
+    if fits { PendingState::Verified } else { PendingState::Pinned }
 }

@@ -4,7 +4,9 @@
 //! ```text
 //! <cache dir>/
 //!   writer.lock       held by the one agent that writes; others read
-//!   frozen            present while the agent is FROZEN, beside the record in the database
+//!   frozen            present while the agent is FROZEN, beside the record in the database: who set
+//!                     it so, and how far FORGE's orders were dealt with
+//!   pins              the pins that were set at the agent, beside the record in the database
 //!   store/data.mdb    LMDB: state, identity, latest/<set>, previous/<set>, pending/<set>
 //!   damaged-<time>/   what was found damaged, set aside
 //! ```
@@ -29,6 +31,7 @@ use schemas::status::Mode;
 use schemas::{Micros, Scope, Slug};
 
 use crate::clock;
+use crate::config::Pins;
 
 pub(crate) mod baked;
 pub(crate) mod pages;
@@ -37,13 +40,15 @@ pub(crate) mod record;
 mod tests;
 
 use pages::{PagesError, Snapshot, Which};
-use record::{Kept, RecordError, State};
+use record::{Kept, Orders, RecordError, State};
 
 const STATE: &str = "state";
 const IDENTITY: &str = "identity";
 const LATEST: &str = "latest/";
 const PREVIOUS: &str = "previous/";
 const PENDING: &str = "pending/";
+const FROZEN: &str = "frozen";
+const PINS: &str = "pins";
 /// Address space, not memory: it is taken only while a commit is written.
 const MAP_SIZE: usize = 1 << 30;
 const MAP_SIZE_MAX: usize = 1 << 36;
@@ -56,6 +61,7 @@ const SAME_DAMAGE: usize = 3;
 
 /// Why the store could not be opened or written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     #[error("the cache belongs to {found}, not to {expected}: choose another cache_dir")]
     OtherScope { expected: Scope, found: Scope },
@@ -76,6 +82,19 @@ pub(crate) struct Loaded {
     /// What was damaged, for the log and the status.
     pub(crate) damage: Option<String>,
     pub(crate) frozen_marker: bool,
+    /// What the marker says beside being there.
+    pub(crate) frozen_orders: Option<Orders>,
+    /// The pins as they stand beside the database.
+    pub(crate) pins_file: Option<Pins>,
+}
+
+impl Loaded {
+    /// Adds what stands beside the database.
+    fn beside(&mut self, dir: &Path) {
+        self.frozen_marker = dir.join(FROZEN).exists();
+        self.frozen_orders = read_json(&dir.join(FROZEN));
+        self.pins_file = read_json(&dir.join(PINS));
+    }
 }
 
 /// Where an agent keeps what it was given.
@@ -117,6 +136,8 @@ pub(crate) enum Write<'a> {
     Identity(&'a KeyPair),
     /// Becomes the latest of its set; what was latest becomes previous; nothing is pending.
     Latest(&'a Kept),
+    /// The same, and what is pending stays so.
+    Back(&'a Kept),
     Pending(&'a Kept),
     DropPending(&'a Slug),
 }
@@ -263,7 +284,7 @@ impl Store {
                         put(IDENTITY.into(), seed.into_bytes());
                     }
                 }
-                Write::Latest(kept) => {
+                Write::Latest(kept) | Write::Back(kept) => {
                     put(format!("{LATEST}{}", kept.message.set), kept.to_bytes());
                     demoted.push(kept.message.set.clone());
                 }
@@ -318,18 +339,54 @@ impl Store {
     }
 
     /// Writes or removes the marker that a frozen agent stays frozen, whatever befalls the database.
-    pub(crate) fn mark_frozen(&mut self, frozen: bool) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    pub(crate) fn mark_frozen(&mut self, frozen: Option<&Orders>) -> Result<(), StoreError> {
+        self.put_beside(FROZEN, frozen)
+    }
+
+    /// Keeps the pins beside the database too: a promise outlives its loss.
+    ///
+    /// # Errors
+    /// The disk did not take it.
+    pub(crate) fn keep_pins(&mut self, pins: &Pins) -> Result<(), StoreError> {
+        self.put_beside(PINS, Some(pins).filter(|pins| !pins.is_empty()))
+    }
+
+    fn put_beside<T: serde::Serialize>(&self, name: &str, content: Option<&T>) -> Result<(), StoreError> {
         let Place::Writer { dir, .. } = &self.place else { return Ok(()) };
-        let path = dir.join("frozen");
-        let done = if frozen {
-            File::create(&path).and_then(|file| file.sync_all())
-        } else {
-            match fs::remove_file(&path) {
+        let path = dir.join(name);
+        let done = match content {
+            Some(content) => replace(&path, &serde_json::to_vec(content).unwrap_or_default()),
+            None => match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
                 _ => Ok(()),
-            }
+            },
         };
         done.map_err(|e| StoreError::Disk(e.to_string()))
+    }
+
+    /// The latest and the previous of a set, as far as they can be had.
+    pub(crate) fn kept(&self, set: &Slug) -> Vec<Kept> {
+        let Place::Writer { dir, .. } = &self.place else { return Vec::new() };
+        let loaded = match load(dir, Which::Newest) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Damaged { whole, .. }) => *whole,
+            Err(LoadError::Io(_) | LoadError::Format(_)) => Loaded::default(),
+        };
+        let mut kept: Vec<Kept> = loaded.latest.into_iter().chain(loaded.previous).collect();
+        // What the disk did not take yet is newer than what is on it.
+        let key = format!("{LATEST}{set}");
+        if let Some(Some(sealed)) = self.unsaved.get(&key)
+            && let Ok(one) = record::unseal(&key, sealed).and_then(Kept::from_bytes)
+        {
+            kept.push(one);
+        }
+        kept.retain(|one| one.message.set == *set);
+        kept.sort_by_key(|one| std::cmp::Reverse(one.message.serial));
+        kept.dedup_by_key(|one| one.message.serial);
+        kept
     }
 
     fn load_as_writer(&mut self, dir: &Path) -> Result<Loaded, StoreError> {
@@ -345,7 +402,7 @@ impl Store {
                 (before.unwrap_or(*whole), Some(what))
             }
         };
-        loaded.frozen_marker = dir.join("frozen").exists();
+        loaded.beside(dir);
         if let Some(what) = damage {
             quarantine(dir, &what);
             self.restore(&loaded);
@@ -383,7 +440,7 @@ pub(crate) fn read(dir: &Path) -> Result<Loaded, StoreError> {
     for _ in 0..READ_ATTEMPTS {
         match load(dir, Which::Newest) {
             Ok(mut loaded) => {
-                loaded.frozen_marker = dir.join("frozen").exists();
+                loaded.beside(dir);
                 return Ok(loaded);
             }
             Err(LoadError::Format(found)) => return Err(StoreError::Format(found)),
@@ -404,7 +461,7 @@ pub(crate) fn read(dir: &Path) -> Result<Loaded, StoreError> {
         Some(LoadError::Io(why)) => Loaded { damage: Some(why), ..Loaded::default() },
         _ => Loaded::default(),
     };
-    loaded.frozen_marker = dir.join("frozen").exists();
+    loaded.beside(dir);
     Ok(loaded)
 }
 
@@ -522,6 +579,21 @@ fn take(loaded: &mut Loaded, key: &[u8], bytes: &[u8]) -> Result<(), RecordError
         loaded.pending.push(Kept::from_bytes(content)?);
     }
     Ok(())
+}
+
+/// Puts a file in the place of another one, whole or not at all.
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write as _;
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
 /// Renames a damaged store away, or removes it where even that fails.
@@ -646,4 +718,19 @@ pub(crate) fn contact(loaded: &Loaded) -> Option<Micros> {
 /// The mode that was stored, if any was.
 pub(crate) fn mode(loaded: &Loaded) -> Option<Mode> {
     if loaded.frozen_marker { Some(Mode::Frozen) } else { loaded.state.as_ref().map(|s| s.mode) }
+}
+
+/// Who set it, and how far FORGE's orders were dealt with. The marker is written before the database.
+pub(crate) fn orders(loaded: &Loaded) -> Orders {
+    let saved = loaded.state.as_ref().map(|s| s.orders.clone());
+    loaded.frozen_orders.clone().or(saved).unwrap_or_default()
+}
+
+/// The pins that were set at the agent. What stands beside a damaged database is newer than what is left
+/// of that.
+pub(crate) fn pins(loaded: &Loaded) -> Pins {
+    match &loaded.state {
+        Some(state) if loaded.damage.is_none() => state.pins.clone(),
+        _ => loaded.pins_file.clone().unwrap_or_default(),
+    }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest slug, in bytes.
@@ -23,6 +24,10 @@ pub enum NameError {
     PromptId(String),
     #[error("{0:?} is not an address: write @organisation/set@version/prompt")]
     Address(String),
+    #[error(
+        "{0:?} is not a version: write one such as 2.1.0, a range such as ^2, or an alias such as latest"
+    )]
+    Version(String),
 }
 
 /// `[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?`: organisation, project, environment, prompt set, agent.
@@ -248,9 +253,172 @@ impl fmt::Display for Address {
     }
 }
 
+/// How a caller names a prompt that is served: by its id, or by an address with the id in it. Read
+/// without a copy.
+///
+/// | written | read as |
+/// |---|---|
+/// | `id` | [`Reference::Id`] |
+/// | `@set/id`, `@organisation/set/id` | [`Reference::Path`] |
+/// | `@set@version/id`, `@organisation/set@version/id` | [`Reference::Versioned`] |
+///
+/// An id may hold `/`, so that `@a/b/c` alone does not say which it is. Who knows the sets does: `a` is
+/// a set where one of that name is served, and the organisation otherwise. With a version there is no
+/// question, since no id holds an `@`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reference<'a> {
+    Id(&'a str),
+    /// `first` is a set or the organisation.
+    Path {
+        first: &'a str,
+        rest: &'a str,
+    },
+    Versioned {
+        organisation: Option<&'a str>,
+        set: &'a str,
+        /// To be read by [`Wanted::new`].
+        version: &'a str,
+        id: &'a str,
+    },
+}
+
+impl<'a> Reference<'a> {
+    /// Reads `text`. Names that nothing can have are taken as they are: nothing will be found.
+    ///
+    /// # Errors
+    /// [`NameError::Address`] where it starts with `@` and a part is missing.
+    pub fn new(text: &'a str) -> Result<Self, NameError> {
+        let Some(address) = text.strip_prefix('@') else { return Ok(Self::Id(text)) };
+        let found = match address.split_once('@') {
+            None => address
+                .split_once('/')
+                .filter(|(first, rest)| !first.is_empty() && !rest.is_empty())
+                .map(|(first, rest)| Self::Path { first, rest }),
+            Some((head, tail)) => {
+                let (organisation, set) = match head.split_once('/') {
+                    Some((organisation, set)) => (Some(organisation), set),
+                    None => (None, head),
+                };
+                tail.split_once('/')
+                    .filter(|(version, id)| !version.is_empty() && !id.is_empty())
+                    .filter(|_| !set.is_empty() && organisation.is_none_or(|one| !one.is_empty()))
+                    .map(|(version, id)| Self::Versioned { organisation, set, version, id })
+            }
+        };
+        found.ok_or_else(|| NameError::Address(clip(text)))
+    }
+}
+
+/// The version that an address asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wanted {
+    /// This one, with the same build metadata.
+    Exact(Version),
+    /// One that fits; a version of two or one numbers is a range, `2.1` as `^2.1`.
+    Range(VersionReq),
+    /// A name that FORGE gives to versions, a slug. `latest` is the one that is served.
+    Alias(Slug),
+}
+
+impl Wanted {
+    /// Reads what stands after the `@` of an address.
+    ///
+    /// # Errors
+    /// [`NameError::Version`] where it is no version, range or alias.
+    pub fn new(text: &str) -> Result<Self, NameError> {
+        if let Ok(version) = Version::parse(text) {
+            return Ok(Self::Exact(version));
+        }
+        if let Ok(range) = VersionReq::parse(text) {
+            return Ok(Self::Range(range));
+        }
+        Slug::new(text).map(Self::Alias).map_err(|_| NameError::Version(clip(text)))
+    }
+
+    /// Whether `served` is what is asked for; `None` where only FORGE knows: an alias other than `latest`.
+    #[must_use]
+    pub fn is_met_by(&self, served: &Version) -> Option<bool> {
+        match self {
+            Self::Exact(version) => Some(version == served),
+            Self::Range(range) => Some(range.matches(served)),
+            Self::Alias(alias) => (alias.as_str() == "latest").then_some(true),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_says_what_each_part_is_or_that_one_is_missing() {
+        let path = |first, rest| Reference::Path { first, rest };
+        let versioned =
+            |organisation, set, version, id| Reference::Versioned { organisation, set, version, id };
+        let cases = [
+            ("hello", Reference::Id("hello")),
+            ("mail/reply", Reference::Id("mail/reply")),
+            ("", Reference::Id("")),
+            ("@chat/hello", path("chat", "hello")),
+            ("@chat/mail/reply", path("chat", "mail/reply")),
+            ("@acme/chat/mail/reply", path("acme", "chat/mail/reply")),
+            ("@chat@2.1.0/hello", versioned(None, "chat", "2.1.0", "hello")),
+            ("@acme/chat@^2/mail/reply", versioned(Some("acme"), "chat", "^2", "mail/reply")),
+            ("@acme/chat@1.2.0+gpt4/a", versioned(Some("acme"), "chat", "1.2.0+gpt4", "a")),
+            ("@chat@>=1, <3/a", versioned(None, "chat", ">=1, <3", "a")),
+        ];
+        for (text, read) in cases {
+            assert_eq!(Reference::new(text).unwrap(), read, "{text}");
+        }
+        for bad in [
+            "@",
+            "@chat",
+            "@/a",
+            "@chat/",
+            "@chat@/a",
+            "@chat@1",
+            "@chat@1/",
+            "@@1/a",
+            "@/chat@1/a",
+            "@acme/@1/a",
+        ] {
+            assert!(matches!(Reference::new(bad), Err(NameError::Address(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_wanted_version_is_exact_a_range_or_an_alias() {
+        let met = |wanted: &str, served: &str| {
+            Wanted::new(wanted).unwrap().is_met_by(&Version::parse(served).unwrap())
+        };
+        for (wanted, served) in [
+            ("2.1.0", "2.1.0"),
+            ("1.2.0+gpt4", "1.2.0+gpt4"),
+            ("^2", "2.9.1"),
+            ("2", "2.9.1"),
+            ("2.1", "2.9.1"),
+            (">=1, <3", "2.0.0"),
+            ("~2.1.0", "2.1.9"),
+            ("*", "7.0.0"),
+            ("latest", "0.0.1-rc.1"),
+        ] {
+            assert_eq!(met(wanted, served), Some(true), "{wanted} {served}");
+        }
+        for (wanted, served) in [
+            ("2.1.0", "2.1.1"),
+            ("2.1.0", "2.1.0+gpt4"),
+            ("1.2.0+gpt4", "1.2.0"),
+            ("^2", "3.0.0"),
+            ("^2", "2.1.0-rc.1"),
+            ("~2.1.0", "2.2.0"),
+        ] {
+            assert_eq!(met(wanted, served), Some(false), "{wanted} {served}");
+        }
+        assert_eq!(met("stable", "1.0.0"), None);
+        for bad in ["", "v2.0.0", "2.0.0.0", "one two", "Stable", "^^2"] {
+            assert!(matches!(Wanted::new(bad), Err(NameError::Version(_))), "{bad}");
+        }
+    }
 
     #[test]
     fn slugs_take_what_a_subject_and_a_url_can_carry() {

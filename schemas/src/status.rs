@@ -293,6 +293,9 @@ pub enum RefusalCode {
 pub struct Counters {
     pub renders: u64,
     pub render_errors: u64,
+    /// Of the errors, those that were answered with a text of the caller's own: the prompt was missing.
+    #[serde(default)]
+    pub defaults: u64,
     #[serde(default)]
     pub render_p50_ns: u64,
     #[serde(default)]

@@ -48,6 +48,8 @@ pub use compiled::{CompiledPrompt, RenderedMessage};
 pub use error::{Limit, RenderError, RenderPlace, TemplateError, TemplateErrorCode};
 pub use lex::SOURCE_MAX;
 pub use set::CompiledSet;
+#[doc(hidden)]
+pub use values::bare_name;
 pub use values::{DEPTH_MAX, Fault, VALUES_MAX, Values};
 
 use crate::prompt::{Partial, Prompt};

@@ -22,7 +22,7 @@ use publisher::{
 use schemas::bundle::{Bundle, SCHEMA_VERSION};
 use schemas::canonical::Digest;
 use schemas::connect::{self, Connection, Tls};
-use schemas::envelope::{Attestation, Enrolment, Envelope, Head, Heartbeat, TrustList};
+use schemas::envelope::{Attestation, Enrolment, Envelope, Head, Heartbeat, ModeOrder, TrustList};
 use schemas::prompt::Prompt;
 use schemas::status::{EnrolAnswer, EnrolRequest};
 use schemas::{Micros, PromptId, Scope, Slug, Version};
@@ -431,6 +431,26 @@ impl TestBroker {
             orders: Vec::new(),
         };
         self.broker.beat(&self.project_keys, &self.certificate, None, heartbeat).await?;
+        Ok(())
+    }
+
+    /// FORGE's word to `dev`, as of now, with these orders and no heads.
+    #[must_use]
+    pub fn word(&self, orders: Vec<ModeOrder>) -> Heartbeat {
+        Heartbeat {
+            scope: self.scope("dev"),
+            issued: now(),
+            period_ms: 600_000,
+            heads: Vec::new(),
+            trust: 0,
+            max_age: None,
+            orders,
+        }
+    }
+
+    /// Sends FORGE's heartbeat to `dev` with the orders that stand.
+    pub async fn order(&self, orders: Vec<ModeOrder>) -> Result<()> {
+        self.broker.beat(&self.project_keys, &self.certificate, None, self.word(orders)).await?;
         Ok(())
     }
 

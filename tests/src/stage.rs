@@ -11,8 +11,8 @@ use futures::StreamExt as _;
 use live_agent::{Builder, LiveAgent};
 use nats_config::{header, subject};
 use publisher::Outgoing;
-use schemas::envelope::Head;
-use schemas::status::{AgentStatus, Applied, RefusalCode, SetStatus};
+use schemas::envelope::{Head, ModeOrder, OrderTarget};
+use schemas::status::{AgentStatus, Applied, Mode, RefusalCode, SetStatus};
 
 pub const PATIENCE: Duration = secs(20);
 
@@ -34,6 +34,16 @@ pub async fn publish(test: &TestBroker, version: &str, text: &str) -> Result<Pub
 
 pub fn head(published: &Published) -> Head {
     Head { set: published.outgoing.set.clone(), serial: published.serial, digest: published.digest }
+}
+
+/// FORGE's order to all agents of the environment; its number makes it newer than others.
+pub fn order(number: u64, mode: Mode) -> ModeOrder {
+    order_to(number, OrderTarget::Environment, mode)
+}
+
+/// FORGE's order to some.
+pub fn order_to(number: u64, target: OrderTarget, mode: Mode) -> ModeOrder {
+    ModeOrder { number, target, mode, by: "ada@acme.test".into(), reason: "a release".into() }
 }
 
 pub fn of_set<'s>(status: &'s AgentStatus, set: &str) -> Option<&'s SetStatus> {

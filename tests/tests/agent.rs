@@ -2,6 +2,8 @@
 
 #[path = "agent/bundles.rs"]
 mod bundles;
+#[path = "agent/codegen.rs"]
+mod codegen;
 #[path = "agent/command.rs"]
 mod command;
 #[path = "agent/configure.rs"]
@@ -16,8 +18,16 @@ mod doctor;
 mod following;
 #[path = "agent/frozen.rs"]
 mod frozen;
+#[path = "agent/history.rs"]
+mod history;
+#[path = "agent/library.rs"]
+mod library;
+#[path = "agent/orders.rs"]
+mod orders;
 #[path = "agent/outages.rs"]
 mod outages;
+#[path = "agent/pins.rs"]
+mod pins;
 #[path = "agent/renew.rs"]
 mod renew;
 #[path = "agent/texts.rs"]

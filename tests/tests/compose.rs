@@ -274,6 +274,25 @@ async fn the_stack_runs_by_its_own_commands_and_serves_a_prompt() -> Result<()> 
         reqwest::get(format!("http://127.0.0.1:{example}/greet?name=Ada")).await?.error_for_status()?;
     let text = answer.text().await?;
     assert!(text.contains("Hello Ada"), "{text}");
+
+    // The functions that the service calls are those of the version that the stack publishes.
+    let module = repo_root().join("examples/service/src/prompts.rs");
+    let variables = environment(&services(&stack)?["example"]);
+    let said = tokio::process::Command::new(binary("live"))
+        .args(["codegen", "--language", "rust", "--set", "welcome"])
+        .env_clear()
+        .env("HOME", place.path())
+        .envs(variables.into_iter().map(|(k, v)| (k, here.text(&v))))
+        .output()
+        .await?;
+    ensure!(said.status.success(), "live codegen: {}", String::from_utf8_lossy(&said.stderr));
+    assert_eq!(
+        std::fs::read_to_string(&module)?,
+        String::from_utf8(said.stdout)?,
+        "{} is not what \"live codegen\" writes (left: the file)",
+        module.display()
+    );
+
     let wrong = reqwest::get(format!("http://127.0.0.1:{example}/greet")).await?;
     assert_eq!(wrong.status().as_u16(), 422);
     assert!(wrong.text().await?.contains("name"), "the missing parameter is named");

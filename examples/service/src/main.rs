@@ -2,14 +2,16 @@
 //!
 //! | request | answer |
 //! |---|---|
-//! | `GET /greet?name=Ada` | the prompt `welcome.message`, rendered with the values of the query |
-//! | `GET /prompts/{id}?…` | any other prompt, likewise |
+//! | `GET /greet?name=Ada` | the prompt `welcome.message`, by the function that `live codegen` wrote |
+//! | `GET /prompts/{id}?…` | any other prompt by its id or address, with the values of the query |
+//! | `GET /search?q=…` | the prompts that have those words, the nearest first |
 //! | `GET /status` | which version of each set is served, as FORGE sees it |
 //! | `GET /health` | 200 once there is something to serve, 503 before |
 //!
 //! The agent takes its configuration from `LIVE_CONNECTION`, `LIVE_CREDENTIALS` and `LIVE_CACHE_DIR`; the service
 //! listens on `LISTEN` (by default `127.0.0.1:8090`). `example-service health` asks a running one, for containers.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -21,6 +23,10 @@ use live_agent::{LiveAgent, PromptError, Values};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+// Written by `live codegen`: its form is its own.
+#[rustfmt::skip]
+mod prompts;
+
 const LISTEN: &str = "127.0.0.1:8090";
 
 #[tokio::main]
@@ -31,12 +37,18 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
 
-    // The first line of the service: from here on prompts are served, from disk if need be.
-    let agent = LiveAgent::builder().service("example").or_from_env()?.start().await?;
+    // The first line of the service: from here on prompts are served, from disk if need be. With the contract
+    // FORGE says who would break before it publishes, and a bundle that breaks this service is not taken up.
+    let builder = LiveAgent::builder().service("example").contract(prompts::contract()?);
+    let agent = builder.or_from_env()?.start().await?;
+    agent.on_change(|change| {
+        tracing::info!(set = %change.set, version = %change.to.version, serial = change.serial, "prompts changed");
+    })?;
 
     let routes = axum::Router::new()
         .route("/greet", get(greet))
         .route("/prompts/{*id}", get(prompt))
+        .route("/search", get(search))
         .route("/status", get(status))
         .route("/health", get(health))
         .with_state(agent.clone());
@@ -48,8 +60,13 @@ async fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn greet(State(agent): State<LiveAgent>, Query(values): Query<Map<String, Value>>) -> Response {
-    rendered(agent.prompt("welcome.message", &Values::from_json(values)))
+async fn greet(State(agent): State<LiveAgent>, Query(query): Query<HashMap<String, String>>) -> Response {
+    match query.get("name") {
+        Some(name) => rendered(prompts::welcome_message(&agent, name)),
+        None => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "name is missing: ask for /greet?name=Ada").into_response()
+        }
+    }
 }
 
 async fn prompt(
@@ -57,7 +74,11 @@ async fn prompt(
     Path(id): Path<String>,
     Query(values): Query<Map<String, Value>>,
 ) -> Response {
-    rendered(agent.prompt(&id, &Values::from_json(values)))
+    rendered(agent.prompt(&id, Values::from_json(values)))
+}
+
+async fn search(State(agent): State<LiveAgent>, Query(query): Query<HashMap<String, String>>) -> Response {
+    Json(agent.search(query.get("q").map_or("", String::as_str))).into_response()
 }
 
 async fn status(State(agent): State<LiveAgent>) -> Response {
@@ -76,9 +97,9 @@ fn rendered(text: Result<String, PromptError>) -> Response {
         Ok(text) => text.into_response(),
         Err(error) => {
             let code = match &error {
-                PromptError::Unknown { .. } => StatusCode::NOT_FOUND,
+                PromptError::Unknown { .. } | PromptError::OtherVersion { .. } => StatusCode::NOT_FOUND,
                 PromptError::Empty { .. } | PromptError::TooOld { .. } => StatusCode::SERVICE_UNAVAILABLE,
-                PromptError::Ambiguous { .. } | PromptError::Render(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
             };
             (code, error.to_string()).into_response()
         }

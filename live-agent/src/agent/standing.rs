@@ -29,6 +29,12 @@ impl Core {
         {
             return Standing::BelowFloor(floor);
         }
+        // A pin may have brought an older one back: what was taken up since is the floor all the same.
+        if let (Some((had, _)), Some(floor)) = (seen, one.taken.serial())
+            && (had + 1..floor).contains(&message.serial)
+        {
+            return Standing::BelowFloor(floor);
+        }
         verify::standing(seen, message.serial, message.digest)
     }
 

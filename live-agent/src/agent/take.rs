@@ -1,8 +1,8 @@
 //! How a bundle is taken up, as one: verify all, compile all, one commit, one swap, then tell.
 
-use schemas::status::{Mode, RefusalCode};
+use schemas::status::{PendingState, RefusalCode};
 
-use super::{About, Change, Core, Outcome, active_set, held};
+use super::{About, Change, Core, Held, Outcome, active_set, held};
 use crate::clock;
 use crate::store::record::Kept;
 use crate::store::{Store, Write};
@@ -15,10 +15,24 @@ impl Core {
     /// Blocks on the disk: call it where blocking is allowed.
     pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
         let mut store = self.store();
-        let outcome = self.take_turn(&mut store, read, floor);
+        let outcome = self.take_turn(&mut store, read, floor, false);
         if let Some(floor) = floor {
             self.state().floor = floor;
         }
+        self.tell_of(&mut store, outcome);
+        outcome
+    }
+
+    /// As [`Core::take`], for what stands in the stream before the newest. `once` does not mind FROZEN.
+    pub(crate) fn take_found(&self, read: Read, once: bool) -> Outcome {
+        let Ok(message) = read else { return Outcome::Refused };
+        let mut store = self.store();
+        let outcome = self.take_past(&mut store, message, once);
+        self.tell_of(&mut store, outcome);
+        outcome
+    }
+
+    fn tell_of(&self, store: &mut Store, outcome: Outcome) {
         self.state().cache = store.describe();
         match outcome {
             Outcome::Active => {
@@ -30,10 +44,10 @@ impl Core {
         }
         // After the swap and the status: readers and FORGE need not wait for the disk.
         store.sync();
-        outcome
     }
 
-    pub(crate) fn take_turn(&self, store: &mut Store, read: Read, floor: Option<u64>) -> Outcome {
+    /// As [`Core::take`], by whoever has the turn. `once` does not mind FROZEN.
+    pub(crate) fn take_turn(&self, store: &mut Store, read: Read, floor: Option<u64>, once: bool) -> Outcome {
         let message = match read {
             Ok(message) => message,
             Err(unreadable) => {
@@ -59,7 +73,8 @@ impl Core {
                 self.settle(&set, serial);
                 return Outcome::Same;
             }
-            Standing::Older if self.passed(&message) => return Outcome::Passed,
+            // Under a pin, one before the newest may be the one that counts.
+            Standing::Older if self.passed(&message) => return self.take_past(store, message, once),
             Standing::Older | Standing::Conflict => {
                 // Whether it is signed or not: it is not taken up.
                 let refusal = self.stale_serial(&message);
@@ -75,8 +90,8 @@ impl Core {
             }
         };
         let kept = Kept { message, activated_at: clock::now() };
-        if self.state().mode == Mode::Frozen {
-            self.hold(store, &checked, kept, floor);
+        if let Some(why) = self.waits(&kept.message.set, &kept.message.version, once) {
+            self.hold(store, &checked, kept, floor, why);
             return Outcome::Held;
         }
         self.activate(store, checked, &kept, floor);
@@ -87,14 +102,19 @@ impl Core {
         let saved = self.saved(floor);
         // A disk that does not take it is no reason not to serve: the status says so.
         let _ = store.commit(&[Write::Latest(kept), Write::State(&saved)]);
+        let new = held(&checked, kept);
+        self.swap(checked, kept, new, None);
+    }
+
+    /// Serves what is on disk already, and tells. `waits` is what is newer and waits.
+    pub(super) fn swap(&self, checked: Checked, kept: &Kept, held: Held, waits: Option<(Held, Kept)>) {
         let set = kept.message.set.clone();
-        let held = held(&checked, kept);
         let to = held.applied.clone();
         self.cache.put(vec![active_set(&set, checked, &held)]);
         let from = {
             let mut state = self.state();
             let one = state.sets.entry(set.clone()).or_default();
-            one.held = None;
+            one.held = waits;
             one.refused = None;
             one.tried = None;
             if one.heads.serial().is_none_or(|head| head <= to.serial) {
@@ -111,13 +131,13 @@ impl Core {
         let _ = self.changes.send(Change { set, serial: to.serial, from, to });
     }
 
-    pub(super) fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>) {
+    fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>, why: PendingState) {
         let saved = self.saved(floor);
         let _ = store.commit(&[Write::Pending(&kept), Write::State(&saved)]);
         let held = held(checked, &kept);
         tracing::info!(
             prompt_set = %kept.message.set, bundle.serial = kept.message.serial,
-            "a bundle is verified and waits: the agent is FROZEN"
+            bundle.version = %kept.message.version, reason = ?why, "a bundle is verified and waits"
         );
         let mut state = self.state();
         let one = state.sets.entry(kept.message.set.clone()).or_default();

@@ -1,8 +1,10 @@
 //! Several agents of one host share a cache folder: one writes it, the others read it once and bear names of
 //! their own. When the writer ends, another one takes over.
 
+use schemas::status::Mode;
+
 use super::Core;
-use crate::store::Write;
+use crate::store::{self, Write};
 
 impl Core {
     /// Whether another agent writes the cache of this one, as far as is known.
@@ -18,6 +20,7 @@ impl Core {
     pub(crate) fn take_over(&self) {
         let mut store = self.store();
         let Some(left) = store.take_over(self.trust.scope()) else { return };
+        let mut pins = store::pins(&left);
         if let Some(saved) = &left.state {
             self.learn(saved.trust.as_deref());
             let mut state = self.state();
@@ -27,8 +30,16 @@ impl Core {
                 one.taken.join(&floors.taken);
             }
         }
-        if self.state().mode == schemas::status::Mode::Frozen
-            && let Err(error) = store.mark_frozen(true)
+        // What was pinned there stays pinned; what is pinned here counts before it.
+        let orders = {
+            let mut state = self.state();
+            pins.extend(std::mem::take(&mut state.pins));
+            state.pins.clone_from(&pins);
+            (state.mode == Mode::Frozen).then(|| state.orders.known.clone())
+        };
+        let _ = store.keep_pins(&pins);
+        if orders.is_some()
+            && let Err(error) = store.mark_frozen(orders.as_ref())
         {
             tracing::warn!(error = %error, "the mode FROZEN could not be marked on disk");
         }

@@ -166,6 +166,8 @@ impl Core {
                     state.word.issued = 0;
                     state.word.pace = None;
                 }
+                // What it ordered and was obeyed stays so: nobody knows what would be right instead.
+                state.orders.forget(gone);
                 for one in state.sets.values_mut() {
                     one.taken.forget(gone);
                     if one.heads.forget(gone) {
@@ -222,6 +224,10 @@ impl Core {
             state.unsaved |= word.rules.project != heartbeat.max_age;
             word.rules.project = heartbeat.max_age;
             state.contact = Some(clock::now());
+            let meant = heartbeat.orders.iter().filter(|o| o.target.is_for(&self.name, &self.config.service));
+            if state.orders.hear(meant, by) {
+                self.ordered.notify_one();
+            }
         }
         let have = self.trust.version();
         word.lacking = (heartbeat.trust > have)

@@ -19,6 +19,7 @@ pub type Pins = BTreeMap<Slug, VersionReq>;
 /// | own age bound | none | 7 days, warn | 1 day, warn |
 /// | overrides | yes | yes | refused |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Preset {
     Dev,
     Staging,
@@ -56,6 +57,7 @@ impl Preset {
 
 /// What a start waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum StartPolicy {
     /// Serves what is there, and waits for nothing.
     #[default]

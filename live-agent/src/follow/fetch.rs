@@ -9,14 +9,18 @@ use async_nats::{Client, Message, StatusCode};
 use futures::StreamExt as _;
 use nats_config::{header, subject};
 use schemas::{Scope, Slug};
-use tokio::sync::mpsc;
+use semver::VersionReq;
+use tokio::sync::{mpsc, oneshot};
+
+use super::past;
+use crate::client::WAITING;
 
 /// Long enough for the largest bundle over a slow line; who is not there says so at once.
 const ANSWER: Duration = Duration::from_secs(20);
 const NOT_FOUND: u16 = 404;
 const END_OF_BATCH: u16 = 204;
-/// Messages in one batch of last messages.
-const BATCH: usize = 1000;
+/// Messages in one batch of last messages: all of them wait in the subscription while the first is taken up.
+const BATCH: usize = WAITING / 2;
 
 /// What a fetch brings, in the order of the stream.
 #[derive(Debug)]
@@ -24,6 +28,12 @@ pub(crate) enum Fetched {
     Message(Box<Message>),
     /// The newest of a set, asked for by name: it says nothing about what lies before it.
     Head(Box<Message>),
+    /// What is to be looked for of a set, if it still is.
+    Look(Slug, oneshot::Sender<Option<VersionReq>>),
+    /// One that fits the pin of its set, to be taken up or not; with it, where no other is to come.
+    Past(Box<Message>, oneshot::Sender<bool>),
+    /// All that fits the pin of a set was offered.
+    Searched(Slug),
     /// All is here, up to this sequence where it is known.
     Done {
         up_to: Option<u64>,
@@ -37,6 +47,8 @@ pub(crate) struct Wanted {
     pub(crate) floor: u64,
     /// Sets whose head FORGE announced and the agent lacks.
     pub(crate) heads: Vec<Slug>,
+    /// Pinned sets of which something that fits may stand before the newest.
+    pub(crate) past: Vec<Slug>,
 }
 
 /// Gets what is wanted and sends it; ends with `Done` or `Failed`.
@@ -51,6 +63,10 @@ pub(crate) async fn fetch(client: Client, scope: Scope, wanted: Wanted, out: mps
             if let Some(message) = ask(&client, subject, String::new()).await? {
                 send(&out, Fetched::Head(Box::new(message))).await?;
             }
+        }
+        for set in &wanted.past {
+            past::search(&client, &scope, set, &out).await?;
+            send(&out, Fetched::Searched(set.clone())).await?;
         }
         Ok(())
     };
@@ -97,26 +113,18 @@ async fn replay(client: &Client, scope: &Scope, out: &mpsc::Sender<Fetched>) -> 
             object.insert("up_to_seq".into(), u64::into(up_to));
             object.insert("seq".into(), u64::into(from));
         }
-        let inbox = client.new_inbox();
-        let mut answers = client.subscribe(inbox.clone()).await.map_err(text)?;
-        client
-            .publish_with_reply(subject::direct_get(scope), inbox, question.to_string().into())
-            .await
-            .map_err(text)?;
+        let mut answers = ask_many(client, scope, &question).await?;
         let more = loop {
-            let answer = tokio::time::timeout(ANSWER, answers.next()).await;
-            let message = answer.map_err(|_| no_answer())?.ok_or("the connection ended")?;
-            match message.status.map(|s| s.as_u16()) {
-                None => {
+            match answers.next().await? {
+                Part::Message(message) => {
                     highest = highest.max(sequence(&message));
-                    send(out, Fetched::Message(Box::new(message))).await?;
+                    send(out, Fetched::Message(message)).await?;
                 }
-                Some(END_OF_BATCH) => {
-                    up_to = number(&message, header::UP_TO_SEQUENCE).or(up_to).or(highest);
-                    break number(&message, header::PENDING).unwrap_or(0);
+                Part::End { up_to: last, more } => {
+                    up_to = last.or(up_to).or(highest);
+                    break more;
                 }
-                Some(NOT_FOUND) => break 0,
-                Some(_) => return Err(refused(&message)),
+                Part::Nothing => break 0,
             }
         };
         if more == 0 {
@@ -126,8 +134,55 @@ async fn replay(client: &Client, scope: &Scope, out: &mpsc::Sender<Fetched>) -> 
     }
 }
 
+/// The answers to a question that has many.
+pub(super) struct Answers(async_nats::Subscriber);
+
+/// One answer of many.
+pub(super) enum Part {
+    Message(Box<Message>),
+    /// The batch is complete; so many more there are.
+    End {
+        up_to: Option<u64>,
+        more: u64,
+    },
+    Nothing,
+}
+
+/// Asks for a batch.
+pub(super) async fn ask_many(
+    client: &Client,
+    scope: &Scope,
+    question: &serde_json::Value,
+) -> Result<Answers, String> {
+    let inbox = client.new_inbox();
+    let answers = client.subscribe(inbox.clone()).await.map_err(text)?;
+    let asked = client.publish_with_reply(subject::direct_get(scope), inbox, question.to_string().into());
+    asked.await.map_err(text)?;
+    Ok(Answers(answers))
+}
+
+impl Answers {
+    pub(super) async fn next(&mut self) -> Result<Part, String> {
+        let answer = tokio::time::timeout(ANSWER, self.0.next()).await;
+        let message = answer.map_err(|_| no_answer())?.ok_or("the connection ended")?;
+        match message.status.map(|s| s.as_u16()) {
+            None => Ok(Part::Message(Box::new(message))),
+            Some(END_OF_BATCH) => Ok(Part::End {
+                up_to: number(&message, header::UP_TO_SEQUENCE),
+                more: number(&message, header::PENDING).unwrap_or(0),
+            }),
+            Some(NOT_FOUND) => Ok(Part::Nothing),
+            Some(_) => Err(refused(&message)),
+        }
+    }
+}
+
 /// One direct get; none where there is nothing.
-async fn ask(client: &Client, subject: String, question: String) -> Result<Option<Message>, String> {
+pub(super) async fn ask(
+    client: &Client,
+    subject: String,
+    question: String,
+) -> Result<Option<Message>, String> {
     let request = async_nats::Request::new().payload(question.into()).timeout(Some(ANSWER));
     let answer = client.send_request(subject, request).await.map_err(|error| match error.kind() {
         async_nats::client::RequestErrorKind::TimedOut => no_answer(),
@@ -150,7 +205,7 @@ fn number(message: &Message, name: &str) -> Option<u64> {
     message.headers.as_ref()?.get(name)?.as_str().parse().ok()
 }
 
-async fn send(out: &mpsc::Sender<Fetched>, one: Fetched) -> Result<(), String> {
+pub(super) async fn send(out: &mpsc::Sender<Fetched>, one: Fetched) -> Result<(), String> {
     out.send(one).await.map_err(|_| "nobody waits for it any more".into())
 }
 

@@ -152,7 +152,7 @@ async fn keep(
     let connects = link.borrow().connects;
     loop {
         if let Some(consumer) = consumer
-            && core.state().mode == Mode::Accepting
+            && (core.take_due() || core.state().mode == Mode::Accepting)
         {
             while pull(core, client, consumer).await? == BATCH {}
         }
@@ -198,22 +198,27 @@ async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, Led
     Ok(count)
 }
 
-/// Acknowledges what is served, or was passed over; ends what was refused; puts off the rest.
+/// Acknowledges what is served, or was passed over; ends what was refused, and what waits behind a pin, which may be
+/// for good; puts off the rest.
 async fn answer(core: &Core, client: &Client, message: &Message) -> Result<(), LedgerError> {
     let Some(reply) = message.reply.clone() else { return Ok(()) };
     let (set, serial) = match verify::head(core.trust.scope(), message) {
         Some(head) => head,
         None => return publish(client, reply, "+TERM not a bundle").await,
     };
+    let fits = core.held_fits(&set);
     let verdict = {
         let state = core.state();
         let one = state.sets.get(&set);
         let active = one.and_then(|s| s.active.as_ref()).map_or(0, |h| h.applied.serial);
+        let pinned = one.and_then(|s| s.held.as_ref()).map_or(0, |(held, _)| held.applied.serial);
         let refused = one.and_then(|s| s.refused.as_ref()).and_then(|r| r.serial).unwrap_or(0);
         if serial <= active {
             "+ACK"
         } else if serial <= refused {
             "+TERM refused"
+        } else if serial <= pinned && !fits {
+            "+TERM pinned to other versions"
         } else {
             "-NAK {\"delay\": 5000000000}"
         }

@@ -31,11 +31,14 @@ struct Shard {
 pub(crate) struct Meter {
     shards: [Shard; SHARDS],
     buckets: Box<[AtomicU32]>,
+    /// Calls that were answered with the caller's own text.
+    defaults: AtomicU64,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { shards: Default::default(), buckets: (0..BUCKETS).map(|_| AtomicU32::new(0)).collect() }
+        let buckets = (0..BUCKETS).map(|_| AtomicU32::new(0)).collect();
+        Self { shards: Default::default(), buckets, defaults: AtomicU64::new(0) }
     }
 }
 
@@ -55,6 +58,10 @@ impl Meter {
         result
     }
 
+    pub(crate) fn count_default(&self) {
+        self.defaults.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn record(&self, took: Duration) {
         if let Some(bucket) = self.buckets.get(bucket(took)) {
             bucket.fetch_add(1, Ordering::Relaxed);
@@ -68,6 +75,7 @@ impl Meter {
         Counters {
             renders: sum(|s| &s.renders),
             render_errors: sum(|s| &s.errors),
+            defaults: self.defaults.load(Ordering::Relaxed),
             render_p50_ns: percentile(&counts, 50),
             render_p99_ns: percentile(&counts, 99),
         }

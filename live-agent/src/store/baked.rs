@@ -13,6 +13,7 @@ const KEY: &str = "baked";
 
 /// Why a file is no file of baked bundles.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum BakedError {
     #[error("the baked bundles cannot be read")]
     Io(#[source] io::Error),

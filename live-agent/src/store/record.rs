@@ -13,11 +13,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use schemas::canonical::Digest;
 use schemas::envelope::MaxAge;
-use schemas::status::Mode;
+use schemas::status::{Mode, ModeSource, OrderAnswer};
 use schemas::{Micros, Scope, Slug, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Floors;
+use crate::config::Pins;
 use crate::verify::Message;
 
 const TAG: &[u8] = b"AVR1";
@@ -53,6 +54,24 @@ pub(crate) struct State {
     /// How far each set came.
     #[serde(default)]
     pub(crate) floors: BTreeMap<Slug, SavedFloors>,
+    #[serde(default)]
+    pub(crate) orders: Orders,
+    /// The pins that were set while an agent ran, or by command.
+    #[serde(default)]
+    pub(crate) pins: Pins,
+}
+
+/// Who set the mode, and how far FORGE's orders were dealt with.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Orders {
+    #[serde(default)]
+    pub(crate) by: ModeSource,
+    /// The highest number that was dealt with, of each signer: what a revoked key ordered must not keep
+    /// FORGE from ordering.
+    #[serde(default)]
+    pub(crate) dealt: Floors,
+    #[serde(default)]
+    pub(crate) answer: Option<OrderAnswer>,
 }
 
 /// What is remembered of FORGE's word.
@@ -86,6 +105,8 @@ impl State {
             trust: None,
             word: Word::default(),
             floors: BTreeMap::new(),
+            orders: Orders::default(),
+            pins: Pins::new(),
         }
     }
 

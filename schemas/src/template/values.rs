@@ -35,6 +35,7 @@ pub struct Values {
 
 /// Why values cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Fault {
     #[error("{0} has no form that a template can read")]
     NotSerializable(String),
@@ -42,7 +43,7 @@ pub enum Fault {
     TooDeep(String),
     #[error("together they weigh more than {VALUES_MAX} bytes; give less")]
     TooLarge,
-    #[error("they are not an object of named values")]
+    #[error("they are no named values: give a structure or a map")]
     NotAnObject,
 }
 
@@ -79,18 +80,30 @@ impl Values {
         values
     }
 
-    /// Takes the fields of a structure, or the entries of a map.
+    /// Takes the fields of a structure, or the entries of a map, in the order that they have there.
+    ///
+    /// ```
+    /// use schemas::template::{Fault, Values};
+    ///
+    /// let values = Values::of(&std::collections::BTreeMap::from([("name", "Ada")]))?;
+    /// assert_eq!(values.names().collect::<Vec<_>>(), ["name"]);
+    /// assert_eq!(Values::of(&"Ada").unwrap_err(), Fault::NotAnObject);
+    /// # Ok::<(), Fault>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Fault::NotAnObject`] where it is neither, [`Fault::NotSerializable`] where it cannot be read.
-    pub fn from_serialize(value: &impl Serialize) -> Result<Self, Fault> {
+    /// [`Fault::NotAnObject`] where it is neither, and whatever else is wrong with it.
+    pub fn of(value: &(impl Serialize + ?Sized)) -> Result<Self, Fault> {
         let value = Value::try_from_serializable(value)
             .map_err(|_| Fault::NotSerializable("the whole of them".into()))?;
         let mut values = Self::new();
         for (key, value) in value.into_map().ok_or(Fault::NotAnObject)? {
             values.insert_value(key.to_string().into(), value);
         }
-        Ok(values)
+        match values.fault.take() {
+            None => Ok(values),
+            Some(fault) => Err(fault),
+        }
     }
 
     fn insert_value(&mut self, name: Cow<'static, str>, value: Value) {
@@ -204,13 +217,33 @@ fn scalar_weight(value: &Value) -> usize {
     VALUE_WEIGHT + value.as_str().map_or(0, str::len) + value.as_bytes().map_or(0, <[u8]>::len)
 }
 
-/// Values by name: `vars! { name: "Ada", n: 3 }`.
+/// Values by name. A value is anything that serialises, and is only looked at; a name alone takes the
+/// variable of that name.
+///
+/// ```
+/// use schemas::vars;
+///
+/// let (name, tags) = ("Ada", vec!["new", "vip"]);
+/// let values = vars! { name, tags, n: 3, r#type: "order" };
+/// assert_eq!(values.names().collect::<Vec<_>>(), ["name", "tags", "n", "type"]);
+/// assert_eq!(tags.len(), 2, "nothing is taken away");
+/// assert_eq!(vars! {}.names().len(), 0);
+/// ```
 #[macro_export]
 macro_rules! vars {
-    ($($name:ident : $value:expr),* $(,)?) => {{
+    (@value $name:ident) => { &$name };
+    (@value $name:ident $value:expr) => { &$value };
+    ($($name:ident $(: $value:expr)?),* $(,)?) => {{
         #[allow(unused_mut)]
         let mut values = $crate::template::Values::new();
-        $(values.insert(stringify!($name), $value);)*
+        $(values.insert($crate::template::bare_name(stringify!($name)), $crate::vars!(@value $name $($value)?));)*
         values
     }};
+}
+
+/// `type` of `r#type`: what [`vars!`] calls a value whose name is a word of Rust.
+#[doc(hidden)]
+#[must_use]
+pub fn bare_name(name: &'static str) -> &'static str {
+    name.strip_prefix("r#").unwrap_or(name)
 }

@@ -194,3 +194,20 @@ async fn the_ledger_shows_what_an_agent_has_consumed() -> Result<()> {
     forge.abort();
     Ok(())
 }
+
+#[tokio::test]
+async fn a_first_start_takes_all_of_many_sets_with_forge_away() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    let sets = 400;
+    let text = "x".repeat(2_000);
+    for n in 0..sets {
+        let outgoing =
+            test.outgoing("dev", test.bundle(&format!("set-{n}"), "1.0.0", &[("hello", &text)]), 1)?;
+        test.broker.send(&outgoing).await?;
+    }
+    let agent = tests::stage::on_disk(&test, "many", &dir)?.start().await?;
+    let report = agent.wait_current(secs(60)).await?;
+    assert_eq!(report.sets.iter().filter(|set| set.active.is_some()).count(), sets);
+    Ok(())
+}

@@ -26,6 +26,7 @@ fn documents() -> Vec<String> {
         "docs/FORMATS.md",
         "docs/CONFIGURATION.md",
         "docs/SECURITY.md",
+        "docs/LIBRARY.md",
     ] {
         assert!(found.iter().any(|f| f == expected), "{expected} is missing");
     }

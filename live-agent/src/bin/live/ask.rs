@@ -7,7 +7,7 @@ use clap::Args;
 use live_agent::config::CachePlace;
 use live_agent::control::{self, ControlError, Question};
 use live_agent::offline::Offline;
-use live_agent::{Listed, LocalStatus, Mode, PromptError, SyncReport, Values};
+use live_agent::{Listed, LocalStatus, Mode, PromptError, Values};
 use schemas::Slug;
 use schemas::parameter::Kind;
 use schemas::prompt::{Content, Prompt as Source};
@@ -35,9 +35,6 @@ pub(crate) struct Prompt {
     #[command(flatten)]
     given: Given,
 }
-
-/// How long a sync without a running agent may take to reach the broker.
-const REACH: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Asks the running agent; none where none runs.
 pub(crate) async fn running(settings: &Settings, question: &Question) -> Result<Option<Value>, Failure> {
@@ -109,23 +106,6 @@ pub(crate) async fn mode(settings: &Settings, set: Option<Mode>) -> Result<(), F
     } else {
         show::text(&format!("{}\n", mode.as_str()))
     }
-}
-
-pub(crate) async fn sync(settings: &Settings) -> Result<(), Failure> {
-    let report: SyncReport = match running(settings, &Question::Sync).await? {
-        Some(answer) => parse(answer)?,
-        None => {
-            let agent = settings.builder()?.start().await?;
-            let report = agent.wait_current(REACH).await;
-            agent.stop().await;
-            report?
-        }
-    };
-    if settings.json {
-        return show::json(&report);
-    }
-    let lines: Vec<String> = report.sets.iter().map(show::set_line).collect();
-    show::text(&format!("{}, current\n{}\n", report.mode.as_str(), lines.join("\n")))
 }
 
 async fn served(settings: &Settings) -> Result<Vec<Listed>, Failure> {

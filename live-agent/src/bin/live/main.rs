@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 mod ask;
 mod bundle;
+mod change;
+mod codegen;
 mod configure;
 mod connect;
 mod dev;
@@ -64,8 +66,29 @@ enum Command {
         #[arg(value_parser = mode)]
         mode: Option<Mode>,
     },
-    /// Reconciles with the broker now; in FROZEN, says what would be taken up
-    Sync,
+    /// Reconciles with the broker now; in FROZEN, takes up once what waits
+    Sync {
+        /// Takes up nothing, and says what would be
+        #[arg(long)]
+        check: bool,
+    },
+    /// Takes up only those versions of a set that fit; without versions, shows the pins
+    Pin(change::Pin),
+    /// Takes up all versions of a set again
+    Unpin {
+        /// The set
+        set: Slug,
+    },
+    /// Shows what would change if what waits (in FROZEN, or for a pin) were taken up
+    Diff {
+        /// Of this set only
+        set: Option<Slug>,
+    },
+    /// Shows what the stream still has, each verified
+    History {
+        /// Of this set only
+        set: Option<Slug>,
+    },
     /// Lists the prompts that are served
     List {
         /// Of this set only
@@ -98,6 +121,8 @@ enum Command {
     /// Bundles as a file that an image can carry
     #[command(subcommand)]
     Bundle(bundle::Bundle),
+    /// Writes typed functions or types for the prompts of a version
+    Codegen(codegen::Codegen),
     /// Writes what is served to a file that an image can carry
     #[command(hide = true)]
     Bake {
@@ -167,7 +192,12 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Dev(dev) => dev.run(&settings).await,
         Command::Status { metrics } => ask::status(&settings, metrics).await,
         Command::Mode { mode } => ask::mode(&settings, mode).await,
-        Command::Sync => ask::sync(&settings).await,
+        Command::Sync { check } => change::sync(&settings, check).await,
+        Command::Pin(pin) => change::pin(&settings, pin).await,
+        Command::Unpin { set } => change::unpin(&settings, set).await,
+        Command::Diff { set } => change::diff(&settings, set.as_ref()).await,
+        Command::History { set } => change::history(&settings, set).await,
+        Command::Codegen(codegen) => codegen.run(&settings),
         Command::List { set } => ask::list(&settings, set.as_ref()).await,
         Command::Search { words } => ask::search(&settings, &words).await,
         Command::Get { id } => ask::get(&settings, id).await,

@@ -200,7 +200,7 @@ impl Settings {
     pub(crate) fn cache(&self) -> Result<PathBuf, Failure> {
         match self.cache_place()? {
             CachePlace::Disk(dir) => Ok(dir),
-            CachePlace::Memory => {
+            _ => {
                 Err(Failure::Configuration("memory_only: there is no cache to read; give --cache-dir".into()))
             }
         }

@@ -95,6 +95,7 @@ pub(crate) fn set_line(set: &SetStatus) -> String {
         match (p.state, &p.reason) {
             (PendingState::Refused, Some(reason)) => format!("; refused {serial}: {}", reason.message),
             (PendingState::Verified, _) => format!("; {serial} is verified and waits for ACCEPTING"),
+            (PendingState::Pinned, _) => format!("; {serial} is verified and does not fit the pin"),
             _ => format!("; {serial} is on its way"),
         }
     });
