@@ -186,11 +186,16 @@ fn credential(path: &Path, connection: Option<&Connection>) -> (Check, Option<Cr
         && made_for != ours
     {
         let found = format!("it was made for {made_for}, the connect file is of {ours}");
-        return (Check::failed(NAME, found, "take both from the same connect string"), None);
+        // The broker has the last word: it is asked all the same.
+        return (Check::failed(NAME, found, "take both from the same connect string"), Some(credential));
     }
-    let days = credential.expires.map(|at| (at - clock::now()).div_euclid(DAY));
+    let left = credential.expires.map(|at| at - clock::now());
+    if let Some(ended @ ..0) = left {
+        let found = format!("it ended {} days ago", -ended / DAY);
+        return (Check::failed(NAME, found, ANOTHER), Some(credential));
+    }
+    let days = left.map(|left| left / DAY);
     let check = match days {
-        Some(..=-1) => Check::failed(NAME, format!("it ended {} days ago", days.map_or(0, |d| -d)), ANOTHER),
         Some(left @ 0..=ENDS_SOON) => Check::warning(NAME, format!("it ends in {left} days"), ANOTHER),
         _ => match mode_of(path) {
             Some(mode) if mode & 0o077 != 0 => {
