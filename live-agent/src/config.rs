@@ -16,6 +16,7 @@ use crate::store::record::Kept;
 
 mod connection;
 mod credential;
+pub mod options;
 mod policy;
 
 pub(crate) use connection::check_encryption;
@@ -23,7 +24,12 @@ pub use connection::read_connection;
 pub use credential::AskCredentials;
 use credential::Secret;
 pub(crate) use credential::{Asked, Credential};
+use options::{Given, read};
 pub use policy::{Pins, Preset, StartPolicy};
+
+/// What a start waits where its policy says no time, and the oldest that it takes.
+const START_WAIT: Duration = Duration::from_secs(30);
+const START_AGE: Duration = Duration::from_secs(86_400);
 
 /// A configuration that cannot be used. Each names the key that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +89,7 @@ impl CredentialSource {
     /// The text as it is now. May block.
     pub(crate) fn read(&self) -> Result<String, ConfigError> {
         match self {
-            Self::File(path) => read("credentials", path),
+            Self::File(path) => read_text("credentials", path),
             Self::Asked(asked) => {
                 (asked.0)().map_err(|e| ConfigError::Invalid { key: "credentials", why: e.to_string() })
             }
@@ -182,11 +188,14 @@ pub struct Builder {
     remote_mode: Option<bool>,
     pins: Pins,
     start_policy: Option<StartPolicy>,
-    max_age: Option<MaxAge>,
+    /// Within: none by name.
+    max_age: Option<Option<MaxAge>>,
     overrides: Option<PathBuf>,
     allow_overrides: Option<bool>,
     contracts: Vec<Contract>,
     usage: Option<bool>,
+    /// What environment and file say: it counts where nothing was given above.
+    given: Given,
 }
 
 #[derive(Debug, Clone)]
@@ -278,7 +287,7 @@ impl Builder {
         self
     }
 
-    /// A file that `live bake` wrote: what to serve where there is no cache yet.
+    /// A file that `live bundle` wrote: what to serve where there is no cache yet.
     ///
     /// # Errors
     /// The file cannot be read or is damaged.
@@ -324,7 +333,14 @@ impl Builder {
     /// FORGE never said anything: then the age counts from the start. At least a second.
     #[must_use]
     pub fn max_age(mut self, age: Duration, action: AgeAction) -> Self {
-        self.max_age = Some(MaxAge { seconds: age.as_secs(), action });
+        self.max_age = Some(Some(MaxAge { seconds: age.as_secs(), action }));
+        self
+    }
+
+    /// No rule of this agent's own, whatever its preset says.
+    #[must_use]
+    pub fn no_max_age(mut self) -> Self {
+        self.max_age = Some(None);
         self
     }
 
@@ -367,62 +383,128 @@ impl Builder {
         self
     }
 
-    /// Takes what is not given yet from `LIVE_CONNECTION`, `LIVE_CREDENTIALS`, `LIVE_CACHE_DIR`,
-    /// `LIVE_NAME`, `LIVE_SERVICE`, `LIVE_MODE` and `LIVE_ALLOW_PLAIN`, as `lookup` knows them.
+    /// Begins with what a file says (see [`options`]); what is given afterwards counts before it. For the
+    /// order of the program `live` write `LiveAgent::builder().or_from_env()?.or_from_file(path)?`.
     ///
     /// # Errors
-    /// `LIVE_MODE` is no mode, or `LIVE_ALLOW_PLAIN` neither true nor false.
-    pub fn or_from(mut self, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let get = |key| lookup(key).filter(|value| !value.is_empty());
-        self.connection = self.connection.or_else(|| get("LIVE_CONNECTION").map(|p| Source::File(p.into())));
-        if self.credentials_callback.is_none() {
-            self.credentials =
-                self.credentials.or_else(|| get("LIVE_CREDENTIALS").map(|p| Source::File(p.into())));
+    /// The file cannot be read, or something in it is wrong: the first such thing.
+    #[cfg(feature = "config-file")]
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        Self::default().or_from_file(path)
+    }
+
+    /// Takes what is not given yet from a file (TOML).
+    ///
+    /// # Errors
+    /// As [`Builder::from_file`].
+    #[cfg(feature = "config-file")]
+    pub fn or_from_file(self, path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        match options::read_file(path.as_ref()) {
+            Ok(given) => self.or_given(given),
+            Err(faults) => Err(first(faults)),
         }
-        self.cache = self.cache.or_else(|| get("LIVE_CACHE_DIR").map(|p| CachePlace::Disk(p.into())));
-        self.name = self.name.or_else(|| get("LIVE_NAME"));
-        self.service = self.service.or_else(|| get("LIVE_SERVICE"));
-        if self.mode.is_none() {
-            self.mode = get("LIVE_MODE").map(|mode| parse_mode(&mode)).transpose()?;
+    }
+
+    /// Takes what is not given yet from the variables of [`options::OPTIONS`], as `lookup` knows them; then
+    /// from the file that `LIVE_CONFIG` names, if it does.
+    ///
+    /// # Errors
+    /// A value that is none of its setting, naming key and variable; or a file that is wrong.
+    pub fn or_from(self, lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let given = Given::environment(lookup);
+        let file = given.path("config");
+        let this = self.or_given(given)?;
+        match file {
+            None => Ok(this),
+            #[cfg(feature = "config-file")]
+            Some(file) => this.or_from_file(file),
+            #[cfg(not(feature = "config-file"))]
+            Some(_) => Err(ConfigError::Invalid {
+                key: "config",
+                why: "this program was built without the feature config-file: unset LIVE_CONFIG".into(),
+            }),
         }
-        if self.allow_plain.is_none() {
-            self.allow_plain = get("LIVE_ALLOW_PLAIN").map(|text| parse_allow_plain(&text)).transpose()?;
-        }
-        Ok(self)
     }
 
     /// As [`Builder::or_from`], from the environment of the process.
     ///
     /// # Errors
-    /// `LIVE_MODE` is no mode.
+    /// As there.
     pub fn or_from_env(self) -> Result<Self, ConfigError> {
         self.or_from(|key| std::env::var(key).ok())
     }
 
-    /// Reads the files and checks all of it.
-    pub(crate) fn build(self) -> Result<Config, ConfigError> {
-        let mut sources = Sources::default();
-        if let Some(Source::File(path)) = &self.connection {
-            sources.connection = Some(path.clone());
+    /// Takes what is not given yet from values that were gathered elsewhere.
+    ///
+    /// # Errors
+    /// A value that is none of its setting.
+    pub fn or_given(mut self, given: Given) -> Result<Self, ConfigError> {
+        let faults = given.faults();
+        if !faults.is_empty() {
+            return Err(first(faults));
         }
-        sources.credentials = match (&self.credentials, self.credentials_callback) {
-            (_, Some(asked)) => Some(CredentialSource::Asked(asked)),
+        let mut given = given.of_agent();
+        if self.credentials_callback.is_some() {
+            given.remove("credentials");
+        }
+        self.given.or(given);
+        Ok(self)
+    }
+
+    /// Whether all of it can be used: reads connection, credential and baked bundles, and starts nothing.
+    ///
+    /// # Errors
+    /// What is wrong, naming the key.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.clone().build().map(drop)
+    }
+
+    /// Everything that keeps an agent from starting, at once; nothing where all is well.
+    #[must_use]
+    pub fn check_all(&self) -> Vec<ConfigError> {
+        let filled = match self.clone().filled() {
+            Ok(filled) => filled,
+            Err(error) => return vec![error],
+        };
+        let allow_plain = filled.allow_plain.unwrap_or_default();
+        let connection = filled.own_connection();
+        let checks = [
+            connection.and_then(|connection| check_encryption(&connection, allow_plain)).err(),
+            filled.own_credential(&filled.sources()).err(),
+            filled.own_name().err(),
+            filled.own_baked().err(),
+        ];
+        checks.into_iter().flatten().collect()
+    }
+
+    fn sources(&self) -> Sources {
+        let connection = match &self.connection {
+            Some(Source::File(path)) => Some(path.clone()),
+            _ => None,
+        };
+        let credentials = match (&self.credentials, &self.credentials_callback) {
+            (_, Some(asked)) => Some(CredentialSource::Asked(asked.clone())),
             (Some(Source::File(path)), None) => Some(CredentialSource::File(path.clone())),
             _ => None,
         };
-        let connection = match self.connection {
-            Some(Source::Given(connection)) => connection::check(connection)?,
-            Some(Source::File(path)) => read_connection(&path)?,
-            None => {
-                return Err(ConfigError::Missing {
-                    key: "connection",
-                    how: "give the .connect.json file that \"live connect\" writes",
-                });
-            }
-        };
-        let credential = match (&sources.credentials, self.credentials) {
+        Sources { connection, credentials }
+    }
+
+    fn own_connection(&self) -> Result<Connection, ConfigError> {
+        match &self.connection {
+            Some(Source::Given(connection)) => connection::check(connection.clone()),
+            Some(Source::File(path)) => read_connection(path),
+            None => Err(ConfigError::Missing {
+                key: "connection",
+                how: "give the .connect.json file that \"live connect\" writes",
+            }),
+        }
+    }
+
+    fn own_credential(&self, sources: &Sources) -> Result<Credential, ConfigError> {
+        let text = match (&sources.credentials, &self.credentials) {
             (Some(source), _) => source.read()?,
-            (None, Some(Source::Given(text))) => text.0,
+            (None, Some(Source::Given(text))) => text.0.clone(),
             (None, _) => {
                 return Err(ConfigError::Missing {
                     key: "credentials",
@@ -430,19 +512,78 @@ impl Builder {
                 });
             }
         };
-        let credential = Credential::read(credential)?;
-        let allow_plain = self.allow_plain.unwrap_or_default();
-        check_encryption(&connection, allow_plain)?;
-        let name = self
-            .name
-            .map(|name| name.parse::<Slug>())
-            .transpose()
-            .map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })?;
+        Credential::read(text)
+    }
+
+    fn own_name(&self) -> Result<Option<Slug>, ConfigError> {
+        let name = self.name.as_ref().map(|name| name.parse::<Slug>()).transpose();
+        name.map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })
+    }
+
+    fn own_baked(&self) -> Result<Vec<Kept>, ConfigError> {
         let mut kept = Vec::new();
         for path in &self.baked {
             kept.extend(baked::read(path).map_err(ConfigError::Baked)?);
         }
-        if self.max_age.is_some_and(|rule| rule.seconds == 0) {
+        Ok(kept)
+    }
+
+    /// Puts what environment and file say in the place of what was not given.
+    fn filled(mut self) -> Result<Self, ConfigError> {
+        let given = std::mem::take(&mut self.given);
+        self.connection = self.connection.or_else(|| given.path("connection").map(Source::File));
+        if self.credentials_callback.is_none() {
+            self.credentials = self.credentials.or_else(|| given.path("credentials").map(Source::File));
+        }
+        let memory = given.parsed("memory_only", read::switch)?.unwrap_or_default();
+        self.cache = self.cache.or_else(|| match memory {
+            true => Some(CachePlace::Memory),
+            false => given.path("cache_dir").map(CachePlace::Disk),
+        });
+        self.name = self.name.or_else(|| given.text("name"));
+        self.service = self.service.or_else(|| given.text("service"));
+        if self.baked.is_empty() {
+            self.baked.extend(given.path("baked"));
+        }
+        let switch = |key| given.parsed(key, read::switch);
+        self.allow_plain = self.allow_plain.or(switch("allow_plain")?);
+        self.remote_mode = self.remote_mode.or(switch("remote_mode")?);
+        self.allow_overrides = self.allow_overrides.or(switch("allow_overrides")?);
+        self.usage = self.usage.or(switch("usage")?);
+        self.mode = match self.mode {
+            Some(mode) => Some(mode),
+            None => given.text("mode").map(|mode| parse_mode(&mode)).transpose()?,
+        };
+        self.preset = self.preset.or_else(|| given.preset());
+        for (set, versions) in given.parsed("pins", read::pins)?.unwrap_or_default() {
+            self.pins.entry(set).or_insert(versions);
+        }
+        self.overrides = self.overrides.or_else(|| given.path("overrides"));
+        if self.start_policy.is_none() {
+            let wait = given.parsed("start_wait", read::duration)?.unwrap_or(START_WAIT);
+            let age = given.parsed("start_age", read::duration)?.unwrap_or(START_AGE);
+            self.start_policy = given.text("start").map(|start| StartPolicy::of(&start, age, wait));
+        }
+        if self.max_age.is_none() {
+            self.max_age = age_rule(&given, self.preset)?;
+        }
+        Ok(self)
+    }
+
+    /// Reads the files and checks all of it.
+    pub(crate) fn build(self) -> Result<Config, ConfigError> {
+        self.filled()?.gathered()
+    }
+
+    fn gathered(self) -> Result<Config, ConfigError> {
+        let sources = self.sources();
+        let connection = self.own_connection()?;
+        let credential = self.own_credential(&sources)?;
+        let allow_plain = self.allow_plain.unwrap_or_default();
+        check_encryption(&connection, allow_plain)?;
+        let name = self.own_name()?;
+        let kept = self.own_baked()?;
+        if self.max_age.flatten().is_some_and(|rule| rule.seconds == 0) {
             let why = "give at least a second: FORGE's word is always older than nothing".into();
             return Err(ConfigError::Invalid { key: "max_age", why });
         }
@@ -471,7 +612,7 @@ impl Builder {
             mode_default: self.mode.unwrap_or_default(),
             baked: kept,
             remote_mode: self.remote_mode.unwrap_or(self.preset != Some(Preset::Prod)),
-            max_age: self.max_age.or_else(|| self.preset.and_then(Preset::max_age)),
+            max_age: self.max_age.unwrap_or_else(|| self.preset.and_then(Preset::max_age)),
             preset: self.preset,
             pins: self.pins,
             start_policy: self.start_policy.unwrap_or_default(),
@@ -480,6 +621,38 @@ impl Builder {
             contracts: self.contracts,
             usage: self.usage.unwrap_or(true),
         })
+    }
+}
+
+/// The agent's own rule, as its two halves say it; none where neither does. The half that is not said is
+/// the preset's.
+fn age_rule(given: &Given, preset: Option<Preset>) -> Result<Option<Option<MaxAge>>, ConfigError> {
+    let bound = given.parsed("max_age", read::bound)?;
+    let action = given.parsed("max_age_action", read::age_action)?;
+    if bound.is_none() && action.is_none() {
+        return Ok(None);
+    }
+    let of_preset = preset.and_then(Preset::max_age);
+    let seconds = match bound {
+        Some(bound) => bound.map(|bound| bound.as_secs()),
+        None => of_preset.map(|rule| rule.seconds),
+    };
+    let action = action.or(of_preset.map(|rule| rule.action)).unwrap_or(AgeAction::Warn);
+    Ok(Some(seconds.map(|seconds| MaxAge { seconds, action })))
+}
+
+/// The first of several faults, and how many more there are.
+fn first(faults: Vec<options::Fault>) -> ConfigError {
+    let more = faults.len().saturating_sub(1);
+    let Some(fault) = faults.into_iter().next() else {
+        return ConfigError::Invalid { key: "config", why: "it cannot be read".into() };
+    };
+    match (ConfigError::from(fault), more) {
+        (ConfigError::Invalid { key, why }, 1..) => ConfigError::Invalid {
+            key,
+            why: format!("{why}; and {more} more: \"live config check\" says all"),
+        },
+        (error, _) => error,
     }
 }
 
@@ -511,15 +684,6 @@ fn check_contracts(contracts: &[Contract]) -> Result<(), ConfigError> {
     Err(ConfigError::Invalid { key: "contract", why })
 }
 
-/// Reads whether a broker may be spoken to without TLS.
-fn parse_allow_plain(text: &str) -> Result<bool, ConfigError> {
-    match text.to_ascii_lowercase().as_str() {
-        "1" | "true" | "yes" => Ok(true),
-        "0" | "false" | "no" => Ok(false),
-        _ => Err(ConfigError::Invalid { key: "allow_plain", why: "write true or false".into() }),
-    }
-}
-
 /// Reads a mode as people write it.
 ///
 /// # Errors
@@ -532,7 +696,7 @@ pub fn parse_mode(text: &str) -> Result<Mode, ConfigError> {
     }
 }
 
-fn read(key: &'static str, path: &Path) -> Result<String, ConfigError> {
+fn read_text(key: &'static str, path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { key, path: path.into(), source })
 }
 
@@ -605,6 +769,7 @@ mod tests {
             ("credentials", whole().credentials_file("/none/of.creds")),
             ("credentials", whole().credentials("no seed in here")),
             ("name", whole().name("Not A Slug")),
+            ("baked_bundle", whole().or_from(|key| (key == "LIVE_BAKED").then(|| "/none".into())).unwrap()),
             ("connection", without(|c| c.servers.clear())),
             ("connection", without(|c| c.servers = vec!["nats://:::".into()])),
             ("connection", without(|c| c.roots = vec!["XYZ".into()])),
@@ -704,8 +869,89 @@ mod tests {
         assert_eq!(config.name.unwrap().as_str(), "given");
         assert_eq!((config.service.as_str(), config.mode_default), ("shop", Mode::Frozen));
         assert_eq!(config.cache, CachePlace::Memory);
-        let error = Builder::default().or_from(|_| Some("sleepy".into())).unwrap_err();
+        let sleepy = |key: &str| (key == "LIVE_MODE").then(|| "sleepy".into());
+        let error = Builder::default().or_from(sleepy).unwrap_err();
         assert_eq!(key_of(&error), "mode");
+        assert!(error.to_string().contains("LIVE_MODE"), "{error}");
+    }
+
+    fn from(variables: &[(&str, &str)]) -> Config {
+        let (connection, creds) = good();
+        let lookup =
+            |key: &str| variables.iter().find(|(name, _)| *name == key).map(|(_, text)| (*text).to_owned());
+        let builder = Builder::default().connection(connection).credentials(creds);
+        builder.or_from(lookup).unwrap().build().unwrap()
+    }
+
+    #[test]
+    fn the_presets_of_the_table_are_those_that_are_built() {
+        for preset in Preset::ALL {
+            let config = from(&[("LIVE_PRESET", preset.as_str()), ("LIVE_MEMORY_ONLY", "1")]);
+            let said = |key: &str| {
+                let setting = options::find(key).unwrap();
+                setting.of_preset(preset).unwrap_or(setting.default)
+            };
+            assert_eq!(config.preset, Some(preset));
+            assert_eq!(config.remote_mode.to_string(), said("remote_mode"), "{preset:?}");
+            let bound = config.max_age.map(|rule| Duration::from_secs(rule.seconds));
+            assert_eq!(bound, read::bound(said("max_age")).unwrap(), "{preset:?}");
+            if let Some(rule) = config.max_age {
+                assert_eq!(rule.action.as_str(), said("max_age_action"), "{preset:?}");
+            }
+            assert_eq!(parse_mode(said("mode")).unwrap(), config.mode_default);
+            assert_eq!(config.usage.to_string(), said("usage"));
+            assert_eq!(StartPolicy::of(said("start"), START_AGE, START_WAIT), config.start_policy);
+        }
+        assert_eq!(read::duration(options::find("start_wait").unwrap().default), Ok(START_WAIT));
+        assert_eq!(read::duration(options::find("start_age").unwrap().default), Ok(START_AGE));
+    }
+
+    #[test]
+    fn every_setting_of_an_agent_comes_from_its_variable() {
+        let config = from(&[
+            ("LIVE_PRESET", "prod"),
+            ("LIVE_MEMORY_ONLY", "yes"),
+            ("LIVE_REMOTE_MODE", "true"),
+            ("LIVE_PINS", "support==2.1.0,billing=^2"),
+            ("LIVE_START", "age"),
+            ("LIVE_START_WAIT", "5s"),
+            ("LIVE_START_AGE", "2h"),
+            ("LIVE_MAX_AGE", "12h"),
+            ("LIVE_MAX_AGE_ACTION", "refuse"),
+            ("LIVE_OVERRIDES", "prompts"),
+            ("LIVE_ALLOW_OVERRIDES", "1"),
+            ("LIVE_USAGE", "off"),
+        ]);
+        assert_eq!((config.cache, config.preset), (CachePlace::Memory, Some(Preset::Prod)));
+        assert!(config.remote_mode && config.allow_overrides && !config.usage);
+        assert_eq!(config.pins.len(), 2);
+        let (wait, age) = (Duration::from_secs(5), Duration::from_secs(7_200));
+        assert_eq!(config.start_policy, StartPolicy::RequireAge { age, wait });
+        assert_eq!(config.max_age, Some(MaxAge { seconds: 43_200, action: AgeAction::Refuse }));
+        assert_eq!(config.overrides, Some("prompts".into()));
+        // One half of a rule; and none by name.
+        let half = from(&[("LIVE_PRESET", "prod"), ("LIVE_MAX_AGE_ACTION", "refuse")]);
+        assert_eq!(half.max_age, Some(MaxAge { seconds: 86_400, action: AgeAction::Refuse }));
+        assert_eq!(from(&[("LIVE_PRESET", "prod"), ("LIVE_MAX_AGE", "none")]).max_age, None);
+    }
+
+    #[test]
+    fn what_was_given_counts_before_environment_and_that_before_a_file() {
+        let (connection, creds) = good();
+        let memory = |key: &str| (key == "LIVE_MEMORY_ONLY").then(|| "1".into());
+        let folder = |key: &str| (key == "LIVE_CACHE_DIR").then(|| "/x".into());
+        let whole = || Builder::default().connection(connection.clone()).credentials(creds.clone());
+        let cache = |builder: Builder| builder.build().unwrap().cache;
+        assert_eq!(
+            cache(whole().or_from(folder).unwrap().or_from(memory).unwrap()),
+            CachePlace::Disk("/x".into())
+        );
+        assert_eq!(cache(whole().or_from(memory).unwrap().or_from(folder).unwrap()), CachePlace::Memory);
+        assert_eq!(cache(whole().cache_dir("/y").or_from(memory).unwrap()), CachePlace::Disk("/y".into()));
+        let set: Slug = "support".parse().unwrap();
+        let pins = |key: &str| (key == "LIVE_PINS").then(|| "support=1,other=2".into());
+        let config = whole().pin(set.clone(), "^3".parse().unwrap()).or_from(pins).unwrap().build().unwrap();
+        assert_eq!((config.pins[&set].to_string(), config.pins.len()), ("^3".into(), 2));
     }
 
     #[test]

@@ -75,6 +75,8 @@
 //! | [`global`], [`blocking`] | the same for the whole program, and without `async` |
 //! | `serve` | with feature `serve`: the sidecar, and the router that a host mounts |
 //! | [`offline`] | an agent's cache without the agent |
+//! | `pull` | bundles from the broker into a file, without an agent (feature `cli`) |
+//! | `doctor` | looks at everything that an agent needs (feature `cli`) |
 //! | [`codegen`] | functions and types of a locked version, in four languages |
 //! | `clock` | the one place that reads the clock |
 
@@ -87,6 +89,8 @@ mod clock;
 pub mod codegen;
 pub mod config;
 pub mod control;
+#[cfg(feature = "cli")]
+pub mod doctor;
 mod follow;
 #[doc(hidden)]
 pub mod generated;
@@ -97,6 +101,8 @@ pub mod live;
 mod mode;
 pub mod offline;
 mod overrides;
+#[cfg(feature = "cli")]
+pub mod pull;
 pub mod render;
 mod renew;
 mod report;

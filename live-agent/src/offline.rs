@@ -24,13 +24,13 @@ use crate::{RenderedMessage, clock, report};
 pub enum VerifyError {
     #[error("the file cannot be read")]
     Read(#[source] std::io::Error),
-    #[error("the file is neither one of \"forge bundle\" nor one of \"live bake\", or is damaged")]
+    #[error("the file is neither one of \"forge bundle\" nor one of \"live bundle\", or is damaged")]
     Format,
     #[error(transparent)]
     Signed(#[from] SignedError),
 }
 
-/// Checks every bundle of a file that `forge bundle` or `live bake` wrote, with nothing but the file
+/// Checks every bundle of a file that `forge bundle` or `live bundle` wrote, with nothing but the file
 /// and the roots to trust.
 ///
 /// # Errors

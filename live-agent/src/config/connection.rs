@@ -15,7 +15,7 @@ use super::ConfigError;
 /// # Errors
 /// It cannot be read, or is no connection.
 pub fn read_connection(path: &Path) -> Result<Connection, ConfigError> {
-    let text = super::read("connection", path)?;
+    let text = super::read_text("connection", path)?;
     let connection = serde_json::from_str(&text).map_err(|e| ConfigError::Invalid {
         key: "connection",
         why: format!("{} is not a connection: {e}", path.display()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use nats_config::account::ENVIRONMENT_TAG;
 use nkeys::KeyPair;
 use schemas::Micros;
 use serde::Deserialize;
@@ -29,12 +30,14 @@ pub(crate) struct Credential {
     pub(crate) user: String,
     /// When the broker stops taking it.
     pub(crate) expires: Option<Micros>,
+    /// The environment that it was made for, as it says itself.
+    pub(crate) environment: Option<String>,
 }
 
 impl Credential {
     /// That of an agent that connects to nobody.
     pub(crate) fn none() -> Self {
-        Self { text: Secret(String::new()), user: String::new(), expires: None }
+        Self { text: Secret(String::new()), user: String::new(), expires: None, environment: None }
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -51,6 +54,13 @@ impl Credential {
             sub: String,
             #[serde(default)]
             exp: Option<i64>,
+            #[serde(default)]
+            nats: User,
+        }
+        #[derive(Default, Deserialize)]
+        struct User {
+            #[serde(default)]
+            tags: Vec<String>,
         }
         let invalid = |why: &str| ConfigError::Invalid { key: "credentials", why: why.into() };
         let seed = text.lines().map(str::trim).find(|line| line.starts_with("SU"));
@@ -66,7 +76,11 @@ impl Credential {
         if claims.sub != user {
             return Err(invalid("token and seed of the .creds file do not belong together"));
         }
-        Ok(Self { user, expires: claims.exp.map(|at| at.saturating_mul(1_000_000)), text: Secret(text) })
+        let expires = claims.exp.map(|at| at.saturating_mul(1_000_000));
+        let tag =
+            claims.nats.tags.iter().find_map(|tag| tag.strip_prefix(ENVIRONMENT_TAG)?.strip_prefix(':'));
+        let environment = tag.map(str::to_owned);
+        Ok(Self { user, expires, environment, text: Secret(text) })
     }
 }
 

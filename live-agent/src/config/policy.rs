@@ -27,6 +27,24 @@ pub enum Preset {
 }
 
 impl Preset {
+    pub const ALL: [Self; 3] = [Self::Dev, Self::Staging, Self::Prod];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Staging => "staging",
+            Self::Prod => "prod",
+        }
+    }
+
+    /// The preset of this name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|preset| preset.as_str().eq_ignore_ascii_case(name))
+    }
+
     pub(crate) fn max_age(self) -> Option<MaxAge> {
         let days = match self {
             Self::Dev => return None,
@@ -49,4 +67,15 @@ pub enum StartPolicy {
     /// Starts with what FORGE confirmed within `age`, by its signed word on disk; waits at most `wait`
     /// for a newer one, then the start fails.
     RequireAge { age: Duration, wait: Duration },
+}
+
+impl StartPolicy {
+    /// The policy of this name; another one serves what is there.
+    pub(crate) fn of(name: &str, age: Duration, wait: Duration) -> Self {
+        match name.to_ascii_lowercase().as_str() {
+            "fresh" => Self::WaitFresh(wait),
+            "age" => Self::RequireAge { age, wait },
+            _ => Self::ServeWhatIsThere,
+        }
+    }
 }

@@ -98,7 +98,7 @@ pub(crate) async fn run(
 }
 
 /// Meets FORGE; gives the durable consumer, if there is room for one.
-async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerError> {
+pub(crate) async fn enrol(core: &Core, client: &Client) -> Result<Option<String>, LedgerError> {
     let mut request = EnrolRequest {
         schema_version: status::SCHEMA_VERSION,
         agent: core.name.clone(),

@@ -17,7 +17,7 @@ const KEY: &str = "baked";
 pub enum BakedError {
     #[error("the baked bundles cannot be read")]
     Io(#[source] io::Error),
-    #[error("the file holds no baked bundles, or is damaged; write it again with \"live bake\"")]
+    #[error("the file holds no baked bundles, or is damaged; write it again with \"live bundle pull\"")]
     Damaged,
 }
 

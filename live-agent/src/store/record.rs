@@ -24,7 +24,7 @@ use crate::verify::Message;
 const TAG: &[u8] = b"AVR1";
 const HEX: usize = 64;
 /// Version of [`State`] and of a bundle's head.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 
 /// A record that is not what was written.
 #[derive(Debug, thiserror::Error)]

@@ -14,12 +14,12 @@ use tokio::process::{Child, ChildStdout, Command};
 
 use tests::stage::{PATIENCE, publish};
 
-struct Shell {
-    test: TestBroker,
+pub(crate) struct Shell {
+    pub(crate) test: TestBroker,
 }
 
 impl Shell {
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(tools::binary("live"));
         command
             .args(arguments)
@@ -33,33 +33,37 @@ impl Shell {
         command
     }
 
-    async fn live(&self, arguments: &[&str]) -> Result<Output> {
+    pub(crate) async fn live(&self, arguments: &[&str]) -> Result<Output> {
         let output = self.command(arguments).output();
         Ok(tokio::time::timeout(PATIENCE, output).await.context("live hangs")??)
     }
 
     /// What it says, where it must do it.
-    async fn says(&self, arguments: &[&str]) -> Result<String> {
+    pub(crate) async fn says(&self, arguments: &[&str]) -> Result<String> {
         let output = self.live(arguments).await?;
         let error = String::from_utf8_lossy(&output.stderr).into_owned();
         anyhow::ensure!(output.status.success(), "{arguments:?}: {error}");
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    async fn json(&self, arguments: &[&str]) -> Result<Value> {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Result<Value> {
         Ok(serde_json::from_str(&self.says(arguments).await?)?)
     }
 
     /// Exit code and message, where it must fail.
-    async fn fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
+    pub(crate) async fn fails(&self, arguments: &[&str]) -> Result<(i32, String)> {
         let output = self.live(arguments).await?;
         anyhow::ensure!(!output.status.success(), "{arguments:?} went well");
         Ok((output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned()))
     }
 
-    async fn connect(&self, line: &str) -> Result<Output> {
+    pub(crate) async fn connect(&self, line: &str) -> Result<Output> {
+        self.connect_with(line, &[]).await
+    }
+
+    pub(crate) async fn connect_with(&self, line: &str, more: &[&str]) -> Result<Output> {
         let mut child = self
-            .command(&["connect"])
+            .command(&[&["connect"], more].concat())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -71,13 +75,16 @@ impl Shell {
         Ok(tokio::time::timeout(PATIENCE * 2, child.wait_with_output()).await.context("it hangs")??)
     }
 
-    fn connect_string(&self) -> Result<ConnectString> {
+    pub(crate) fn connect_string(&self) -> Result<ConnectString> {
         let (minted, connection) = self.test.mint("shell")?;
         Ok(ConnectString { connection, creds: minted.creds.to_string() })
     }
 
     /// An agent in the foreground, once it has said that it runs.
-    async fn run(&self, arguments: &[&str]) -> Result<(Child, tokio::io::Lines<BufReader<ChildStdout>>)> {
+    pub(crate) async fn run(
+        &self,
+        arguments: &[&str],
+    ) -> Result<(Child, tokio::io::Lines<BufReader<ChildStdout>>)> {
         let mut all = vec!["run"];
         all.extend_from_slice(arguments);
         let mut child = self.command(&all).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
@@ -92,7 +99,7 @@ impl Shell {
     }
 }
 
-async fn line(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<String> {
+pub(crate) async fn line(lines: &mut tokio::io::Lines<BufReader<ChildStdout>>) -> Result<String> {
     let next = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("it says nothing")??;
     next.context("it ended")
 }
@@ -127,6 +134,23 @@ async fn a_connect_string_becomes_a_profile_only_when_it_works() -> Result<()> {
     let output = String::from_utf8_lossy(&good.stdout).into_owned() + &said;
     assert!(!output.contains("SU") || !output.contains("SEED"), "no secret is shown");
     assert_eq!(shell.says(&["prompt", "hello"]).await?, "Hello!\n");
+
+    // Another scope's connection is not replaced unless somebody says so.
+    let (minted, connection) = shell.test.mint_in("prod", "other")?;
+    let other = ConnectString { connection, creds: minted.creds.to_string() }.to_line();
+    let before = std::fs::read(config.join("default.connect.json"))?;
+    let kept = shell.connect(&other).await?;
+    let said = String::from_utf8_lossy(&kept.stderr).into_owned();
+    assert_eq!(kept.status.code(), Some(77), "{said}");
+    assert!(said.contains("acme/support/prod") && said.contains("--force"), "{said}");
+    assert_eq!(std::fs::read(config.join("default.connect.json"))?, before);
+    let cache = shell.test.directory().join("prod-cache");
+    let forced =
+        shell.connect_with(&other, &["--force", "--cache-dir", cache.to_str().context("a path")?]).await?;
+    assert!(forced.status.success(), "{}", String::from_utf8_lossy(&forced.stderr));
+    assert_ne!(std::fs::read(config.join("default.connect.json"))?, before);
+    let back = shell.connect_with(&found.to_line(), &["--force"]).await?;
+    assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
 
     // A credential that was revoked is not kept.
     let (minted, connection) = shell.test.mint("gone")?;
@@ -271,7 +295,7 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
     // A file for an image, and an agent that starts from it with nothing else there.
     let baked = shell.test.directory().join("prompts.baked");
     let baked = baked.to_str().context("a path")?;
-    assert!(shell.says(&["bake", baked]).await?.contains("1 sets"));
+    assert!(shell.says(&["bundle", "bake", baked]).await?.contains("1 sets"));
     let empty = shell.test.directory().join("empty");
     let output = self::tools_free(&shell, baked, empty.to_str().context("a path")?).await?;
     assert_eq!(output, "Bye Ada, 3 old\n");

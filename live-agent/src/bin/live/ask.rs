@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use live_agent::config;
+use live_agent::config::CachePlace;
 use live_agent::control::{self, ControlError, Question};
-use live_agent::offline::{self, Offline};
-use live_agent::{AgentError, Listed, LiveAgent, LocalStatus, Mode, PromptError, SyncReport, Values};
+use live_agent::offline::Offline;
+use live_agent::{Listed, LocalStatus, Mode, PromptError, Values};
+use schemas::Slug;
 use schemas::parameter::Kind;
 use schemas::prompt::{Content, Prompt as Source};
 use serde_json::{Map, Value, json};
 
+use crate::exit::Failure;
 use crate::options::Settings;
-use crate::{Failure, show};
+use crate::show;
 
 /// Values of a prompt's parameters.
 #[derive(Debug, Args, Clone, Default)]
@@ -34,12 +36,10 @@ pub(crate) struct Prompt {
     given: Given,
 }
 
-/// How long a sync without a running agent may take to reach the broker.
-const REACH: std::time::Duration = std::time::Duration::from_secs(15);
-
 /// Asks the running agent; none where none runs.
-async fn running(settings: &Settings, question: &Question) -> Result<Option<Value>, Failure> {
-    match control::ask(&settings.cache()?, question).await {
+pub(crate) async fn running(settings: &Settings, question: &Question) -> Result<Option<Value>, Failure> {
+    let CachePlace::Disk(dir) = settings.cache_place()? else { return Ok(None) };
+    match control::ask(&dir, question).await {
         Ok(answer) => Ok(Some(answer)),
         Err(ControlError::NoAgent) => Ok(None),
         Err(ControlError::Failed { error, message }) if error == "unreachable" => {
@@ -49,7 +49,7 @@ async fn running(settings: &Settings, question: &Question) -> Result<Option<Valu
     }
 }
 
-fn offline(settings: &Settings) -> Result<Offline, Failure> {
+pub(crate) fn offline(settings: &Settings) -> Result<Offline, Failure> {
     let offline = settings.builder()?.read_offline()?;
     if !settings.json {
         let contact = offline.status().contact.map_or("unknown".into(), show::ago);
@@ -58,7 +58,7 @@ fn offline(settings: &Settings) -> Result<Offline, Failure> {
     Ok(offline)
 }
 
-fn parse<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(answer: Value) -> Result<T, Failure> {
     let read =
         serde_json::from_value(answer).context("the running agent answered something else; update both");
     read.map_err(Failure::Other)
@@ -69,29 +69,6 @@ fn failed(error: PromptError) -> Failure {
         PromptError::Empty { .. } => Failure::Unavailable(error.to_string()),
         other => Failure::Other(other.into()),
     }
-}
-
-/// Checks a file; needs no broker, no cache and no credential.
-pub(crate) fn verify(settings: &Settings, file: &Path, roots: Vec<String>) -> Result<(), Failure> {
-    let connection = config::read_connection(&settings.connection)?;
-    let roots = if roots.is_empty() { connection.roots } else { roots };
-    let all = offline::verify_file(file, &roots, &connection.scope)
-        .with_context(|| format!("{} is not believed", file.display()))?;
-    if settings.json {
-        let all: Vec<Value> = all
-            .iter()
-            .map(|one| {
-                let verified = &one.verified;
-                json!({
-                    "attestation": verified.attestation, "digest": verified.digest, "key": verified.key,
-                    "root": verified.root, "trust": one.trust,
-                })
-            })
-            .collect();
-        return show::json(&all);
-    }
-    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
-    show::text(&format!("{}\n", texts.join("\n\n")))
 }
 
 pub(crate) async fn status(settings: &Settings, metrics: bool) -> Result<(), Failure> {
@@ -131,34 +108,28 @@ pub(crate) async fn mode(settings: &Settings, set: Option<Mode>) -> Result<(), F
     }
 }
 
-pub(crate) async fn sync(settings: &Settings, check: bool) -> Result<(), Failure> {
-    let report: SyncReport = match running(settings, &Question::Sync { check }).await? {
-        Some(answer) => parse(answer)?,
-        None => {
-            let agent = settings.builder()?.start().await?;
-            let mut report = agent.wait_current(REACH).await;
-            if report.is_ok() && !check {
-                report = agent.sync().await;
-            }
-            agent.stop().await;
-            report.map_err(|error| match error {
-                AgentError::Unreachable(why) => Failure::Unavailable(why),
-                other => Failure::Other(other.into()),
-            })?
-        }
-    };
-    if settings.json {
-        return show::json(&report);
+async fn served(settings: &Settings) -> Result<Vec<Listed>, Failure> {
+    match running(settings, &Question::List).await? {
+        Some(answer) => parse(answer),
+        None => Ok(offline(settings)?.list()),
     }
-    let lines: Vec<String> = report.sets.iter().map(show::set_line).collect();
-    show::text(&format!("{}, current\n{}\n", report.mode.as_str(), lines.join("\n")))
 }
 
-pub(crate) async fn list(settings: &Settings) -> Result<(), Failure> {
-    let all: Vec<Listed> = match running(settings, &Question::List).await? {
-        Some(answer) => parse(answer)?,
-        None => offline(settings)?.list(),
-    };
+pub(crate) async fn list(settings: &Settings, set: Option<&Slug>) -> Result<(), Failure> {
+    let mut all = served(settings).await?;
+    all.retain(|one| set.is_none_or(|set| one.set == *set));
+    if settings.json { show::json(&all) } else { show::text(&show::list(&all)) }
+}
+
+/// Prompts in whose address, description or tags every word is.
+pub(crate) async fn search(settings: &Settings, words: &[String]) -> Result<(), Failure> {
+    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let mut all = served(settings).await?;
+    all.retain(|one| {
+        let text =
+            format!("@{}/{} {} {}", one.set, one.id, one.description, one.tags.join(" ")).to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    });
     if settings.json { show::json(&all) } else { show::text(&show::list(&all)) }
 }
 
@@ -178,14 +149,6 @@ pub(crate) async fn get(settings: &Settings, id: String) -> Result<(), Failure> 
             show::text(&ended(&pretty))
         }
     }
-}
-
-pub(crate) async fn bake(settings: &Settings, file: &Path) -> Result<(), Failure> {
-    let sets = LiveAgent::bake(&settings.cache()?, file).await.map_err(|e| Failure::Other(e.into()))?;
-    if settings.json {
-        return show::json(&json!({ "file": file, "sets": sets }));
-    }
-    show::text(&format!("{} holds {sets} sets\n", file.display()))
 }
 
 impl Prompt {

@@ -11,8 +11,9 @@ use schemas::prompt::Prompt;
 use schemas::{Slug, Version};
 use serde_json::json;
 
+use crate::exit::Failure;
 use crate::options::Settings;
-use crate::{Failure, show};
+use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Codegen {
@@ -25,7 +26,7 @@ pub(crate) struct Codegen {
     /// The file to write; - is standard output
     #[arg(long, value_name = "FILE", default_value = "-")]
     out: PathBuf,
-    /// A file of "forge bundle" or "live bake" to take the version from, checked against the roots of the
+    /// A file of "forge bundle" or "live bundle" to take the version from, checked against the roots of the
     /// connect file [default: what is served here]
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,

@@ -1,18 +1,17 @@
 //! `live connect`: a connect string becomes a profile, once it was seen to work.
 
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use live_agent::AgentError;
+use live_agent::{AgentError, LiveAgent, SyncReport, config};
 use nix::sys::termios::{self, LocalFlags, SetArg};
 use schemas::connect::ConnectString;
 use serde_json::json;
 
-use crate::options::Settings;
-use crate::{Failure, show};
+use crate::exit::Failure;
+use crate::options::{Settings, write_whole};
+use crate::show;
 
 /// What is said to somebody who gives the connect string on the command line. None of it is repeated.
 pub(crate) const NEVER_AN_ARGUMENT: &str = "\
@@ -22,19 +21,30 @@ it when it asks, or give it on standard input (live connect < file). Was that a 
 FORGE, and make another.";
 /// How long the broker may take to let the agent in and hand over the first bundles.
 const FIRST_SYNC: Duration = Duration::from_secs(30);
+const TICK: Duration = Duration::from_millis(150);
+const OWNER_ONLY: u32 = 0o600;
 
-pub(crate) async fn connect(settings: &Settings) -> Result<(), Failure> {
+pub(crate) async fn connect(settings: &Settings, force: bool) -> Result<(), Failure> {
     let line = tokio::task::spawn_blocking(read_line).await.context("reading the connect string")??;
     let found = ConnectString::from_line(&line).map_err(|e| Failure::Configuration(e.to_string()))?;
+    // All that can be seen to be wrong is said before anybody is asked.
+    let builder =
+        settings.unconnected()?.connection(found.connection.clone()).credentials(found.creds.clone());
+    builder.check()?;
     let scope = found.connection.scope.clone();
+    let (connection, credentials) = (settings.kept("connect.json"), settings.kept("creds"));
+    if let Ok(before) = config::read_connection(&connection)
+        && before.scope != scope
+        && !force
+    {
+        return Err(Failure::NotPermitted(format!(
+            "profile {} connects to {}, this string to {scope}: give another --profile, or --force to replace it",
+            settings.profile, before.scope
+        )));
+    }
     progress(settings, format_args!("connecting to {} at {}", scope, found.connection.servers.join(", ")));
-    let agent = settings
-        .unconnected()?
-        .connection(found.connection.clone())
-        .credentials(found.creds.clone())
-        .start()
-        .await?;
-    let synced = agent.wait_current(FIRST_SYNC).await;
+    let agent = builder.start().await?;
+    let synced = first_sync(&agent, settings).await;
     let (name, prompts) = (agent.name().clone(), agent.list().len());
     agent.stop().await;
     let report = synced.map_err(|error| match error {
@@ -42,22 +52,51 @@ pub(crate) async fn connect(settings: &Settings) -> Result<(), Failure> {
         other => Failure::Other(other.into()),
     })?;
     progress(settings, format_args!("connected; {} sets with {prompts} prompts are here", report.sets.len()));
-    let connection = settings.config_dir.join(format!("{}.connect.json", settings.profile));
-    let credentials = settings.config_dir.join(format!("{}.creds", settings.profile));
     std::fs::create_dir_all(&settings.config_dir)
         .with_context(|| format!("making {}", settings.config_dir.display()))?;
     let mut text = serde_json::to_vec_pretty(&found.connection).context("writing the connection")?;
     text.push(b'\n');
-    keep(&credentials, found.creds.as_bytes())?;
-    keep(&connection, &text)?;
+    write_whole(&credentials, found.creds.as_bytes(), OWNER_ONLY)?;
+    write_whole(&connection, &text, OWNER_ONLY)?;
     if settings.json {
-        show::json(&json!({
+        return show::json(&json!({
             "agent": name, "scope": scope, "sets": report.sets.len(), "prompts": prompts,
             "connection": connection, "credentials": credentials,
-        }))
-    } else {
-        println!("{}\n{}", credentials.display(), connection.display());
-        Ok(())
+        }));
+    }
+    println!("{}\n{}", credentials.display(), connection.display());
+    let profile = match settings.profile.as_str() {
+        "default" => String::new(),
+        other => format!(" --profile {other}"),
+    };
+    progress(
+        settings,
+        format_args!(
+            "next: \"live{profile} list\" shows what there is, \"live{profile} prompt ID\" renders it,"
+        ),
+    );
+    progress(settings, format_args!("      \"live{profile} doctor\" looks whether all is well"));
+    Ok(())
+}
+
+/// Waits until all is here; on a terminal it shows how much is.
+async fn first_sync(agent: &LiveAgent, settings: &Settings) -> Result<SyncReport, AgentError> {
+    let shows = !settings.json && std::io::stderr().is_terminal();
+    let mut synced = std::pin::pin!(agent.wait_current(FIRST_SYNC));
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            done = &mut synced => {
+                if shows {
+                    eprint!("\r\x1b[K");
+                }
+                return done;
+            }
+            _ = tick.tick(), if shows => {
+                let (sets, prompts) = (agent.status().sets.len(), agent.list().len());
+                eprint!("\r\x1b[K  {sets} sets, {prompts} prompts");
+            }
+        }
     }
 }
 
@@ -120,17 +159,4 @@ impl Drop for Hidden {
     fn drop(&mut self) {
         let _ = termios::tcsetattr(std::io::stdin(), SetArg::TCSANOW, &self.0);
     }
-}
-
-/// Writes a file that only its owner can read, whole or not at all.
-fn keep(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let temporary = path.with_extension(format!("new-{}", std::process::id()));
-    let write = || -> std::io::Result<()> {
-        let mut file =
-            std::fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&temporary, path)
-    };
-    write().with_context(|| format!("writing {}", path.display()))
 }

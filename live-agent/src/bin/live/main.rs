@@ -1,31 +1,37 @@
 //! `live`: an agent on the command line.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 mod ask;
+mod bundle;
+mod change;
 mod codegen;
+mod configure;
 mod connect;
+mod dev;
+mod doctor;
+mod exit;
+mod generate;
 mod options;
 mod run;
 mod serve;
 mod show;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use live_agent::Mode;
 use live_agent::config::parse_mode;
-use live_agent::{ConfigError, Mode, StartError};
+use schemas::Slug;
 
-use options::Options;
-
-const EXIT_CODES: &str = "Exit codes:
-  0   done
-  1   it failed; the message says why
-  2   wrong usage
-  64  bad configuration; the message names the key
-  69  unavailable: the broker cannot be reached, or nothing is served yet";
+use exit::Failure;
+use options::{Gathered, Options};
 
 /// Gives a service its prompts: follows what FORGE publishes, keeps it, renders it.
+///
+/// Settings come from flags, then the environment, then a file, then a preset: "live config table" lists
+/// them, and each command's --help.
 #[derive(Debug, Parser)]
-#[command(name = "live", version, after_help = EXIT_CODES)]
+#[command(name = "live", version, after_help = exit::help())]
 struct Cli {
     #[command(flatten)]
     options: Options,
@@ -38,6 +44,9 @@ enum Command {
     /// Takes a connect string from FORGE (from the terminal or standard input, never from the
     /// command line), tries it, and keeps it as a profile
     Connect {
+        /// Replaces a profile that connects to something else
+        #[arg(long)]
+        force: bool,
         /// Taken only to be refused: a shell keeps what it was told.
         #[arg(hide = true, num_args = 0..)]
         never: Vec<String>,
@@ -46,6 +55,9 @@ enum Command {
     Run(run::Run),
     /// Serves an agent to other programs, by HTTP on this machine
     Serve(Box<serve::Serve>),
+    /// Runs an agent with prompts of a folder before what FORGE published; says what is overridden, and takes
+    /// up each save
+    Dev(dev::Dev),
     /// Shows mode, connection, and what is served
     Status {
         /// As counts for a monitor, in the Prometheus text form
@@ -63,8 +75,35 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Takes up only those versions of a set that fit; without versions, shows the pins
+    Pin(change::Pin),
+    /// Takes up all versions of a set again
+    Unpin {
+        /// The set
+        set: Slug,
+    },
+    /// Shows what would change if what waits (in FROZEN, or for a pin) were taken up
+    Diff {
+        /// Of this set only
+        set: Option<Slug>,
+    },
+    /// Shows what the stream still has, each verified
+    History {
+        /// Of this set only
+        set: Option<Slug>,
+    },
     /// Lists the prompts that are served
-    List,
+    List {
+        /// Of this set only
+        #[arg(long)]
+        set: Option<Slug>,
+    },
+    /// Finds prompts by words in their address, description or tags
+    Search {
+        /// Each has to be there, in whatever case
+        #[arg(required = true)]
+        words: Vec<String>,
+    },
     /// Shows a prompt as its author wrote it
     Get {
         /// The prompt's id, or @set/id
@@ -72,55 +111,45 @@ enum Command {
     },
     /// Renders a prompt
     Prompt(ask::Prompt),
-    /// Checks a file of "forge bundle" or "live bake" offline, and prints the chain
+    /// Checks a file of "forge bundle" or "live bundle" offline, and prints the chain
     Verify {
         /// The file
-        file: std::path::PathBuf,
+        file: PathBuf,
         /// A root to trust [default: those of the connect file]
         #[arg(long)]
         root: Vec<String>,
     },
+    /// Looks at everything that an agent needs, and says what to do
+    Doctor,
+    /// Bundles as a file that an image can carry
+    #[command(subcommand)]
+    Bundle(bundle::Bundle),
     /// Writes typed functions or types for the prompts of a version
     Codegen(codegen::Codegen),
     /// Writes what is served to a file that an image can carry
+    #[command(hide = true)]
     Bake {
         /// The file to write
-        file: std::path::PathBuf,
+        file: PathBuf,
     },
+    /// What an agent is told: checks it, shows it, lists all there is
+    #[command(subcommand)]
+    Config(configure::Configure),
+    /// Prints a shell's completions: live completions bash > /etc/bash_completion.d/live
+    Completions { shell: clap_complete::Shell },
+    /// Writes manual pages
+    Man {
+        /// The folder to write them into
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+    },
+    /// Prints the table of commands and exit codes, in Markdown
+    #[command(hide = true)]
+    Commands,
 }
 
 fn mode(text: &str) -> Result<Mode, String> {
     parse_mode(text).map_err(|error| error.to_string())
-}
-
-/// What went wrong, by what the caller can do about it.
-#[derive(Debug)]
-enum Failure {
-    Usage(String),
-    Configuration(String),
-    Unavailable(String),
-    Other(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Failure {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Other(error)
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::Configuration(format!("{:#}", anyhow::Error::new(error)))
-    }
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Config(error) => error.into(),
-            error @ StartError::NotFresh { .. } => Self::Unavailable(error.to_string()),
-        }
-    }
 }
 
 fn main() -> ExitCode {
@@ -128,52 +157,68 @@ fn main() -> ExitCode {
     // A reader that went away (`live list | head`) ends the command, not with a complaint.
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
-        Err(error) => return end(Failure::Other(error.into())),
+        Err(error) => return exit::end(Failure::Other(error.into())),
     };
     let result = runtime.block_on(dispatch(cli));
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => end(failure),
+        Err(failure) => exit::end(failure),
     }
 }
 
-fn end(failure: Failure) -> ExitCode {
-    let (code, message) = match failure {
-        Failure::Usage(message) => (2, message),
-        Failure::Configuration(message) => (64, message),
-        Failure::Unavailable(message) => (69, message),
-        Failure::Other(error) => (1, format!("{error:#}")),
-    };
-    eprintln!("live: {message}");
-    ExitCode::from(code)
-}
-
 async fn dispatch(cli: Cli) -> Result<(), Failure> {
-    if let Command::Connect { never } = &cli.command
+    if let Command::Connect { never, .. } = &cli.command
         && !never.is_empty()
     {
         return Err(Failure::Usage(connect::NEVER_AN_ARGUMENT.into()));
     }
-    let default_log = if matches!(cli.command, Command::Run(_) | Command::Serve(_)) {
-        "warn,live_agent=info,live=info"
-    } else {
-        "error"
-    };
-    options::log(cli.options.log.as_deref().unwrap_or(default_log), cli.options.json)?;
-    let options = cli.options.resolve()?;
-    match cli.command {
-        Command::Connect { .. } => connect::connect(&options).await,
-        Command::Run(run) => run.run(&options).await,
-        Command::Serve(serve) => serve.run(&options).await,
-        Command::Status { metrics } => ask::status(&options, metrics).await,
-        Command::Mode { mode } => ask::mode(&options, mode).await,
-        Command::Sync { check } => ask::sync(&options, check).await,
-        Command::Codegen(codegen) => codegen.run(&options),
-        Command::List => ask::list(&options).await,
-        Command::Get { id } => ask::get(&options, id).await,
-        Command::Prompt(prompt) => prompt.show(&options).await,
-        Command::Verify { file, root } => ask::verify(&options, &file, root),
-        Command::Bake { file } => ask::bake(&options, &file).await,
+    // What writes texts about this program needs no settings.
+    match &cli.command {
+        Command::Completions { shell } => return generate::completions(Cli::command(), *shell),
+        Command::Man { out } => return generate::man(Cli::command(), out),
+        Command::Commands => return generate::table(Cli::command()),
+        _ => {}
     }
+    let foreground = matches!(cli.command, Command::Run(_) | Command::Dev(_) | Command::Serve(_));
+    let gathered = cli.options.gather()?;
+    log(&gathered, foreground)?;
+    match cli.command {
+        Command::Config(command) => return command.run(&gathered),
+        Command::Doctor => return doctor::examine(gathered).await,
+        _ => {}
+    }
+    let settings = gathered.good()?;
+    match cli.command {
+        Command::Connect { force, .. } => connect::connect(&settings, force).await,
+        Command::Run(run) => run.run(&settings).await,
+        Command::Dev(dev) => dev.run(&settings).await,
+        Command::Serve(serve) => serve.run(&settings).await,
+        Command::Status { metrics } => ask::status(&settings, metrics).await,
+        Command::Mode { mode } => ask::mode(&settings, mode).await,
+        Command::Sync { check } => change::sync(&settings, check).await,
+        Command::Pin(pin) => change::pin(&settings, pin).await,
+        Command::Unpin { set } => change::unpin(&settings, set).await,
+        Command::Diff { set } => change::diff(&settings, set.as_ref()).await,
+        Command::History { set } => change::history(&settings, set).await,
+        Command::Codegen(codegen) => codegen.run(&settings),
+        Command::List { set } => ask::list(&settings, set.as_ref()).await,
+        Command::Search { words } => ask::search(&settings, &words).await,
+        Command::Get { id } => ask::get(&settings, id).await,
+        Command::Prompt(prompt) => prompt.show(&settings).await,
+        Command::Verify { file, root } => bundle::verify(&settings, &file, root),
+        Command::Bundle(bundle) => bundle.run(&settings).await,
+        Command::Bake { file } => bundle::bake(&settings, &file).await,
+        Command::Config(_)
+        | Command::Doctor
+        | Command::Completions { .. }
+        | Command::Man { .. }
+        | Command::Commands => Ok(()),
+    }
+}
+
+fn log(gathered: &Gathered, foreground: bool) -> Result<(), Failure> {
+    let usual = if foreground { "warn,live_agent=info,live=info" } else { "error" };
+    let said = gathered.settings.text("log");
+    options::log(said.as_deref().unwrap_or(usual), gathered.settings.json)
 }

@@ -1,70 +1,89 @@
-//! Where settings come from: flag, environment, the profile's file, default; in this order.
+//! Where settings come from: flag, environment, the profile's file, preset, default; in this order. The
+//! flags are made from the table of the library.
 
-use std::io::IsTerminal as _;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
-use clap::builder::FalseyValueParser;
-use live_agent::config::{self, Builder};
+use clap::{Arg, ArgMatches, Command, ValueHint};
+use live_agent::config::options::{self, Fault, Given, Kind, OPTIONS, Origin, Setting};
+use live_agent::config::{self, Builder, CachePlace};
 use live_agent::{ConfigError, LiveAgent};
-use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
-use crate::Failure;
+use crate::exit::Failure;
 
-/// Options of every command. Each has a name in the environment.
-#[derive(Debug, Args, Clone)]
-pub(crate) struct Options {
-    /// Which of several connections to use
-    #[arg(long, global = true, env = "LIVE_PROFILE", default_value = "default")]
-    profile: String,
-    /// Where profiles are kept [default: anvil-live below the user's configuration]
-    #[arg(long, global = true, env = "LIVE_CONFIG_DIR")]
-    config_dir: Option<PathBuf>,
-    /// The .connect.json file [default: the profile's]
-    #[arg(long, global = true, env = "LIVE_CONNECTION")]
-    connection: Option<PathBuf>,
-    /// The .creds file [default: the profile's]
-    #[arg(long, global = true, env = "LIVE_CREDENTIALS")]
-    credentials: Option<PathBuf>,
-    /// The folder of the disk cache [default: one per scope below the user's cache]
-    #[arg(long, global = true, env = "LIVE_CACHE_DIR")]
-    cache_dir: Option<PathBuf>,
-    /// The agent's name [default: the host's name and a part of the identity]
-    #[arg(long, global = true, env = "LIVE_NAME")]
-    name: Option<String>,
-    /// The service that the agent lives in
-    #[arg(long, global = true, env = "LIVE_SERVICE")]
-    service: Option<String>,
-    /// The mode of a first start: accepting or frozen [default: accepting]
-    #[arg(long, global = true, env = "LIVE_MODE")]
-    mode_default: Option<String>,
-    /// A file that "live bake" wrote, to start from where there is no cache
-    #[arg(long, global = true, env = "LIVE_BAKED")]
-    baked: Option<PathBuf>,
-    /// Lets a broker beyond this machine go without TLS
-    #[arg(long, global = true, env = "LIVE_ALLOW_PLAIN", value_parser = FalseyValueParser::new())]
-    allow_plain: bool,
-    /// What to log, as tracing filters have it
-    #[arg(long, global = true, env = "LIVE_LOG")]
-    pub(crate) log: Option<String>,
-    /// Writes JSON, one value a line
-    #[arg(long, global = true, env = "LIVE_JSON", value_parser = FalseyValueParser::new())]
-    pub(crate) json: bool,
+const HEADING: &str = "Settings (see docs/CONFIGURATION.md)";
+
+/// What the flags say.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options(Given);
+
+impl clap::Args for Options {
+    fn augment_args(command: Command) -> Command {
+        OPTIONS.iter().fold(command, |command, setting| command.arg(argument(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-/// The profile's file, `<profile>.json`: what is in it counts where neither flag nor environment say.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Profile {
-    connection: Option<PathBuf>,
-    credentials: Option<PathBuf>,
-    cache_dir: Option<PathBuf>,
-    name: Option<String>,
-    service: Option<String>,
-    mode: Option<String>,
-    baked: Option<PathBuf>,
-    allow_plain: Option<bool>,
+impl clap::FromArgMatches for Options {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut given = Given::default();
+        for setting in OPTIONS {
+            if let Some(text) = matches.get_one::<String>(setting.flag) {
+                given.put(setting, text, Origin::Flag(setting.flag));
+            }
+        }
+        Ok(Self(given))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let default = match setting.default_words() {
+        "" => String::new(),
+        words => format!(" [default: {}]", words.replace('`', "")),
+    };
+    let what = setting.what.replace('`', "");
+    let words = match setting.kind {
+        Kind::OneOf(words) => format!(" ({})", words.join(", ")),
+        _ => String::new(),
+    };
+    let argument = Arg::new(setting.flag)
+        .long(setting.flag)
+        .global(true)
+        .help_heading(HEADING)
+        .hide_short_help(true)
+        .help(format!("{what}{words}{default} [env: {}]", setting.variable));
+    match setting.kind {
+        Kind::Switch => argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+            .value_name("true|false"),
+        Kind::OneOf(_) => argument.value_name("WORD"),
+        Kind::Path => argument
+            .value_name(if setting.key.ends_with("dir") { "DIR" } else { "FILE" })
+            .value_hint(ValueHint::AnyPath),
+        Kind::Duration | Kind::Bound => argument.value_name("TIME"),
+        Kind::Pins => argument.value_name("SET=VERSIONS"),
+        Kind::Text => argument.value_name("TEXT"),
+    }
+}
+
+/// Every source looked at, and all that is wrong with them.
+#[derive(Debug, Clone)]
+pub(crate) struct Gathered {
+    pub(crate) settings: Settings,
+    /// The file that was read, if there is one.
+    pub(crate) file: Option<PathBuf>,
+    pub(crate) faults: Vec<Fault>,
 }
 
 /// All settings, with every source looked at.
@@ -72,64 +91,85 @@ struct Profile {
 pub(crate) struct Settings {
     pub(crate) profile: String,
     pub(crate) config_dir: PathBuf,
+    pub(crate) json: bool,
+    /// With the profile's files where nobody named others.
+    pub(crate) given: Given,
     pub(crate) connection: PathBuf,
     pub(crate) credentials: PathBuf,
-    pub(crate) json: bool,
-    cache_dir: Option<PathBuf>,
-    name: Option<String>,
-    service: Option<String>,
-    mode: Option<String>,
-    baked: Option<PathBuf>,
-    allow_plain: bool,
 }
 
 impl Options {
-    pub(crate) fn resolve(self) -> Result<Settings, Failure> {
-        let config_dir = match self.config_dir {
-            Some(dir) => dir,
+    /// Looks at every source, as far as each can be used.
+    pub(crate) fn gather(self) -> Result<Gathered, Failure> {
+        let mut given = self.0;
+        given.or(Given::environment(|variable| std::env::var(variable).ok()));
+        let text = |given: &Given, key: &str| given.get(key).map(|found| found.text.clone());
+        let config_dir = match text(&given, "config_dir") {
+            Some(dir) => PathBuf::from(dir),
             None => default_config_dir()?,
         };
-        if self.profile.is_empty() || self.profile.contains(['/', '\\']) || self.profile.starts_with('.') {
+        let profile = text(&given, "profile").unwrap_or_else(|| "default".into());
+        if profile.is_empty() || profile.contains(['/', '\\']) || profile.starts_with('.') {
             return Err(Failure::Configuration("profile: write a plain name, such as \"default\"".into()));
         }
-        let file = read_profile(&config_dir.join(format!("{}.json", self.profile)))?;
-        let of_profile = |ending: &str| config_dir.join(format!("{}.{ending}", self.profile));
-        Ok(Settings {
-            connection: self.connection.or(file.connection).unwrap_or_else(|| of_profile("connect.json")),
-            credentials: self.credentials.or(file.credentials).unwrap_or_else(|| of_profile("creds")),
-            cache_dir: self.cache_dir.or(file.cache_dir),
-            name: self.name.or(file.name),
-            service: self.service.or(file.service),
-            mode: self.mode_default.or(file.mode),
-            baked: self.baked.or(file.baked),
-            allow_plain: self.allow_plain || file.allow_plain.unwrap_or_default(),
-            json: self.json,
-            profile: self.profile,
+        let mut faults = Vec::new();
+        let named = text(&given, "config").map(PathBuf::from);
+        let of_profile = |ending: &str| config_dir.join(format!("{profile}.{ending}"));
+        let file = named.or_else(|| Some(of_profile("toml")).filter(|path| path.exists()));
+        if let Some(path) = &file {
+            match options::read_file(path) {
+                Ok(read) => given.or(read),
+                Err(wrong) => faults.extend(wrong),
+            }
+        }
+        for (key, ending) in [("connection", "connect.json"), ("credentials", "creds")] {
+            if let Some(setting) = options::find(key) {
+                given.put(setting, of_profile(ending).to_string_lossy(), Origin::Default);
+            }
+        }
+        faults.extend(given.faults());
+        let path = |key: &str| text(&given, key).map(PathBuf::from).unwrap_or_default();
+        let settings = Settings {
+            connection: path("connection"),
+            credentials: path("credentials"),
+            json: on(&given, "json"),
+            given,
+            profile,
             config_dir,
-        })
+        };
+        Ok(Gathered { settings, file, faults })
+    }
+}
+
+/// Whether a switch is on.
+fn on(given: &Given, key: &str) -> bool {
+    let said = options::find(key).map(|setting| given.effective(setting).text.to_ascii_lowercase());
+    said.is_some_and(|said| ["1", "true", "yes", "on"].contains(&said.as_str()))
+}
+
+impl Gathered {
+    /// The settings, if nothing is wrong with them.
+    pub(crate) fn good(self) -> Result<Settings, Failure> {
+        if self.faults.is_empty() {
+            return Ok(self.settings);
+        }
+        let all: Vec<String> = self.faults.iter().map(ToString::to_string).collect();
+        Err(Failure::Configuration(all.join("\nlive: ")))
     }
 }
 
 impl Settings {
-    /// An agent with these settings, without connection and credential.
+    pub(crate) fn on(&self, key: &str) -> bool {
+        on(&self.given, key)
+    }
+
+    pub(crate) fn text(&self, key: &str) -> Option<String> {
+        self.given.get(key).map(|found| found.text.clone())
+    }
+
+    /// An agent with these settings; the profile's files stand in where `connect` has none yet.
     pub(crate) fn unconnected(&self) -> Result<Builder, ConfigError> {
-        let mut builder = LiveAgent::builder().allow_plain(self.allow_plain);
-        if let Some(dir) = &self.cache_dir {
-            builder = builder.cache_dir(dir);
-        }
-        if let Some(name) = &self.name {
-            builder = builder.name(name);
-        }
-        if let Some(service) = &self.service {
-            builder = builder.service(service);
-        }
-        if let Some(mode) = &self.mode {
-            builder = builder.mode_default(config::parse_mode(mode)?);
-        }
-        match &self.baked {
-            Some(file) => builder.baked_bundle(file),
-            None => Ok(builder),
-        }
+        LiveAgent::builder().or_given(self.given.clone())
     }
 
     pub(crate) fn builder(&self) -> Result<Builder, Failure> {
@@ -139,28 +179,44 @@ impl Settings {
                 format!("connection: there is no {path}; run \"live connect\" first, or give --connection");
             return Err(Failure::Configuration(why));
         }
-        let builder = self.unconnected()?;
-        Ok(builder.connection_file(&self.connection).credentials_file(&self.credentials))
+        Ok(self.unconnected()?)
     }
 
-    /// The folder of the cache, which is also where a running agent listens.
-    pub(crate) fn cache(&self) -> Result<PathBuf, Failure> {
-        match &self.cache_dir {
-            Some(dir) => Ok(dir.clone()),
+    /// The folder of the cache, which is also where a running agent listens; none: nothing is kept.
+    pub(crate) fn cache_place(&self) -> Result<CachePlace, Failure> {
+        if self.on("memory_only") {
+            return Ok(CachePlace::Memory);
+        }
+        match self.text("cache_dir") {
+            Some(dir) => Ok(CachePlace::Disk(dir.into())),
             None => {
                 self.builder()?;
-                Ok(config::default_cache(&config::read_connection(&self.connection)?)?)
+                Ok(CachePlace::Disk(config::default_cache(&config::read_connection(&self.connection)?)?))
             }
         }
     }
-}
 
-fn read_profile(path: &Path) -> Result<Profile, Failure> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => serde_json::from_str(&text)
-            .map_err(|error| Failure::Configuration(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Profile::default()),
-        Err(error) => Err(Failure::Configuration(format!("{}: {error}", path.display()))),
+    /// The folder of the cache.
+    pub(crate) fn cache(&self) -> Result<PathBuf, Failure> {
+        match self.cache_place()? {
+            CachePlace::Disk(dir) => Ok(dir),
+            _ => {
+                Err(Failure::Configuration("memory_only: there is no cache to read; give --cache-dir".into()))
+            }
+        }
+    }
+
+    /// Where the profile keeps its settings.
+    pub(crate) fn own_file(&self) -> PathBuf {
+        match self.text("config") {
+            Some(path) => path.into(),
+            None => self.config_dir.join(format!("{}.toml", self.profile)),
+        }
+    }
+
+    /// Where `connect` keeps what it was given.
+    pub(crate) fn kept(&self, ending: &str) -> PathBuf {
+        self.config_dir.join(format!("{}.{ending}", self.profile))
     }
 }
 
@@ -175,6 +231,13 @@ fn default_config_dir() -> Result<PathBuf, Failure> {
         })
 }
 
+/// Whether people look at it, and like colours.
+pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !set("NO_COLOR") && !dumb
+}
+
 /// Logs go to standard error, so that standard output is only what was asked for.
 pub(crate) fn log(filter: &str, json: bool) -> Result<(), Failure> {
     let filter =
@@ -182,11 +245,33 @@ pub(crate) fn log(filter: &str, json: bool) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+        .with_ansi(coloured(&std::io::stderr()));
     if json {
         builder.json().init();
     } else {
         builder.with_target(false).init();
     }
     Ok(())
+}
+
+/// Writes a file whole or not at all, with these rights.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
+    use anyhow::Context as _;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let temporary = path.with_file_name(format!(".{name}.new-{}", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file =
+            std::fs::File::options().write(true).create(true).truncate(true).mode(mode).open(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&temporary, path)
+    };
+    let written = write();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("writing {}", path.display()))
 }

@@ -8,8 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::ask::Given;
+use crate::exit::Failure;
 use crate::options::Settings;
-use crate::{Failure, show};
+use crate::show;
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {

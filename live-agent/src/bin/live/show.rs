@@ -8,7 +8,7 @@ use schemas::status::{PendingState, SetStatus};
 use schemas::{Micros, Slug};
 use serde::Serialize;
 
-use crate::Failure;
+use crate::exit::Failure;
 
 /// One value on one line.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
