@@ -80,6 +80,8 @@ struct Follow<'a> {
     /// An agent that knows nothing waits until then for FORGE's word before it takes up what the broker
     /// has: it could not tell what is newest.
     word_until: Instant,
+    /// The broker answered since the last time that it did not.
+    answered: bool,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     reconcile_at: Instant,
     save_at: Instant,
@@ -106,6 +108,7 @@ pub(crate) async fn run(
         task: None,
         again: false,
         word_until: subscribed_at + FIRST_WORD,
+        answered: false,
         waiting: Vec::new(),
         reconcile_at: Instant::now(),
         save_at: Instant::now() + SAVE,
@@ -285,6 +288,7 @@ impl Follow<'_> {
                 }
             }
             Some(Fetched::Done { up_to }) => {
+                self.answered = true;
                 let replayed = self.core.state().floor == 0;
                 self.core.agreed(up_to.filter(|_| replayed));
                 self.finish();
@@ -298,6 +302,9 @@ impl Follow<'_> {
                 tracing::warn!(error = %why, "could not reconcile; trying again");
                 self.finish();
                 self.reconcile_at = Instant::now() + around(RECONCILE_AGAIN);
+                if fetch::unanswered(&why) {
+                    self.half_open().await;
+                }
                 self.answer(Err(why));
             }
             None => {
@@ -307,6 +314,16 @@ impl Follow<'_> {
             }
         }
         Ok(())
+    }
+
+    /// What is sent gets lost, it seems, though messages may still come: no ping of the client finds that
+    /// out. The connection is made anew, once until the broker has answered again: who may not ask, or asks
+    /// one that is too busy, does not come back all the time.
+    async fn half_open(&mut self) {
+        if self.connected && std::mem::take(&mut self.answered) {
+            tracing::warn!("the broker does not answer on this connection; making another one");
+            let _ = self.client.force_reconnect().await;
+        }
     }
 
     fn finish(&mut self) {
