@@ -4,13 +4,16 @@ CARGO ?= cargo
 DEMO_PROFILE ?= demo
 # Seconds for each fuzz target.
 FUZZ_SECONDS ?= 60
+# Minutes and agents of a soak.
+SOAK_MINUTES ?= 30
+SOAK_AGENTS ?= 1000
 DEMO_DIR ?= data/demo
 DEMO_PATTERNS ?= examples/fabric-patterns
 CARGO_TARGET_DIR ?= target
 DEMO_BIN = $(CARGO_TARGET_DIR)/$(DEMO_PROFILE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-check demo-build clean-demo test bench fmt lint doc deny sbom fuzz
+.PHONY: help demo demo-check demo-build clean-demo test bench fmt lint doc deny sbom fuzz faults soak size
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,8 +36,12 @@ test: ## every test, on real servers; installs what it needs
 	$(CARGO) build --locked --workspace --bins
 	$(CARGO) test --locked --workspace
 
+faults: ## the faults that need namespaces of their own; the others are in `make test`
+	$(CARGO) build --locked --bin live
+	scripts/faults
+
 bench: ## measure; prints a table and writes target/bench/results.json
-	$(CARGO) build --locked --release --bin live --bin benches
+	$(CARGO) build --locked --release --bin live --bin benches --features benches/flagd
 	$(CARGO_TARGET_DIR)/release/benches
 
 fmt: ## format the sources
@@ -55,6 +62,12 @@ sbom: ## bills of materials in target/sbom, held against the lock file
 	@scripts/ensure-tools sbom
 	scripts/sbom
 	$(CARGO) test --locked -p tests --test house -- --include-ignored bill_of_materials
+
+soak: ## 1,000 agents, random faults and publishes for SOAK_MINUTES; ends with 1 where one does not come through
+	$(CARGO) run --locked --profile soak -p benches --bin soak -- --agents $(SOAK_AGENTS) --minutes $(SOAK_MINUTES)
+
+size: ## what the programs and the library weigh, and what the library takes to compile
+	scripts/size
 
 fuzz: ## run the fuzz targets (FUZZ_SECONDS each); needs nightly and cargo-fuzz
 	scripts/fuzz $(FUZZ_SECONDS)

@@ -8,8 +8,11 @@
 //! | [`read`] | a prompt from a cache of 10,000, by one thread and by two |
 //! | [`render`] | rendering three sizes of prompt |
 //! | [`start`] | a cold start with 1,000 prompts and no network |
+//! | [`peers`] | reading and rendering beside the ways of peers: a TTL cache over HTTP, flags over gRPC |
+//! | [`apply`] | taking up 10,000 prompts |
 //! | [`bundle`] | making the bundle of the real prompts |
 //! | [`publish`], [`fleet`] | from publish to active, and to every answer, for 1, 100 and 1,000 agents |
+//! | [`storm`] | the broker's return, until 1,000 agents are current |
 //! | [`resident`] | the memory of an agent with 1,000 prompts |
 //! | [`sidecar`] | requests a second of `live serve`, and its memory |
 //! | [`hostile`] | the longest and the largest of each kind of hostile template |
@@ -17,10 +20,12 @@
 //! | [`prompts`] | with what |
 //! | [`report`] | how it is told |
 
+mod apply;
 mod bundle;
 mod fleet;
 mod hostile;
 mod measure;
+mod peers;
 mod prompts;
 mod publish;
 mod read;
@@ -29,6 +34,7 @@ mod report;
 mod resident;
 mod sidecar;
 mod start;
+mod storm;
 
 use std::path::Path;
 
@@ -45,8 +51,11 @@ const BENCHES: &[Bench] = &[
     ("read", read::run),
     ("render", render::run),
     ("start", start::run),
+    ("peers", peers::run),
+    ("apply", apply::run),
     ("bundle", bundle::run),
     ("publish", publish::run),
+    ("storm", storm::run),
     ("resident", resident::run),
     ("sidecar", sidecar::run),
     ("hostile", hostile::run),

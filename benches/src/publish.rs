@@ -90,7 +90,7 @@ async fn measure(size: usize) -> Result<Vec<Figure>> {
     Ok(vec![figure, Figure::new(format!("publish to FORGE having {who}"), heard, "ms").against(last_bare)])
 }
 
-async fn crews(broker: &TestBroker, bare: &Bare, size: usize) -> Result<Vec<Process>> {
+pub(crate) async fn crews(broker: &TestBroker, bare: &Bare, size: usize) -> Result<Vec<Process>> {
     let processes = size.div_ceil(250);
     let mut crews = Vec::with_capacity(processes);
     let mut made = 0;
@@ -111,7 +111,7 @@ async fn crews(broker: &TestBroker, bare: &Bare, size: usize) -> Result<Vec<Proc
 }
 
 /// About 1 KB of prompts, different in each round.
-fn content(round: u64) -> Result<Bundle> {
+pub(crate) fn content(round: u64) -> Result<Bundle> {
     let mut prompts = prompts::made(1)?;
     for prompt in &mut prompts {
         prompt.description = format!("round {round}");
@@ -120,7 +120,7 @@ fn content(round: u64) -> Result<Bundle> {
 }
 
 /// The time in which the last agent had it.
-async fn active(crews: &mut [Process], serial: u64) -> Result<Micros> {
+pub(crate) async fn active(crews: &mut [Process], serial: u64) -> Result<Micros> {
     let mut last = 0;
     for crew in crews {
         last = last.max(crew.active(serial).await?.into_iter().max().unwrap_or_default());
@@ -137,11 +137,11 @@ async fn bare_round(crews: &mut [Process], round: u64) -> Result<Micros> {
 }
 
 /// Milliseconds between two times.
-fn since(begin: Micros, end: Micros) -> f64 {
+pub(crate) fn since(begin: Micros, end: Micros) -> f64 {
     (end - begin) as f64 / 1e3
 }
 
-async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(crate) async fn within<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::time::timeout(PATIENCE, work).await.context("it took too long")?
 }
 
@@ -191,14 +191,14 @@ async fn everybody(mut answers: watch::Receiver<Answers>, serial: u64, size: usi
 }
 
 /// A nats-server with no accounts and no streams: the bare fan-out.
-struct Bare {
+pub(crate) struct Bare {
     _server: Child,
     client: async_nats::Client,
     url: String,
 }
 
 impl Bare {
-    async fn start() -> Result<Self> {
+    pub(crate) async fn start() -> Result<Self> {
         let probe = std::net::TcpListener::bind("127.0.0.1:0")?;
         let port = probe.local_addr()?.port();
         drop(probe);

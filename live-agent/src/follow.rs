@@ -98,6 +98,8 @@ struct Follow<'a> {
     once: bool,
     /// It was looked at which pinned sets lack something.
     sought: bool,
+    /// The broker answered since the last time that it did not.
+    answered: bool,
     waiting: Vec<oneshot::Sender<Result<(), String>>>,
     reconcile_at: Instant,
     save_at: Instant,
@@ -128,6 +130,7 @@ pub(crate) async fn run(
         word_until: subscribed_at + FIRST_WORD,
         once: false,
         sought: false,
+        answered: false,
         waiting: Vec::new(),
         reconcile_at: Instant::now(),
         save_at: Instant::now() + SAVE,
@@ -329,6 +332,7 @@ impl Follow<'_> {
             }
             Some(Fetched::Searched(set)) => self.core.searched(&set),
             Some(Fetched::Done { up_to }) => {
+                self.answered = true;
                 let replayed = self.core.state().floor == 0;
                 self.core.agreed(up_to.filter(|_| replayed));
                 self.finish();
@@ -348,6 +352,9 @@ impl Follow<'_> {
                 tracing::warn!(error = %why, "could not reconcile; trying again");
                 self.finish();
                 self.reconcile_at = Instant::now() + around(RECONCILE_AGAIN);
+                if fetch::unanswered(&why) {
+                    self.half_open().await;
+                }
                 self.answer(Err(why));
             }
             None => {
@@ -367,6 +374,16 @@ impl Follow<'_> {
             tracing::debug!("the connection's client has ended; another one takes its place");
         }
         self.reconcile_at = Instant::now();
+    }
+
+    /// What is sent gets lost, it seems, though messages may still come: no ping of the client finds that
+    /// out. The connection is made anew, once until the broker has answered again: who may not ask, or asks
+    /// one that is too busy, does not come back all the time.
+    async fn half_open(&mut self) {
+        if self.connected && std::mem::take(&mut self.answered) {
+            tracing::warn!("the broker does not answer on this connection; making another one");
+            let _ = self.client.force_reconnect().await;
+        }
     }
 
     fn finish(&mut self) {

@@ -9,6 +9,8 @@
 //! | [`browser`] | a real Chromium |
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`stage`] | an agent of that broker, and what is put before it |
+//! | [`proxy`] | a line to that server which can be made bad in every way |
+//! | [`word`] | FORGE's side of the talk, all the time |
 //! | [`postgres`] | a private PostgreSQL cluster |
 //!
 //! The tests themselves are in `tests/tests/`, one file per subject. `forge` and `live` are started
@@ -19,9 +21,11 @@ pub mod certificate;
 pub mod forge;
 pub mod nats;
 pub mod postgres;
+pub mod proxy;
 pub mod stage;
 pub mod tools;
 pub mod until;
+pub mod word;
 
 /// Runs a test on SQLite and on PostgreSQL.
 #[macro_export]

@@ -214,8 +214,15 @@ fn refused(message: &Message) -> String {
     format!("the broker refused the question: {why}")
 }
 
+const NO_ANSWER: &str = "the broker did not answer; the credential may not be allowed to ask";
+
 fn no_answer() -> String {
-    "the broker did not answer; the credential may not be allowed to ask".into()
+    NO_ANSWER.into()
+}
+
+/// Whether a fetch failed because nothing came back.
+pub(crate) fn unanswered(why: &str) -> bool {
+    why == NO_ANSWER
 }
 
 fn text(error: impl std::fmt::Display) -> String {
