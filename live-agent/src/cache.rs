@@ -18,6 +18,8 @@ use schemas::{PromptId, Slug};
 
 use crate::overrides::Overrides;
 use crate::overrides::folder::Found as File;
+use crate::report::tally::Tally;
+use crate::report::usage::Usage;
 
 /// One set as it is served.
 #[derive(Debug)]
@@ -34,31 +36,39 @@ impl ActiveSet {
     pub(crate) fn prompts(&self) -> impl Iterator<Item = &Arc<CompiledPrompt>> {
         self.compiled.iter().map(|(_, prompt)| prompt)
     }
-
-    fn find(&self, id: &str) -> Found<'_> {
-        self.compiled.get(id).map_or(Found::None, Found::One)
-    }
 }
+
+/// A prompt as it is served, and the counts of its use.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) prompt: Arc<CompiledPrompt>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// The prompts of one set, by id.
+type Shelf = HashMap<Box<str>, Arc<Served>, foldhash::fast::RandomState>;
 
 /// All that is served at one moment.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// Sorted by name.
     sets: Vec<Arc<ActiveSet>>,
+    /// What each of them has, in the same order.
+    shelves: Vec<Arc<Shelf>>,
     /// Where each id stands. Left empty while there is only one set: that set is asked itself.
     index: HashMap<Box<str>, Place, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug)]
 enum Place {
-    One(Arc<CompiledPrompt>),
+    One(Arc<Served>),
     Several(Vec<Slug>),
 }
 
 /// What a look-up gives.
 #[derive(Debug)]
 pub(crate) enum Found<'t> {
-    One(&'t Arc<CompiledPrompt>),
+    One(&'t Arc<Served>),
     /// More than one set has the id.
     Several(&'t [Slug]),
     None,
@@ -75,6 +85,7 @@ pub(crate) enum Found<'t> {
 pub(crate) struct Cache {
     table: ArcSwap<Table>,
     parts: Mutex<Parts>,
+    usage: Usage,
 }
 
 /// What the table is built of. Readers never touch it.
@@ -111,8 +122,17 @@ impl Cache {
     fn build(&self, parts: &mut Parts) -> BTreeSet<Slug> {
         let (mut sets, changed) = parts.overrides.lay_over(&parts.published);
         sets.sort_by(|a, b| a.set.cmp(&b.set));
-        self.table.store(Arc::new(Table::new(sets)));
+        let before = self.table.load_full();
+        let table = Arc::new(Table::new(sets, &before));
+        self.table.store(Arc::clone(&table));
+        self.usage.note(table.tallies(), before.tallies());
         changed
+    }
+
+    /// The use of all prompts, with that of those served now as of now.
+    pub(crate) fn usage(&self) -> &Usage {
+        self.usage.note(self.table.load().tallies(), std::iter::empty());
+        &self.usage
     }
 
     /// What is wrong with files of overrides.
@@ -122,17 +142,43 @@ impl Cache {
 }
 
 impl Table {
-    fn new(sets: Vec<Arc<ActiveSet>>) -> Self {
+    /// `before` is the table whose place it takes: what is the same is counted on.
+    fn new(sets: Vec<Arc<ActiveSet>>, before: &Self) -> Self {
+        let shelves: Vec<Arc<Shelf>> = sets.iter().map(|set| before.shelf_of(set)).collect();
         let mut index = HashMap::default();
         if sets.len() > 1 {
-            index.reserve(sets.iter().map(|s| s.compiled.len()).sum());
-            for set in &sets {
-                for prompt in set.prompts() {
-                    enter(&mut index, prompt, &sets);
-                }
+            index.reserve(shelves.iter().map(|shelf| shelf.len()).sum());
+            for served in shelves.iter().flat_map(|shelf| shelf.values()) {
+                enter(&mut index, served, &sets);
             }
         }
-        Self { sets, index }
+        Self { sets, shelves, index }
+    }
+
+    fn shelf_of(&self, set: &Arc<ActiveSet>) -> Arc<Shelf> {
+        let had = self.sets.binary_search_by(|had| had.set.cmp(&set.set)).ok();
+        let had = had.and_then(|place| Some((self.sets.get(place)?, self.shelves.get(place)?)));
+        if let Some((had, shelf)) = had
+            && Arc::ptr_eq(had, set)
+        {
+            return Arc::clone(shelf);
+        }
+        let shelf = had.map(|(_, shelf)| shelf);
+        let each = set.prompts().map(|prompt| {
+            let id = prompt.prompt().id.as_str();
+            let same = shelf.and_then(|shelf| shelf.get(id)).filter(|had| Arc::ptr_eq(&had.prompt, prompt));
+            let served = same.cloned().unwrap_or_else(|| {
+                let local = set.local.contains(&prompt.prompt().id);
+                let tally = Tally::new(set.set.clone(), set.applied.version.clone(), id, local);
+                Arc::new(Served { prompt: Arc::clone(prompt), tally: Arc::new(tally) })
+            });
+            (id.into(), served)
+        });
+        Arc::new(each.collect())
+    }
+
+    fn tallies(&self) -> impl Iterator<Item = &Arc<Tally>> {
+        self.shelves.iter().flat_map(|shelf| shelf.values()).map(|served| &served.tally)
     }
 
     /// Finds a prompt by its id, or by an address ([`Reference`]) of our `organisation`.
@@ -143,8 +189,8 @@ impl Table {
 
     #[inline]
     fn find_id(&self, id: &str) -> Found<'_> {
-        if let [only] = self.sets.as_slice() {
-            return only.compiled.get(id).map_or(Found::None, Found::One);
+        if let [only] = self.shelves.as_slice() {
+            return only.get(id).map_or(Found::None, Found::One);
         }
         match self.index.get(id) {
             Some(Place::One(prompt)) => Found::One(prompt),
@@ -158,20 +204,20 @@ impl Table {
             Err(error) => Found::NoAddress(error),
             Ok(Reference::Id(id)) => self.find_id(id),
             Ok(Reference::Path { first, rest }) => {
-                if let Some(set) = self.set(first) {
-                    return set.find(rest);
+                if let Some((_, shelf)) = self.place(first) {
+                    return find_in(shelf, rest);
                 }
                 let inner = rest.split_once('/').filter(|_| first == organisation.as_str());
-                inner.and_then(|(set, id)| Some(self.set(set)?.find(id))).unwrap_or(Found::None)
+                inner.and_then(|(set, id)| Some(find_in(self.place(set)?.1, id))).unwrap_or(Found::None)
             }
             Ok(Reference::Versioned { organisation: Some(other), .. }) if other != organisation.as_str() => {
                 Found::OtherOrganisation
             }
             Ok(Reference::Versioned { set, version, id, .. }) => {
-                let Some(set) = self.set(set) else { return Found::None };
+                let Some((set, shelf)) = self.place(set) else { return Found::None };
                 match Wanted::new(version) {
                     Err(error) => Found::NoAddress(error),
-                    Ok(wanted) if wanted.is_met_by(&set.applied.version) == Some(true) => set.find(id),
+                    Ok(wanted) if wanted.is_met_by(&set.applied.version) == Some(true) => find_in(shelf, id),
                     Ok(wanted) => Found::OtherVersion { set, wanted },
                 }
             }
@@ -180,8 +226,12 @@ impl Table {
 
     /// The set of that name.
     pub(crate) fn set(&self, name: &str) -> Option<&ActiveSet> {
+        self.place(name).map(|(set, _)| set)
+    }
+
+    fn place(&self, name: &str) -> Option<(&ActiveSet, &Shelf)> {
         let place = self.sets.binary_search_by(|set| set.set.as_str().cmp(name)).ok()?;
-        self.sets.get(place).map(|set| &**set)
+        Some((self.sets.get(place)?, self.shelves.get(place)?))
     }
 
     pub(crate) fn sets(&self) -> &[Arc<ActiveSet>] {
@@ -201,15 +251,19 @@ impl Table {
     }
 }
 
+fn find_in<'t>(shelf: &'t Shelf, id: &str) -> Found<'t> {
+    shelf.get(id).map_or(Found::None, Found::One)
+}
+
 fn enter(
     index: &mut HashMap<Box<str>, Place, foldhash::fast::RandomState>,
-    prompt: &Arc<CompiledPrompt>,
+    served: &Arc<Served>,
     sets: &[Arc<ActiveSet>],
 ) {
-    let id = prompt.prompt().id.as_str();
+    let id = served.prompt.prompt().id.as_str();
     match index.get_mut(id) {
         None => {
-            index.insert(id.into(), Place::One(Arc::clone(prompt)));
+            index.insert(id.into(), Place::One(Arc::clone(served)));
         }
         Some(Place::Several(_)) => {}
         Some(place) => {
@@ -252,7 +306,7 @@ mod tests {
 
     fn finds(cache: &Cache, address: &str) -> String {
         match cache.load().find(address, &"acme".parse().unwrap()) {
-            Found::One(prompt) => prompt.render(&schemas::vars! {}).unwrap(),
+            Found::One(served) => served.prompt.render(&schemas::vars! {}).unwrap(),
             Found::Several(sets) => sets.iter().map(Slug::as_str).collect::<Vec<_>>().join("+"),
             Found::None => "-".into(),
             Found::OtherVersion { set, wanted: Wanted::Alias(_) } => format!("? {}", set.applied.version),

@@ -66,7 +66,7 @@
 //! | [`render`] | reading and rendering, the path of every call; `search` finds a prompt |
 //! | `mode` | ACCEPTING and FROZEN, and FORGE's orders |
 //! | `history` | what the stream still has, verified and not taken up |
-//! | `report` | the status; `meter` counts and times renders, `metrics` writes them for a monitor |
+//! | `report` | the status; `tally` counts and times the renders of a prompt, `usage` tells of them, `metrics` writes for a monitor |
 //! | [`start`] | how an agent starts, and what it waits for before it says that it has |
 //! | `overrides` | a folder of prompts that stand before what FORGE published |
 //! | [`health`] | whether the agent is live, ready and fresh |
@@ -123,6 +123,7 @@ pub use health::Health;
 pub use history::HistoryEntry;
 pub use live::{AgentError, LiveAgent, LocalStatus, SyncReport, Waiting};
 pub use render::{Listed, PromptError, Template};
+pub use report::tally::Call;
 pub use schemas::contract::Contract;
 pub use schemas::status::{AgentStatus, Mode};
 pub use schemas::template::{Fault, RenderedMessage, Values};
@@ -131,6 +132,10 @@ pub use semver::VersionReq;
 #[cfg(feature = "serve")]
 pub use serve::router;
 pub use start::StartError;
+
+/// The target of the `tracing` spans of renders, at level `DEBUG`: one with `prompt.set`, `prompt.id` and
+/// `prompt.version` around each, never with a value or a text.
+pub const RENDER_SPANS: &str = "live_agent::render";
 
 /// Version of this crate, as the status says it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,6 +20,7 @@ use crate::config::{Builder, CachePlace, ConfigError, Credential};
 use crate::follow::{self, Command, ledger};
 use crate::health::Health;
 use crate::render::{Listed, PromptError, Template};
+use crate::report::tally::Call;
 use crate::store::{self, StoreError, baked};
 use crate::switch::{Switch, SwitchError};
 use crate::{control, renew, report};
@@ -285,6 +286,15 @@ impl LiveAgent {
         history: &[(&str, &[RenderedMessage])],
     ) -> Result<Vec<RenderedMessage>, PromptError> {
         self.handle.core.render_messages(id, values.borrow(), history)
+    }
+
+    /// Tells of one call of a model with what a prompt gave: tokens, time, cost, and whether it failed. It
+    /// counts for the version that is served now, and reaches FORGE with the next status.
+    ///
+    /// # Errors
+    /// No such prompt, or an id in several sets.
+    pub fn report(&self, id: &str, call: &Call) -> Result<(), PromptError> {
+        self.handle.core.report(id, call)
     }
 
     /// The prompt as its author wrote it, with model settings and metadata.

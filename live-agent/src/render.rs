@@ -10,8 +10,10 @@ use schemas::status::Mode;
 use schemas::template::{CompiledPrompt, RenderError, RenderedMessage, Values};
 use schemas::{Slug, Version};
 
+use crate::RENDER_SPANS;
 use crate::agent::Core;
-use crate::cache::{ActiveSet, Found};
+use crate::cache::{ActiveSet, Found, Served};
+use crate::report::tally::Call;
 
 mod search;
 
@@ -93,12 +95,44 @@ impl Core {
         id: &str,
         read: impl FnOnce(&Arc<CompiledPrompt>) -> R,
     ) -> Result<R, PromptError> {
+        self.with_served(id, |served| read(&served.prompt))
+    }
+
+    /// Counts and times a render, within a span that bears no value.
+    #[inline]
+    fn measured<T>(
+        &self,
+        id: &str,
+        render: impl FnOnce(&CompiledPrompt) -> Result<T, RenderError>,
+    ) -> Result<T, PromptError> {
+        let rendered = self.with_served(id, |served| {
+            let tally = &served.tally;
+            let span = tracing::debug_span!(
+                target: RENDER_SPANS, "render", prompt.set = %tally.set, prompt.id = %tally.prompt,
+                prompt.version = %tally.version, otel.status_code = tracing::field::Empty,
+            );
+            let _within = span.enter();
+            let rendered = tally.measure(|| render(&served.prompt));
+            if rendered.is_err() {
+                span.record("otel.status_code", "ERROR");
+            }
+            rendered
+        });
+        rendered.inspect_err(|_| self.meter.count_miss())?.map_err(PromptError::Render)
+    }
+
+    /// Counts a call of a model with what a prompt gave.
+    pub(crate) fn report(&self, id: &str, call: &Call) -> Result<(), PromptError> {
+        self.with_served(id, |served| served.tally.called(call))
+    }
+
+    fn with_served<R>(&self, id: &str, read: impl FnOnce(&Served) -> R) -> Result<R, PromptError> {
         if self.refuses.load(Ordering::Relaxed) {
             return Err(self.too_old_error());
         }
         let table = self.cache.load();
         match table.find(id, &self.trust.scope().organisation) {
-            Found::One(prompt) => Ok(read(prompt)),
+            Found::One(served) => Ok(read(served)),
             Found::None if table.is_empty() => Err(PromptError::Empty { why: self.why_empty() }),
             other => Err(self.not_found(id, other)),
         }
@@ -122,11 +156,11 @@ impl Core {
     }
 
     pub(crate) fn render(&self, id: &str, values: &Values) -> Result<String, PromptError> {
-        self.meter.measure(|| self.with(id, |p| p.render(values).map_err(PromptError::Render))?)
+        self.measured(id, |prompt| prompt.render(values))
     }
 
     pub(crate) fn render_to(&self, id: &str, values: &Values, out: &mut String) -> Result<(), PromptError> {
-        self.meter.measure(|| self.with(id, |p| p.render_to(values, out).map_err(PromptError::Render))?)
+        self.measured(id, |prompt| prompt.render_to(values, out))
     }
 
     /// The rendered text, or `default` as it stands where the prompt is missing.
@@ -152,8 +186,7 @@ impl Core {
         values: &Values,
         history: &[(&str, &[RenderedMessage])],
     ) -> Result<Vec<RenderedMessage>, PromptError> {
-        self.meter
-            .measure(|| self.with(id, |p| p.render_messages(values, history).map_err(PromptError::Render))?)
+        self.measured(id, |prompt| prompt.render_messages(values, history))
     }
 
     pub(crate) fn template(&self, id: &str) -> Result<Template, PromptError> {

@@ -15,8 +15,11 @@ use crate::agent::{self, Core, Held, SetState, State};
 use crate::client::{Link, around};
 use crate::{VERSION, clock};
 
+mod histogram;
 pub(crate) mod meter;
 mod metrics;
+pub(crate) mod tally;
+pub(crate) mod usage;
 
 /// Changes that come closer together than this share a status.
 const TOGETHER: Duration = Duration::from_millis(10);
@@ -55,7 +58,9 @@ pub(crate) async fn run(
 
 /// Sends one status.
 pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
-    let payload = serde_json::to_vec(&status(core)).map_err(ReportError::Write)?;
+    let told = if core.config.usage { core.cache.usage().tell() } else { Vec::new() };
+    let status = AgentStatus { usage: told, ..status(core) };
+    let payload = serde_json::to_vec(&status).map_err(ReportError::Write)?;
     let subject = subject::status(core.trust.scope(), &core.name);
     client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
 }
@@ -64,7 +69,7 @@ pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError
 pub(crate) fn status(core: &Core) -> AgentStatus {
     let stale_reason = core.stale_reason();
     let (age_ms, max_age, too_old) = (core.age_ms(), core.max_age(), core.too_old().is_some());
-    let counters = core.meter.counters();
+    let counters = core.meter.counters(core.cache.usage().counters());
     let state = core.state();
     AgentStatus {
         schema_version: SCHEMA_VERSION,
@@ -90,7 +95,7 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
         cache: state.cache.clone(),
         counters,
         overrides: core.cache.load().overrides(),
-        usage: Vec::new(),
+        usage: core.cache.usage().most_used(),
     }
 }
 
