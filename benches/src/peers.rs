@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<Vec<Figure>> {
     let ids: Vec<String> = bundle.prompts.iter().map(|prompt| prompt.id.to_string()).collect();
     let texts =
         bundle.prompts.iter().map(|prompt| (prompt.id.to_string(), source(prompt))).collect::<Vec<_>>();
-    let values = Values::from_serialize(&json!({"company": VALUES[0].1, "name": VALUES[1].1}))?;
+    let values = Values::of(&json!({"company": VALUES[0].1, "name": VALUES[1].1}))?;
     let mut next = 0;
     let mut ours = || {
         next = (next + 37) % ids.len();

@@ -99,7 +99,6 @@ impl CredentialSource {
 
 /// Everything an agent needs to start.
 #[derive(Debug, Clone)]
-#[allow(dead_code, reason = "what reads them comes with the next commits")]
 pub(crate) struct Config {
     pub(crate) connection: Connection,
     pub(crate) credential: Credential,
@@ -110,13 +109,11 @@ pub(crate) struct Config {
     pub(crate) service: String,
     pub(crate) mode_default: Mode,
     pub(crate) baked: Vec<Kept>,
-    pub(crate) preset: Option<Preset>,
     pub(crate) remote_mode: bool,
     pub(crate) pins: Pins,
     pub(crate) start_policy: StartPolicy,
     pub(crate) max_age: Option<MaxAge>,
     pub(crate) overrides: Option<PathBuf>,
-    pub(crate) allow_overrides: bool,
     pub(crate) contracts: Vec<Contract>,
     pub(crate) usage: bool,
 }
@@ -157,13 +154,11 @@ impl Config {
             service: String::new(),
             mode_default: Mode::default(),
             baked: Vec::new(),
-            preset: Some(Preset::Dev),
             remote_mode: false,
             pins: Pins::default(),
             start_policy: StartPolicy::default(),
             max_age: None,
             overrides: Some(check_overrides(folder)?),
-            allow_overrides: true,
             contracts: Vec::new(),
             usage: false,
         })
@@ -613,11 +608,9 @@ impl Builder {
             baked: kept,
             remote_mode: self.remote_mode.unwrap_or(self.preset != Some(Preset::Prod)),
             max_age: self.max_age.unwrap_or_else(|| self.preset.and_then(Preset::max_age)),
-            preset: self.preset,
             pins: self.pins,
             start_policy: self.start_policy.unwrap_or_default(),
             overrides,
-            allow_overrides,
             contracts: self.contracts,
             usage: self.usage.unwrap_or(true),
         })

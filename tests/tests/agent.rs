@@ -40,6 +40,8 @@ mod renew;
 mod sleep;
 #[path = "agent/start.rs"]
 mod start;
+#[path = "agent/telemetry.rs"]
+mod telemetry;
 #[path = "agent/texts.rs"]
 mod texts;
 #[path = "agent/tls.rs"]

@@ -265,6 +265,25 @@ pub const OPTIONS: &[Setting] = &[
     setting("log", "LIVE_LOG", "log", Text, "", "what to log, as tracing filters have it")
         .otherwise("errors; of an agent in the foreground, what happens")
         .at(Place::Program),
+    setting(
+        "otlp_endpoint",
+        "LIVE_OTLP_ENDPOINT",
+        "otlp-endpoint",
+        Text,
+        "",
+        "the OpenTelemetry collector that an agent in the foreground sends spans of renders to, as \
+         `http://127.0.0.1:4318`",
+    )
+    .at(Place::Program),
+    setting(
+        "otlp_sample",
+        "LIVE_OTLP_SAMPLE",
+        "otlp-sample",
+        Text,
+        "1",
+        "the part of all renders of which spans are sent, from 0 to 1",
+    )
+    .at(Place::Program),
     setting("json", "LIVE_JSON", "json", Switch, "false", "writes JSON, one value a line")
         .at(Place::Program),
 ];

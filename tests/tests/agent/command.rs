@@ -272,10 +272,28 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
         schemas::prompt::Content::Text { template: "Bye {{ name }}, {{ n }} old".into() };
     shell.test.publish(bundle).await?;
     let waits = until("it waits", PATIENCE, async || {
-        shell.says(&["sync", "--check"]).await.ok().filter(|said| said.contains("waits for ACCEPTING"))
+        let output = shell.live(&["sync", "--check"]).await.ok()?;
+        let said = String::from_utf8(output.stdout).ok()?;
+        (output.status.code() == Some(3) && said.contains("waits for ACCEPTING")).then_some(said)
     })
     .await;
     assert!(waits.contains("serial 2"), "{waits}");
+    // What would change, without colours where nobody looks.
+    let output = shell.live(&["diff"]).await?;
+    let said = String::from_utf8(output.stdout)?;
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    for part in
+        ["@chat 1.0.0 -> 1.1.0 (serial 2)", "-Hello {{ name }}, {{ n }} new", "+Bye {{ name }}, {{ n }} old"]
+    {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+    assert!(!said.contains('\x1b'), "{said}");
+    let history = shell.json(&["history", "chat", "--json"]).await?;
+    assert_eq!(
+        (history[0]["active"].as_bool(), history[1]["serial"].as_u64()),
+        (Some(true), Some(2)),
+        "{history}"
+    );
     assert_eq!(shell.says(&rendered).await?, "Hello Ada, 3 new\n");
     assert_eq!(shell.says(&["mode", "accepting"]).await?, "ACCEPTING\n");
     let change = line(&mut lines).await?;

@@ -240,7 +240,11 @@ fn ending(days: i64) -> String {
     let user = nkeys::KeyPair::new_user();
     let claims = serde_json::json!({ "sub": user.public_key(), "exp": now() / 1_000_000 + days * 86_400 });
     let seed = user.seed().unwrap_or_default();
-    format!("e30.{}.c2ln\n{seed}\n", URL_SAFE_NO_PAD.encode(claims.to_string()))
+    let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
 }
 
 #[tokio::test]

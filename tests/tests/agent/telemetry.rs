@@ -55,7 +55,7 @@ async fn use_is_told_by_prompt_and_version_also_of_one_that_was_replaced() -> Re
     assert_eq!((new.renders, new.errors, new.call_errors), (1, 0, 1));
     assert_eq!((new.input_tokens, new.output_tokens, new.cost_micros), (700, 30, 42));
     assert_eq!(new.latency_us, 250_000);
-    assert_eq!((status.counters.renders, status.counters.render_errors), (7, 2));
+    assert_eq!((status.counters.renders, status.counters.render_errors), (8, 2));
     agent.stop().await;
     Ok(())
 }
@@ -118,7 +118,8 @@ async fn collector() -> Result<(String, mpsc::UnboundedReceiver<String>)> {
                     }
                     assert!(head.starts_with("POST /v1/traces "), "{head}");
                     let _ = send.send(body.to_owned());
-                    let answer = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+                    let answer =
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
                     let _ = stream.write_all(answer.as_bytes()).await;
                     got.clear();
                 }

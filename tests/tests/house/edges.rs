@@ -29,7 +29,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ("publisher", &["diesel", "diesel-async", "libsqlite3-sys", "axum"], "it knows no database and no web"),
     (
         "live-agent",
-        &["diesel", "diesel-async", "libsqlite3-sys", "axum", "reqwest"],
+        &["diesel", "diesel-async", "libsqlite3-sys", "reqwest"],
         "it lives in somebody else's process",
     ),
 ];
@@ -90,6 +90,24 @@ fn crates_take_nothing_from_outside_that_their_purpose_forbids() {
         for dependency in *forbidden {
             assert!(!found.contains(*dependency), "{name} must not use {dependency}: {why}");
         }
+    }
+}
+
+#[test]
+fn the_library_of_the_agent_alone_has_no_program_and_no_web_server() {
+    let root = tests::tools::repo_root();
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "-p", "live-agent", "--no-default-features"])
+        .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(root)
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8(tree.stdout).expect("names");
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.contains("async-nats"), "{tree}");
+    for heavy in ["axum", "clap", "hyper", "opentelemetry", "reqwest", "toml", "tracing-subscriber"] {
+        assert!(!names.contains(heavy), "a service that takes the library alone gets {heavy}");
     }
 }
 

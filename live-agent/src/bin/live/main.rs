@@ -13,7 +13,10 @@ mod dev;
 mod doctor;
 mod exit;
 mod generate;
+mod log;
 mod options;
+#[cfg(feature = "otel")]
+mod otel;
 mod run;
 mod serve;
 mod show;
@@ -182,14 +185,20 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
     let foreground = matches!(cli.command, Command::Run(_) | Command::Dev(_) | Command::Serve(_));
     let gathered = cli.options.gather()?;
-    log(&gathered, foreground)?;
-    match cli.command {
+    let logging = log(&gathered, foreground)?;
+    let done = answer(cli.command, gathered).await;
+    logging.end().await;
+    done
+}
+
+async fn answer(command: Command, gathered: Gathered) -> Result<(), Failure> {
+    match command {
         Command::Config(command) => return command.run(&gathered),
         Command::Doctor => return doctor::examine(gathered).await,
         _ => {}
     }
     let settings = gathered.good()?;
-    match cli.command {
+    match command {
         Command::Connect { force, .. } => connect::connect(&settings, force).await,
         Command::Run(run) => run.run(&settings).await,
         Command::Dev(dev) => dev.run(&settings).await,
@@ -217,8 +226,14 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     }
 }
 
-fn log(gathered: &Gathered, foreground: bool) -> Result<(), Failure> {
+fn log(gathered: &Gathered, foreground: bool) -> Result<log::Logging, Failure> {
     let usual = if foreground { "warn,live_agent=info,live=info" } else { "error" };
-    let said = gathered.settings.text("log");
-    options::log(said.as_deref().unwrap_or(usual), gathered.settings.json)
+    let settings = &gathered.settings;
+    let said = settings.text("log");
+    let spans = settings.text("otlp_endpoint").filter(|_| foreground).map(|endpoint| log::Spans {
+        endpoint,
+        sample: settings.text("otlp_sample"),
+        service: settings.text("service").unwrap_or_default(),
+    });
+    log::start(said.as_deref().unwrap_or(usual), settings.json, spans)
 }

@@ -8,7 +8,6 @@ use clap::{Arg, ArgMatches, Command, ValueHint};
 use live_agent::config::options::{self, Fault, Given, Kind, OPTIONS, Origin, Setting};
 use live_agent::config::{self, Builder, CachePlace};
 use live_agent::{ConfigError, LiveAgent};
-use tracing_subscriber::EnvFilter;
 
 use crate::exit::Failure;
 
@@ -236,22 +235,6 @@ pub(crate) fn coloured(stream: &impl IsTerminal) -> bool {
     let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     stream.is_terminal() && !set("NO_COLOR") && !dumb
-}
-
-/// Logs go to standard error, so that standard output is only what was asked for.
-pub(crate) fn log(filter: &str, json: bool) -> Result<(), Failure> {
-    let filter =
-        EnvFilter::try_new(filter).map_err(|error| Failure::Configuration(format!("log: {error}")))?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(coloured(&std::io::stderr()));
-    if json {
-        builder.json().init();
-    } else {
-        builder.with_target(false).init();
-    }
-    Ok(())
 }
 
 /// Writes a file whole or not at all, with these rights.

@@ -16,6 +16,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::Failure;
+use crate::log::Spans;
 
 /// Spans that wait to be sent; what comes beyond is dropped.
 const QUEUE: usize = 4096;
@@ -24,16 +25,6 @@ const EVERY: Duration = Duration::from_secs(2);
 /// For one batch, and for the last one at the end.
 const TIMEOUT: Duration = Duration::from_secs(3);
 const PATH: &str = "/v1/traces";
-
-/// Where spans go, and how many of them.
-#[derive(Debug, Clone)]
-pub(crate) struct Telemetry {
-    /// The collector's address, such as `http://127.0.0.1:4318`.
-    pub(crate) endpoint: String,
-    /// The part of all renders that is sent, from 0 to 1.
-    pub(crate) sample: f64,
-    pub(crate) service: String,
-}
 
 /// Sends spans until it is ended.
 #[derive(Debug)]
@@ -51,22 +42,23 @@ impl Exporter {
 ///
 /// # Errors
 /// The address is none, or it asks for what this program does not do.
-pub(crate) fn layer<S>(telemetry: &Telemetry) -> Result<(impl Layer<S>, Exporter), Failure>
+pub(crate) fn layer<S>(spans: &Spans) -> Result<(impl Layer<S>, Exporter), Failure>
 where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     let wrong = |why: String| Failure::Configuration(format!("otlp_endpoint: {why}"));
-    if !telemetry.endpoint.starts_with("http://") {
+    if !spans.endpoint.starts_with("http://") {
         let why = "write http://host:port; for TLS, run a collector beside the agent";
         return Err(wrong(why.into()));
     }
-    if !(0.0..=1.0).contains(&telemetry.sample) {
+    let sample = spans.sample.as_deref().unwrap_or("1").parse().unwrap_or(f64::NAN);
+    if !(0.0..=1.0).contains(&sample) {
         return Err(Failure::Configuration("otlp_sample: write a number from 0 to 1".into()));
     }
     let exporter = SpanExporter::builder()
         .with_http()
         .with_protocol(Protocol::HttpJson)
-        .with_endpoint(format!("{}{PATH}", telemetry.endpoint.trim_end_matches('/')))
+        .with_endpoint(format!("{}{PATH}", spans.endpoint.trim_end_matches('/')))
         .with_timeout(TIMEOUT)
         .build()
         .map_err(|error| wrong(error.to_string()))?;
@@ -75,14 +67,14 @@ where
         .with_max_export_batch_size(BATCH)
         .with_scheduled_delay(EVERY)
         .build();
-    let service = if telemetry.service.is_empty() { "live".into() } else { telemetry.service.clone() };
+    let service = if spans.service.is_empty() { "live".into() } else { spans.service.clone() };
     let resource = Resource::builder_empty()
         .with_service_name(service)
         .with_attribute(KeyValue::new("service.version", live_agent::VERSION))
         .build();
     let provider = SdkTracerProvider::builder()
         .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(queue).build())
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(telemetry.sample))))
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(sample))))
         .with_resource(resource)
         .build();
     let only = Targets::new().with_target(live_agent::RENDER_SPANS, LevelFilter::DEBUG);
