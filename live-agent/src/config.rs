@@ -900,6 +900,7 @@ mod tests {
 
     #[test]
     fn every_setting_of_an_agent_comes_from_its_variable() {
+        let folder = tempfile::tempdir().unwrap();
         let config = from(&[
             ("LIVE_PRESET", "prod"),
             ("LIVE_MEMORY_ONLY", "yes"),
@@ -910,7 +911,7 @@ mod tests {
             ("LIVE_START_AGE", "2h"),
             ("LIVE_MAX_AGE", "12h"),
             ("LIVE_MAX_AGE_ACTION", "refuse"),
-            ("LIVE_OVERRIDES", "prompts"),
+            ("LIVE_OVERRIDES", folder.path().to_str().unwrap()),
             ("LIVE_ALLOW_OVERRIDES", "1"),
             ("LIVE_USAGE", "off"),
         ]);
@@ -921,7 +922,7 @@ mod tests {
         let (wait, age) = (Duration::from_secs(5), Duration::from_secs(7_200));
         assert_eq!(config.start_policy, StartPolicy::RequireAge { age, wait });
         assert_eq!(config.max_age, Some(MaxAge { seconds: 43_200, action: AgeAction::Refuse }));
-        assert_eq!(config.overrides, Some("prompts".into()));
+        assert_eq!(config.overrides.as_deref(), Some(folder.path()));
         // One half of a rule; and none by name.
         let half = from(&[("LIVE_PRESET", "prod"), ("LIVE_MAX_AGE_ACTION", "refuse")]);
         assert_eq!(half.max_age, Some(MaxAge { seconds: 86_400, action: AgeAction::Refuse }));

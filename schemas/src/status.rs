@@ -67,7 +67,8 @@ pub struct AgentStatus {
     /// never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
-    /// The project's rule for content that was not confirmed for long, if it has one.
+    /// The rule for content that was not confirmed for long that holds, or would next: the project's or the agent's
+    /// own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<MaxAge>,
     /// The rule holds now.

@@ -204,8 +204,8 @@ mod tests {
         );
         let (_, kept) = stored(status(OVERRIDES_MAX + 50, 3, 3));
         assert_eq!((kept.overrides.len(), kept.usage.len()), (OVERRIDES_MAX, 0));
-        let (_, kept) = stored(status(3, USAGE_MAX, 60));
-        assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 0, 60));
+        let (_, kept) = stored(status(3, USAGE_MAX, 80));
+        assert_eq!((kept.overrides.len(), kept.usage.len(), kept.sets.len()), (3, 0, 80));
         assert!(kept.sets.iter().all(|set| set.pin.as_ref().is_some_and(|pin| pin.len() == 200)));
         let (_, kept) = stored(status(3, 0, 2000));
         assert!((100..2000).contains(&kept.sets.len()), "{}", kept.sets.len());

@@ -40,6 +40,10 @@ const PULL_WAIT: Duration = Duration::from_secs(1);
 const BATCH: usize = 4;
 /// With nothing to acknowledge the ledger is still looked at now and then.
 const LOOK: Duration = Duration::from_secs(60);
+/// What came before it was taken up is put off for five seconds, in the words of the broker; it is looked for
+/// a little later.
+const PUT_OFF_WORD: &str = "-NAK {\"delay\": 5000000000}";
+const PUT_OFF: Duration = Duration::from_millis(5_500);
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LedgerError {
@@ -151,14 +155,27 @@ async fn keep(
 ) -> Result<(), LedgerError> {
     let connects = link.borrow().connects;
     loop {
+        let mut look = LOOK;
         if let Some(consumer) = consumer
             && (core.take_due() || core.state().mode == Mode::Accepting)
         {
-            while pull(core, client, consumer).await? == BATCH {}
+            loop {
+                let pulled = pull(core, client, consumer).await?;
+                if pulled.put_off {
+                    look = PUT_OFF;
+                }
+                if pulled.count < BATCH {
+                    break;
+                }
+            }
         }
         tokio::select! {
-            () = core.acknowledge.notified() => tokio::time::sleep(SOON + jitter(SPREAD)).await,
-            () = tokio::time::sleep(around(LOOK)) => {}
+            () = core.acknowledge.notified() => {
+                // What is put off is not to be had before.
+                let least = if look < LOOK { look } else { SOON };
+                tokio::time::sleep(least + jitter(SPREAD)).await;
+            }
+            () = tokio::time::sleep(around(look)) => {}
             () = core.meet.notified() => {
                 tokio::time::sleep(around(core.period())).await;
                 return Err(LedgerError::Late);
@@ -171,8 +188,16 @@ async fn keep(
     }
 }
 
-/// Pulls a few messages and answers each; gives how many came.
-async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, LedgerError> {
+/// What a pull brought.
+#[derive(Debug, Default)]
+struct Pulled {
+    count: usize,
+    /// Something came that is not taken up yet, and comes again.
+    put_off: bool,
+}
+
+/// Pulls a few messages and answers each.
+async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<Pulled, LedgerError> {
     let scope = core.trust.scope();
     let inbox = client.new_inbox();
     let mut answers = client.subscribe(inbox.clone()).await.map_err(broken)?;
@@ -183,28 +208,28 @@ async fn pull(core: &Core, client: &Client, consumer: &str) -> Result<usize, Led
         .publish_with_reply(subject::consumer_next(scope, consumer), inbox, question.to_string().into())
         .await
         .map_err(broken)?;
-    let mut count = 0;
-    while count < BATCH {
+    let mut pulled = Pulled::default();
+    while pulled.count < BATCH {
         let Ok(Some(message)) = tokio::time::timeout(ANSWER, answers.next()).await else { break };
         match message.status {
             None => {
-                count += 1;
-                answer(core, client, &message).await?;
+                pulled.count += 1;
+                pulled.put_off |= answer(core, client, &message).await?;
             }
             Some(StatusCode::NO_RESPONDERS) => return Err(LedgerError::Gone),
             Some(_) => break,
         }
     }
-    Ok(count)
+    Ok(pulled)
 }
 
 /// Acknowledges what is served, or was passed over; ends what was refused, and what waits behind a pin, which may be
-/// for good; puts off the rest.
-async fn answer(core: &Core, client: &Client, message: &Message) -> Result<(), LedgerError> {
-    let Some(reply) = message.reply.clone() else { return Ok(()) };
+/// for good; puts off the rest, and says so.
+async fn answer(core: &Core, client: &Client, message: &Message) -> Result<bool, LedgerError> {
+    let Some(reply) = message.reply.clone() else { return Ok(false) };
     let (set, serial) = match verify::head(core.trust.scope(), message) {
         Some(head) => head,
-        None => return publish(client, reply, "+TERM not a bundle").await,
+        None => return publish(client, reply, "+TERM not a bundle").await.map(|()| false),
     };
     let fits = core.held_fits(&set);
     let verdict = {
@@ -220,10 +245,11 @@ async fn answer(core: &Core, client: &Client, message: &Message) -> Result<(), L
         } else if serial <= pinned && !fits {
             "+TERM pinned to other versions"
         } else {
-            "-NAK {\"delay\": 5000000000}"
+            PUT_OFF_WORD
         }
     };
-    publish(client, reply, verdict).await
+    publish(client, reply, verdict).await?;
+    Ok(verdict == PUT_OFF_WORD)
 }
 
 async fn publish(client: &Client, to: async_nats::Subject, verdict: &'static str) -> Result<(), LedgerError> {

@@ -1,6 +1,7 @@
 //! The routes of `/v1`, and `/metrics`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -17,7 +18,7 @@ use super::access::Peer;
 use super::problem::{Code, Problem};
 use super::{Sidecar, render};
 use crate::config::parse_mode;
-use crate::{Listed, LiveAgent, LocalStatus, Mode, SyncReport};
+use crate::{Call, Listed, LiveAgent, LocalStatus, Mode, SyncReport};
 
 type Shared = State<Arc<Sidecar>>;
 type Result<T> = std::result::Result<T, Problem>;
@@ -66,7 +67,36 @@ pub(super) struct SetMode {
 /// How to reconcile. Nothing needs to be said.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct Sync {}
+pub(super) struct Sync {
+    /// Takes up nothing; says what would be. Without it a FROZEN agent takes up once what waits.
+    check: bool,
+}
+
+/// One call of a model with what a prompt gave.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Called {
+    /// The prompt's id, or its address.
+    id: String,
+    #[serde(default)]
+    input_tokens: u64,
+    #[serde(default)]
+    output_tokens: u64,
+    /// In microseconds.
+    #[serde(default)]
+    latency_us: u64,
+    /// In millionths of a US dollar.
+    #[serde(default)]
+    cost_micros: u64,
+    #[serde(default)]
+    failed: bool,
+}
+
+/// The prompt that a call was counted for.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+pub(super) struct Counted {
+    id: String,
+}
 
 #[derive(Debug, Deserialize)]
 pub(super) struct Search {
@@ -156,11 +186,26 @@ pub(super) async fn set_mode(State(sidecar): Shared, request: Request) -> Result
 pub(super) async fn sync(State(sidecar): Shared, request: Request) -> Result<Json<SyncReport>> {
     let peer = request.extensions().get::<Peer>().copied();
     let body = render::read_body(request.into_body(), &sidecar.bounds).await?;
-    if !body.is_empty() {
-        let Sync {} = serde_json::from_slice(&body).map_err(|error| render::bad_json(&error))?;
-    }
+    let Sync { check } = match body.is_empty() {
+        true => Sync::default(),
+        false => serde_json::from_slice(&body).map_err(|error| render::bad_json(&error))?,
+    };
     tell(peer, "a sync is asked for");
-    Ok(Json(sidecar.agent.sync().await?))
+    Ok(Json(if check { sidecar.agent.check().await? } else { sidecar.agent.sync().await? }))
+}
+
+pub(super) async fn report(State(sidecar): Shared, request: Request) -> Result<Json<Counted>> {
+    let body = render::read_body(request.into_body(), &sidecar.bounds).await?;
+    let called: Called = serde_json::from_slice(&body).map_err(|error| render::bad_json(&error))?;
+    let call = Call {
+        input_tokens: called.input_tokens,
+        output_tokens: called.output_tokens,
+        latency: Duration::from_micros(called.latency_us),
+        cost_micros: called.cost_micros,
+        failed: called.failed,
+    };
+    sidecar.agent.report(&called.id, &call)?;
+    Ok(Json(Counted { id: called.id }))
 }
 
 /// Who asked for a change, for the log.

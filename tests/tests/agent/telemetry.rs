@@ -16,6 +16,15 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+/// One prompt `hello` with a parameter `name`.
+async fn publish_named(test: &TestBroker, version: &str, text: &str) -> Result<()> {
+    let mut bundle = test.bundle("chat", version, &[("hello", text)]);
+    let name = serde_json::json!({ "name": "name", "type": "string", "required": true });
+    bundle.prompts[0].parameters = vec![serde_json::from_value(name)?];
+    test.publish(bundle).await?;
+    Ok(())
+}
+
 fn of<'s>(status: &'s AgentStatus, version: &str, prompt: &str) -> Option<&'s PromptUsage> {
     status.usage.iter().find(|one| one.version.to_string() == version && one.prompt == prompt)
 }
@@ -24,7 +33,7 @@ fn of<'s>(status: &'s AgentStatus, version: &str, prompt: &str) -> Option<&'s Pr
 async fn use_is_told_by_prompt_and_version_also_of_one_that_was_replaced() -> Result<()> {
     let test = TestBroker::start().await?;
     let mut statuses = statuses(&test).await?;
-    publish(&test, "1.0.0", "Hello {{ name }}").await?;
+    publish_named(&test, "1.0.0", "Hello {{ name }}").await?;
     let agent = builder(&test, "counting")?.memory_only().start().await?;
     serves(&agent, 1).await;
     for _ in 0..5 {
@@ -33,7 +42,7 @@ async fn use_is_told_by_prompt_and_version_also_of_one_that_was_replaced() -> Re
     assert!(agent.prompt("hello", &vars! { nome: "Ada" }).is_err());
     assert!(agent.prompt("none", &vars! {}).is_err(), "of no prompt, so of no use");
     // Used and replaced between two statuses: nothing of it may be lost.
-    publish(&test, "2.0.0", "Dear {{ name }}").await?;
+    publish_named(&test, "2.0.0", "Dear {{ name }}").await?;
     serves(&agent, 2).await;
     agent.prompt("hello", &vars! { name: "Ada" })?;
     let call = Call {
@@ -132,7 +141,7 @@ async fn collector() -> Result<(String, mpsc::UnboundedReceiver<String>)> {
 #[tokio::test]
 async fn a_collector_gets_a_span_of_each_render_and_never_a_value() -> Result<()> {
     let test = TestBroker::start().await?;
-    publish(&test, "1.4.0", "Hello {{ name }}").await?;
+    publish_named(&test, "1.4.0", "Hello {{ name }}").await?;
     let (at, mut bodies) = collector().await?;
     let (connection, credentials) = test.write_credential("spans")?;
     let live = |arguments: &[&str]| {

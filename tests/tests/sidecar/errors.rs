@@ -52,6 +52,8 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
     let hello = r#"{"id":"hello","values":{"name":"Ada","n":1}}"#;
     seen.note("render", &sidecar.ask("POST", "/v1/render", Some(hello), &[]).await?);
     seen.note("template", &sidecar.get("/v1/prompts/hello").await?);
+    let called = r#"{"id":"hello","input_tokens":7}"#;
+    seen.note("report", &sidecar.ask("POST", "/v1/calls", Some(called), &[]).await?);
     furnish(&test).await?;
     until("both are here", PATIENCE, async || {
         let ready = sidecar.get("/v1/prompts/@talk/chat").await.ok()?.status == 200;
@@ -85,9 +87,12 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
 
     // Bodies.
     let large = format!("{{\"id\":\"{}\"}}", "x".repeat(2_000_001));
-    for (name, method, path) in
-        [("render", "POST", "/v1/render"), ("set_mode", "PUT", "/v1/mode"), ("sync", "POST", "/v1/sync")]
-    {
+    for (name, method, path) in [
+        ("render", "POST", "/v1/render"),
+        ("set_mode", "PUT", "/v1/mode"),
+        ("sync", "POST", "/v1/sync"),
+        ("report", "POST", "/v1/calls"),
+    ] {
         seen.note(name, &sidecar.ask(method, path, Some("[nonsense"), &[]).await?);
         seen.note(name, &sidecar.ask(method, path, Some(r#"{"odd":1}"#), &[]).await?);
         let too_much = sidecar.ask(method, path, Some(&large), &[]).await?;
@@ -114,6 +119,26 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
         assert!(!answer.body.contains("secret"), "no value is repeated: {answer:?}");
         seen.note("render", &answer);
     }
+    for (address, code) in [
+        ("none", "unknown_prompt"),
+        ("same", "ambiguous_prompt"),
+        ("@talk", "bad_address"),
+        ("@talk@99/chat", "other_version"),
+        ("@elsewhere/talk@1/chat", "other_organisation"),
+    ] {
+        let body = format!(r#"{{"id":"{address}"}}"#);
+        let rendered = sidecar.ask("POST", "/v1/render", Some(&body), &[]).await?;
+        let reported = sidecar.ask("POST", "/v1/calls", Some(&body), &[]).await?;
+        let shown = sidecar.get(&format!("/v1/prompts/{address}")).await?;
+        for (operation, answer) in [("render", rendered), ("report", reported), ("template", shown)] {
+            assert_eq!(answer.code(), code, "{operation}: {answer:?}");
+            seen.note(operation, &answer);
+        }
+    }
+    assert_eq!(sidecar.ask("POST", "/v1/calls", Some(called), &[]).await?.status, 200);
+    let status = sidecar.get("/v1/status").await?.json()?;
+    let told = status["usage"].as_array().and_then(|all| all.iter().find(|one| one["prompt"] == "hello"));
+    assert_eq!(told.context("its use is told")?["input_tokens"], 7);
     let typed = sidecar.ask("POST", "/v1/render", Some(r#"{"id":"hello","values":{"n":"x"}}"#), &[]).await?;
     let errors = typed.json()?["errors"].clone();
     assert_eq!(errors[0]["parameter"], "name");
@@ -122,8 +147,6 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
         (&"missing".into(), &"wrong_type".into()),
         "{errors}"
     );
-    seen.note("template", &sidecar.get("/v1/prompts/none").await?);
-    seen.note("template", &sidecar.get("/v1/prompts/same").await?);
 
     // One reader is all that is allowed.
     let _reader = crate::events::Reader::open(&sidecar, None).await?;
@@ -152,6 +175,7 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
     })
     .await;
     seen.note("render", &old);
+    seen.note("report", &sidecar.ask("POST", "/v1/calls", Some(called), &[]).await?);
     seen.note("template", &sidecar.get("/v1/prompts/hello").await?);
 
     // No broker.
