@@ -6,8 +6,8 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`keep`] | what agents announced, bounded |
-//! | [`broken`] | whom a version would break, and what an override names |
+//! | `keep` | what agents announced, bounded |
+//! | `broken` | whom a version would break, and what an override names |
 
 mod broken;
 mod keep;

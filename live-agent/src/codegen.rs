@@ -13,7 +13,7 @@
 //!          "parameters": [{ "name": "name", "type": "string", "required": true }] }"#,
 //! )?;
 //! let (set, version) = ("welcome".parse()?, "1.0.0".parse()?);
-//! let written = codegen::write(Language::Rust, &set, &version, &Digest::of(b"…"), &[prompt]);
+//! let written = codegen::write(Language::Rust, &set, &version, &Digest::of(b"the set as bytes"), &[prompt]);
 //! assert!(written.contains("pub fn welcome_message(agent: &::live_agent::LiveAgent, name: &str)"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
