@@ -143,7 +143,7 @@ async fn a_collector_gets_a_span_of_each_render_and_never_a_value() -> Result<()
     let test = TestBroker::start().await?;
     publish_named(&test, "1.4.0", "Hello {{ name }}").await?;
     let (at, mut bodies) = collector().await?;
-    let (connection, credentials) = test.write_credential("spans")?;
+    let (credentials, connection) = test.write_credential("spans")?;
     let live = |arguments: &[&str]| {
         let mut command = Command::new(tools::binary("live"));
         command
