@@ -205,7 +205,6 @@ pub async fn make_room(
     let gone = silent.as_str();
     on!(&mut *conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
     super::contract::forget(conn, environment_id, gone).await?;
-    super::usage::forget(conn, environment_id, gone).await?;
     Ok(Room::Of(silent))
 }
 
@@ -236,6 +235,7 @@ pub async fn heard_since(conn: &mut Conn, since: i64) -> Result<(i64, i64)> {
         .count()
         .get_result(c).await?);
     let stale = on!(conn, c => agents::table
+    // What it used stays known for a while: it may come back, and tell it all again.
         .filter(agents::last_seen_at.gt(since))
         .filter(agents::stale.eq(true))
         .count()

@@ -42,6 +42,8 @@ struct Page {
     set: String,
     environments: Vec<Choice>,
     spans: Vec<Chip>,
+    /// The one that is chosen.
+    span: &'static str,
     version: Option<Choice>,
     /// How all versions are shown again.
     all: String,
@@ -158,9 +160,10 @@ impl Numbers {
     }
 }
 
-/// All rows in one.
-fn total(rows: &[Row]) -> Row {
-    rows.iter().fold(Row::default(), |sum, row| Row {
+/// The rows of a version in one; of all, where none is chosen.
+fn total(rows: &[Row], version: &str) -> Row {
+    let chosen = rows.iter().filter(|row| version.is_empty() || row.version.as_deref() == Some(version));
+    chosen.fold(Row::default(), |sum, row| Row {
         renders: sum.renders.saturating_add(row.renders),
         errors: sum.errors.saturating_add(row.errors),
         render_p99_ns: sum.render_p99_ns.max(row.render_p99_ns),
@@ -266,7 +269,7 @@ pub(super) async fn get_usage(
     let services = contract::known(&state, actor, &set).await?;
     let shown = |one: &Known| chosen.environment.is_empty() || one.environment == chosen.environment;
     let used = !versions.rows.is_empty();
-    let sum = total(&versions.rows);
+    let sum = total(&versions.rows, &chosen.version);
     let hidden = prompts.rows.len().saturating_sub(PROMPTS_MAX) as u64;
     let mut choices = vec![Choice {
         value: String::new(),
@@ -301,6 +304,7 @@ pub(super) async fn get_usage(
         calls: sum.calls > 0,
         versions: versions
             .rows
+        span,
             .iter()
             .map(|row| {
                 let version = row.version.clone().unwrap_or_default();
@@ -353,3 +357,11 @@ mod tests {
         assert!(bars.label.starts_with("60 renders"), "{}", bars.label);
     }
 }
+    #[test]
+    fn the_sum_is_that_of_the_version_that_is_chosen() {
+        let of = |version: &str, renders| Row { version: Some(version.into()), renders, ..Row::default() };
+        let rows = [of("1.0.0", 7), of("2.0.0", 30)];
+        let sums = ["", "1.0.0", "3.0.0"].map(|version| total(&rows, version).renders);
+        assert_eq!(sums, [37, 7, 0]);
+    }
+

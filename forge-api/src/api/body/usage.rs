@@ -42,9 +42,9 @@ pub struct UsageRow {
     pub renders: u64,
     /// Renders that failed.
     pub errors: u64,
-    /// Of the hours' medians, weighed by their renders.
+    /// Of the medians that agents told, each since its start, weighed by the renders that it added.
     pub render_p50_ns: u64,
-    /// The worst that was heard.
+    /// The worst of any agent since its start; not of these hours alone.
     pub render_p99_ns: u64,
     /// Calls of a model, as far as agents' hosts reported them; the rest is theirs.
     pub calls: u64,
