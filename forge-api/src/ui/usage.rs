@@ -48,6 +48,8 @@ struct Page {
     /// How all versions are shown again.
     all: String,
     services: Vec<Service>,
+    /// Agents of which it is not known.
+    not_kept: Vec<String>,
     total: Option<Numbers>,
     bars: Option<Bars>,
     versions: Vec<Numbers>,
@@ -267,6 +269,16 @@ pub(super) async fn get_usage(
     let prompts = usage::usage(&state, actor, &set, Asked { by: By::Prompt, ..asked }).await?;
     let by_hour = usage::usage(&state, actor, &set, Asked { by: By::Hour, ..asked }).await?;
     let services = contract::known(&state, actor, &set).await?;
+    let mut not_kept = Vec::new();
+    for one in &environments {
+        let n = match chosen.environment.is_empty() || one.slug == chosen.environment {
+            true => contract::not_kept(&state, actor, &set.at, one).await?,
+            false => 0,
+        };
+        if n > 0 {
+            not_kept.push(super::publish::not_kept(n, &one.slug));
+        }
+    }
     let shown = |one: &Known| chosen.environment.is_empty() || one.environment == chosen.environment;
     let used = !versions.rows.is_empty();
     let sum = total(&versions.rows, &chosen.version);
@@ -292,19 +304,20 @@ pub(super) async fn get_usage(
                 current: word == span,
             })
             .collect(),
+        span,
         version: (!chosen.version.is_empty()).then(|| Choice {
             value: chosen.version.clone(),
             text: chosen.version.clone(),
             chosen: true,
         }),
         all: address(span, ""),
+        not_kept,
         services: services.into_iter().filter(shown).map(Service::of).collect(),
         total: used.then(|| Numbers::of(String::new(), String::new(), &sum)),
         bars: (!by_hour.rows.is_empty()).then(|| Bars::of(&by_hour.rows, by_hour.from, by_hour.to, each)),
         calls: sum.calls > 0,
         versions: versions
             .rows
-        span,
             .iter()
             .map(|row| {
                 let version = row.version.clone().unwrap_or_default();
@@ -348,6 +361,14 @@ mod tests {
     }
 
     #[test]
+    fn the_sum_is_that_of_the_version_that_is_chosen() {
+        let of = |version: &str, renders| Row { version: Some(version.into()), renders, ..Row::default() };
+        let rows = [of("1.0.0", 7), of("2.0.0", 30)];
+        let sums = ["", "1.0.0", "3.0.0"].map(|version| total(&rows, version).renders);
+        assert_eq!(sums, [37, 7, 0]);
+    }
+
+    #[test]
     fn bars_stand_where_their_hours_are() {
         let at = |hour: i64, renders| Row { hour: Some(hour * HOUR), renders, ..Row::default() };
         let bars = Bars::of(&[at(24, 10), at(29, 10), at(47, 40)], 24 * HOUR, 48 * HOUR, 6);
@@ -357,11 +378,3 @@ mod tests {
         assert!(bars.label.starts_with("60 renders"), "{}", bars.label);
     }
 }
-    #[test]
-    fn the_sum_is_that_of_the_version_that_is_chosen() {
-        let of = |version: &str, renders| Row { version: Some(version.into()), renders, ..Row::default() };
-        let rows = [of("1.0.0", 7), of("2.0.0", 30)];
-        let sums = ["", "1.0.0", "3.0.0"].map(|version| total(&rows, version).renders);
-        assert_eq!(sums, [37, 7, 0]);
-    }
-
