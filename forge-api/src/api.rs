@@ -66,6 +66,7 @@ pub fn router() -> Router<AppState> {
             "/environments/{environment}/mode-orders",
             get(orders::list_mode_orders).post(orders::order_mode),
         )
+        .route("/environments/{environment}/mode-orders/{number}", delete(orders::withdraw_order))
         .route("/credentials", get(agents::list_credentials).post(agents::create_credential))
         .route("/credentials/{credential}", delete(agents::revoke_credential))
         .route("/current_bundle", get(current_bundle::get_current_bundle))

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::error::{ApiError, Result};
 
@@ -19,12 +19,16 @@ pub(crate) static PASSWORDS: Room = Room::new();
 pub(crate) static PREVIEWS: Room = Room::new();
 /// Drafts that are made a version.
 pub(crate) static LOCKS: Room = Room::new();
-
 /// Versions that are held against what agents were built for.
 pub(crate) static CONTRACTS: Room = Room::new();
+/// Versions whose prompts are read to count their use: nobody but the statuses of agents asks for it.
+pub(crate) static USES: Room = Room::new();
 
 /// The room for one kind of work: as many places as there are processors, and at least two.
 pub(crate) struct Room(LazyLock<Semaphore>);
+
+/// A place in a room, until it is dropped or its work has ended.
+pub(crate) struct Place(SemaphorePermit<'static>);
 
 impl Room {
     const fn new() -> Self {
@@ -32,6 +36,49 @@ impl Room {
             let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
             Semaphore::new(processors.max(2))
         }))
+    }
+
+    /// A place, where there is one within [`WAIT`]: for who reads what the work needs only once it can be done.
+    ///
+    /// # Errors
+    /// [`ApiError::Unavailable`] where there is none in time.
+    pub(crate) async fn enter(&'static self) -> Result<Place> {
+        self.enter_within(WAIT).await
+    }
+
+    /// The same, for who cannot wait so long.
+    ///
+    /// # Errors
+    /// As [`Room::enter`].
+    pub(crate) async fn enter_within(&'static self, wait: Duration) -> Result<Place> {
+        let Ok(Ok(place)) = tokio::time::timeout(wait, self.0.acquire()).await else {
+            return Err(ApiError::Unavailable(
+                "there is too much to do at the moment; try again soon".into(),
+            ));
+        };
+        Ok(Place(place))
+    }
+}
+
+impl Place {
+    /// Does the work in this place.
+    ///
+    /// # Errors
+    /// As the work has it; or it took too long.
+    pub(crate) async fn work<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        // Who does not wait any longer does not make room: the work does, when it ends.
+        let work = move || {
+            let _place = self.0;
+            work()
+        };
+        match tokio::time::timeout(DEADLINE, tokio::task::spawn_blocking(work)).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(failed)) => Err(ApiError::internal(failed)),
+            Err(late) => Err(ApiError::internal(late)),
+        }
     }
 }
 
@@ -43,19 +90,7 @@ pub(crate) async fn aside<T: Send + 'static>(
     room: &'static Room,
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let Ok(Ok(place)) = tokio::time::timeout(WAIT, room.0.acquire()).await else {
-        return Err(ApiError::Unavailable("there is too much to do at the moment; try again soon".into()));
-    };
-    // Who does not wait any longer does not make room: the work does, when it ends.
-    let work = move || {
-        let _place = place;
-        work()
-    };
-    match tokio::time::timeout(DEADLINE, tokio::task::spawn_blocking(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(failed)) => Err(ApiError::internal(failed)),
-        Err(late) => Err(ApiError::internal(late)),
-    }
+    room.enter().await?.work(work).await
 }
 
 #[cfg(test)]

@@ -137,6 +137,13 @@ impl DatabaseError {
         use diesel::result::{DatabaseErrorKind, Error};
         matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
     }
+
+    /// Whether a text held a NUL, which PostgreSQL does not take.
+    #[must_use]
+    pub fn is_nul(&self) -> bool {
+        use diesel::result::Error;
+        matches!(self, Self::Query(Error::DatabaseError(_, info)) if info.message().ends_with("\"UTF8\": 0x00"))
+    }
 }
 
 /// A result of the database.

@@ -227,6 +227,12 @@ impl From<DatabaseError> for ApiError {
                 tracing::warn!(error = %chain(source.as_ref()), "database unavailable");
                 Self::Unavailable("the database cannot be reached at the moment".into())
             }
+            // Whatever it came in: a body, a form, an address.
+            other if other.is_nul() => Self::Invalid {
+                code: "invalid",
+                field: None,
+                detail: "a text holds a NUL character, which cannot be stored: leave it out".into(),
+            },
             other => Self::Internal(Box::new(other)),
         }
     }

@@ -56,9 +56,23 @@ pub struct AgentView {
 /// Whether an agent was heard lately, at `now`.
 #[must_use]
 pub fn presence(config: &Config, agent: &Agent, now: Micros) -> Presence {
-    let silence = silence(config);
-    let gone = agent.disconnected_at.is_some_and(|at| at >= agent.last_seen_at);
-    if gone || now - agent.last_seen_at > silence { Presence::Unreachable } else { Presence::Connected }
+    present(config, agent.last_seen_at, agent.disconnected_at, now)
+}
+
+/// The same, of when it was heard last and when its connection ended.
+pub(crate) fn present(
+    config: &Config,
+    last_seen_at: Micros,
+    disconnected_at: Option<Micros>,
+    now: Micros,
+) -> Presence {
+    let silent = now - last_seen_at > silence(config);
+    if ended(last_seen_at, disconnected_at) || silent { Presence::Unreachable } else { Presence::Connected }
+}
+
+/// Whether an agent's connection ended, and nothing was heard of it since.
+pub(crate) fn ended(last_seen_at: Micros, disconnected_at: Option<Micros>) -> bool {
+    disconnected_at.is_some_and(|at| at >= last_seen_at)
 }
 
 /// How long an agent may be silent and still counts as connected.

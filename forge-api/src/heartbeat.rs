@@ -19,6 +19,7 @@ use crate::database::project::{Environment, Project};
 use crate::database::{Conn, order, project, publication};
 use crate::error::{ApiError, Result, chain};
 use crate::keys::Signer;
+use crate::order::{self as orders, Listener};
 use crate::state::AppState;
 
 /// Heartbeats that are signed and sent at once.
@@ -79,19 +80,23 @@ pub async fn run(state: AppState, stop: CancellationToken) {
 async fn beat(
     state: &AppState,
     broker: &publisher::Broker,
-    told: &mut HashMap<String, u64>,
+    told: &mut HashMap<String, i64>,
     to_all: bool,
 ) -> Result<()> {
     let mut conn = state.database.read().await?;
+    let given: HashMap<String, i64> =
+        order::above(&mut conn, clock::now() - NEW).await?.into_iter().collect();
     let places = match to_all {
         true => project::all_environments(&mut conn).await?,
-        false => with_news(&mut conn, told).await?,
+        false => with_news(&mut conn, &given, told).await?,
     };
     let words = words(state, &mut conn, places).await;
     drop(conn);
     for word in &words {
-        let newest = word.heartbeat.orders.iter().map(|order| order.number).max();
-        told.insert(word.environment_id.clone(), newest.unwrap_or(0));
+        // Also one that nobody is told: it is withdrawn, or its agent is away.
+        if let Some(newest) = given.get(&word.environment_id) {
+            told.insert(word.environment_id.clone(), *newest);
+        }
     }
     futures::stream::iter(words)
         .for_each_concurrent(AT_ONCE, |Word { signer, heartbeat, .. }| async move {
@@ -105,13 +110,16 @@ async fn beat(
     Ok(())
 }
 
-/// The environments with orders that were not told yet, given here or by another process.
-async fn with_news(conn: &mut Conn, told: &HashMap<String, u64>) -> Result<Vec<Place>> {
+/// Of the environments where orders were given, here or by another process, those with one that was not told yet.
+async fn with_news(
+    conn: &mut Conn,
+    given: &HashMap<String, i64>,
+    told: &HashMap<String, i64>,
+) -> Result<Vec<Place>> {
     let mut out = Vec::new();
-    for (environment, number) in order::above(conn, clock::now() - NEW).await? {
-        let known = told.get(&environment).copied().unwrap_or(0);
-        if u64::try_from(number).is_ok_and(|number| number > known) {
-            out.extend(project::environment_by_id(conn, &environment).await?);
+    for (environment, number) in given {
+        if told.get(environment).is_none_or(|known| number > known) {
+            out.extend(project::environment_by_id(conn, environment).await?);
         }
     }
     Ok(out)
@@ -138,7 +146,7 @@ async fn words(state: &AppState, conn: &mut Conn, places: Vec<Place>) -> Vec<Wor
             }
         };
         let Some(signer) = signer else { continue };
-        match word(state, conn, &at, &environment, &signer).await {
+        match word(state, conn, &at, &environment, &signer, Listener::Everybody).await {
             Ok(heartbeat) => out.push(Word { environment_id: environment.id, signer, heartbeat }),
             Err(error) => {
                 tracing::warn!(project.path = %at.path(), environment.slug = %environment.slug, error = %chain(&error), "a heartbeat cannot be written");
@@ -148,13 +156,14 @@ async fn words(state: &AppState, conn: &mut Conn, places: Vec<Place>) -> Vec<Wor
     out
 }
 
-/// What FORGE says to the agents of an environment as of now.
+/// What FORGE says to the agents of an environment, or to one of them, as of now.
 pub(crate) async fn word(
     state: &AppState,
     conn: &mut Conn,
     at: &ProjectAt,
     environment: &Environment,
     signer: &Signer,
+    listener: Listener<'_>,
 ) -> Result<Heartbeat> {
     // What the broker does not have yet, no agent can have; what it had before still counts.
     let heads = publication::announced(conn, &environment.id)
@@ -175,6 +184,6 @@ pub(crate) async fn word(
         heads,
         trust: signer.trust_version,
         max_age: author::max_age(&at.project),
-        orders: crate::order::told(conn, &environment.id).await?,
+        orders: orders::told(conn, &environment.id, listener).await?,
     })
 }

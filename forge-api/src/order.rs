@@ -3,12 +3,22 @@
 //!
 //! Every heartbeat tells the orders that stand ([`crate::heartbeat`]), and a new one sends a heartbeat at once. An
 //! agent obeys the newest that is meant for it, once; its owner may forbid that. So an order stands until a newer one
-//! to the same target, or to a wider one, takes its place, and agents that were away obey when they are back.
+//! to the same target, or to a wider one, takes its place, or somebody withdraws it, and agents that were away obey when
+//! they are back.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `standing` | which orders stand, which one an agent goes by, what the heartbeat tells |
 
-use std::collections::{HashMap, HashSet};
+mod standing;
+
+pub(crate) use standing::awake;
+pub use standing::{ByTarget, Listener, standing, told};
+
+use std::collections::HashMap;
 
 use schemas::Slug;
-use schemas::envelope::{ModeOrder, ORDERS_MAX, OrderTarget};
+use schemas::envelope::ORDERS_MAX;
 use schemas::status::Mode;
 use serde_json::json;
 
@@ -19,7 +29,7 @@ use crate::clock;
 use crate::database::agent::{self, Agent, Obeying};
 use crate::database::order::{self, Order};
 use crate::database::project::{self, Environment};
-use crate::database::{Conn, DatabaseError, Tx};
+use crate::database::{Conn, Tx};
 use crate::error::{ApiError, Result};
 use crate::events::Kind;
 use crate::state::AppState;
@@ -41,16 +51,28 @@ impl<'a> Target<'a> {
     /// The target that somebody asks for, by at most one name.
     ///
     /// # Errors
-    /// Agent and service are both named.
+    /// Agent and service are both named, or one by what cannot be a name.
     pub fn of(agent: Option<&'a str>, service: Option<&'a str>) -> Result<Self> {
         match (agent, service) {
             (Some(_), Some(_)) => {
                 Err(ApiError::invalid("invalid", "agent", "name an agent or a service, not both"))
             }
-            (Some(name), None) => Ok(Self::Agent(name)),
+            (Some(name), None) => match Slug::new(name) {
+                Ok(_) => Ok(Self::Agent(name)),
+                Err(error) => Err(ApiError::invalid("invalid", "agent", error.to_string())),
+            },
+            (None, Some(name)) if name.chars().any(char::is_control) => {
+                Err(ApiError::invalid("invalid", "service", "a service's name has no control characters"))
+            }
             (None, Some(name)) => Ok(Self::Service(name)),
             (None, None) => Ok(Self::Environment),
         }
+    }
+
+    /// Whether an order is for this target.
+    #[must_use]
+    pub fn is_of(self, order: &Order) -> bool {
+        order.target_kind == self.kind() && order.target_name == self.name()
     }
 
     fn kind(self) -> &'static str {
@@ -88,11 +110,14 @@ pub enum Answer {
     Forbidden,
     /// It has not answered this one yet.
     Waiting,
+    /// It answered a newer one, which stands no more or is not meant for it any longer: it does not go back to this one.
+    Newer,
 }
 
 impl Answer {
     fn of(order: &Order, mode: &str, number: Option<i64>, result: Option<&str>) -> Self {
         match result {
+            _ if number.is_some_and(|number| number > order.number) => Self::Newer,
             _ if number != Some(order.number) => Self::Waiting,
             Some("done") if mode == order.mode => Self::Done,
             Some("done") => Self::Changed,
@@ -108,7 +133,8 @@ impl Answer {
     }
 }
 
-/// How many agents an order is for, and what they said. An agent counts for the newest order that is meant for it.
+/// How many agents an order is for, and what they said. An agent counts for the newest order that is meant for it, and for
+/// none where it answered a newer one that stands no more.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Answers {
     pub agents: usize,
@@ -120,13 +146,15 @@ pub struct Answers {
 
 impl Answers {
     fn count(&mut self, answer: Answer) {
-        self.agents += 1;
-        *match answer {
+        let counted = match answer {
+            Answer::Newer => return,
             Answer::Done => &mut self.done,
             Answer::Changed => &mut self.changed,
             Answer::Forbidden => &mut self.forbidden,
             Answer::Waiting => &mut self.waiting,
-        } += 1;
+        };
+        *counted += 1;
+        self.agents += 1;
     }
 }
 
@@ -136,20 +164,6 @@ pub struct OrderView {
     pub order: Order,
     pub environment: Environment,
     pub answers: Answers,
-}
-
-fn is_for(order: &Order, agent: &str, service: &str) -> bool {
-    match order.target_kind.as_str() {
-        "agent" => order.target_name == agent,
-        "service" => !service.is_empty() && order.target_name == service,
-        _ => true,
-    }
-}
-
-/// The order that an agent goes by: the newest that is meant for it, of those that stand, newest first.
-#[must_use]
-pub fn governing<'o>(standing: &'o [Order], agent: &str, service: &str) -> Option<&'o Order> {
-    standing.iter().find(|order| is_for(order, agent, service))
 }
 
 /// Gives an order to agents of one environment.
@@ -168,14 +182,11 @@ pub async fn give(
     // Of two orders at once, one comes after.
     project::lock(&mut tx, &at.project.id).await?;
     let order = write(&mut tx, actor, environment, new).await?;
-    let place = format!("{}/{}", at.path(), environment.slug);
-    let subject = match new.target {
-        Target::Environment => place,
-        one => format!("{} {} of {place}", one.kind(), order.target_name),
-    };
     let detail = json!({ "mode": order.mode, "reason": some(&order.reason), "number": order.number });
+    let subject = subject(at, environment, &order);
     audit::record(&mut tx, actor, &at.organisation.id, "mode.ordered", &subject, detail).await?;
     tx.commit().await?;
+    state.early.ring();
     tell(state, at, environment);
     let mut conn = state.database.read().await?;
     let given = views(&mut conn, environment).await?.into_iter().find(|v| v.order.number == order.number);
@@ -207,6 +218,7 @@ pub async fn give_fleet(
     let detail = json!({ "mode": mode.as_str(), "reason": some(&text(reason)), "numbers": numbers });
     audit::record(&mut tx, actor, &at.organisation.id, "mode.ordered", &at.path(), detail).await?;
     tx.commit().await?;
+    state.early.ring();
     let mut out = Vec::new();
     let mut conn = state.database.read().await?;
     for environment in &environments {
@@ -216,6 +228,64 @@ pub async fn give_fleet(
         out.extend(given.into_iter().filter(|view| Some(view.order.number) == number));
     }
     Ok(out)
+}
+
+/// Withdraws an order: nobody is told it any more. No agent's mode changes, and what it took the place of stays gone. One
+/// that stands no more is left as it is.
+///
+/// # Errors
+/// Not allowed; no such order.
+pub async fn withdraw(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    environment: &Environment,
+    number: i64,
+) -> Result<Order> {
+    actor.require(&at.organisation.id, Action::Order)?;
+    let mut tx = state.database.write().await?;
+    project::lock(&mut tx, &at.project.id).await?;
+    let order = order::find(&mut tx, &environment.id, number).await?.ok_or(ApiError::NotFound("order"))?;
+    if !order::withdraw(&mut tx, &environment.id, number).await? {
+        return Ok(order);
+    }
+    if order.target_kind == "service" {
+        let members = agent::of_service(&mut tx, &environment.id, &order.target_name).await?;
+        order::overtake(&mut tx, &environment.id, number, &members).await?;
+    }
+    let subject = subject(at, environment, &order);
+    let detail = json!({ "mode": order.mode, "number": number });
+    audit::record(&mut tx, actor, &at.organisation.id, "mode.withdrawn", &subject, detail).await?;
+    tx.commit().await?;
+    tell(state, at, environment);
+    Ok(order)
+}
+
+/// An order, with what agents said to it while it stands.
+///
+/// # Errors
+/// Not allowed; no such order.
+pub async fn find(
+    state: &AppState,
+    actor: &Actor,
+    at: &ProjectAt,
+    environment: &Environment,
+    number: i64,
+) -> Result<(Order, Option<Answers>)> {
+    actor.require(&at.organisation.id, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let order = order::find(&mut conn, &environment.id, number).await?.ok_or(ApiError::NotFound("order"))?;
+    let stands = views(&mut conn, environment).await?.into_iter().find(|view| view.order.number == number);
+    Ok((order, stands.map(|view| view.answers)))
+}
+
+/// Whom an order is for: `service till of acme/support/prod`.
+fn subject(at: &ProjectAt, environment: &Environment, order: &Order) -> String {
+    let place = format!("{}/{}", at.path(), environment.slug);
+    match order.target_kind.as_str() {
+        "environment" => place,
+        kind => format!("{kind} {} of {place}", order.target_name),
+    }
 }
 
 async fn write(tx: &mut Tx, actor: &Actor, environment: &Environment, new: New<'_>) -> Result<Order> {
@@ -243,13 +313,17 @@ async fn write(tx: &mut Tx, actor: &Actor, environment: &Environment, new: New<'
         given_at: now,
     };
     order::insert(tx, &row).await?;
-    if new.target != Target::Environment && standing(tx, &environment.id).await?.len() > ORDERS_MAX {
+    if new.target == Target::Environment {
+        return Ok(row);
+    }
+    let standing = standing(tx, &environment.id).await?;
+    if awake(tx, &environment.id, standing).await?.len() > ORDERS_MAX {
         let wider = match new.target {
             Target::Agent(_) => "the service or the environment",
             _ => "the environment",
         };
         let detail = format!(
-            "{ORDERS_MAX} orders stand in {}; give one to {wider}, which takes the place of those to its agents",
+            "{ORDERS_MAX} orders stand in {}; withdraw some, or give one to {wider}, which takes the place of those to its agents",
             environment.slug
         );
         return Err(ApiError::conflict("too_many_orders", detail));
@@ -269,7 +343,6 @@ fn some(text: &str) -> Option<&str> {
 }
 
 fn tell(state: &AppState, at: &ProjectAt, environment: &Environment) {
-    state.early.ring();
     let kind = Kind::Agents { environment_id: environment.id.clone() };
     state.events.tell(&at.organisation.id, &at.project.id, kind);
 }
@@ -301,123 +374,38 @@ pub async fn list(
 async fn views(conn: &mut Conn, environment: &Environment) -> Result<Vec<OrderView>> {
     let standing = standing(conn, &environment.id).await?;
     let agents = if standing.is_empty() { Vec::new() } else { agent::obeying(conn, &environment.id).await? };
-    let mut answers = vec![Answers::default(); standing.len()];
+    let targets = ByTarget::of(&standing);
+    let mut answers: HashMap<i64, Answers> = HashMap::new();
     for Obeying { name, service, mode, order_number, order_result } in &agents {
-        let orders = standing.iter().zip(&mut answers);
-        if let Some((order, counted)) = orders.into_iter().find(|(order, _)| is_for(order, name, service)) {
-            counted.count(Answer::of(order, mode, *order_number, order_result.as_deref()));
+        if let Some(order) = targets.governing(name, service) {
+            let answer = Answer::of(order, mode, *order_number, order_result.as_deref());
+            answers.entry(order.number).or_default().count(answer);
         }
     }
-    let view = |(order, answers)| OrderView { order, environment: environment.clone(), answers };
-    Ok(standing.into_iter().zip(answers).map(view).collect())
-}
-
-/// The orders that stand in an environment, newest first.
-///
-/// # Errors
-/// The database refuses.
-pub async fn standing(conn: &mut Conn, environment_id: &str) -> Result<Vec<Order>, DatabaseError> {
-    let newest = order::newest_of_each(conn, environment_id).await?;
-    let mut members = HashMap::new();
-    // What comes after the last order to one agent overtakes none.
-    let single = newest.iter().rposition(|order| order.target_kind == "agent").unwrap_or(0);
-    for order in newest.iter().take(single).filter(|order| order.target_kind == "service") {
-        let names = agent::of_service(conn, environment_id, &order.target_name).await?;
-        members.insert(order.target_name.clone(), names);
-    }
-    Ok(still(newest, &members))
-}
-
-/// Of the newest orders to each target, newest first, those that no newer and wider one overtook.
-fn still(newest: Vec<Order>, members: &HashMap<String, Vec<String>>) -> Vec<Order> {
-    let mut overtaken: HashSet<&str> = HashSet::new();
-    let mut of_all = false;
-    newest
-        .into_iter()
-        .filter(|order| {
-            if of_all || (order.target_kind == "agent" && overtaken.contains(order.target_name.as_str())) {
-                return false;
-            }
-            match order.target_kind.as_str() {
-                "environment" => of_all = true,
-                "service" => {
-                    overtaken
-                        .extend(members.get(&order.target_name).into_iter().flatten().map(String::as_str));
-                }
-                _ => {}
-            }
-            true
-        })
-        .collect()
-}
-
-/// What the heartbeat of an environment tells of orders: the newest of those that stand.
-///
-/// # Errors
-/// The database refuses, or holds what cannot be an order.
-pub(crate) async fn told(conn: &mut Conn, environment_id: &str) -> Result<Vec<ModeOrder>> {
-    standing(conn, environment_id).await?.into_iter().take(ORDERS_MAX).map(said).collect()
-}
-
-fn said(order: Order) -> Result<ModeOrder> {
-    let target = match order.target_kind.as_str() {
-        "agent" => OrderTarget::Agent { agent: Slug::new(&order.target_name)? },
-        "service" => OrderTarget::Service { service: order.target_name },
-        _ => OrderTarget::Environment,
+    let view = |order: Order| OrderView {
+        answers: answers.get(&order.number).copied().unwrap_or_default(),
+        environment: environment.clone(),
+        order,
     };
-    Ok(ModeOrder {
-        number: u64::try_from(order.number).map_err(ApiError::internal)?,
-        target,
-        mode: if order.mode == Mode::Frozen.as_str() { Mode::Frozen } else { Mode::Accepting },
-        by: order.given_by,
-        reason: order.reason,
-    })
+    Ok(standing.into_iter().map(view).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn order(number: i64, kind: &str, name: &str) -> Order {
-        Order {
+    #[test]
+    fn an_answer_counts_for_its_own_order_only() {
+        let frozen = Order {
             environment_id: "e".into(),
-            number,
-            target_kind: kind.into(),
-            target_name: name.into(),
+            number: 7,
+            target_kind: "environment".into(),
+            target_name: String::new(),
             mode: "FROZEN".into(),
             given_by: "ada".into(),
             reason: String::new(),
-            given_at: number,
-        }
-    }
-
-    #[test]
-    fn a_wider_order_takes_the_place_of_those_before_it() {
-        let members = HashMap::from([("till".to_owned(), vec!["a".to_owned(), "b".to_owned()])]);
-        let newest = vec![
-            order(7, "agent", "b"),
-            order(6, "service", "till"),
-            order(5, "agent", "a"),
-            order(4, "agent", "c"),
-            order(3, "environment", ""),
-            order(2, "service", "shop"),
-        ];
-        let numbers: Vec<_> = still(newest, &members).into_iter().map(|o| o.number).collect();
-        assert_eq!(numbers, [7, 6, 4, 3]);
-    }
-
-    #[test]
-    fn an_agent_goes_by_the_newest_that_is_meant_for_it() {
-        let standing = [order(7, "agent", "b"), order(6, "service", "till"), order(3, "environment", "")];
-        let of = |agent: &str, service: &str| governing(&standing, agent, service).map(|o| o.number);
-        assert_eq!((of("a", "till"), of("b", "till"), of("c", "")), (Some(6), Some(7), Some(3)));
-        assert_eq!(governing(&standing[..2], "c", ""), None);
-        assert!(!is_for(&order(1, "service", ""), "c", ""), "no service is no service of that name");
-    }
-
-    #[test]
-    fn an_answer_counts_for_its_own_order_only() {
-        let frozen = order(7, "environment", "");
+            given_at: 7,
+        };
         let of =
             |mode: &str, number: i64, result: &str| Answer::of(&frozen, mode, Some(number), Some(result));
         assert_eq!(of("FROZEN", 7, "done"), Answer::Done);
@@ -425,6 +413,18 @@ mod tests {
         assert_eq!(of("ACCEPTING", 7, "forbidden"), Answer::Forbidden);
         assert_eq!(of("FROZEN", 6, "done"), Answer::Waiting);
         assert_eq!(Answer::of(&frozen, "FROZEN", None, None), Answer::Waiting);
+        assert_eq!(of("ACCEPTING", 8, "done"), Answer::Newer, "it does not go back to this one");
+    }
+
+    #[test]
+    fn a_target_is_named_by_what_can_be_a_name() {
+        assert_eq!(Target::of(Some("till-1"), None).unwrap(), Target::Agent("till-1"));
+        assert_eq!(Target::of(None, Some("Till of Ada")).unwrap(), Target::Service("Till of Ada"));
+        for (agent, service) in
+            [(Some("a\u{0}"), None), (Some("A b"), None), (None, Some("a\u{0}")), (Some("a"), Some("b"))]
+        {
+            assert_eq!(Target::of(agent, service).unwrap_err().code(), "invalid");
+        }
     }
 
     #[test]

@@ -154,7 +154,8 @@ async fn broken(
             };
             contract::broken_by(state, set, environment, Content::Version(&version)).await?
         }
-    };
+    }
+    .broken;
     contract::allow(request.version, &environment.slug, &broken, request.accept_broken)?;
     Ok(broken)
 }
@@ -313,7 +314,7 @@ async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<
         let names: Vec<&str> = broken.iter().map(|one| one.name.as_str()).collect();
         let detail = json!({
             "publication": number,
-            "services": names.get(..names.len().min(AUDITED)).unwrap_or_default().join(", "),
+            "services": names.get(..names.len().min(AUDITED)).unwrap_or_default(),
             "count": names.len(),
             "agents": broken.iter().map(Broken::agents).sum::<usize>(),
         });

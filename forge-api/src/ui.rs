@@ -87,6 +87,10 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/-/agents", get(fleet::get_agents))
         .route("/{organisation}/{project}/-/agents/order", get(fleet::get_order).post(fleet::post_order))
         .route(
+            "/{organisation}/{project}/-/agents/orders/{number}/withdraw",
+            get(fleet::get_withdraw).post(fleet::post_withdraw),
+        )
+        .route(
             "/{organisation}/{project}/-/credentials",
             get(credentials::get_credentials).post(credentials::post_credentials),
         )

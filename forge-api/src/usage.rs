@@ -24,8 +24,12 @@ pub const HOUR: Micros = 3600 * 1_000_000;
 pub const KEPT: Micros = 400 * 24 * HOUR;
 /// Hours that are summed where nobody says which.
 const WEEK: Micros = 7 * 24 * HOUR;
+/// What an agent told before is forgotten so long after FORGE heard it last: told again, it would be counted again.
+pub const FORGOTTEN: Micros = 30 * 24 * HOUR;
 /// Old hours are deleted this often.
 const PRUNE: Duration = Duration::from_secs(3600);
+/// Lives of agents that one transaction deletes: each may have some thousand rows, and others want to write too.
+const LIVES: i64 = 20;
 
 /// What the rows of an answer are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -69,9 +73,9 @@ pub struct Row {
     pub hour: Option<Micros>,
     pub renders: u64,
     pub errors: u64,
-    /// Of the hours' medians, weighed by their renders.
+    /// Of the medians that agents told, each since its start, weighed by the renders that it added.
     pub render_p50_ns: u64,
-    /// The worst of the hours.
+    /// The worst of any agent since its start.
     pub render_p99_ns: u64,
     pub calls: u64,
     pub call_errors: u64,
@@ -179,7 +183,7 @@ pub async fn run(state: AppState, stop: CancellationToken) {
     .await;
 }
 
-/// Deletes what is too old at `now`. Gives how many rows.
+/// Deletes what is too old at `now`. Gives how many rows of hours.
 ///
 /// # Errors
 /// The database refuses.
@@ -187,7 +191,14 @@ pub async fn prune(state: &AppState, now: Micros) -> Result<usize> {
     let mut tx = state.database.write().await?;
     let gone = usage::prune(&mut tx, now - KEPT).await?;
     tx.commit().await?;
-    Ok(gone)
+    loop {
+        let mut tx = state.database.write().await?;
+        let lives = usage::prune_lives(&mut tx, now - FORGOTTEN, LIVES).await?;
+        tx.commit().await?;
+        if i64::try_from(lives).is_ok_and(|lives| lives < LIVES) {
+            return Ok(gone);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub use policy::{Pins, Preset, StartPolicy};
 /// What a start waits where its policy says no time, and the oldest that it takes.
 const START_WAIT: Duration = Duration::from_secs(30);
 const START_AGE: Duration = Duration::from_secs(86_400);
+/// Characters of a service's name that FORGE stores.
+const SERVICE_MAX: usize = 200;
 
 /// A configuration that cannot be used. Each names the key that is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -268,7 +270,7 @@ impl Builder {
         self
     }
 
-    /// The service that the agent lives in, for people.
+    /// The service that the agent lives in: what people see, and what orders to a service go by. 200 characters at most.
     #[must_use]
     pub fn service(mut self, service: impl Into<String>) -> Self {
         self.service = Some(service.into());
@@ -467,6 +469,7 @@ impl Builder {
             connection.and_then(|connection| check_encryption(&connection, allow_plain)).err(),
             filled.own_credential(&filled.sources()).err(),
             filled.own_name().err(),
+            filled.own_service().err(),
             filled.own_baked().err(),
         ];
         checks.into_iter().flatten().collect()
@@ -513,6 +516,21 @@ impl Builder {
     fn own_name(&self) -> Result<Option<Slug>, ConfigError> {
         let name = self.name.as_ref().map(|name| name.parse::<Slug>()).transpose();
         name.map_err(|e| ConfigError::Invalid { key: "name", why: e.to_string() })
+    }
+
+    /// As FORGE stores it: an agent that goes by another name than FORGE knows hears no order to its service.
+    fn own_service(&self) -> Result<String, ConfigError> {
+        let service = self.service.clone().unwrap_or_default();
+        let why = match service.chars().count() {
+            n if n > SERVICE_MAX => {
+                format!("it has {n} characters, and FORGE stores {SERVICE_MAX}: write less")
+            }
+            _ if service.chars().any(char::is_control) => {
+                "it holds control characters: write it without".into()
+            }
+            _ => return Ok(service),
+        };
+        Err(ConfigError::Invalid { key: "service", why })
     }
 
     fn own_baked(&self) -> Result<Vec<Kept>, ConfigError> {
@@ -577,6 +595,7 @@ impl Builder {
         let allow_plain = self.allow_plain.unwrap_or_default();
         check_encryption(&connection, allow_plain)?;
         let name = self.own_name()?;
+        let service = self.own_service()?;
         let kept = self.own_baked()?;
         if self.max_age.flatten().is_some_and(|rule| rule.seconds == 0) {
             let why = "give at least a second: FORGE's word is always older than nothing".into();
@@ -603,7 +622,7 @@ impl Builder {
             sources,
             cache,
             name,
-            service: self.service.unwrap_or_default(),
+            service,
             mode_default: self.mode.unwrap_or_default(),
             baked: kept,
             remote_mode: self.remote_mode.unwrap_or(self.preset != Some(Preset::Prod)),
@@ -824,6 +843,22 @@ mod tests {
         assert_eq!(of(own), rule(5, AgeAction::Refuse));
         let none = whole().max_age(Duration::from_millis(900), AgeAction::Refuse);
         assert_eq!(key_of(&none.build().unwrap_err()), "max_age");
+    }
+
+    #[test]
+    fn a_service_is_what_forge_can_store() {
+        let (connection, creds) = good();
+        let of = |service: &str| {
+            Builder::default()
+                .connection(connection.clone())
+                .credentials(creds.clone())
+                .service(service)
+                .build()
+        };
+        assert_eq!(of(&"ä".repeat(200)).unwrap().service.chars().count(), 200);
+        for wrong in ["ä".repeat(201), "a\u{0}".into(), "a\nb".into()] {
+            assert_eq!(key_of(&of(&wrong).unwrap_err()), "service", "{wrong:?}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::body::{List, NewFleetOrder, NewOrder, OrderBody};
 use super::project_at;
 use crate::auth::Actor;
 use crate::author;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::order::{self, New, OrderView, Target};
 use crate::server::ApiJson;
 use crate::state::AppState;
@@ -59,4 +59,16 @@ pub(super) async fn order_mode(
     let new = New { target, mode: body.mode, reason: &body.reason };
     let given = order::give(&state, &actor, &at, &environment, new).await?;
     Ok((StatusCode::CREATED, Json(given.into())))
+}
+
+pub(super) async fn withdraw_order(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment, number)): Path<(String, String, String)>,
+) -> Result<StatusCode> {
+    let at = project_at(&state, &actor, &project).await?;
+    let environment = author::find_environment(&state, &actor, &at, &environment).await?;
+    let number = number.parse().map_err(|_| ApiError::NotFound("order"))?;
+    order::withdraw(&state, &actor, &at, &environment, number).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -43,9 +43,8 @@ pub(super) async fn list_breaks(
     let at = project_at(&state, &actor, &project).await?;
     let environment = author::find_environment(&state, &actor, &at, &environment).await?;
     let set = author::find_set(&state, &actor, &at, &candidate.set).await?;
-    let broken = contract::breaks(&state, &actor, &set, &environment, &candidate.version).await?;
-    let Candidate { set, version } = candidate;
-    Ok(Json(BreaksBody { environment: environment.slug, set, version, broken }))
+    let breaks = contract::breaks(&state, &actor, &set, &environment, &candidate.version).await?;
+    Ok(Json(BreaksBody::new(environment.slug, candidate.set, candidate.version, breaks)))
 }
 
 pub(super) async fn list_contracts(

@@ -225,6 +225,12 @@ pub const API: &[Route] = &[
         "the orders that stand in every environment, with what agents said to each",
     ),
     route(
+        DELETE,
+        "/api/v1/projects/{project}/environments/{environment}/mode-orders/{number}",
+        May(Order),
+        "withdraw an order, by its number: nobody is told it any more, and no agent's mode changes",
+    ),
+    route(
         POST,
         "/api/v1/projects/{project}/mode-orders",
         May(Order),
@@ -320,6 +326,18 @@ pub const PAGES: &[Route] = &[
         "asks before it freezes agents or lets them accept",
     ),
     route(POST, "/{organisation}/{project}/-/agents/order", May(Order), "freeze agents, or let them accept"),
+    route(
+        GET,
+        "/{organisation}/{project}/-/agents/orders/{number}/withdraw",
+        May(Order),
+        "asks before it withdraws an order",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/-/agents/orders/{number}/withdraw",
+        May(Order),
+        "withdraw an order",
+    ),
     route(GET, "/{organisation}/{project}/-/credentials", May(ManageCredentials), "credentials"),
     route(
         POST,

@@ -7,19 +7,20 @@ use crate::clock;
 use crate::database::contract::{self, AgentContract, StoredContract};
 use crate::database::{Tx, project};
 use crate::error::Result;
+use crate::fleet::AWAY;
 
 /// Contracts of one agent.
 const AGENT_MAX: usize = 64;
 /// Characters of a version.
 const VERSION_MAX: usize = 64;
 /// Bytes of all contracts of an environment.
-const ENVIRONMENT_BYTES: i64 = 64 * 1024 * 1024;
+pub const ENVIRONMENT_BYTES: i64 = 64 * 1024 * 1024;
 /// Different contracts of an environment.
 const ENVIRONMENT_MAX: usize = 4096;
 
 /// A contract as it is stored.
 #[derive(Debug)]
-pub(crate) struct Read {
+pub struct Read {
     digest: String,
     set_slug: String,
     version: String,
@@ -30,7 +31,7 @@ pub(crate) struct Read {
 ///
 /// # Errors
 /// It is more than is kept; what to do about it, for people.
-pub(crate) fn read(announced: &[Contract]) -> Result<Vec<Read>, String> {
+pub fn read(announced: &[Contract]) -> Result<Vec<Read>, String> {
     if announced.len() > AGENT_MAX {
         return Err(format!(
             "it announces {} contracts, and forge keeps {AGENT_MAX} of an agent: build it for fewer sets",
@@ -59,8 +60,12 @@ pub(crate) fn read(announced: &[Contract]) -> Result<Vec<Read>, String> {
     Ok(out)
 }
 
-/// Keeps what an agent announces now, in place of what it announced before. Gives whether there was room.
-pub(crate) async fn keep(
+/// Keeps what an agent announces now, in place of what it announced before. Gives whether there was room: where there is
+/// none, what it announced before is kept, and it is noted that what it announces now is not.
+///
+/// # Errors
+/// The database refuses.
+pub async fn keep(
     tx: &mut Tx,
     project_id: &str,
     environment_id: &str,
@@ -68,19 +73,31 @@ pub(crate) async fn keep(
     read: &[Read],
 ) -> Result<bool> {
     let before = contract::of_agent(tx, environment_id, agent).await?;
-    if before.iter().eq(read.iter().map(|one| &one.digest)) {
-        return Ok(true);
-    }
+    let kept = before.iter().eq(read.iter().map(|one| &one.digest))
+        || replace(tx, project_id, environment_id, agent, read).await?;
+    contract::set_kept(tx, environment_id, agent, kept).await?;
+    Ok(kept)
+}
+
+async fn replace(
+    tx: &mut Tx,
+    project_id: &str,
+    environment_id: &str,
+    agent: &str,
+    read: &[Read],
+) -> Result<bool> {
     // Nobody sweeps away what another one counts on.
     project::lock(tx, project_id).await?;
+    if !read.is_empty() && !make_room(tx, environment_id, agent, read).await? {
+        return Ok(false);
+    }
+    // What this agent alone announced before gives its room.
+    let mut gone = contract::only_of(tx, environment_id, agent).await?;
+    gone.retain(|digest| read.iter().all(|one| one.digest != *digest));
     contract::forget(tx, environment_id, agent).await?;
+    contract::delete(tx, environment_id, &gone).await?;
     if read.is_empty() {
         return Ok(true);
-    }
-    let room = fits(tx, environment_id, read).await?
-        || (contract::sweep(tx, environment_id).await? > 0 && fits(tx, environment_id, read).await?);
-    if !room {
-        return Ok(false);
     }
     let now = clock::now();
     let bodies: Vec<_> = read
@@ -109,8 +126,33 @@ pub(crate) async fn keep(
     Ok(true)
 }
 
-async fn fits(tx: &mut Tx, environment_id: &str, read: &[Read]) -> Result<bool> {
-    let there = contract::sizes(tx, environment_id).await?;
+/// Whether there is room for what an agent announces. Where there is not, what nobody announces any more makes it, then
+/// what agents announced that were away for long, whom no version is held against.
+async fn make_room(tx: &mut Tx, environment_id: &str, agent: &str, read: &[Read]) -> Result<bool> {
+    if fits(tx, environment_id, agent, read).await? {
+        return Ok(true);
+    }
+    if contract::sweep(tx, environment_id).await? > 0 && fits(tx, environment_id, agent, read).await? {
+        return Ok(true);
+    }
+    let away = contract::forget_away(tx, environment_id, clock::now() - AWAY, agent).await?;
+    if away == 0 {
+        return Ok(false);
+    }
+    tracing::info!(
+        environment.id = environment_id,
+        contracts = away,
+        "contracts of agents that are away made room for others"
+    );
+    contract::sweep(tx, environment_id).await?;
+    fits(tx, environment_id, agent, read).await
+}
+
+/// Whether there is room once what this agent alone announced before is gone.
+async fn fits(tx: &mut Tx, environment_id: &str, agent: &str, read: &[Read]) -> Result<bool> {
+    let gone = contract::only_of(tx, environment_id, agent).await?;
+    let mut there = contract::sizes(tx, environment_id).await?;
+    there.retain(|(digest, _)| !gone.contains(digest) || read.iter().any(|one| one.digest == *digest));
     let new: Vec<&Read> =
         read.iter().filter(|one| there.iter().all(|(digest, _)| *digest != one.digest)).collect();
     let bytes = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

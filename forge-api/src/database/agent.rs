@@ -8,6 +8,9 @@ use diesel_async::RunQueryDsl;
 use super::schema::{acknowledgements, agents};
 use super::{Conn, Result, on, on_rows};
 
+/// Names that one query asks for.
+const NAMES: usize = 500;
+
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = agents, treat_none_as_default_value = false)]
 pub struct Agent {
@@ -156,14 +159,43 @@ pub async fn names(conn: &mut Conn, environment_id: &str) -> Result<Vec<String>>
         .load(c).await?))
 }
 
-/// The agents of an environment that were heard since: name and service.
-pub async fn heard_in(conn: &mut Conn, environment_id: &str, since: i64) -> Result<Vec<(String, String)>> {
+/// An agent and when it was heard.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = agents)]
+pub struct Heard {
+    pub name: String,
+    pub service: String,
+    pub last_seen_at: i64,
+    pub disconnected_at: Option<i64>,
+}
+
+/// The agents of an environment that were heard since, by name.
+pub async fn heard_in(conn: &mut Conn, environment_id: &str, since: i64) -> Result<Vec<Heard>> {
     Ok(on!(conn, c => agents::table
         .filter(agents::environment_id.eq(environment_id))
         .filter(agents::last_seen_at.ge(since))
         .order(agents::name.asc())
-        .select((agents::name, agents::service))
+        .select(Heard::as_select())
         .load(c).await?))
+}
+
+/// Which of these agents were heard since.
+pub async fn heard_of(
+    conn: &mut Conn,
+    environment_id: &str,
+    since: i64,
+    names: &[String],
+) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    for names in names.chunks(NAMES) {
+        out.extend(on!(&mut *conn, c => agents::table
+            .filter(agents::environment_id.eq(environment_id))
+            .filter(agents::last_seen_at.ge(since))
+            .filter(agents::name.eq_any(names))
+            .select(agents::name)
+            .load::<String>(c).await?));
+    }
+    Ok(out)
 }
 
 /// Whether there is room for one more agent.
@@ -204,8 +236,8 @@ pub async fn make_room(
     let Some(silent) = silent else { return Ok(Room::None) };
     let gone = silent.as_str();
     on!(&mut *conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
+    // What it used stays known for a while: it may come back, and tell it all again.
     super::contract::forget(conn, environment_id, gone).await?;
-    super::usage::forget(conn, environment_id, gone).await?;
     Ok(Room::Of(silent))
 }
 

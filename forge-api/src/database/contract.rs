@@ -1,9 +1,10 @@
 //! Contracts: each once in an environment, and which agents announced it.
 
+use diesel::dsl::not;
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::schema::{agent_contracts, contracts};
+use super::schema::{agent_contracts, agents, contracts};
 use super::{Conn, Result, on, on_rows};
 
 /// Digests that one query asks for.
@@ -83,8 +84,86 @@ pub async fn sweep(conn: &mut Conn, environment_id: &str) -> Result<usize> {
         .select(agent_contracts::digest);
     Ok(on!(conn, c => diesel::delete(contracts::table
             .filter(contracts::environment_id.eq(environment_id))
-            .filter(contracts::digest.ne_all(used)))
+            .filter(not(contracts::digest.eq_any(used))))
         .execute(c).await?))
+}
+
+/// Deletes these contracts of an environment.
+pub async fn delete(conn: &mut Conn, environment_id: &str, digests: &[String]) -> Result<()> {
+    on!(conn, c => diesel::delete(contracts::table
+            .filter(contracts::environment_id.eq(environment_id))
+            .filter(contracts::digest.eq_any(digests)))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Deletes what agents announced that are not listed or were not heard since `before`; of the listed ones it is noted
+/// that theirs are not kept. Not that of `but`.
+pub async fn forget_away(conn: &mut Conn, environment_id: &str, before: i64, but: &str) -> Result<usize> {
+    let announcing = agent_contracts::table
+        .filter(agent_contracts::environment_id.eq(environment_id))
+        .select(agent_contracts::agent);
+    on!(&mut *conn, c => diesel::update(agents::table
+            .filter(agents::environment_id.eq(environment_id))
+            .filter(agents::last_seen_at.lt(before))
+            .filter(agents::name.ne(but))
+            .filter(agents::name.eq_any(announcing)))
+        .set(agents::contracts_kept.eq(false))
+        .execute(c).await?);
+    let heard = agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .filter(agents::last_seen_at.ge(before))
+        .select(agents::name);
+    Ok(on!(conn, c => diesel::delete(agent_contracts::table
+            .filter(agent_contracts::environment_id.eq(environment_id))
+            .filter(agent_contracts::agent.ne(but))
+            .filter(not(agent_contracts::agent.eq_any(heard))))
+        .execute(c).await?))
+}
+
+/// The digests that this agent announced and no other one.
+pub async fn only_of(conn: &mut Conn, environment_id: &str, agent: &str) -> Result<Vec<String>> {
+    let mine = of_agent(conn, environment_id, agent).await?;
+    let asked = mine.as_slice();
+    let shared: Vec<String> = on!(conn, c => agent_contracts::table
+        .filter(agent_contracts::environment_id.eq(environment_id))
+        .filter(agent_contracts::agent.ne(agent))
+        .filter(agent_contracts::digest.eq_any(asked))
+        .select(agent_contracts::digest)
+        .distinct()
+        .load(c).await?);
+    Ok(mine.into_iter().filter(|digest| !shared.contains(digest)).collect())
+}
+
+/// Notes whether what an agent announced is kept.
+pub async fn set_kept(conn: &mut Conn, environment_id: &str, agent: &str, kept: bool) -> Result<()> {
+    on!(conn, c => diesel::update(agents::table
+            .filter(agents::environment_id.eq(environment_id))
+            .filter(agents::name.eq(agent))
+            .filter(agents::contracts_kept.ne(kept)))
+        .set(agents::contracts_kept.eq(kept))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// How many agents that were heard since announced contracts that are not kept.
+pub async fn not_kept(conn: &mut Conn, environment_id: &str, since: i64) -> Result<i64> {
+    Ok(on!(conn, c => agents::table
+        .filter(agents::environment_id.eq(environment_id))
+        .filter(agents::last_seen_at.ge(since))
+        .filter(agents::contracts_kept.eq(false))
+        .count()
+        .get_result(c).await?))
+}
+
+/// Whether anybody announced a contract of a set.
+pub async fn is_announced(conn: &mut Conn, environment_id: &str, set_slug: &str) -> Result<bool> {
+    let one: Option<String> = on!(conn, c => agent_contracts::table
+        .filter(agent_contracts::environment_id.eq(environment_id))
+        .filter(agent_contracts::set_slug.eq(set_slug))
+        .select(agent_contracts::agent)
+        .first(c).await.optional()?);
+    Ok(one.is_some())
 }
 
 /// Who announced a contract of a set, by agent.

@@ -41,6 +41,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0006_contracts.sql"),
         include_str!("../../migrations/postgres/0006_contracts.sql"),
     ),
+    (
+        "0007_standing",
+        include_str!("../../migrations/sqlite/0007_standing.sql"),
+        include_str!("../../migrations/postgres/0007_standing.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

@@ -1,9 +1,10 @@
-//! Orders to agents: take up what is published, or do not. They only grow.
+//! Orders to agents: take up what is published, or do not. They only grow; which of them stand is kept beside them.
 
 use diesel::prelude::*;
+use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::schema::mode_orders;
+use super::schema::{mode_orders, standing_orders};
 use super::{Conn, Result, on};
 
 /// Numbers that one query asks for.
@@ -26,8 +27,59 @@ pub struct Order {
     pub given_at: i64,
 }
 
+/// Writes an order. It takes the place of the one to the same target, and one to the environment that of all.
 pub async fn insert(conn: &mut Conn, row: &Order) -> Result<()> {
-    on!(conn, c => diesel::insert_into(mode_orders::table).values(row).execute(c).await?);
+    on!(&mut *conn, c => diesel::insert_into(mode_orders::table).values(row).execute(c).await?);
+    if row.target_kind == "environment" {
+        on!(&mut *conn, c => diesel::delete(standing_orders::table
+                .filter(standing_orders::environment_id.eq(&row.environment_id)))
+            .execute(c).await?);
+    }
+    on!(conn, c => diesel::insert_into(standing_orders::table)
+        .values((
+            standing_orders::environment_id.eq(&row.environment_id),
+            standing_orders::target_kind.eq(&row.target_kind),
+            standing_orders::target_name.eq(&row.target_name),
+            standing_orders::number.eq(row.number),
+        ))
+        .on_conflict((
+            standing_orders::environment_id,
+            standing_orders::target_kind,
+            standing_orders::target_name,
+        ))
+        .do_update()
+        .set(standing_orders::number.eq(excluded(standing_orders::number)))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// The order with this number, whether it stands or not.
+pub async fn find(conn: &mut Conn, environment_id: &str, number: i64) -> Result<Option<Order>> {
+    Ok(on!(conn, c => mode_orders::table
+        .find((environment_id, number))
+        .select(Order::as_select())
+        .first(c).await.optional()?))
+}
+
+/// Takes away that an order stands. Gives whether it did.
+pub async fn withdraw(conn: &mut Conn, environment_id: &str, number: i64) -> Result<bool> {
+    let gone = on!(conn, c => diesel::delete(standing_orders::table
+            .filter(standing_orders::environment_id.eq(environment_id))
+            .filter(standing_orders::number.eq(number)))
+        .execute(c).await?);
+    Ok(gone > 0)
+}
+
+/// Takes away that orders with lower numbers stand, to these agents.
+pub async fn overtake(conn: &mut Conn, environment_id: &str, number: i64, agents: &[String]) -> Result<()> {
+    for some in agents.chunks(NUMBERS) {
+        on!(&mut *conn, c => diesel::delete(standing_orders::table
+                .filter(standing_orders::environment_id.eq(environment_id))
+                .filter(standing_orders::target_kind.eq("agent"))
+                .filter(standing_orders::target_name.eq_any(some))
+                .filter(standing_orders::number.lt(number)))
+            .execute(c).await?);
+    }
     Ok(())
 }
 
@@ -40,17 +92,13 @@ pub async fn last_number(conn: &mut Conn, environment_id: &str) -> Result<i64> {
     Ok(last.unwrap_or(0))
 }
 
-/// The newest order to each target since the newest one to the environment itself, and that one; newest first.
+/// The newest order to each target that was neither withdrawn nor followed by one to the environment; newest first.
 pub async fn newest_of_each(conn: &mut Conn, environment_id: &str) -> Result<Vec<Order>> {
-    let numbers: Vec<(String, String, Option<i64>)> = on!(&mut *conn, c => mode_orders::table
-        .filter(mode_orders::environment_id.eq(environment_id))
-        .group_by((mode_orders::target_kind, mode_orders::target_name))
-        .select((mode_orders::target_kind, mode_orders::target_name, diesel::dsl::max(mode_orders::number)))
+    let numbers: Vec<i64> = on!(&mut *conn, c => standing_orders::table
+        .filter(standing_orders::environment_id.eq(environment_id))
+        .order(standing_orders::number.desc())
+        .select(standing_orders::number)
         .load(c).await?);
-    let of_all = numbers.iter().filter(|(kind, ..)| kind == "environment").filter_map(|n| n.2).max();
-    let mut numbers: Vec<i64> =
-        numbers.into_iter().filter_map(|n| n.2).filter(|n| of_all.is_none_or(|all| *n >= all)).collect();
-    numbers.sort_unstable_by(|a, b| b.cmp(a));
     let mut out: Vec<Order> = Vec::with_capacity(numbers.len());
     for some in numbers.chunks(NUMBERS) {
         out.extend(on!(&mut *conn, c => mode_orders::table

@@ -329,6 +329,7 @@ diesel::table! {
         mode_by -> Text,
         order_number -> Nullable<BigInt>,
         order_result -> Nullable<Text>,
+        contracts_kept -> Bool,
     }
 }
 
@@ -490,6 +491,15 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    standing_orders (environment_id, target_kind, target_name) {
+        environment_id -> Text,
+        target_kind -> Text,
+        target_name -> Text,
+        number -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(
     organisations,
     users,
@@ -529,4 +539,5 @@ diesel::allow_tables_to_appear_in_same_query!(
     usage_hours,
     usage_lives,
     usage_seen,
+    standing_orders,
 );

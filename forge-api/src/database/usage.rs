@@ -1,12 +1,12 @@
 //! Use of prompts: by the hour, and what each agent said last.
 
-use diesel::dsl::{case_when, sql};
+use diesel::dsl::{case_when, exists, not, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Double, Text};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::schema::{usage_hours, usage_lives, usage_seen};
+use super::schema::{agents, usage_hours, usage_lives, usage_seen};
 use super::{Conn, Result, on, on_rows};
 
 /// Agents that one query asks for.
@@ -28,9 +28,9 @@ pub struct UsageHour {
     pub prompt: String,
     pub renders: i64,
     pub errors: i64,
-    /// The last that was heard.
+    /// The medians that agents told, each since its start, weighed by the renders that it added.
     pub render_p50_ns: i64,
-    /// The worst that was heard.
+    /// The worst that any agent told, since its start.
     pub render_p99_ns: i64,
     pub calls: i64,
     pub call_errors: i64,
@@ -108,6 +108,16 @@ macro_rules! grown {
     };
 }
 
+/// The median of a row and the one that is added, each weighed by its renders; one without renders says nothing.
+const WEIGHED: &str = "CASE \
+     WHEN excluded.render_p50_ns <= 0 OR excluded.renders <= 0 THEN usage_hours.render_p50_ns \
+     WHEN usage_hours.render_p50_ns <= 0 OR usage_hours.renders <= 0 THEN excluded.render_p50_ns \
+     WHEN usage_hours.render_p50_ns > 4611686018427387903 OR excluded.render_p50_ns > 4611686018427387903 \
+         THEN 4611686018427387903 \
+     ELSE CAST((CAST(usage_hours.render_p50_ns AS DOUBLE PRECISION) * usage_hours.renders \
+         + CAST(excluded.render_p50_ns AS DOUBLE PRECISION) * excluded.renders) \
+         / (CAST(usage_hours.renders AS DOUBLE PRECISION) + excluded.renders) AS BIGINT) END";
+
 /// Adds to the hours. No row may stand twice, and no count be above [`FULL`].
 pub async fn add(conn: &mut Conn, rows: &[UsageHour]) -> Result<()> {
     on_rows!(conn, rows, rows => diesel::insert_into(usage_hours::table)
@@ -123,11 +133,7 @@ pub async fn add(conn: &mut Conn, rows: &[UsageHour]) -> Result<()> {
     .set((
         grown!(renders),
         grown!(errors),
-        usage_hours::render_p50_ns.eq(case_when(
-            excluded(usage_hours::render_p50_ns).gt(0),
-            excluded(usage_hours::render_p50_ns),
-        )
-        .otherwise(usage_hours::render_p50_ns)),
+        usage_hours::render_p50_ns.eq(sql::<BigInt>(WEIGHED)),
         usage_hours::render_p99_ns.eq(case_when(
             excluded(usage_hours::render_p99_ns).gt(usage_hours::render_p99_ns),
             excluded(usage_hours::render_p99_ns),
@@ -227,32 +233,29 @@ pub async fn end_life(conn: &mut Conn, environment_id: &str, agent: &str, starte
     Ok(())
 }
 
-/// Deletes every life of an agent that is listed no more. What it used stays counted.
-pub async fn forget(conn: &mut Conn, environment_id: &str, agent: &str) -> Result<()> {
-    on!(&mut *conn, c => diesel::delete(usage_lives::table
-            .filter(usage_lives::environment_id.eq(environment_id))
-            .filter(usage_lives::agent.eq(agent)))
-        .execute(c).await?);
-    on!(conn, c => diesel::delete(usage_seen::table
-            .filter(usage_seen::environment_id.eq(environment_id))
-            .filter(usage_seen::agent.eq(agent)))
-        .execute(c).await?);
-    Ok(())
+/// Deletes hours before `hour`. Gives how many rows went.
+pub async fn prune(conn: &mut Conn, hour: i64) -> Result<usize> {
+    Ok(on!(conn, c => diesel::delete(usage_hours::table.filter(usage_hours::hour.lt(hour)))
+        .execute(c).await?))
 }
 
-/// Deletes hours before `hour`, and lives that were not heard since. Gives how many hours' rows went.
-pub async fn prune(conn: &mut Conn, hour: i64) -> Result<usize> {
-    let gone = on!(&mut *conn, c => diesel::delete(usage_hours::table.filter(usage_hours::hour.lt(hour)))
-        .execute(c).await?);
+/// Deletes some lives that added nothing since `before`, of agents that were not heard since then or are not listed.
+/// Gives how many; so many as `most`, there may be more.
+pub async fn prune_lives(conn: &mut Conn, before: i64, most: i64) -> Result<usize> {
+    let heard = agents::table
+        .filter(agents::environment_id.eq(usage_lives::environment_id))
+        .filter(agents::name.eq(usage_lives::agent))
+        .filter(agents::last_seen_at.ge(before));
     let over: Vec<(String, String, i64)> = on!(&mut *conn, c => usage_lives::table
-        .filter(usage_lives::heard_at.lt(hour))
+        .filter(usage_lives::heard_at.lt(before))
+        .filter(not(exists(heard)))
         .select((usage_lives::environment_id, usage_lives::agent, usage_lives::started_at))
-        .limit(ROWS_MAX)
+        .limit(most)
         .load(c).await?);
-    for (environment_id, agent, started_at) in over {
-        end_life(conn, &environment_id, &agent, started_at).await?;
+    for (environment_id, agent, started_at) in &over {
+        end_life(conn, environment_id, agent, *started_at).await?;
     }
-    Ok(gone)
+    Ok(over.len())
 }
 
 /// The expressions of [`Sums`].

@@ -17,6 +17,7 @@ use crate::database::project;
 use crate::error::{ApiError, Result, chain};
 use crate::heartbeat;
 use crate::keys::Signer;
+use crate::order::Listener;
 use crate::state::AppState;
 
 /// The answer, and what is signed under it.
@@ -26,7 +27,7 @@ pub(super) struct Answered {
     pub(super) signed: Option<(Signer, Enrolment)>,
 }
 
-/// An enrolment: the first identity that used a name keeps it.
+/// An enrolment: a name is refused to who comes while another identity is connected under it.
 pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolRequest) -> Result<Answered> {
     let (organisation, name) = (request.scope.organisation.as_str(), request.agent.as_str());
     let contracts = match contract::read(&request.contracts) {
@@ -114,11 +115,12 @@ pub(super) async fn answer(state: &AppState, broker: &Broker, request: &EnrolReq
     let mut conn = state.database.read().await?;
     let at = ProjectAt { organisation: owner, project };
     let signer = state.keys.signer(&mut conn, &at).await?;
+    let listener = Listener::One { agent: name, service: &request.service };
     let enrolment = Enrolment {
         agent: request.agent.clone(),
         request: Digest::of(&request.signed_bytes()),
         status_ms: millis(state.config.status),
-        heartbeat: heartbeat::word(state, &mut conn, &at, &environment, &signer).await?,
+        heartbeat: heartbeat::word(state, &mut conn, &at, &environment, &signer, listener).await?,
     };
     Ok(Answered { answer, signed: Some((signer, enrolment)) })
 }

@@ -243,7 +243,7 @@ impl Ingest {
                 .zip(&places)
                 .filter_map(|(heard, place)| place.as_ref().map(|place| (place, heard.status.as_ref()))),
         );
-        self.meter.learn(&self.state, &uses).await?;
+        self.meter.learn(&self.state, &uses).await;
         let mut tx = self.state.database.write().await?;
         // The last word of each agent is what it is; answers are taken from every word.
         // Both in one order for everybody: another FORGE writes the same rows at the same time.

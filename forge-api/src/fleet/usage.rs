@@ -5,6 +5,10 @@
 //! status that comes twice, late or out of order adds nothing, one that gets lost loses nothing, and an agent that
 //! starts again begins another life with counts of its own.
 
+mod lives;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,30 +18,29 @@ use schemas::bundle::Bundle;
 use schemas::status::{AgentStatus, PromptUsage, USAGE_MAX};
 use tokio::time::Instant;
 
-use crate::aside::{CONTRACTS, aside};
+use crate::aside::USES;
 use crate::clock;
 use crate::database::usage::{self, FULL, Life, Seen, UsageHour};
 use crate::database::{Tx, prompt_set, version};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, chain};
 use crate::state::AppState;
 use crate::usage::HOUR;
+use lives::{LIVES, Lives};
 
 /// What is not known is looked up again after this.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 /// Versions whose prompts are read for one batch. The counts of the others come again.
 const READS: usize = 8;
+/// The statuses of every fleet wait so long for room to read a version, and no longer.
+const WAIT: Duration = Duration::from_millis(50);
 /// Prompts of versions that are remembered; above that all are forgotten and read again.
 const PROMPTS_KNOWN: usize = 1_000_000;
 /// Counts that are remembered, to pass over what was told before.
 const REMEMBERED: usize = 200_000;
-/// Lives of one agent that are known at once: more than one where its name is used twice, or it starts again.
-const LIVES: usize = 4;
 /// Prompts of one life that are counted.
 const LIFE_PROMPTS: i64 = 2_000;
 /// Rows of one environment and hour.
 const HOUR_ROWS: usize = 20_000;
-/// A life that was over is not counted again within this.
-const OVER: Micros = HOUR;
 /// Most that one word adds to one count.
 const ADDED_MAX: i64 = 1_000_000_000_000;
 
@@ -142,9 +145,17 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Looks up the versions that these words name.
-    pub(super) async fn learn(&mut self, state: &AppState, words: &[Word<'_>]) -> Result<()> {
+    /// Looks up the versions that these words name. What cannot be had now is not counted now: agents tell it again,
+    /// and nobody's status waits for it.
+    pub(super) async fn learn(&mut self, state: &AppState, words: &[Word<'_>]) {
+        if let Err(error) = self.look_up(state, words).await {
+            tracing::warn!(error = %chain(&error), "versions could not be read; their use is counted when it is told again");
+        }
+    }
+
+    async fn look_up(&mut self, state: &AppState, words: &[Word<'_>]) -> Result<()> {
         let mut reads = 0;
+        let mut failed = Ok(());
         for word in words {
             for used in word.status.usage.iter().take(USAGE_MAX) {
                 let key = (used.set.to_string(), used.version.to_string());
@@ -159,11 +170,15 @@ impl Meter {
                 };
                 if reads < READS && !self.prompts.contains_key(&known.version_id) {
                     reads += 1;
-                    self.read(state, &known.version_id).await?;
+                    match self.read(state, &known.version_id).await {
+                        // One version that cannot be read is no reason not to read the next.
+                        Err(error) if !matches!(error, ApiError::Unavailable(_)) => failed = Err(error),
+                        done => done?,
+                    }
                 }
             }
         }
-        Ok(())
+        failed
     }
 
     async fn shelve(&mut self, state: &AppState, project_id: &str) -> Result<()> {
@@ -180,14 +195,16 @@ impl Meter {
     }
 
     async fn read(&mut self, state: &AppState, version_id: &str) -> Result<()> {
+        let place = USES.enter_within(WAIT).await?;
         let body = {
             let mut conn = state.database.read().await?;
             version::body(&mut conn, version_id).await?.ok_or(ApiError::NotFound("version"))?
         };
-        let prompts: HashSet<String> = aside(&CONTRACTS, move || {
-            Ok(Bundle::from_body(&body)?.prompts.iter().map(|prompt| prompt.id.to_string()).collect())
-        })
-        .await?;
+        let prompts: HashSet<String> = place
+            .work(move || {
+                Ok(Bundle::from_body(&body)?.prompts.iter().map(|prompt| prompt.id.to_string()).collect())
+            })
+            .await?;
         if self.prompts_known > PROMPTS_KNOWN {
             self.prompts.clear();
             self.prompts_known = 0;
@@ -209,9 +226,14 @@ impl Meter {
         let hour = now - now.rem_euclid(HOUR);
         let mut lives = Lives::load(tx, news.keys()).await?;
         let mut hours: BTreeMap<(String, String, PromptKey), UsageHour> = BTreeMap::new();
-        let (mut seen_rows, mut life_rows) = (Vec::new(), Vec::new());
+        let mut rows: BTreeMap<LifeKey, (Life, Vec<Seen>)> = BTreeMap::new();
         for (key, told) in news {
-            let Some(mut life) = lives.admit(tx, &key, now).await? else { continue };
+            let Some((mut life, ended)) = lives.admit(tx, &key, now).await? else { continue };
+            // What ended within this batch leaves no rows.
+            for gone in ended {
+                rows.remove(&gone);
+            }
+            let mut seen = Vec::new();
             let prompts: HashSet<&str> = told.keys().map(|(prompt, _)| prompt.1.as_str()).collect();
             let prompts: Vec<&str> = prompts.into_iter().collect();
             let before: HashMap<PromptKey, Counts> = usage::seen(tx, (&key.0, &key.1, key.2), &prompts)
@@ -239,15 +261,15 @@ impl Meter {
                     .entry((key.0.clone(), set_id.clone(), prompt.clone()))
                     .or_insert_with(|| empty(&key.0, &set_id, hour, &prompt))
                     .add(added, told);
-                seen_rows.push(seen_row(&key, &prompt, highest));
+                seen.push(seen_row(&key, &prompt, highest));
                 self.written.push((key.clone(), prompt, highest));
             }
-            life.heard_at = now;
-            life_rows.push(life);
+            rows.insert(key, (life, seen));
         }
+        let (lives, seen): (Vec<Life>, Vec<Vec<Seen>>) = rows.into_values().unzip();
         usage::add(tx, &hours.into_values().collect::<Vec<_>>()).await?;
-        usage::put_seen(tx, &seen_rows).await?;
-        usage::put_lives(tx, &life_rows).await?;
+        usage::put_seen(tx, &seen.concat()).await?;
+        usage::put_lives(tx, &lives).await?;
         Ok(())
     }
 
@@ -280,6 +302,7 @@ impl Meter {
                 told.p99_ns = told.p99_ns.max(nanoseconds(used.render_p99_ns));
             }
         }
+        newest_lives(&mut news);
         news
     }
 
@@ -332,53 +355,24 @@ impl Meter {
     }
 }
 
-/// The lives of the agents of one batch.
-struct Lives(HashMap<(String, String), Vec<Life>>);
-
-impl Lives {
-    async fn load(tx: &mut Tx, keys: impl Iterator<Item = &LifeKey>) -> Result<Self> {
-        let mut agents: BTreeMap<&str, HashSet<String>> = BTreeMap::new();
-        for (environment, agent, _) in keys {
-            agents.entry(environment).or_default().insert(agent.clone());
-        }
-        let mut known: HashMap<(String, String), Vec<Life>> = HashMap::new();
-        for (environment, agents) in agents {
-            let agents: Vec<String> = agents.into_iter().collect();
-            for life in usage::lives(tx, environment, &agents).await? {
-                known.entry((environment.to_owned(), life.agent.clone())).or_default().push(life);
-            }
-        }
-        Ok(Self(known))
+/// Of more lives of one agent than are known at once, those that began last: whoever names more of them in one batch
+/// asks the database for no more.
+fn newest_lives<T>(news: &mut BTreeMap<LifeKey, T>) {
+    let mut of_each: HashMap<(String, String), usize> = HashMap::new();
+    for (environment, agent, _) in news.keys() {
+        *of_each.entry((environment.clone(), agent.clone())).or_default() += 1;
     }
-
-    /// The life of this key; a new one takes the place of the one that was silent the longest. None for one that
-    /// is over: it was counted, and is known no more.
-    async fn admit(&mut self, tx: &mut Tx, key: &LifeKey, now: Micros) -> Result<Option<Life>> {
-        let (environment_id, agent, started_at) = key;
-        let lives = self.0.entry((environment_id.clone(), agent.clone())).or_default();
-        if let Some(life) = lives.iter().find(|life| life.started_at == *started_at) {
-            return Ok(Some(life.clone()));
-        }
-        if lives.len() >= LIVES {
-            let lately = lives.iter().any(|life| now - life.heard_at < OVER);
-            if lately && lives.iter().all(|life| *started_at < life.started_at) {
-                return Ok(None);
-            }
-            lives.sort_by_key(|life| std::cmp::Reverse(life.heard_at));
-            for gone in lives.drain(LIVES - 1..) {
-                usage::end_life(tx, environment_id, agent, gone.started_at).await?;
-            }
-        }
-        let life = Life {
-            environment_id: environment_id.clone(),
-            agent: agent.clone(),
-            started_at: *started_at,
-            heard_at: now,
-            prompts: 0,
-        };
-        lives.push(life.clone());
-        Ok(Some(life))
+    of_each.retain(|_, lives| *lives > LIVES);
+    if of_each.is_empty() {
+        return;
     }
+    news.retain(|(environment, agent, _), _| match of_each.get_mut(&(environment.clone(), agent.clone())) {
+        Some(left) if *left > LIVES => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
 }
 
 fn empty(environment_id: &str, set_id: &str, hour: Micros, (version_id, prompt): &PromptKey) -> UsageHour {
@@ -401,9 +395,23 @@ fn empty(environment_id: &str, set_id: &str, hour: Micros, (version_id, prompt):
     }
 }
 
+/// Two medians, each weighed by the renders that it stands for. One that stands for none says nothing.
+fn weighed((a, of_a): (i64, i64), (b, of_b): (i64, i64)) -> i64 {
+    match (a > 0 && of_a > 0, b > 0 && of_b > 0) {
+        (_, false) => a,
+        (false, true) => b,
+        (true, true) => {
+            let sum = i128::from(a) * i128::from(of_a) + i128::from(b) * i128::from(of_b);
+            i64::try_from(sum / (i128::from(of_a) + i128::from(of_b))).unwrap_or(i64::MAX)
+        }
+    }
+}
+
 impl UsageHour {
     fn add(&mut self, added: Counts, told: Told) {
         let [renders, errors, calls, call_errors, input, output, latency, cost] = added.0;
+        self.render_p50_ns =
+            weighed((self.render_p50_ns, self.renders), (told.p50_ns, renders.min(ADDED_MAX)));
         for (sum, more) in [
             (&mut self.renders, renders),
             (&mut self.errors, errors),
@@ -415,9 +423,6 @@ impl UsageHour {
             (&mut self.cost_micros, cost),
         ] {
             *sum = sum.saturating_add(more.min(ADDED_MAX)).min(FULL);
-        }
-        if told.p50_ns > 0 {
-            self.render_p50_ns = told.p50_ns;
         }
         self.render_p99_ns = self.render_p99_ns.max(told.p99_ns);
     }

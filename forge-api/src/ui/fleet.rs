@@ -1,19 +1,21 @@
 //! The agents of a project: who is there, what each serves, and why not more; and what is ordered.
-
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`row`] | one agent |
 //! | [`groups`] | fleet, environments and services, with the order that stands for each |
 //! | [`ask`] | the page that asks before an order is given |
+//! | [`withdraw`] | the page that asks before an order is withdrawn |
 
 mod ask;
 mod groups;
 mod row;
+mod withdraw;
 
 pub(super) use ask::{get_order, post_order};
+pub(super) use withdraw::{get_withdraw, post_withdraw};
 
-use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -26,10 +28,11 @@ use super::view::{count, encoded};
 use super::visitor::Visitor;
 use crate::auth::{Action, Actor};
 use crate::author::{self, ProjectAt};
+use crate::database::order::Order;
 use crate::database::project::Environment;
 use crate::error::Result;
 use crate::fleet::{self, AgentView, Presence};
-use crate::order::{self, OrderView};
+use crate::order::{self, ByTarget, OrderView};
 use crate::state::AppState;
 use groups::Group;
 use row::Row;
@@ -160,19 +163,39 @@ struct Seen<'a> {
     agents: &'a [AgentView],
     /// Those that stand, newest first.
     orders: &'a [OrderView],
+    /// The same, by the environment's id.
+    standing: &'a HashMap<&'a str, ByTarget<'a>>,
     may_order: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// The order that an agent goes by.
+    fn governing(&self, view: &AgentView) -> Option<&'a Order> {
+        self.standing.get(view.environment.id.as_str())?.governing(&view.agent.name, &view.agent.service)
+    }
+}
+
+/// The orders of each environment.
+fn by_environment(orders: &[OrderView]) -> HashMap<&str, ByTarget<'_>> {
+    let mut of_each: HashMap<&str, Vec<&Order>> = HashMap::new();
+    for view in orders {
+        of_each.entry(&view.environment.id).or_default().push(&view.order);
+    }
+    of_each.into_iter().map(|(environment, orders)| (environment, ByTarget::of(orders))).collect()
 }
 
 /// The agents that fit a filter.
 pub(crate) async fn fleet(state: &AppState, actor: &Actor, at: &ProjectAt, filter: &Filter) -> Result<Fleet> {
     let environments = author::environments(state, actor, at).await?;
     let chosen = environments.iter().find(|e| e.slug == filter.environment);
+    let orders = order::list(state, actor, at, chosen).await?;
     let seen = Seen {
         base: &format!("/{}", at.path()),
         environments: &environments,
         chosen,
         agents: &fleet::agents(state, actor, at, chosen).await?,
-        orders: &order::list(state, actor, at, chosen).await?,
+        orders: &orders,
+        standing: &by_environment(&orders),
         may_order: actor.may(&at.organisation.id, Action::Order),
     };
     Ok(Fleet::of(&seen, filter))
@@ -194,33 +217,35 @@ impl Fleet {
     fn of(seen: &Seen<'_>, filter: &Filter) -> Self {
         let agents = seen.agents;
         let address = format!("{}/-/agents", seen.base);
+        let healths: Vec<(Health, &AgentView)> = agents.iter().map(|a| (Health::of(a), a)).collect();
         let stats = Health::ALL
             .map(|health| {
                 let chosen = filter.state == health.as_str();
                 Stat {
                     state: health.as_str(),
                     word: health.as_str(),
-                    count: agents.iter().filter(|a| Health::of(a) == health).count(),
+                    count: healths.iter().filter(|(h, _)| *h == health).count(),
                     href: format!("{address}{}", filter.query(if chosen { "" } else { health.as_str() }, 0)),
                     chosen,
                 }
             })
             .into();
         let words: Vec<String> = filter.q.split_whitespace().map(str::to_lowercase).collect();
-        let mut found: Vec<(Health, Row)> = agents
-            .iter()
-            .map(|a| (Health::of(a), Row::of(seen, a)))
-            .filter(|(health, row)| {
-                (filter.state.is_empty() || filter.state == health.as_str()) && row.matches(&words)
-            })
-            .collect();
-        found.sort_by(|(a, x), (b, y)| match a.cmp(b) {
-            Ordering::Equal => (&x.environment, &x.id).cmp(&(&y.environment, &y.id)),
-            other => other,
+        let mut found = healths;
+        // A row is made for those that are shown; for others only where its words are looked for.
+        found.retain(|(health, view)| {
+            (filter.state.is_empty() || filter.state == health.as_str())
+                && (words.is_empty() || Row::of(seen, view).matches(&words))
+        });
+        found.sort_by(|(a, x), (b, y)| {
+            a.cmp(b)
+                .then_with(|| x.environment.slug.cmp(&y.environment.slug))
+                .then_with(|| x.agent.name.cmp(&y.agent.name))
         });
         let total = found.len();
         let from = filter.from.min(total.saturating_sub(1) / PAGE * PAGE);
-        let rows: Vec<Row> = found.into_iter().skip(from).take(PAGE).map(|(_, row)| row).collect();
+        let shown = found.into_iter().skip(from).take(PAGE);
+        let rows: Vec<Row> = shown.map(|(_, view)| Row::of(seen, view)).collect();
         let until = from + rows.len();
         let (groups, groups_note) = groups::of(seen, &words);
         Self {
@@ -291,15 +316,17 @@ mod tests {
             .unwrap()
     }
 
-    fn seen<'a>() -> Seen<'a> {
-        Seen {
+    fn of_nobody(filter: &Filter) -> Fleet {
+        let seen = Seen {
             base: "/acme/shop",
             environments: &[],
             chosen: None,
             agents: &[],
             orders: &[],
+            standing: &HashMap::new(),
             may_order: true,
-        }
+        };
+        Fleet::of(&seen, filter)
     }
 
     #[test]
@@ -313,13 +340,13 @@ mod tests {
 
     #[test]
     fn no_agents_and_none_that_match_are_told_apart() {
-        let none = rendered(&Fleet::of(&seen(), &Filter::default()));
+        let none = rendered(&of_nobody(&Filter::default()));
         assert!(
             none.contains("No agent is connected yet") && none.contains("/acme/shop/-/credentials"),
             "{none}"
         );
         let filter = Filter { q: "kiosk".into(), environment: "prod".into(), ..Filter::default() };
-        let filtered = rendered(&Fleet::of(&seen(), &filter));
+        let filtered = rendered(&of_nobody(&filter));
         assert!(filtered.contains("Nothing matches"), "{filtered}");
         assert!(filtered.contains("/acme/shop/-/agents?environment=prod\""), "{filtered}");
     }

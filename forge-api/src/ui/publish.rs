@@ -1,5 +1,7 @@
 //! Publishing: what is replaced where, word by word, and who will hear of it.
 
+use std::collections::HashSet;
+
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
@@ -13,11 +15,11 @@ use super::fault::{PageResult, beside_form};
 use super::fleet::Health;
 use super::form::Form;
 use super::lock::Content;
-use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, short};
+use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, grouped, short};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, SetAt};
-use crate::contract::{self, Broken};
+use crate::contract::{self, Breaks, Broken};
 use crate::database::project::Environment;
 use crate::database::publication::PublicationFull;
 use crate::database::version::Version;
@@ -28,8 +30,7 @@ use crate::state::AppState;
 
 /// Most versions to choose from.
 const VERSIONS_MAX: usize = 100;
-/// Breaks and agents of one contract that are shown.
-const BREAKS_SHOWN: usize = 8;
+/// Agents of one contract that are shown.
 const AGENTS_SHOWN: usize = 5;
 
 #[derive(Debug, Default, Serialize)]
@@ -62,6 +63,12 @@ struct Page {
     same: bool,
     broken: Vec<BrokenView>,
     broken_title: String,
+    /// Services that would refuse it and are not shown.
+    broken_more: Option<String>,
+    /// Of those, the ones that were ticked before.
+    accepted: Vec<String>,
+    /// Agents that nobody can say it of.
+    not_kept: Option<String>,
 }
 
 /// A service that would refuse the version.
@@ -71,6 +78,7 @@ struct BrokenView {
     agents: String,
     accepted: bool,
     contracts: Vec<ContractView>,
+    more: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,31 +97,43 @@ struct BreakView {
 
 impl BrokenView {
     fn of(broken: &Broken, accepted: &[String]) -> Self {
-        let contracts = broken.contracts.iter().map(|one| {
-            let hidden = one.breaks.len().saturating_sub(BREAKS_SHOWN) as u64;
-            let mut agents = one.agents.iter().take(AGENTS_SHOWN).cloned().collect::<Vec<_>>().join(", ");
-            if one.agents.len() > AGENTS_SHOWN {
-                agents.push_str(&format!(" and {} more", one.agents.len() - AGENTS_SHOWN));
-            }
-            let breaks = one
+        let contracts = broken.contracts.iter().map(|one| ContractView {
+            built_for: one.built_for.clone(),
+            agents: named(&one.agents, &one.away),
+            breaks: one
                 .breaks
                 .iter()
-                .take(BREAKS_SHOWN)
-                .map(|one| BreakView { prompt: one.prompt.clone(), what: one.what.clone() });
-            ContractView {
-                built_for: one.built_for.clone(),
-                agents,
-                breaks: breaks.collect(),
-                more: (hidden > 0).then(|| format!("and {hidden} more")),
-            }
+                .map(|one| BreakView { prompt: one.prompt.clone(), what: one.what.clone() })
+                .collect(),
+            more: more(one.more),
         });
+        let mut agents = count(broken.connected as u64, "connected agent", "connected agents");
+        if broken.away > 0 {
+            agents.push_str(&format!(", {} away", broken.away));
+        }
         Self {
-            agents: count(broken.agents() as u64, "agent", "agents"),
+            agents,
             accepted: accepted.contains(&broken.name),
             contracts: contracts.collect(),
+            more: more(broken.more),
             name: broken.name.clone(),
         }
     }
+}
+
+fn more(n: usize) -> Option<String> {
+    (n > 0).then(|| format!("and {n} more"))
+}
+
+/// Agents by name, as many as are shown, those that are connected first.
+fn named(connected: &[String], away: &[String]) -> String {
+    let names = connected.iter().cloned().chain(away.iter().map(|name| format!("{name} (away)")));
+    let mut text = names.take(AGENTS_SHOWN).collect::<Vec<_>>().join(", ");
+    let all = connected.len() + away.len();
+    if all > AGENTS_SHOWN {
+        text.push_str(&format!(" and {} more", all - AGENTS_SHOWN));
+    }
+    text
 }
 
 #[derive(Debug, Serialize)]
@@ -255,13 +275,9 @@ async fn show(
         };
         page.choose(&versions, &environments, &agents, version, environment);
         page.swap(version, environment, live.as_ref(), Changes::between(before.side(), after.side()));
-        page.foresee(environment, &agents);
-        let broken = contract::breaks(state, actor, set, environment, &version.version).await?;
-        page.broken = broken.iter().map(|one| BrokenView::of(one, &chosen.accepted)).collect();
-        page.broken_title = match broken.len() {
-            1 => format!("1 service would refuse {}", version.version),
-            n => format!("{n} services would refuse {}", version.version),
-        };
+        let breaks = contract::breaks(state, actor, set, environment, &version.version).await?;
+        page.foresee(environment, &agents, &breaks.agents());
+        page.warn(&breaks, &version.version, &chosen.accepted);
     }
     let frame = visitor
         .in_project(&set.at)
@@ -349,8 +365,12 @@ impl Page {
     }
 
     /// What the agents are going to do with it, as far as can be said before.
-    fn foresee(&mut self, environment: &Environment, agents: &[AgentView]) {
-        let here: Vec<&AgentView> = agents.iter().filter(|a| a.environment.id == environment.id).collect();
+    fn foresee(&mut self, environment: &Environment, agents: &[AgentView], refusing: &HashSet<&str>) {
+        let (refuse, here): (Vec<&AgentView>, Vec<&AgentView>) = agents
+            .iter()
+            .filter(|a| a.environment.id == environment.id)
+            .partition(|a| refusing.contains(a.agent.name.as_str()));
+        let all = refuse.len() + here.len();
         let tally = |state, word, kinds: &[Health]| Tally {
             state,
             word,
@@ -363,9 +383,14 @@ impl Page {
             tally("active", "will check and apply it", &[Health::Active, Health::Refused, Health::Stale]),
             tally("frozen", "frozen: hold it back", &[Health::Frozen]),
             tally("unreachable", "unreachable: apply it when back", &[Health::Unreachable]),
+            Tally {
+                state: "refused",
+                word: "built for something else: refuse it",
+                count: refuse.len() as u64,
+            },
         ];
         // A frozen agent that also refused or is stale waits all the same.
-        if let [applies, held, _] = legend.as_mut_slice() {
+        if let [applies, held, ..] = legend.as_mut_slice() {
             let more = frozen.saturating_sub(held.count);
             applies.count = applies.count.saturating_sub(more);
             held.count += more;
@@ -373,8 +398,8 @@ impl Page {
         legend.retain(|t| t.count > 0);
         self.will = Bar::of(&legend);
         self.legend = legend;
-        let n = count(here.len() as u64, "agent", "agents");
-        self.will_title = match here.len() {
+        let n = count(all as u64, "agent", "agents");
+        self.will_title = match all {
             0 => format!("Agents of {}", environment.slug),
             _ => format!("What {n} of {} will do", environment.slug),
         };
@@ -382,4 +407,36 @@ impl Page {
             live.agents = n;
         }
     }
+
+    /// Whom it would break, and of whom that is not known.
+    fn warn(&mut self, breaks: &Breaks, version: &str, accepted: &[String]) {
+        let (shown, hidden) = contract::told(&breaks.broken, accepted);
+        self.broken = shown.iter().map(|one| BrokenView::of(one, accepted)).collect();
+        self.broken_title = match breaks.broken.len() {
+            1 => format!("1 service would refuse {version}"),
+            n => format!("{n} services would refuse {version}"),
+        };
+        self.broken_more = (hidden > 0).then(|| {
+            format!(
+                "{} more would refuse it. Tick these first; then the next ones are shown.",
+                grouped(hidden as u64)
+            )
+        });
+        let names: HashSet<&str> = shown.iter().map(|one| one.name.as_str()).collect();
+        let unseen = breaks.broken.iter().filter(|one| !names.contains(one.name.as_str()));
+        self.accepted =
+            unseen.filter(|one| accepted.contains(&one.name)).map(|one| one.name.clone()).collect();
+        self.not_kept = (breaks.not_kept > 0).then(|| not_kept(breaks.not_kept, &self.environment));
+    }
+}
+
+/// That what some agents were built for is not kept.
+pub(super) fn not_kept(n: usize, environment: &str) -> String {
+    let agents = match n {
+        1 => "The contracts of 1 agent".to_owned(),
+        n => format!("The contracts of {} agents", grouped(n as u64)),
+    };
+    format!(
+        "{agents} of {environment} are not kept, as there is no room for more: FORGE cannot say what breaks them. Each refuses it by itself."
+    )
 }

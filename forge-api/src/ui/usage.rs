@@ -42,10 +42,14 @@ struct Page {
     set: String,
     environments: Vec<Choice>,
     spans: Vec<Chip>,
+    /// The one that is chosen.
+    span: &'static str,
     version: Option<Choice>,
     /// How all versions are shown again.
     all: String,
     services: Vec<Service>,
+    /// Agents of which it is not known.
+    not_kept: Vec<String>,
     total: Option<Numbers>,
     bars: Option<Bars>,
     versions: Vec<Numbers>,
@@ -158,9 +162,10 @@ impl Numbers {
     }
 }
 
-/// All rows in one.
-fn total(rows: &[Row]) -> Row {
-    rows.iter().fold(Row::default(), |sum, row| Row {
+/// The rows of a version in one; of all, where none is chosen.
+fn total(rows: &[Row], version: &str) -> Row {
+    let chosen = rows.iter().filter(|row| version.is_empty() || row.version.as_deref() == Some(version));
+    chosen.fold(Row::default(), |sum, row| Row {
         renders: sum.renders.saturating_add(row.renders),
         errors: sum.errors.saturating_add(row.errors),
         render_p99_ns: sum.render_p99_ns.max(row.render_p99_ns),
@@ -264,9 +269,19 @@ pub(super) async fn get_usage(
     let prompts = usage::usage(&state, actor, &set, Asked { by: By::Prompt, ..asked }).await?;
     let by_hour = usage::usage(&state, actor, &set, Asked { by: By::Hour, ..asked }).await?;
     let services = contract::known(&state, actor, &set).await?;
+    let mut not_kept = Vec::new();
+    for one in &environments {
+        let n = match chosen.environment.is_empty() || one.slug == chosen.environment {
+            true => contract::not_kept(&state, actor, &set.at, one).await?,
+            false => 0,
+        };
+        if n > 0 {
+            not_kept.push(super::publish::not_kept(n, &one.slug));
+        }
+    }
     let shown = |one: &Known| chosen.environment.is_empty() || one.environment == chosen.environment;
     let used = !versions.rows.is_empty();
-    let sum = total(&versions.rows);
+    let sum = total(&versions.rows, &chosen.version);
     let hidden = prompts.rows.len().saturating_sub(PROMPTS_MAX) as u64;
     let mut choices = vec![Choice {
         value: String::new(),
@@ -289,12 +304,14 @@ pub(super) async fn get_usage(
                 current: word == span,
             })
             .collect(),
+        span,
         version: (!chosen.version.is_empty()).then(|| Choice {
             value: chosen.version.clone(),
             text: chosen.version.clone(),
             chosen: true,
         }),
         all: address(span, ""),
+        not_kept,
         services: services.into_iter().filter(shown).map(Service::of).collect(),
         total: used.then(|| Numbers::of(String::new(), String::new(), &sum)),
         bars: (!by_hour.rows.is_empty()).then(|| Bars::of(&by_hour.rows, by_hour.from, by_hour.to, each)),
@@ -341,6 +358,14 @@ mod tests {
             (dollars(0), dollars(2_100), dollars(14_209_999)),
             (String::new(), "$0.0021".into(), "$14.20".into())
         );
+    }
+
+    #[test]
+    fn the_sum_is_that_of_the_version_that_is_chosen() {
+        let of = |version: &str, renders| Row { version: Some(version.into()), renders, ..Row::default() };
+        let rows = [of("1.0.0", 7), of("2.0.0", 30)];
+        let sums = ["", "1.0.0", "3.0.0"].map(|version| total(&rows, version).renders);
+        assert_eq!(sums, [37, 7, 0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Actor, Role};
 use forge_api::author;
+use forge_api::database::order::{self, Order};
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -47,6 +48,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),
         Some("order") => format!("{path}?environment=prod&mode=FROZEN"),
+        Some("withdraw") => format!("{path}?environment=prod"),
         _ => path,
     }
 }
@@ -85,6 +87,20 @@ pub(crate) async fn furnish(app: &App) -> String {
     app.reopen().await;
     let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/greeting"));
     assert_eq!(partial.json(&json!({ "source": "Hi" })).send().await.unwrap().status(), 201);
+    let prod = author::find_environment(&app.state, &Actor::console(), &app.at, "prod").await.unwrap();
+    let first = Order {
+        environment_id: prod.id,
+        number: 1,
+        target_kind: "environment".into(),
+        target_name: String::new(),
+        mode: "FROZEN".into(),
+        given_by: "ada".into(),
+        reason: String::new(),
+        given_at: 1,
+    };
+    let mut tx = app.state.database.write().await.unwrap();
+    order::insert(&mut tx, &first).await.unwrap();
+    tx.commit().await.unwrap();
     let path = "/api/v1/projects/acme:support/credentials";
     let made = app.post(path, 201, json!({ "environment": "prod", "name": "a" })).await;
     made["id"].as_str().unwrap().to_owned()

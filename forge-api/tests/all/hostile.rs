@@ -11,8 +11,15 @@ use hostile::template::{Case, Expected, parameters};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::app::{App, Kind, SET, json_of};
+use crate::app::{App, Kind, SET, json_of, on_both};
 use crate::authorization::{address, body, furnish};
+
+on_both!(
+    no_body_of_json_brings_a_route_down,
+    no_form_brings_a_page_down,
+    no_name_in_an_address_brings_a_route_down_or_climbs,
+    no_nul_in_a_text_brings_a_route_down,
+);
 
 /// What one request of these may take, without optimisation and beside other work.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -162,9 +169,7 @@ fn with_body(table: &'static [Route]) -> impl Iterator<Item = &'static Route> {
     table.iter().filter(|route| ["POST", "PUT"].contains(&route.method))
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_body_of_json_brings_a_route_down() {
-    let app = App::start(Kind::Sqlite).await;
+async fn no_body_of_json_brings_a_route_down(app: App) {
     let credential = furnish(&app).await;
     println!("seed {SEED}");
     let mut dice = Dice::new(SEED);
@@ -198,9 +203,7 @@ async fn no_body_of_json_brings_a_route_down() {
     assert_eq!(verified["whole"], true, "{verified}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_form_brings_a_page_down() {
-    let app = App::start(Kind::Sqlite).await;
+async fn no_form_brings_a_page_down(app: App) {
     let credential = furnish(&app).await;
     println!("seed {SEED}");
     let mut dice = Dice::new(SEED + 1);
@@ -262,9 +265,7 @@ const ODD_NAMES: [&str; 20] = [
     "acme:support:x",
 ];
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_name_in_an_address_brings_a_route_down_or_climbs() {
-    let app = App::start(Kind::Sqlite).await;
+async fn no_name_in_an_address_brings_a_route_down_or_climbs(app: App) {
     let credential = furnish(&app).await;
     let long = "a".repeat(4_096);
     let mut asked = 0;
@@ -286,4 +287,59 @@ async fn no_name_in_an_address_brings_a_route_down_or_climbs() {
         }
     }
     assert!(asked > 1_000, "{asked}");
+}
+
+/// Every text of a value, each in turn with a NUL in it.
+fn with_nul(value: &Value) -> Vec<Value> {
+    match value {
+        Value::String(text) => vec![json!(format!("{text}\u{0}"))],
+        Value::Object(fields) => {
+            let changed = fields.iter().flat_map(|(key, field)| {
+                with_nul(field).into_iter().map(|field| {
+                    let mut fields = fields.clone();
+                    fields.insert(key.clone(), field);
+                    Value::Object(fields)
+                })
+            });
+            changed.collect()
+        }
+        Value::Array(items) => items.iter().flat_map(with_nul).map(|item| json!([item])).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// PostgreSQL takes none.
+async fn no_nul_in_a_text_brings_a_route_down(app: App) {
+    let credential = furnish(&app).await;
+    let names = ["agent", "service", "name", "description", "title", "comment", "purpose", "notes", "kind"];
+    let mut asked = 0;
+    for route in with_body(API) {
+        let (path, good) = (address(route, &credential), body(route));
+        let mut bodies = with_nul(&good);
+        bodies.extend(names.map(|name| {
+            let mut body = good.clone();
+            body[name] = json!("a\u{0}");
+            body
+        }));
+        for body in bodies {
+            let request = app.request(Role::Owner, route.method.parse().unwrap(), &path).json(&body);
+            taken(request.send().await, &format!("{} {path}: {body}", route.method)).await;
+            asked += 1;
+        }
+        let _ = app.request(Role::Owner, Method::POST, &format!("{SET}/reviews/current/return")).send().await;
+        let _ = app.request(Role::Owner, Method::POST, &format!("{SET}/reopen")).send().await;
+    }
+    for route in API.iter().chain(PAGES).filter(|route| route.method == "GET") {
+        let path = address(route, &credential);
+        for name in ["set", "environment", "version", "prompt", "from", "q", "pair", "before"] {
+            let sign = if path.contains('?') { '&' } else { '?' };
+            let bare = path.split('?').next().unwrap_or_default();
+            for path in [format!("{path}{sign}{name}=a%00"), format!("{bare}?{name}=a%00")] {
+                let answer = app.request(Role::Owner, Method::GET, &path).send().await;
+                taken(answer, &format!("GET {path}")).await;
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 500, "{asked}");
 }

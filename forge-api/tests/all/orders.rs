@@ -1,13 +1,15 @@
 //! Orders to agents: which stand, who obeyed, and who may give them.
 
+use diesel_async::RunQueryDsl as _;
 use forge_api::auth::{Actor, Role};
+use forge_api::database::Conn;
 use forge_api::database::agent::{self, Agent};
 use forge_api::database::order::{self, Order};
 use forge_api::database::project::Environment;
-use forge_api::order::{New, Target};
+use forge_api::order::{Listener, New, Target};
 use forge_api::{author, clock};
 use reqwest::Method;
-use schemas::envelope::ORDERS_MAX;
+use schemas::envelope::{ORDERS_MAX, OrderTarget};
 use schemas::status::Mode;
 use serde_json::{Value, json};
 
@@ -23,6 +25,11 @@ on_both!(
     who_ordered_what_and_why_stands_in_the_audit_log,
     the_page_shows_orders_pins_overrides_and_what_would_have_been_applied,
     an_order_is_given_by_a_form_that_says_what_it_does,
+    an_order_that_is_withdrawn_is_told_to_nobody_and_brings_nothing_back,
+    orders_to_agents_that_are_gone_take_no_place_and_are_told_to_who_comes_back,
+    what_stands_is_found_without_reading_every_order_that_was_ever_given,
+    an_agent_that_obeyed_a_newer_order_does_not_wait_for_an_older_one,
+    a_name_that_cannot_be_one_is_refused_and_reaches_no_database,
 );
 
 const PROD: &str = "/api/v1/projects/acme:support/environments/prod/mode-orders";
@@ -334,9 +341,13 @@ async fn an_order_is_given_by_a_form_that_says_what_it_does(app: App) {
     };
     let (code, html) = asks("environment=prod&service=till&mode=FROZEN").await;
     assert_eq!(code, 200, "{html}");
-    for part in
-        ["Freeze service till of prod", "Freeze 2 agents", "goes on serving what it has", "name=\"reason\""]
-    {
+    for part in [
+        "Freeze service till of prod",
+        "Freeze 2 agents",
+        "goes on serving what it has",
+        "name=\"reason\"",
+        "An agent that comes new, with no cache, obeys too: it then serves nothing",
+    ] {
         assert!(html.contains(part), "{part}: {html}");
     }
     let (code, html) = asks("mode=ACCEPTING").await;
@@ -366,4 +377,182 @@ async fn an_order_is_given_by_a_form_that_says_what_it_does(app: App) {
     let bad = form(&[("environment", ""), ("agent", "till-1"), ("mode", "FROZEN")]).await.unwrap();
     assert_eq!(bad.status(), 404);
     assert_eq!(standing(&app, PROD).await, ["environment  ACCEPTING"], "nothing changed");
+}
+
+/// The agents, or the service, of the orders that FORGE's word tells.
+async fn told(app: &App, environment: &Environment, listener: Listener<'_>) -> Vec<String> {
+    let mut conn = app.state.database.read().await.unwrap();
+    let told = forge_api::order::told(&mut conn, &environment.id, listener).await.unwrap();
+    told.into_iter()
+        .map(|order| match order.target {
+            OrderTarget::Agent { agent } => agent.to_string(),
+            OrderTarget::Service { service } => service,
+            _ => String::new(),
+        })
+        .collect()
+}
+
+async fn an_order_that_is_withdrawn_is_told_to_nobody_and_brings_nothing_back(app: App) {
+    let prod = people_the_shop(&app).await;
+    let freeze = async |more: Value| {
+        let mut body = json!({ "mode": "FROZEN" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        app.post(PROD, 201, body).await["number"].as_i64().unwrap()
+    };
+    let withdraw = async |role: Role, number: i64| {
+        let path = format!("{PROD}/{number}");
+        app.request(role, Method::DELETE, &path).send().await.unwrap().status().as_u16()
+    };
+    let single = freeze(json!({ "agent": "till-1" })).await;
+    let kiosk = freeze(json!({ "agent": "kiosk", "mode": "ACCEPTING" })).await;
+    let service = freeze(json!({ "service": "till" })).await;
+    assert_eq!(standing(&app, PROD).await, ["service till FROZEN", "agent kiosk ACCEPTING"]);
+    assert_eq!(withdraw(Role::Viewer, service).await, 403);
+    assert_eq!(withdraw(Role::Owner, service + 1).await, 404);
+    assert_eq!(withdraw(Role::Owner, service).await, 204);
+    // The one to a till that it took the place of is gone as well, and not said a second time.
+    assert_eq!(standing(&app, PROD).await, ["agent kiosk ACCEPTING"]);
+    assert_eq!(told(&app, &prod, Listener::Everybody).await, ["kiosk"]);
+    assert!(told(&app, &prod, Listener::One { agent: "till-1", service: "till" }).await.is_empty());
+    assert_eq!((withdraw(Role::Owner, service).await, withdraw(Role::Owner, single).await), (204, 204));
+    let all = freeze(json!({})).await;
+    assert_eq!(withdraw(Role::Owner, kiosk).await, 204, "overtaken already");
+    assert_eq!(withdraw(Role::Owner, all).await, 204);
+    assert!(standing(&app, PROD).await.is_empty());
+    let log = app.audit(&app.organisation.id).await;
+    let withdrawn: Vec<_> =
+        log.iter().filter(|e| e.action == "mode.withdrawn").map(|e| e.subject.as_str()).collect();
+    assert_eq!(withdrawn, ["service till of acme/support/prod", "acme/support/prod"]);
+    // No agent's mode changed, and the next order counts as ever.
+    let agents = app.get("/api/v1/projects/acme:support/agents").await;
+    assert!(agents["items"].as_array().unwrap().iter().all(|a| a["mode"] == "ACCEPTING"));
+    assert!(freeze(json!({ "agent": "till-1" })).await > all);
+
+    // By the page.
+    let browser = app.browser().await;
+    let html = page(&app, &format!("{PAGE}?environment=prod")).await.replace("&#x2F;", "/");
+    let number = freeze(json!({ "agent": "till-1" })).await;
+    assert!(html.contains("/withdraw?environment=prod"), "{html}");
+    let address = format!("{PAGE}/orders/{number}/withdraw?environment=prod");
+    let asks = app.by(&browser, Method::GET, &address).header("accept", "text/html").send().await.unwrap();
+    let html = asks.text().await.unwrap();
+    assert!(
+        html.contains("Withdraw FROZEN for agent till-1 of prod") && html.contains("mode changes"),
+        "{html}"
+    );
+    let done = app.by(&browser, Method::POST, &address).form(&[("nothing", "")]).send().await.unwrap();
+    assert_eq!(done.status(), 303);
+    assert!(standing(&app, PROD).await.is_empty());
+}
+
+async fn orders_to_agents_that_are_gone_take_no_place_and_are_told_to_who_comes_back(app: App) {
+    let prod = people_the_shop(&app).await;
+    let day = 24 * 3600 * 1_000_000;
+    let names: Vec<String> = (0..ORDERS_MAX).map(|n| format!("agent-{n}")).collect();
+    let rows: Vec<Agent> = names.iter().map(|name| row(&prod, name, "")).collect();
+    put(&app, &rows).await;
+    let console = Actor::console();
+    for name in &names {
+        let new = New { target: Target::Agent(name), mode: Mode::Frozen, reason: "" };
+        forge_api::order::give(&app.state, &console, &app.at, &prod, new).await.unwrap();
+    }
+    app.refused(PROD, json!({ "mode": "FROZEN", "agent": "kiosk" }), 409, "too_many_orders").await;
+    // One is away for more than a day.
+    let away = Agent { last_seen_at: clock::now() - day - 1_000_000, ..row(&prod, "agent-0", "") };
+    put(&app, &[away]).await;
+    app.post(PROD, 201, json!({ "mode": "FROZEN", "agent": "kiosk" })).await;
+    app.refused(PROD, json!({ "mode": "FROZEN", "agent": "till-1" }), 409, "too_many_orders").await;
+    // Another one gives its place.
+    let mut tx = app.state.database.write().await.unwrap();
+    let oldest = Agent { last_seen_at: 1, ..row(&prod, "agent-1", "") };
+    agent::put_all(&mut tx, &[oldest]).await.unwrap();
+    let room = agent::make_room(&mut tx, &prod.id, "new", 1, 2).await.unwrap();
+    assert_eq!(room, agent::Room::Of("agent-1".into()));
+    tx.commit().await.unwrap();
+    app.post(PROD, 201, json!({ "mode": "FROZEN", "agent": "till-1" })).await;
+    // Both still stand, for when their agents are back, and can be withdrawn.
+    let stands = standing(&app, PROD).await;
+    assert_eq!(stands.len(), ORDERS_MAX + 2);
+    let everybody = told(&app, &prod, Listener::Everybody).await;
+    assert_eq!(everybody.len(), ORDERS_MAX);
+    for name in ["agent-0", "agent-1"] {
+        assert!(stands.contains(&format!("agent {name} FROZEN")), "{name}");
+        assert!(!everybody.contains(&name.to_owned()), "{name}");
+        assert_eq!(told(&app, &prod, Listener::One { agent: name, service: "" }).await, [name]);
+    }
+    assert!(told(&app, &prod, Listener::One { agent: "till-2", service: "till" }).await.is_empty());
+}
+
+async fn what_stands_is_found_without_reading_every_order_that_was_ever_given(app: App) {
+    let prod = people_the_shop(&app).await;
+    let mut tx = app.state.database.write().await.unwrap();
+    let given = |number: i64, kind: &str, name: &str| Order {
+        environment_id: prod.id.clone(),
+        number,
+        target_kind: kind.into(),
+        target_name: name.into(),
+        mode: "FROZEN".into(),
+        given_by: "ada".into(),
+        reason: String::new(),
+        given_at: number,
+    };
+    for number in 1..=2_000 {
+        order::insert(&mut tx, &given(number, "agent", if number % 2 == 0 { "kiosk" } else { "till-1" }))
+            .await
+            .unwrap();
+    }
+    let newest = order::newest_of_each(&mut tx, &prod.id).await.unwrap();
+    assert_eq!(newest.iter().map(|o| o.number).collect::<Vec<_>>(), [2_000, 1_999]);
+    let rows = "SELECT COUNT(*) FROM standing_orders";
+    assert_eq!(count(&mut tx, rows).await, 2);
+    order::insert(&mut tx, &given(2_001, "environment", "")).await.unwrap();
+    assert_eq!(count(&mut tx, rows).await, 1);
+    order::insert(&mut tx, &given(2_002, "service", "till")).await.unwrap();
+    let newest = order::newest_of_each(&mut tx, &prod.id).await.unwrap();
+    assert_eq!(newest.iter().map(|o| o.number).collect::<Vec<_>>(), [2_002, 2_001]);
+}
+
+#[derive(diesel::QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = diesel::sql_types::BigInt, column_name = "n")]
+    n: i64,
+}
+
+async fn count(conn: &mut Conn, query: &str) -> i64 {
+    let query = format!("SELECT n FROM ({}) AS counted", query.replace("COUNT(*)", "COUNT(*) AS n"));
+    let found: Counted = match conn {
+        Conn::Postgres(c) => diesel::sql_query(query).get_result(&mut **c).await.unwrap(),
+        Conn::Sqlite(c) => diesel::sql_query(query).get_result(&mut **c).await.unwrap(),
+    };
+    found.n
+}
+
+async fn an_agent_that_obeyed_a_newer_order_does_not_wait_for_an_older_one(app: App) {
+    let prod = people_the_shop(&app).await;
+    app.post(PROD, 201, json!({ "mode": "FROZEN" })).await;
+    let newer = app.post(PROD, 201, json!({ "mode": "ACCEPTING", "agent": "kiosk" })).await;
+    let number = newer["number"].as_i64().unwrap();
+    let obeyed = Agent {
+        mode_by: "forge".into(),
+        order_number: Some(number),
+        order_result: Some("done".into()),
+        ..row(&prod, "kiosk", "")
+    };
+    put(&app, &[obeyed]).await;
+    let path = format!("{PROD}/{number}");
+    let done = app.request(Role::Owner, Method::DELETE, &path).send().await.unwrap();
+    assert_eq!(done.status(), 204);
+    let list = app.get(PROD).await;
+    let expected = json!({ "agents": 2, "done": 0, "changed": 0, "forbidden": 0, "not_yet": 2 });
+    assert_eq!(list["items"][0]["answers"], expected, "the kiosk does not go back to it");
+    let html = page(&app, &format!("{PAGE}?environment=prod&q=kiosk")).await;
+    assert!(html.contains("ordered by FORGE") && !html.contains("has not answered yet"), "{html}");
+}
+
+async fn a_name_that_cannot_be_one_is_refused_and_reaches_no_database(app: App) {
+    people_the_shop(&app).await;
+    for (key, value) in [("agent", "a\u{0}"), ("agent", "Till 1"), ("agent", ""), ("service", "a\u{0}b")] {
+        app.refused(PROD, json!({ "mode": "FROZEN", (key): value }), 422, "invalid").await;
+    }
+    assert!(standing(&app, PROD).await.is_empty());
 }

@@ -169,7 +169,7 @@ pub const OPTIONS: &[Setting] = &[
     ),
     setting("name", "LIVE_NAME", "name", Text, "", "the agent's name, a slug")
         .otherwise("the host's name and a part of the identity"),
-    setting("service", "LIVE_SERVICE", "service", Text, "", "the service that the agent lives in, for people"),
+    setting("service", "LIVE_SERVICE", "service", Text, "", "the service that the agent lives in, for people and for orders; 200 characters at most"),
     setting(
         "preset",
         "LIVE_PRESET",

@@ -11,7 +11,7 @@ use tests::until::{secs, until};
 use super::session::Session;
 
 /// Agents in dev: two of `checkout` that call what no version has, and one without a service; and what they used.
-pub(crate) async fn programs(owner: &Api) -> Result<()> {
+pub(crate) async fn programs(owner: &Api) -> Result<Vec<Raw>> {
     let credential = owner.credential("dev", "programs").await?;
     let contract: Contract = serde_json::from_value(json!({
         "set": "chat", "version": "1.0.0",
@@ -51,7 +51,7 @@ pub(crate) async fn programs(owner: &Api) -> Result<()> {
         (found["items"][0]["renders"].as_u64()? >= 49_129).then_some(())
     })
     .await;
-    Ok(())
+    Ok(agents.into_iter().map(|(agent, _)| agent).collect())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -60,7 +60,7 @@ async fn a_version_that_breaks_services_is_published_by_ticking_each_of_them() -
     let owner = session.forge.owner().await?;
     owner.create_project("acme").await?;
     owner.release("1.1.0", "Hello {{ name }}!\n").await?;
-    programs(&owner).await?;
+    let _connected = programs(&owner).await?;
     session.sign_in().await?;
     let browser = &session.browser;
     session.open("/acme/support/chat/-/publish?version=1.1.0&environment=prod").await?;
@@ -84,15 +84,16 @@ async fn a_version_that_breaks_services_is_published_by_ticking_each_of_them() -
     let nothing = owner.get(&format!("{}/publications", owner.project())).await?.ok()?;
     assert_eq!(nothing["items"].as_array().map(Vec::len), Some(1), "{nothing}");
 
-    browser.click("input[value='agent:kiosk']").await;
+    browser.click("input[value='agents without a service']").await;
     browser.click(button).await;
     browser.wait_url("/-/publications/2").await;
     let named = browser.wait_text("main", "Published although it breaks").await;
-    assert!(named.contains("checkout") && named.contains("agent:kiosk"), "{named}");
+    assert!(named.contains("checkout") && named.contains("agents without a service"), "{named}");
 
     session.open("/acme/support/chat/-/usage").await?;
     let usage = browser.wait_text("main", "Built for").await;
-    for part in ["49,129", "1.1.0", "welcome.message", "agent:kiosk", "till-1, till-2", "$15.22"] {
+    for part in ["49,129", "1.1.0", "welcome.message", "agents without a service", "till-1, till-2", "$15.22"]
+    {
         assert!(usage.contains(part), "{part} in {usage}");
     }
     Ok(())

@@ -76,7 +76,7 @@ async fn furnish(session: &mut Session) -> Result<Live> {
     owner.release("1.1.0", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\nBe brief.\n").await?;
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
-    super::contracts::programs(&owner).await?;
+    let _connected = super::contracts::programs(&owner).await?;
     owner.reopen().await?;
     owner.write("faulty.one", "Dear {{ name | shout }},\n\nbye\n").await?;
     owner.write("welcome.message", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\n").await?;

@@ -16,6 +16,9 @@ tests::on_both!(
     contracts_that_are_too_large_are_refused_and_an_agent_announces_only_its_newest,
 );
 
+/// What agents without a service go by.
+const NO_SERVICE: &str = "agents without a service";
+
 /// What a program was built for that calls `welcome.message` with these parameters.
 fn built_for(version: &str, parameters: &Value) -> Result<Contract> {
     let prompt = json!({ "id": "welcome.message", "parameters": parameters });
@@ -64,8 +67,12 @@ async fn a_version_that_breaks_a_service_is_published_only_by_who_names_it(datab
     let credential = owner.credential("prod", "everybody").await?;
     let agent = |agent: &'static str, service: &'static str| Raw::connect(&credential, agent, service);
     let old = built_for("1.0.0", &name())?;
-    for (name, service) in [("till-1", "checkout"), ("till-2", "checkout"), ("kiosk", "")] {
-        enrolled(&agent(name, service).await?, std::slice::from_ref(&old)).await?;
+    let mut connected = Vec::new();
+    for (name, service) in [("till-1", "checkout"), ("till-2", "checkout"), ("kiosk-1", ""), ("kiosk-2", "")]
+    {
+        let one = agent(name, service).await?;
+        enrolled(&one, std::slice::from_ref(&old)).await?;
+        connected.push(one);
     }
     // One that calls nothing of it, and one that says nothing.
     let other: Contract = serde_json::from_value(
@@ -79,8 +86,12 @@ async fn a_version_that_breaks_a_service_is_published_only_by_who_names_it(datab
     assert_eq!(
         broken,
         json!([
-            { "name": "agent:kiosk", "contracts": [{ "built_for": "1.0.0", "agents": ["kiosk"], "breaks": gone }] },
-            { "name": "checkout", "contracts": [{ "built_for": "1.0.0", "agents": ["till-1", "till-2"], "breaks": gone }] },
+            { "name": NO_SERVICE, "connected": 2, "away": 0, "contracts": [
+                { "built_for": "1.0.0", "agents": ["kiosk-1", "kiosk-2"], "away": [], "breaks": gone },
+            ] },
+            { "name": "checkout", "connected": 2, "away": 0, "contracts": [
+                { "built_for": "1.0.0", "agents": ["till-1", "till-2"], "away": [], "breaks": gone },
+            ] },
         ])
     );
     // The draft is the same; dev has no such agents; the version that is live breaks nobody but who calls what it lacks.
@@ -91,12 +102,12 @@ async fn a_version_that_breaks_a_service_is_published_only_by_who_names_it(datab
     // Refused, with the list, and so for who names only one of them.
     let refused = publish(&owner, "2.0.0", "prod", &[]).await?.problem(409, "breaks_contract")?;
     assert_eq!(refused["broken"], broken);
-    publish(&owner, "2.0.0", "prod", &["checkout", "kiosk"]).await?.problem(409, "breaks_contract")?;
+    publish(&owner, "2.0.0", "prod", &["checkout", "kiosk-1"]).await?.problem(409, "breaks_contract")?;
     publish(&owner, "draft", "dev", &[]).await?.ok()?;
 
-    let made = publish(&owner, "2.0.0", "prod", &["checkout", "agent:kiosk"]).await?.ok()?;
+    let made = publish(&owner, "2.0.0", "prod", &["checkout", NO_SERVICE]).await?.ok()?;
     let record = json!([
-        { "name": "agent:kiosk", "agents": 1, "prompts": ["welcome.message"] },
+        { "name": NO_SERVICE, "agents": 2, "prompts": ["welcome.message"] },
         { "name": "checkout", "agents": 2, "prompts": ["welcome.message"] },
     ]);
     assert_eq!(made["overridden"], record);
@@ -107,12 +118,23 @@ async fn a_version_that_breaks_a_service_is_published_only_by_who_names_it(datab
     let entry = entry.context("an entry of the audit log")?;
     assert_eq!(entry["subject"], "acme/support/chat@2.0.0 to prod", "{entry}");
     assert_eq!(entry["actor"], "Owner", "{entry}");
-    assert!(entry["detail"].to_string().contains("agent:kiosk"), "{entry}");
+    assert!(entry["detail"].to_string().contains(NO_SERVICE), "{entry}");
 
     // The way back goes through the same check.
     publish(&owner, "1.0.0", "prod", &[]).await?.problem(409, "breaks_contract")?;
     let back = publish(&owner, "1.0.0", "prod", &["mailer"]).await?.ok()?;
     assert_eq!((&back["rollback"], &back["overridden"][0]["name"]), (&json!(true), &json!("mailer")));
+
+    // The tills are replaced by one that calls nothing of it: nobody is asked about those that are gone.
+    assert_eq!(breaks(&owner, "prod", "2.0.0").await?.as_array().map(Vec::len), Some(2));
+    let new = agent("till-3", "checkout").await?;
+    enrolled(&new, &[]).await?;
+    connected.drain(..2);
+    until("only the kiosks are asked about", secs(20), async || {
+        let broken = breaks(&owner, "prod", "2.0.0").await.ok()?;
+        (broken.as_array()?.len() == 1 && broken[0]["name"] == NO_SERVICE).then_some(())
+    })
+    .await;
     Ok(())
 }
 

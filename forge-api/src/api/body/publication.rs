@@ -21,7 +21,7 @@ pub struct PublishRequest {
     pub expected_serial: Option<i64>,
     #[serde(default)]
     pub comment: String,
-    /// Services that the version may break, each by its name; `agent:<name>` for an agent without one. All
+    /// Services that the version may break, each by its name; `agents without a service` for those without one. All
     /// that it would break have to be named, or nothing is published (409 `breaks_contract`).
     #[serde(default)]
     pub accept_broken: Vec<String>,

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::contract::Broken;
+use crate::contract::{Breaks, Broken, SERVICES_MAX};
 use crate::usage::{Row, Usage};
 
 /// Whom a version would break.
@@ -13,8 +13,22 @@ pub struct BreaksBody {
     pub environment: String,
     pub set: String,
     pub version: String,
-    /// Empty: nobody refuses it.
+    /// Empty: nobody refuses it. 200 at most, each with the first of its contracts and of what breaks them.
     pub broken: Vec<Broken>,
+    /// Services that are not told.
+    pub more: usize,
+    /// Agents whose contracts are not kept, as their environment has no room for more: nobody knows whether it breaks
+    /// them.
+    pub not_kept: usize,
+}
+
+impl BreaksBody {
+    pub(crate) fn new(environment: String, set: String, version: String, breaks: Breaks) -> Self {
+        let Breaks { mut broken, not_kept } = breaks;
+        let more = broken.len().saturating_sub(SERVICES_MAX);
+        broken.truncate(SERVICES_MAX);
+        Self { environment, set, version, broken, more, not_kept }
+    }
 }
 
 /// Sums over whole hours.
@@ -42,9 +56,9 @@ pub struct UsageRow {
     pub renders: u64,
     /// Renders that failed.
     pub errors: u64,
-    /// Of the hours' medians, weighed by their renders.
+    /// Of the medians that agents told, each since its start, weighed by the renders that it added.
     pub render_p50_ns: u64,
-    /// The worst that was heard.
+    /// The worst of any agent since its start; not of these hours alone.
     pub render_p99_ns: u64,
     /// Calls of a model, as far as agents' hosts reported them; the rest is theirs.
     pub calls: u64,

@@ -1,6 +1,7 @@
 //! Agents and the orders to them, from the console.
 
 use anyhow::{Context as _, bail};
+use forge_api::api::body::{AgentBody, OrderBody};
 use forge_api::auth::Actor;
 use forge_api::author::{self, ProjectAt};
 use forge_api::clock;
@@ -13,10 +14,29 @@ use crate::arguments::{Agents, Whom};
 
 pub(crate) async fn run(state: &AppState, command: Agents) -> anyhow::Result<()> {
     match command {
-        Agents::List { project, environment } => list(state, &project, environment.as_deref()).await,
+        Agents::List { project, environment, json } => {
+            list(state, &project, environment.as_deref(), json).await
+        }
         Agents::Freeze(whom) => give(state, &whom, Mode::Frozen).await,
         Agents::Thaw(whom) => give(state, &whom, Mode::Accepting).await,
+        Agents::Withdraw { project, environment, agent, service } => {
+            let target = Target::of(agent.as_deref(), service.as_deref())?;
+            withdraw(state, &project, &environment, target).await
+        }
     }
+}
+
+async fn withdraw(state: &AppState, path: &str, environment: &str, target: Target<'_>) -> anyhow::Result<()> {
+    let console = Actor::console();
+    let at = project(state, path).await?;
+    let environment = author::find_environment(state, &console, &at, environment).await?;
+    let stands = order::list(state, &console, &at, Some(&environment)).await?;
+    let Some(view) = stands.iter().find(|view| target.is_of(&view.order)) else {
+        bail!("no such order stands; `forge agents list` shows those that do");
+    };
+    order::withdraw(state, &console, &at, &environment, view.order.number).await?;
+    println!("withdrawn: {}", told(view));
+    Ok(())
 }
 
 async fn project(state: &AppState, path: &str) -> anyhow::Result<ProjectAt> {
@@ -53,7 +73,7 @@ fn told(view: &OrderView) -> String {
     format!("{} for {whom}: {} agents (order {})", order.mode, view.answers.agents, order.number)
 }
 
-async fn list(state: &AppState, path: &str, environment: Option<&str>) -> anyhow::Result<()> {
+async fn list(state: &AppState, path: &str, environment: Option<&str>, json: bool) -> anyhow::Result<()> {
     let console = Actor::console();
     let at = project(state, path).await?;
     let only = match environment {
@@ -63,7 +83,15 @@ async fn list(state: &AppState, path: &str, environment: Option<&str>) -> anyhow
         }
         None => None,
     };
-    for view in order::list(state, &console, &at, only.as_ref()).await? {
+    let orders = order::list(state, &console, &at, only.as_ref()).await?;
+    let agents = fleet::agents(state, &console, &at, only.as_ref()).await?;
+    if json {
+        let orders: Vec<OrderBody> = orders.into_iter().map(Into::into).collect();
+        let agents: Vec<AgentBody> = agents.into_iter().map(Into::into).collect();
+        println!("{}", serde_json::json!({ "orders": orders, "agents": agents }));
+        return Ok(());
+    }
+    for view in orders {
         let (order, a) = (&view.order, view.answers);
         println!(
             "{}, given by {} at {}: {} done, {} changed since, {} forbidden, {} not yet  {}",
@@ -77,7 +105,7 @@ async fn list(state: &AppState, path: &str, environment: Option<&str>) -> anyhow
             order.reason
         );
     }
-    for view in fleet::agents(state, &console, &at, only.as_ref()).await? {
+    for view in agents {
         let agent = &view.agent;
         let sets = view.status.as_ref().map(|s| s.sets.as_slice()).unwrap_or_default();
         let serves: Vec<String> = sets

@@ -171,11 +171,28 @@ pub(crate) enum Agents {
         /// Only this environment
         #[arg(long)]
         environment: Option<String>,
+        /// One JSON value: orders and agents, as the API gives them
+        #[arg(long)]
+        json: bool,
     },
     /// Tells agents to go on serving what they have, and to take up nothing that is published
     Freeze(Whom),
     /// Tells agents to take up what is published, and what was published meanwhile
     Thaw(Whom),
+    /// Withdraws the order that stands: nobody is told it any more, and no agent's mode changes
+    Withdraw {
+        /// organisation/project
+        #[arg(long)]
+        project: String,
+        #[arg(long)]
+        environment: String,
+        /// The order to this agent [default: the one to all of the environment]
+        #[arg(long, conflicts_with = "service")]
+        agent: Option<String>,
+        /// The order to the agents of this service
+        #[arg(long)]
+        service: Option<String>,
+    },
 }
 
 #[derive(Debug, clap::Args)]

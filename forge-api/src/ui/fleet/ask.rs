@@ -173,6 +173,12 @@ async fn show(
         "Who is away, or comes new, obeys when it is there. An agent whose owner forbids it says so."
             .to_owned(),
     );
+    if freezes && asked.agent.is_empty() {
+        hints.push(
+            "It stands until another order or until it is withdrawn. An agent that comes new, with no cache, obeys too: it then serves nothing, or what is baked into its image, until somebody lets it accept, or runs live sync there."
+                .to_owned(),
+        );
+    }
     let page = Page {
         text: if freezes {
             "A frozen agent goes on serving what it has. It checks what is published and does not take it up, until somebody lets it."
@@ -202,7 +208,7 @@ async fn show(
     Ok(engine::page(status, "order.html", &frame, &page))
 }
 
-fn back(at: &ProjectAt, environment: &str) -> String {
+pub(super) fn back(at: &ProjectAt, environment: &str) -> String {
     let base = format!("/{}/-/agents", at.path());
     if environment.is_empty() { base } else { format!("{base}?environment={}", encoded(environment)) }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::row::Act;
-use super::{Seen, order_address};
+use super::{Seen, order_address, withdraw};
 use crate::database::project::Environment;
 use crate::fleet::AgentView;
 use crate::order::OrderView;
@@ -38,10 +38,12 @@ pub(crate) struct Standing {
     pub answers: String,
     /// Somebody forbids it, or changed it since.
     pub warns: bool,
+    /// Where it is withdrawn.
+    pub withdraw: Option<String>,
 }
 
 impl Standing {
-    fn of(view: &OrderView) -> Self {
+    fn of(seen: &Seen<'_>, view: &OrderView) -> Self {
         let answers = view.answers;
         let mut parts = match answers.agents {
             0 => vec!["no agent goes by it at the moment".to_owned()],
@@ -64,6 +66,9 @@ impl Standing {
             reason: view.order.reason.clone(),
             answers: parts.join(" · "),
             warns: answers.forbidden + answers.changed > 0,
+            withdraw: seen
+                .may_order
+                .then(|| withdraw::address(seen.base, &view.environment.slug, view.order.number)),
         }
     }
 }
@@ -119,7 +124,11 @@ fn group(
         None => view.order.target_kind == "environment",
     };
     let order = environment.and_then(|e| {
-        seen.orders.iter().filter(|view| view.environment.id == e.id).find(mine).map(Standing::of)
+        seen.orders
+            .iter()
+            .filter(|view| view.environment.id == e.id)
+            .find(mine)
+            .map(|view| Standing::of(seen, view))
     });
     let act = |text: &'static str, mode: &str| Act {
         text,

@@ -4,11 +4,11 @@ use schemas::envelope::AgeAction;
 use schemas::status::{AgentStatus, Pending, PendingState, SetStatus};
 use serde::Serialize;
 
-use super::{Health, Seen, order_address};
+use super::{Health, Seen, order_address, withdraw};
 use crate::database::agent::Agent;
 use crate::database::order::Order;
 use crate::fleet::{AgentView, Presence};
-use crate::order::{Answer, governing};
+use crate::order::Answer;
 use crate::ui::view::{Moment, count, nanoseconds};
 
 /// Sets that are told one by one.
@@ -35,6 +35,8 @@ pub(crate) struct Row {
     pub library: String,
     pub heard: Option<Moment>,
     pub act: Option<Act>,
+    /// Where the order to this one agent is withdrawn.
+    pub withdraw: Option<String>,
 }
 
 /// Something that has to be said of an agent.
@@ -68,13 +70,8 @@ impl Row {
         let health = Health::of(view);
         let sets = view.status.as_ref().map(|s| s.sets.as_slice()).unwrap_or_default();
         let frozen = agent.mode == "FROZEN";
-        let standing: Vec<Order> = seen
-            .orders
-            .iter()
-            .filter(|o| o.environment.id == view.environment.id)
-            .map(|o| o.order.clone())
-            .collect();
-        let order = governing(&standing, &agent.name, &agent.service);
+        let order = seen.governing(view);
+        let own = order.filter(|order| order.target_kind == "agent");
         Self {
             id: agent.name.clone(),
             service: agent.service.clone(),
@@ -104,6 +101,9 @@ impl Row {
                     label: format!("{text}: agent {} of {}", agent.name, view.environment.slug),
                 }
             }),
+            withdraw: own
+                .filter(|_| seen.may_order)
+                .map(|order| withdraw::address(seen.base, &view.environment.slug, order.number)),
         }
     }
 
@@ -218,7 +218,7 @@ pub(super) fn because(order: &Order) -> String {
 fn said(order: &Order, view: &AgentView) -> Option<Line> {
     let told = format!("told to be {} by {}", order.mode, order.given_by);
     let (state, text) = match Answer::by(order, &view.agent) {
-        Answer::Done => return None,
+        Answer::Done | Answer::Newer => return None,
         Answer::Waiting if view.presence == Presence::Unreachable => {
             ("", format!("{told}; hears it when it is back"))
         }
