@@ -47,7 +47,7 @@ enum Command {
     /// Takes a connect string from FORGE (from the terminal or standard input, never from the
     /// command line), tries it, and keeps it as a profile
     Connect {
-        /// Replaces a profile that connects to something else
+        /// Replaces a profile that connects to something else, or trusts other roots
         #[arg(long)]
         force: bool,
         /// Taken only to be refused: a shell keeps what it was told.
