@@ -118,9 +118,8 @@ enum Command {
     Verify {
         /// The file
         file: PathBuf,
-        /// A root to trust [default: those of the connect file]
-        #[arg(long)]
-        root: Vec<String>,
+        #[command(flatten)]
+        trust: bundle::Trusted,
     },
     /// Looks at everything that an agent needs, and says what to do
     Doctor,
@@ -215,7 +214,7 @@ async fn answer(command: Command, gathered: Gathered) -> Result<(), Failure> {
         Command::Search { words } => ask::search(&settings, &words).await,
         Command::Get { id } => ask::get(&settings, id).await,
         Command::Prompt(prompt) => prompt.show(&settings).await,
-        Command::Verify { file, root } => bundle::verify(&settings, &file, root),
+        Command::Verify { file, trust } => bundle::verify(&settings, &file, trust),
         Command::Bundle(bundle) => bundle.run(&settings).await,
         Command::Bake { file } => bundle::bake(&settings, &file).await,
         Command::Config(_)
