@@ -11,6 +11,7 @@ mod configure;
 mod connect;
 mod dev;
 mod doctor;
+mod ends;
 mod exit;
 mod generate;
 mod log;
