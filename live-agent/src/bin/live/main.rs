@@ -24,6 +24,7 @@ mod show;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use live_agent::Mode;
+use live_agent::config::options::Given;
 use live_agent::config::parse_mode;
 use schemas::Slug;
 
@@ -58,7 +59,7 @@ enum Command {
     /// Runs an agent in the foreground
     Run(run::Run),
     /// Serves an agent to other programs, by HTTP on this machine
-    Serve(Box<serve::Serve>),
+    Serve(serve::Serve),
     /// Runs an agent with prompts of a folder before what FORGE published; says what is overridden, and takes
     /// up each save
     Dev(dev::Dev),
@@ -179,12 +180,16 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     // What writes texts about this program needs no settings.
     match &cli.command {
         Command::Completions { shell } => return generate::completions(Cli::command(), *shell),
-        Command::Man { out } => return generate::man(Cli::command(), out),
+        Command::Man { out } => return generate::man(Cli::command(), out, cli.options.json()),
         Command::Commands => return generate::table(Cli::command()),
         _ => {}
     }
     let foreground = matches!(cli.command, Command::Run(_) | Command::Dev(_) | Command::Serve(_));
-    let gathered = cli.options.gather()?;
+    let own = match &cli.command {
+        Command::Serve(serve) => serve.0.clone(),
+        _ => Given::default(),
+    };
+    let gathered = cli.options.gather(own)?;
     let logging = log(&gathered, foreground)?;
     let done = answer(cli.command, gathered).await;
     logging.end().await;
@@ -202,7 +207,7 @@ async fn answer(command: Command, gathered: Gathered) -> Result<(), Failure> {
         Command::Connect { force, .. } => connect::connect(&settings, force).await,
         Command::Run(run) => run.run(&settings).await,
         Command::Dev(dev) => dev.run(&settings).await,
-        Command::Serve(serve) => serve.run(&settings).await,
+        Command::Serve(_) => serve::run(&settings).await,
         Command::Status { metrics } => ask::status(&settings, metrics).await,
         Command::Mode { mode } => ask::mode(&settings, mode).await,
         Command::Sync { check } => change::sync(&settings, check).await,
