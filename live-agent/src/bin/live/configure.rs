@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::options::{Gathered, write_whole};
-use crate::show;
+use crate::{log, show};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Configure {
@@ -77,6 +77,7 @@ pub(crate) fn findings(gathered: &Gathered) -> Findings {
             found.wrong.push(format!("{:#}", anyhow::Error::new(error)));
         }
     }
+    found.wrong.extend(log::Spans::of(settings).and_then(|spans| spans.check().err()));
     found.warnings.extend(loose(&settings.credentials));
     found
 }

@@ -235,10 +235,6 @@ fn log(gathered: &Gathered, foreground: bool) -> Result<log::Logging, Failure> {
     let usual = if foreground { "warn,live_agent=info,live=info" } else { "error" };
     let settings = &gathered.settings;
     let said = settings.text("log");
-    let spans = settings.text("otlp_endpoint").filter(|_| foreground).map(|endpoint| log::Spans {
-        endpoint,
-        sample: settings.text("otlp_sample"),
-        service: settings.text("service").unwrap_or_default(),
-    });
+    let spans = log::Spans::of(settings).filter(|_| foreground);
     log::start(said.as_deref().unwrap_or(usual), settings.json, spans)
 }
