@@ -50,7 +50,7 @@ fmt: ## format the sources
 lint: ## what .ci/run checks before the tests
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(CARGO) clippy --locked -p live-agent --no-default-features --lib -- -D warnings
+	$(CARGO) clippy --locked -p live-agent --no-default-features --lib --examples -- -D warnings
 
 doc: ## the crates' documentation, warnings as errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps

@@ -1,7 +1,8 @@
-//! An allocator that counts: how often, and how much at once.
+//! Allocators that count: how often and how much at once on a thread, or how much the whole process holds.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 thread_local! {
     static COUNT: Cell<u64> = const { Cell::new(0) };
@@ -53,6 +54,44 @@ unsafe impl GlobalAlloc for Counting {
         // SAFETY: the caller keeps to the contract of `realloc`.
         unsafe { System.realloc(pointer, layout, size) }
     }
+}
+
+static HELD: AtomicI64 = AtomicI64::new(0);
+
+/// The system's allocator, counting what all threads together hold.
+#[derive(Debug)]
+pub struct Holding;
+
+fn changed(change: i64) {
+    HELD.fetch_add(change, Ordering::Relaxed);
+}
+
+// SAFETY: every call is handed to the system's allocator as it came; the counter allocates nothing.
+#[allow(unsafe_code)]
+unsafe impl GlobalAlloc for Holding {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        changed(i64::try_from(layout.size()).unwrap_or(i64::MAX));
+        // SAFETY: the caller keeps to the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        changed(i64::try_from(layout.size()).unwrap_or(i64::MAX).wrapping_neg());
+        // SAFETY: the caller keeps to the contract of `dealloc`.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        let (before, after) = (i64::try_from(layout.size()), i64::try_from(size));
+        changed(after.unwrap_or(i64::MAX).wrapping_sub(before.unwrap_or(i64::MAX)));
+        // SAFETY: the caller keeps to the contract of `realloc`.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+/// Bytes that the process asked for and did not give back. 0 where [`Holding`] is not its allocator.
+pub fn held_by_all() -> u64 {
+    u64::try_from(HELD.load(Ordering::Relaxed)).unwrap_or(0)
 }
 
 /// How many allocations `call` makes on this thread. None where [`Counting`] is not the program's allocator.

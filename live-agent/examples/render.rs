@@ -7,12 +7,11 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
 use live_agent::{LiveAgent, vars};
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let id = std::env::args().nth(1).context("name a prompt")?;
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let id = std::env::args().nth(1).ok_or("name a prompt")?;
     let agent = LiveAgent::builder().service("render-example").or_from_env()?.start().await?;
     let mut changes = agent.subscribe();
     // From the disk at once where something is there; otherwise the broker has a moment to hand it over.

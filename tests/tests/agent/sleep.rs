@@ -115,7 +115,7 @@ async fn a_sleep_counts_the_connection_is_made_anew_at_once_and_set_clocks_chang
     forge.says(None);
     let enrolled = forge.enrolled();
     clocks.set(7200, 0)?;
-    until("it meets FORGE anew, long before a ping would tell", secs(8), async || {
+    until("it meets FORGE anew, long before a ping would tell", secs(30), async || {
         (forge.enrolled() > enrolled).then_some(())
     })
     .await;
