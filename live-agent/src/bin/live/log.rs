@@ -13,7 +13,9 @@ use crate::options::{Settings, coloured};
 pub(crate) struct Spans {
     pub(crate) endpoint: String,
     /// The part of all, from 0 to 1.
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only what sends spans asks for it"))]
     pub(crate) sample: f64,
+    #[cfg_attr(not(feature = "otel"), expect(dead_code, reason = "only what sends spans asks for it"))]
     pub(crate) service: String,
 }
 
