@@ -118,6 +118,8 @@ pub(crate) struct Config {
     pub(crate) overrides: Option<PathBuf>,
     pub(crate) contracts: Vec<Contract>,
     pub(crate) usage: bool,
+    /// It takes up nothing, writes nothing, and FORGE does not hear of it.
+    pub(crate) looks: bool,
 }
 
 impl Config {
@@ -163,6 +165,7 @@ impl Config {
             overrides: Some(check_overrides(folder)?),
             contracts: Vec::new(),
             usage: false,
+            looks: false,
         })
     }
 }
@@ -191,6 +194,7 @@ pub struct Builder {
     allow_overrides: Option<bool>,
     contracts: Vec<Contract>,
     usage: Option<bool>,
+    looks: bool,
     /// What environment and file say: it counts where nothing was given above.
     given: Given,
 }
@@ -380,6 +384,16 @@ impl Builder {
         self
     }
 
+    /// An agent that only looks, for `live sync --check` and the like where none runs: it serves what is on
+    /// disk, holds back whatever is newer, writes nothing, waits for no start policy, and FORGE does not hear
+    /// of it.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn only_looking(mut self) -> Self {
+        self.looks = true;
+        self
+    }
+
     /// Begins with what a file says (see [`options`]); what is given afterwards counts before it. For the
     /// order of the program `live` write `LiveAgent::builder().or_from_env()?.or_from_file(path)?`.
     ///
@@ -436,11 +450,12 @@ impl Builder {
     /// # Errors
     /// A value that is none of its setting.
     pub fn or_given(mut self, given: Given) -> Result<Self, ConfigError> {
+        // What only the program has is not looked at: a host may call something else so.
+        let mut given = given.of_agent();
         let faults = given.faults();
         if !faults.is_empty() {
             return Err(first(faults));
         }
-        let mut given = given.of_agent();
         if self.credentials_callback.is_some() {
             given.remove("credentials");
         }
@@ -632,6 +647,7 @@ impl Builder {
             overrides,
             contracts: self.contracts,
             usage: self.usage.unwrap_or(true),
+            looks: self.looks,
         })
     }
 }

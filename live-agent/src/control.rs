@@ -19,10 +19,13 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::live::Handle;
+use crate::render::PromptError;
 
 /// A path of a socket has at most 108 bytes, some systems take fewer.
 const PATH_MAX: usize = 100;
 const SOCKET: &str = "live.sock";
+/// The error of an answer where nothing is served yet.
+pub const EMPTY: &str = "empty";
 /// Longest question, in bytes: values come with it.
 const QUESTION_MAX: u64 = 8 * 1024 * 1024;
 
@@ -232,7 +235,7 @@ async fn answer(handle: &Handle, question: Question) -> Value {
         Question::List => value("list", &handle.core.list()),
         Question::Get { id } => match handle.core.template(&id) {
             Ok(template) => value("get", &*template),
-            Err(error) => failed("prompt", error),
+            Err(error) => not_given(&error),
         },
         Question::Prompt { id, values } => prompt(handle, &id, values),
     }
@@ -252,17 +255,16 @@ fn waiting(handle: &Handle) -> Value {
 
 fn prompt(handle: &Handle, id: &str, values: Map<String, Value>) -> Value {
     let values = Values::from_json(values);
-    match handle.core.is_chat(id) {
-        Ok(true) => match handle.core.render_messages(id, &values, &[]) {
-            Ok(messages) => json!({ "messages": messages }),
-            Err(error) => failed("prompt", error),
-        },
-        Ok(false) => match handle.core.render(id, &values) {
-            Ok(text) => json!({ "text": text }),
-            Err(error) => failed("prompt", error),
-        },
-        Err(error) => failed("prompt", error),
-    }
+    let rendered = handle.core.is_chat(id).and_then(|chat| match chat {
+        true => handle.core.render_messages(id, &values, &[]).map(|messages| json!({ "messages": messages })),
+        false => handle.core.render(id, &values).map(|text| json!({ "text": text })),
+    });
+    rendered.unwrap_or_else(|error| not_given(&error))
+}
+
+/// Why a prompt is not given. That nothing is served yet is no fault of the caller's.
+fn not_given(error: &PromptError) -> Value {
+    failed(if matches!(error, PromptError::Empty { .. }) { EMPTY } else { "prompt" }, error)
 }
 
 fn value(what: &str, value: &impl Serialize) -> Value {

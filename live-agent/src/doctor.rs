@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use schemas::connect::Connection;
 use serde::Serialize;
@@ -66,16 +67,31 @@ impl Check {
     }
 }
 
+/// What happens while it looks.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'c> {
+    /// Something is waited for, at most so long.
+    Waits {
+        what: &'static str,
+        most: Duration,
+    },
+    Found(&'c Check),
+}
+
 /// What was found on the way, and who hears of it at once.
 struct Examination<'a> {
     checks: Vec<Check>,
-    tell: &'a mut (dyn FnMut(&Check) + Send),
+    tell: &'a mut (dyn FnMut(Step<'_>) + Send),
 }
 
 impl Examination<'_> {
     fn note(&mut self, check: Check) {
-        (self.tell)(&check);
+        (self.tell)(Step::Found(&check));
         self.checks.push(check);
+    }
+
+    fn wait(&mut self, what: &'static str, most: Duration) {
+        (self.tell)(Step::Waits { what, most });
     }
 
     fn skip(&mut self, names: &[&'static str], because: &str) {
@@ -87,7 +103,7 @@ impl Examination<'_> {
 
 /// Looks at everything. `given` are the settings, with the paths of connection and credential; `wrong` is what is
 /// wrong with the settings themselves. `tell` hears each check as it is made.
-pub async fn examine(given: &Given, wrong: &[String], tell: &mut (dyn FnMut(&Check) + Send)) -> Vec<Check> {
+pub async fn examine(given: &Given, wrong: &[String], tell: &mut (dyn FnMut(Step<'_>) + Send)) -> Vec<Check> {
     let mut all = Examination { checks: Vec::new(), tell };
     all.note(configuration(wrong));
     let allow_plain = given.parsed("allow_plain", read::switch).ok().flatten().unwrap_or_default();

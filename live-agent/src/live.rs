@@ -138,45 +138,7 @@ impl LiveAgent {
         let switch = Arc::new(Switch::start(core.config.entry(), core.name.as_str()).await?);
         let (commands, received) = mpsc::channel(COMMANDS_WAITING);
         let handle = Handle { core, switch: Some(Arc::clone(&switch)), commands };
-        let mut tasks = vec![
-            spawn_connected("report", &handle, &switch, |core, session| async move {
-                // Another connection's end reaches FORGE after the first status of this one.
-                let again = async {
-                    tokio::time::sleep(around(OLD_GONE)).await;
-                    core.tell.notify_one();
-                    std::future::pending().await
-                };
-                tokio::select! {
-                    done = report::run(&core, &session.client, session.link) => done,
-                    never = again => never,
-                }
-            }),
-            spawn_connected("ledger", &handle, &switch, |core, session| async move {
-                ledger::run(&core, &session.client, session.link).await
-            }),
-        ];
-        tasks.push(spawn("orders", handle.clone(), |h| async move {
-            loop {
-                h.core.ordered.notified().await;
-                let core = Arc::clone(&h.core);
-                if tokio::task::spawn_blocking(move || core.obey()).await? == Some(Mode::Accepting) {
-                    let _ = h.commands.try_send(Command::Reconcile);
-                }
-            }
-            #[expect(unreachable_code, reason = "it says what the task fails with")]
-            Ok::<(), tokio::task::JoinError>(())
-        }));
-        let sources = handle.core.config.sources.clone();
-        if sources.connection.is_some() || sources.credentials.is_some() {
-            let switch = Arc::clone(&switch);
-            tasks.push(spawn("renew", handle.clone(), move |h| {
-                let (sources, switch) = (sources.clone(), Arc::clone(&switch));
-                async move {
-                    renew::run(&sources, h.core.trust.scope(), &switch).await;
-                    Ok::<(), Infallible>(())
-                }
-            }));
-        }
+        let mut tasks = if handle.core.config.looks { Vec::new() } else { handle.tell_and_obey(&switch) };
         let received = Arc::new(Mutex::new(received));
         // The follower must not hold a sender of its own commands.
         let core = Arc::clone(&handle.core);
@@ -188,7 +150,9 @@ impl LiveAgent {
             })
         });
         tasks.push(AbortOnDropHandle::new(tokio::spawn(follow)));
-        if let CachePlace::Disk(dir) = handle.core.config.cache.clone() {
+        if let CachePlace::Disk(dir) = handle.core.config.cache.clone()
+            && !handle.core.config.looks
+        {
             tasks.push(spawn("control", handle.clone(), move |h| {
                 let dir = dir.clone();
                 async move {
@@ -452,6 +416,51 @@ impl LiveAgent {
 }
 
 impl Handle {
+    /// The tasks by which FORGE and the broker hear of the agent, and it of them: status, ledger, orders,
+    /// another credential.
+    fn tell_and_obey(&self, switch: &Arc<Switch>) -> Vec<AbortOnDropHandle<()>> {
+        let mut tasks = vec![
+            spawn_connected("report", self, switch, |core, session| async move {
+                // Another connection's end reaches FORGE after the first status of this one.
+                let again = async {
+                    tokio::time::sleep(around(OLD_GONE)).await;
+                    core.tell.notify_one();
+                    std::future::pending().await
+                };
+                tokio::select! {
+                    done = report::run(&core, &session.client, session.link) => done,
+                    never = again => never,
+                }
+            }),
+            spawn_connected("ledger", self, switch, |core, session| async move {
+                ledger::run(&core, &session.client, session.link).await
+            }),
+        ];
+        tasks.push(spawn("orders", self.clone(), |h| async move {
+            loop {
+                h.core.ordered.notified().await;
+                let core = Arc::clone(&h.core);
+                if tokio::task::spawn_blocking(move || core.obey()).await? == Some(Mode::Accepting) {
+                    let _ = h.commands.try_send(Command::Reconcile);
+                }
+            }
+            #[expect(unreachable_code, reason = "it says what the task fails with")]
+            Ok::<(), tokio::task::JoinError>(())
+        }));
+        let sources = self.core.config.sources.clone();
+        if sources.connection.is_some() || sources.credentials.is_some() {
+            let switch = Arc::clone(switch);
+            tasks.push(spawn("renew", self.clone(), move |h| {
+                let (sources, switch) = (sources.clone(), Arc::clone(&switch));
+                async move {
+                    renew::run(&sources, h.core.trust.scope(), &switch).await;
+                    Ok::<(), Infallible>(())
+                }
+            }));
+        }
+        tasks
+    }
+
     pub(crate) fn local_status(&self) -> LocalStatus {
         let link = self.link();
         let contact = self.core.state().contact;

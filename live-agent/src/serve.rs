@@ -15,6 +15,7 @@
 //! | `meter` | requests, counted and timed, for `/metrics` |
 //! | `page` | the pages for people |
 //! | `problem` | every error, with its stable code |
+//! | [`settings`] | how a sidecar is served |
 //! | [`listen`] | the sockets: TCP on loopback, and a Unix socket |
 //! | [`server`] | connections, workers, and the end of both |
 
@@ -32,6 +33,7 @@ mod problem;
 mod render;
 mod routes;
 pub mod server;
+pub mod settings;
 pub mod token;
 
 use std::sync::Arc;
@@ -47,6 +49,7 @@ use events::Feed;
 use meter::Requests;
 
 pub use server::{Drained, Server};
+pub use settings::Settings;
 
 /// What one request and one reader may take.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +109,9 @@ impl Sidecar {
 ///
 /// Whoever may see the pages may see every template, and whoever may change something may switch the
 /// mode: behind a door of the host's own, please.
+///
+/// A host that ends stops the agent ([`LiveAgent::stop`]) before it waits for its requests: that ends the
+/// streams of events, which end in no other way.
 ///
 /// ```no_run
 /// use live_agent::serve::access::{Asks, Denied};

@@ -36,10 +36,14 @@ impl Builder {
     /// A configuration that cannot be used, or the start policy is not met.
     pub async fn start(self) -> Result<LiveAgent, StartError> {
         let config = self.build()?;
-        let policy = config.start_policy;
-        let core = tokio::task::spawn_blocking(move || Core::open(config, Access::Agent)).await.map_err(
-            |_| ConfigError::Invalid { key: "cache_dir", why: "reading the cache failed".into() },
-        )??;
+        let (policy, access) = match config.looks {
+            true => (StartPolicy::ServeWhatIsThere, Access::Look),
+            false => (config.start_policy, Access::Agent),
+        };
+        let core =
+            tokio::task::spawn_blocking(move || Core::open(config, access)).await.map_err(|_| {
+                ConfigError::Invalid { key: "cache_dir", why: "reading the cache failed".into() }
+            })??;
         let agent = LiveAgent::run(Arc::new(core)).await?;
         match agent.meets(policy).await {
             Ok(()) => Ok(agent),

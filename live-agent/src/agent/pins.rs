@@ -49,12 +49,17 @@ impl Core {
         self.state().pin(&self.config.pins, set).is_none_or(|versions| fits(versions, version))
     }
 
+    /// Whether everything is held back: the agent is FROZEN, or only looks.
+    pub(crate) fn holds(&self, state: &State) -> bool {
+        self.config.looks || state.mode == Mode::Frozen
+    }
+
     /// Why a version that is verified would wait; none: it is taken up. `once` does not mind FROZEN.
     pub(crate) fn waits(&self, set: &Slug, version: &Version, once: bool) -> Option<PendingState> {
         if !self.fits(set, version) {
             return Some(PendingState::Pinned);
         }
-        (!once && self.state().mode == Mode::Frozen).then_some(PendingState::Verified)
+        (!once && self.holds(&self.state())).then_some(PendingState::Verified)
     }
 
     /// Pins a set, or with none ends what was pinned at the agent; on disk first. Blocks.
@@ -89,7 +94,8 @@ impl Core {
 
     /// Takes up what the pin of a set asks for, as far as it is here. The rest is looked for in the stream.
     fn settle_pin(&self, store: &mut Store, set: &Slug) {
-        if self.state().mode == Mode::Accepting {
+        let holds = self.holds(&self.state());
+        if !holds {
             self.take_up_waiting(store, false);
             if self.misses(set) {
                 for kept in store.kept(set) {
@@ -140,13 +146,13 @@ impl Core {
     pub(crate) fn sought(&self, once: bool) -> Vec<Slug> {
         let state = self.state();
         let sets = state.sets.iter().filter(|(_, one)| one.search);
-        sets.filter(|_| once || state.mode == Mode::Accepting).map(|(set, _)| set.clone()).collect()
+        sets.filter(|_| once || !self.holds(&state)).map(|(set, _)| set.clone()).collect()
     }
 
     /// What to look for of a set; none: what is served is the newest and fits.
     pub(crate) fn sought_of(&self, set: &Slug, once: bool) -> Option<VersionReq> {
         let state = self.state();
-        if state.mode == Mode::Frozen && !once {
+        if self.holds(&state) && !once {
             return None;
         }
         let versions = state.pin(&self.config.pins, set)?;
@@ -203,7 +209,7 @@ impl Core {
     fn wanted_in_past(&self, message: &Message, once: bool) -> bool {
         let state = self.state();
         let Some(versions) = state.pin(&self.config.pins, &message.set) else { return false };
-        if !fits(versions, &message.version) || (state.mode == Mode::Frozen && !once) {
+        if !fits(versions, &message.version) || (self.holds(&state) && !once) {
             return false;
         }
         let Some(one) = state.sets.get(&message.set) else { return true };

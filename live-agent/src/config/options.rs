@@ -1,7 +1,7 @@
 //! Every setting of an agent, once: [`OPTIONS`]. From it come the flags of `live`, what is read of the
 //! environment and of a file, `live config`, and the check of the documentation.
 //!
-//! `given` holds what somebody gave and where; `file` reads a file; `read` understands the values.
+//! `table` holds them; `given` holds what somebody gave and where; `file` reads a file; `read` understands the values.
 
 use std::fmt::Write as _;
 
@@ -11,10 +11,12 @@ use super::Preset;
 mod file;
 mod given;
 pub(crate) mod read;
+mod table;
 
 #[cfg(feature = "config-file")]
 pub use file::read as read_file;
 pub use given::{Fault, Found, Given, Origin};
+pub use table::OPTIONS;
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,16 @@ pub enum Kind {
     Pins,
     /// One of these words.
     OneOf(&'static [&'static str]),
+    /// A whole number.
+    Number,
+    /// A number from 0 to 1.
+    Part,
+    /// Permissions of a file, such as `0660`.
+    Mode,
+    /// Words, separated by commas; in a file a list.
+    Words,
+    /// Addresses with their ports, separated by commas; in a file a list.
+    Addresses,
 }
 
 /// Where a setting can be said.
@@ -41,6 +53,8 @@ pub enum Place {
     Agent,
     /// Everywhere, and only the program `live` has it.
     Program,
+    /// Everywhere, and only the sidecar has it: a flag of `live serve`, in a file the part `[serve]`.
+    Serve,
     /// By flag and variable: it says which file there is.
     BeforeFile,
 }
@@ -64,28 +78,6 @@ pub struct Setting {
     pub staging: &'static str,
     pub prod: &'static str,
     pub what: &'static str,
-}
-
-const fn setting(
-    key: &'static str,
-    variable: &'static str,
-    flag: &'static str,
-    kind: Kind,
-    default: &'static str,
-    what: &'static str,
-) -> Setting {
-    Setting {
-        key,
-        variable,
-        flag,
-        kind,
-        place: Place::Agent,
-        default,
-        otherwise: "",
-        staging: "",
-        prod: "",
-        what,
-    }
 }
 
 impl Setting {
@@ -118,175 +110,18 @@ impl Setting {
         if self.otherwise.is_empty() { self.default } else { self.otherwise }
     }
 
+    /// Its key with the part of a file that it stands in, as `serve.listen`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        if self.place == Place::Serve { format!("serve.{}", self.key) } else { self.key.to_owned() }
+    }
+
     /// Whether a file can say it.
     #[must_use]
     pub fn in_file(&self) -> bool {
         self.place != Place::BeforeFile
     }
 }
-
-use Kind::{Bound, Duration, OneOf, Path, Pins, Switch, Text};
-
-/// Every setting, in the order in which people think of them.
-pub const OPTIONS: &[Setting] = &[
-    setting("config", "LIVE_CONFIG", "config", Path, "", "the file with these settings")
-        .otherwise("`<profile>.toml` in the configuration directory, if there is one")
-        .at(Place::BeforeFile),
-    setting("profile", "LIVE_PROFILE", "profile", Text, "default", "which of several connections to use")
-        .at(Place::BeforeFile),
-    setting("config_dir", "LIVE_CONFIG_DIR", "config-dir", Path, "", "where profiles are kept")
-        .otherwise("`anvil-live` below the user's configuration")
-        .at(Place::BeforeFile),
-    setting("connection", "LIVE_CONNECTION", "connection", Path, "", "the `.connect.json` file")
-        .otherwise("the profile's"),
-    setting("credentials", "LIVE_CREDENTIALS", "credentials", Path, "", "the `.creds` file; secret")
-        .otherwise("the profile's"),
-    setting(
-        "allow_plain",
-        "LIVE_ALLOW_PLAIN",
-        "allow-plain",
-        Switch,
-        "false",
-        "lets a broker beyond this machine go without TLS",
-    ),
-    setting("cache_dir", "LIVE_CACHE_DIR", "cache-dir", Path, "", "the folder of the disk cache")
-        .otherwise("one per scope below the user's cache"),
-    setting(
-        "memory_only",
-        "LIVE_MEMORY_ONLY",
-        "memory-only",
-        Switch,
-        "false",
-        "keeps nothing on disk: each start is the first one",
-    ),
-    setting(
-        "baked",
-        "LIVE_BAKED",
-        "baked",
-        Path,
-        "",
-        "a file of `live bundle pull`, to start from where there is no cache",
-    ),
-    setting("name", "LIVE_NAME", "name", Text, "", "the agent's name, a slug")
-        .otherwise("the host's name and a part of the identity"),
-    setting("service", "LIVE_SERVICE", "service", Text, "", "the service that the agent lives in, for people and for orders; 200 characters at most"),
-    setting(
-        "preset",
-        "LIVE_PRESET",
-        "preset",
-        OneOf(&["dev", "staging", "prod"]),
-        "",
-        "settings that go together; each one that is said by itself counts before them",
-    ),
-    setting(
-        "mode",
-        "LIVE_MODE",
-        "mode-default",
-        OneOf(&["accepting", "frozen"]),
-        "accepting",
-        "the mode of a first start; later ones keep the mode that was set last",
-    ),
-    setting(
-        "remote_mode",
-        "LIVE_REMOTE_MODE",
-        "remote-mode",
-        Switch,
-        "true",
-        "whether FORGE may set the mode",
-    )
-    .presets("", "false"),
-    setting(
-        "pins",
-        "LIVE_PINS",
-        "pins",
-        Pins,
-        "",
-        "versions of each set that are taken up, such as `support==2.1.0,billing=^2`; in the file a table `[pins]`",
-    )
-    .otherwise("every version"),
-    setting(
-        "start",
-        "LIVE_START",
-        "start",
-        OneOf(&["serve", "fresh", "age"]),
-        "serve",
-        "what a start waits for: `serve` what is there; `fresh`: until FORGE confirms that nothing is missing; `age`: what FORGE confirmed within start_age",
-    ),
-    setting(
-        "start_wait",
-        "LIVE_START_WAIT",
-        "start-wait",
-        Duration,
-        "30s",
-        "how long a start waits for `fresh` or `age` before it fails",
-    ),
-    setting("start_age", "LIVE_START_AGE", "start-age", Duration, "1d", "the oldest that `age` starts with"),
-    setting(
-        "max_age",
-        "LIVE_MAX_AGE",
-        "max-age",
-        Bound,
-        "none",
-        "the agent's own bound for content that was not confirmed for long; of it and the project's the stricter holds",
-    )
-    .presets("7d", "1d"),
-    setting(
-        "max_age_action",
-        "LIVE_MAX_AGE_ACTION",
-        "max-age-action",
-        OneOf(&["serve", "warn", "refuse"]),
-        "warn",
-        "what happens beyond max_age",
-    ),
-    setting(
-        "overrides",
-        "LIVE_OVERRIDES",
-        "overrides",
-        Path,
-        "",
-        "a folder of prompts that are served instead of what FORGE published, for development",
-    ),
-    setting(
-        "allow_overrides",
-        "LIVE_ALLOW_OVERRIDES",
-        "allow-overrides",
-        Switch,
-        "false",
-        "takes overrides with the preset prod, or in an environment that is called prod",
-    ),
-    setting(
-        "usage",
-        "LIVE_USAGE",
-        "usage",
-        Switch,
-        "true",
-        "whether the use of each prompt is counted and told to FORGE",
-    ),
-    setting("log", "LIVE_LOG", "log", Text, "", "what to log, as tracing filters have it")
-        .otherwise("errors; of an agent in the foreground, what happens")
-        .at(Place::Program),
-    setting(
-        "otlp_endpoint",
-        "LIVE_OTLP_ENDPOINT",
-        "otlp-endpoint",
-        Text,
-        "",
-        "the OpenTelemetry collector that an agent in the foreground sends spans of renders to, as \
-         `http://127.0.0.1:4318`",
-    )
-    .at(Place::Program),
-    setting(
-        "otlp_sample",
-        "LIVE_OTLP_SAMPLE",
-        "otlp-sample",
-        Text,
-        "1",
-        "the part of all renders of which spans are sent, from 0 to 1",
-    )
-    .at(Place::Program),
-    setting("json", "LIVE_JSON", "json", Switch, "false", "writes JSON, one value a line")
-        .at(Place::Program),
-];
 
 /// The setting of this key.
 #[must_use]
@@ -328,7 +163,7 @@ pub fn table() -> String {
     out.push_str("|---|---|---|---|---|---|---|\n");
     let code = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     for s in OPTIONS {
-        let key = if s.in_file() { code(s.key) } else { String::new() };
+        let key = if s.in_file() { code(&s.name()) } else { String::new() };
         let default = if s.otherwise.is_empty() { code(s.default) } else { s.otherwise.to_owned() };
         let (staging, prod) = (code(s.staging), code(s.prod));
         let _ = writeln!(
@@ -347,8 +182,9 @@ pub fn commented(preset: Option<Preset>) -> String {
         "# Settings of a LIVE agent. A flag counts before a variable, a variable before this file, this file\n\
          # before its preset. \"live config check\" says what is wrong, \"live config show\" what holds.\n",
     );
-    for s in OPTIONS.iter().filter(|s| s.in_file()) {
-        let _ = write!(out, "\n# {} ({})\n", s.what.replace('`', ""), s.variable);
+    let about = |s: &Setting| format!("\n# {} ({})\n", s.what.replace('`', ""), s.variable);
+    for s in OPTIONS.iter().filter(|s| s.in_file() && s.place != Place::Serve) {
+        out.push_str(&about(s));
         match (s.key, preset) {
             ("preset", Some(preset)) => {
                 let _ = writeln!(out, "preset = \"{}\"", preset.as_str());
@@ -364,12 +200,18 @@ pub fn commented(preset: Option<Preset>) -> String {
         }
     }
     out.push_str("\n#[pins]\n#support = \"=2.1.0\"\n#billing = \"^2\"\n");
+    out.push_str("\n# The sidecar: what \"live serve\" has beside all this.\n#[serve]\n");
+    for s in OPTIONS.iter().filter(|s| s.place == Place::Serve) {
+        let _ = writeln!(out, "{}#{} = {}", about(s), s.key, written(s.kind, s.default));
+    }
     out
 }
 
 fn written(kind: Kind, value: &str) -> String {
     match kind {
         Kind::Switch => value.to_owned(),
+        Kind::Number if !value.is_empty() => value.to_owned(),
+        Kind::Words | Kind::Addresses if value.is_empty() => "[]".to_owned(),
         _ => format!("{value:?}"),
     }
 }

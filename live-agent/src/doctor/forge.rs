@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::follow::ledger::{self, LedgerError};
 
 /// FORGE's heartbeat comes every ten seconds, unless somebody says otherwise.
-const HEARTBEAT: Duration = Duration::from_secs(25);
+const HEARTBEAT: Duration = Duration::from_secs(15);
 /// What clocks may differ by before words of FORGE count as late, and what is worth a word.
 const TOO_FAR: Micros = 60_000_000;
 const FAR: Micros = 5_000_000;
@@ -85,6 +85,7 @@ async fn hear(config: &Config, client: &Client, all: &mut Examination<'_>) -> Op
         let mut heard = client.subscribe(subject::heartbeat(scope)).await.ok()?;
         heard.next().await
     };
+    all.wait("FORGE's heartbeat", HEARTBEAT);
     let Ok(Some(message)) = tokio::time::timeout(HEARTBEAT, next).await else {
         let found = format!("no heartbeat came in {} s", HEARTBEAT.as_secs());
         all.note(Check::failed(NAME, found, SEE_FORGE));

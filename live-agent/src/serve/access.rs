@@ -101,8 +101,15 @@ fn password(sent: &[u8]) -> Option<Vec<u8>> {
     pair.get(colon + 1..).map(<[u8]>::to_vec)
 }
 
+/// Heads by which a proxy tells whom it speaks for.
+const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+
 /// Lets in who is on this machine, and calls it by a name of this machine. The host must serve with
 /// `into_make_service_with_connect_info::<SocketAddr>()`: whose address is not known is not let in.
+///
+/// Behind a proxy on the same machine everybody comes from this machine. A request that a proxy says it
+/// forwards (`forwarded`, `x-forwarded-for`, `x-real-ip`) is not let in; but a proxy may say nothing, so give
+/// such a host a rule of its own instead.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Loopback;
 
@@ -111,6 +118,9 @@ impl Authorize for Loopback {
         let peer = asks.extensions.get::<ConnectInfo<SocketAddr>>();
         if !peer.is_some_and(|peer| peer.0.ip().to_canonical().is_loopback()) {
             return Err(Denied::forbidden("only for callers on this machine"));
+        }
+        if FORWARDED.iter().any(|name| asks.headers.contains_key(*name)) {
+            return Err(Denied::forbidden("only for callers on this machine, and not through a proxy"));
         }
         let named = asks.headers.get(header::HOST).and_then(|host| host.to_str().ok());
         if named.is_none_or(hosts::is_loopback) {
@@ -211,5 +221,9 @@ mod tests {
         assert_eq!(ask(&rule, &[("host", "evil.example")], Some("127.0.0.1:5")), 403, "rebound");
         assert_eq!(ask(&rule, &[("host", "localhost")], Some("192.0.2.1:5")), 403);
         assert_eq!(ask(&rule, &[("host", "localhost")], None), 403);
+        for head in FORWARDED {
+            let through = [("host", "localhost"), (head, "192.0.2.1")];
+            assert_eq!(ask(&rule, &through, Some("127.0.0.1:5")), 403, "{head}: a proxy of this machine");
+        }
     }
 }

@@ -174,7 +174,9 @@ struct Reader {
     feed: Arc<Feed>,
     ahead: VecDeque<Event>,
     receiver: broadcast::Receiver<Arc<Told>>,
+    /// The server ends, or the agent does: a host that mounts the router knows no other way to say so.
     closing: CancellationToken,
+    ended: CancellationToken,
     over: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -213,14 +215,11 @@ pub(super) async fn events(
         ahead,
         receiver,
         closing: sidecar.closing.clone(),
+        ended: handle.core.ended.clone(),
         over: false,
         _place: place,
     };
-    let stream = futures::stream::unfold(reader, |mut reader| async move {
-        let event = reader.next().await?;
-        Some((Ok(event), reader))
-    });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(STILL_HERE)))
+    Ok(Sse::new(reader.stream()).keep_alive(KeepAlive::new().interval(STILL_HERE)))
 }
 
 fn lagged(missed: Option<u64>) -> Event {
@@ -228,6 +227,13 @@ fn lagged(missed: Option<u64>) -> Event {
 }
 
 impl Reader {
+    fn stream(self) -> impl Stream<Item = Result<Event, Infallible>> {
+        futures::stream::unfold(self, |mut reader| async move {
+            let event = reader.next().await?;
+            Some((Ok(event), reader))
+        })
+    }
+
     async fn next(&mut self) -> Option<Event> {
         if let Some(event) = self.ahead.pop_front() {
             return Some(event);
@@ -241,10 +247,58 @@ impl Reader {
                 Err(RecvError::Lagged(missed)) => Some(lagged(Some(missed))),
                 Err(RecvError::Closed) => None,
             },
-            () = self.closing.cancelled() => {
-                self.over = true;
-                Some(Event::default().event("closing").data("{}"))
-            }
+            () = self.closing.cancelled() => self.close(),
+            () = self.ended.cancelled() => self.close(),
         }
+    }
+
+    fn close(&mut self) -> Option<Event> {
+        self.over = true;
+        Some(Event::default().event("closing").data("{}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse as _;
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_is_too_slow_is_told_how_much_it_missed_and_goes_on_with_what_is_known() {
+        let feed = Arc::new(Feed::new(1));
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let reader = Reader {
+            receiver: feed.sender.subscribe(),
+            ahead: VecDeque::new(),
+            closing,
+            ended: ended.clone(),
+            over: false,
+            _place: Arc::clone(&feed.places).try_acquire_owned().unwrap(),
+            feed: Arc::clone(&feed),
+        };
+        let mut body = Sse::new(reader.stream()).into_response().into_body();
+        let mut next = async || {
+            let part = body.frame().await?.unwrap().into_data().unwrap();
+            Some(String::from_utf8(part.to_vec()).unwrap())
+        };
+        // It reads nothing meanwhile.
+        let more = 44;
+        for number in 1..=KEPT + more {
+            feed.tell("change", &json!({ "number": number }));
+        }
+        let first = next().await.unwrap();
+        assert!(first.contains("event: lagged") && first.contains(r#"{"missed":44}"#), "{first}");
+        let second = next().await.unwrap();
+        assert!(second.contains("event: change") && second.contains(r#"{"number":45}"#), "{second}");
+        for number in more + 2..=KEPT + more {
+            let event = next().await.unwrap();
+            assert!(event.contains(&format!("{{\"number\":{number}}}")), "{number}: {event}");
+        }
+        ended.cancel();
+        assert!(next().await.unwrap().contains("event: closing"), "the agent was stopped");
+        assert_eq!(next().await, None);
+        assert_eq!(feed.readers(), 0, "its place is free");
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Said {
     reasons: Vec<String>,
 }
 
-fn said(ok: bool, reasons: Vec<String>) -> (StatusCode, Json<Said>) {
+pub(super) fn said(ok: bool, reasons: Vec<String>) -> (StatusCode, Json<Said>) {
     let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(Said { ok, reasons }))
 }

@@ -13,6 +13,8 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 
 /// A path of a socket has at most 108 bytes, some systems take fewer.
 const PATH_MAX: usize = 100;
+/// How often another name is tried for the folder that a socket is made in.
+const TRIES: usize = 32;
 
 /// Why nobody can be heard.
 #[derive(Debug, thiserror::Error)]
@@ -109,18 +111,32 @@ pub(super) async fn unix(place: &SocketPlace) -> Result<Bound, ListenError> {
     }
     // Only its owner gets into the folder, so the permissions are right before anybody can see the socket.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let own = folder.join(format!(".{:x}", std::process::id()));
-    match std::fs::DirBuilder::new().mode(0o700).create(&own) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
-    }
+    let own = own_folder(folder, std::iter::repeat_with(name).take(TRIES)).map_err(failed)?;
     let made = make(place, &own.join("s"), group).map_err(failed);
     let _ = std::fs::remove_dir_all(&own);
     made
 }
 
+/// A name that nobody can have made ready: short, since the whole path of a socket is.
+fn name() -> String {
+    format!(".{:05x}", rand::random::<u32>() & 0xf_ffff)
+}
+
+/// A folder that was not there before, and so is nobody else's.
+fn own_folder(folder: &Path, names: impl Iterator<Item = String>) -> io::Result<PathBuf> {
+    let mut taken = io::Error::other("no name was tried");
+    for name in names {
+        let own = folder.join(name);
+        match std::fs::DirBuilder::new().mode(0o700).create(&own) {
+            Ok(()) => return Ok(own),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => taken = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(taken)
+}
+
 fn make(place: &SocketPlace, temporary: &Path, group: Option<Gid>) -> io::Result<Bound> {
-    let _ = std::fs::remove_file(temporary);
     let listener = UnixListener::bind(temporary)?;
     if group.is_some() {
         chown(temporary, None, group)?;
@@ -161,6 +177,26 @@ mod tests {
         drop(bound);
         assert!(!path.exists());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing else is left");
+    }
+
+    #[test]
+    fn the_folder_that_a_socket_is_made_in_is_never_one_that_was_there() {
+        let base = tempfile::tempdir().unwrap();
+        // Somebody guessed the name, and can open what is made in there.
+        let theirs = base.path().join("guessed");
+        std::fs::create_dir(&theirs).unwrap();
+        std::fs::set_permissions(&theirs, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let names = ["guessed", "other"].map(str::to_owned);
+        let own = own_folder(base.path(), names.into_iter()).unwrap();
+        assert_eq!(own, base.path().join("other"));
+        assert_eq!(std::fs::metadata(&own).unwrap().permissions().mode() & 0o777, 0o700);
+        // Nor is a link to somewhere else followed.
+        std::os::unix::fs::symlink(&theirs, base.path().join("link")).unwrap();
+        let taken = own_folder(base.path(), ["guessed", "link"].map(str::to_owned).into_iter()).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read_dir(&theirs).unwrap().count(), 0);
+        let some: std::collections::BTreeSet<String> = std::iter::repeat_with(name).take(16).collect();
+        assert!(some.len() > 8, "no name can be told before: {some:?}");
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ use axum::extract::{Form, FromRequest as _, NestedPath, Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemas::canonical::Digest;
+use schemas::status::SetStatus;
 use serde::Deserialize;
 
 use super::access::Peer;
@@ -115,6 +116,10 @@ pub(super) async fn status(State(sidecar): Shared, request: Request) -> Response
     let note = match asked.did.as_str() {
         "accepting" => Some(Note::new(Tone::Ok, "The agent is ACCEPTING: what is published is taken up.")),
         "frozen" => Some(Note::new(Tone::Cold, "The agent is FROZEN: it keeps what it serves now.")),
+        "waits" => {
+            Some(Note::new(Tone::Info, "The broker was asked: something waits. Nothing was taken up."))
+        }
+        "nothing" => Some(Note::new(Tone::Ok, "The broker was asked: nothing waits.")),
         "synced" => Some(Note::new(Tone::Ok, "The broker was asked, and nothing is missing.")),
         _ => None,
     };
@@ -228,13 +233,18 @@ pub(super) async fn sync(State(sidecar): Shared, request: Request) -> Response {
     let frame = frame(&sidecar, &request);
     let peer = request.extensions().get::<Peer>().copied();
     let synced = async {
-        fields(&sidecar, request).await?;
+        let fields = fields(&sidecar, request).await?;
+        if field(&fields, "check") == "1" {
+            let report = sidecar.agent.check().await?;
+            let waits = |set: &SetStatus| set.pending.as_ref().is_some_and(overview::is_held);
+            return Ok(if report.sets.iter().any(waits) { "waits" } else { "nothing" });
+        }
         api::tell(peer, "a sync is asked for by the page");
         sidecar.agent.sync().await?;
-        Ok::<_, Problem>(())
+        Ok::<_, Problem>("synced")
     };
     match synced.await {
-        Ok(()) => done(&frame, "synced"),
+        Ok(did) => done(&frame, did),
         Err(problem) => failed(&sidecar, &frame, &problem),
     }
 }

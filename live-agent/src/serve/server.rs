@@ -4,6 +4,7 @@
 //! connection goes to the worker that has the fewest.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,59 +17,19 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{Doors, Peer, Token};
 use super::hosts::Hosts;
-use super::listen::{self, Bound, ListenError, SocketPlace};
-use super::token::Tokens;
-use super::{Bounds, Sidecar, routes};
+use super::listen::{self, Bound, ListenError};
+use super::{Settings, Sidecar, routes};
 use crate::LiveAgent;
 use connection::{Shared, Socket};
 
 mod connection;
+mod patience;
+mod starting;
 
+/// What a connection of HTTP/1.1 keeps at most of what comes, and of what is to go, in bytes.
+const BUFFER_MAX: usize = 64 * 1024;
 /// After an error of the system, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// How a sidecar is served.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// TCP addresses.
-    pub listen: Vec<SocketAddr>,
-    pub socket: Option<SocketPlace>,
-    /// Who may come in over TCP; none: everybody on this machine.
-    pub tokens: Option<Tokens>,
-    /// Whether an address may be one that other machines reach.
-    pub allow_remote: bool,
-    /// Names that it may be called by, besides those of loopback.
-    pub hosts: Vec<String>,
-    pub bounds: Bounds,
-    /// How long the head of a request may take, and a connection be silent between two.
-    pub head_time: Duration,
-    /// Connections at once; more wait until one ends.
-    pub connections: usize,
-    /// Threads that serve.
-    pub workers: usize,
-    /// How long new connections are still taken once it is told to end.
-    pub drain_delay: Duration,
-    /// How long what runs then may still take.
-    pub drain_time: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            listen: Vec::new(),
-            socket: None,
-            tokens: None,
-            allow_remote: false,
-            hosts: Vec::new(),
-            bounds: Bounds::default(),
-            head_time: Duration::from_secs(30),
-            connections: 1024,
-            workers: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            drain_delay: Duration::from_secs(1),
-            drain_time: Duration::from_secs(20),
-        }
-    }
-}
 
 /// A sidecar whose sockets are taken, and that serves nobody yet.
 #[derive(Debug)]
@@ -137,6 +98,29 @@ impl Server {
         &self.addresses
     }
 
+    /// Gives what `start` gives. While that runs, `/livez` says yes, and all else that nobody is served yet.
+    pub async fn while_starting<T>(&self, start: impl Future<Output = T>) -> T {
+        let most = self.settings.head_time;
+        let mut doors: Vec<Pin<Box<dyn Future<Output = ()> + Send + '_>>> = Vec::new();
+        for listener in &self.tcp {
+            let accept = move || async move { listener.accept().await.map(|(stream, _)| stream) };
+            doors.push(Box::pin(starting::door(accept, most)));
+        }
+        if let Some(bound) = &self.unix {
+            let listener = &bound.listener;
+            let accept = move || async move { listener.accept().await.map(|(stream, _)| stream) };
+            doors.push(Box::pin(starting::door(accept, most)));
+        }
+        let doors = async {
+            futures::future::join_all(doors).await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            done = start => done,
+            never = doors => never,
+        }
+    }
+
     /// Serves `agent` until `stop`, and then ends well: it is not ready from that moment, takes new
     /// connections for a while, ends those that are idle, lets what runs finish within its time, and cuts
     /// off the rest.
@@ -159,18 +143,19 @@ impl Server {
         }
         let dispatch = Arc::new(Dispatch {
             workers: workers.iter().map(|w| (w.sender.clone(), Arc::clone(&w.load))).collect(),
-            places: Arc::new(Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS))),
             sidecar: Arc::clone(&sidecar),
         });
         let end = CancellationToken::new();
+        // Each has places of its own: who fills one shuts nobody out of another.
+        let places = || Arc::new(Semaphore::new(settings.connections.clamp(1, Semaphore::MAX_PERMITS)));
         let mut doors = JoinSet::new();
         for listener in tcp {
-            let (dispatch, end) = (Arc::clone(&dispatch), end.clone());
-            doors.spawn(async move { dispatch.tcp(&listener, &end).await });
+            let (dispatch, end, places) = (Arc::clone(&dispatch), end.clone(), places());
+            doors.spawn(async move { dispatch.tcp(&listener, &places, &end).await });
         }
         if let Some(bound) = unix {
-            let (dispatch, end) = (Arc::clone(&dispatch), end.clone());
-            doors.spawn(async move { dispatch.unix(&bound, &end).await });
+            let (dispatch, end, places) = (Arc::clone(&dispatch), end.clone(), places());
+            doors.spawn(async move { dispatch.unix(&bound, &places, &end).await });
         }
         stop.await;
         sidecar.draining.store(true, Ordering::Relaxed);
@@ -193,13 +178,12 @@ impl Server {
 /// Gives connections to workers.
 struct Dispatch {
     workers: Vec<(mpsc::UnboundedSender<Incoming>, Arc<AtomicUsize>)>,
-    places: Arc<Semaphore>,
     sidecar: Arc<Sidecar>,
 }
 
 impl Dispatch {
-    async fn tcp(&self, listener: &TcpListener, end: &CancellationToken) {
-        self.take(end, || async {
+    async fn tcp(&self, listener: &TcpListener, places: &Arc<Semaphore>, end: &CancellationToken) {
+        self.take(places, end, || async {
             let (stream, from) = listener.accept().await?;
             stream.set_nodelay(true)?;
             Ok((Socket::Tcp(stream.into_std()?), Peer::Tcp(from)))
@@ -207,8 +191,8 @@ impl Dispatch {
         .await;
     }
 
-    async fn unix(&self, bound: &Bound, end: &CancellationToken) {
-        self.take(end, || async {
+    async fn unix(&self, bound: &Bound, places: &Arc<Semaphore>, end: &CancellationToken) {
+        self.take(places, end, || async {
             let (stream, _) = bound.listener.accept().await?;
             let uid = stream.peer_cred().ok().map(|peer| peer.uid());
             tracing::debug!(peer.uid = uid, "a connection on the socket");
@@ -218,13 +202,13 @@ impl Dispatch {
     }
 
     /// Takes connections until the end, and then those that the system has taken already.
-    async fn take<F>(&self, end: &CancellationToken, accept: impl Fn() -> F)
+    async fn take<F>(&self, places: &Arc<Semaphore>, end: &CancellationToken, accept: impl Fn() -> F)
     where
         F: Future<Output = std::io::Result<(Socket, Peer)>>,
     {
         loop {
             let next = async {
-                let place = Arc::clone(&self.places).acquire_owned().await;
+                let place = Arc::clone(places).acquire_owned().await;
                 (place, accept().await)
             };
             let last = end.is_cancelled();

@@ -50,6 +50,42 @@ async fn bundles_come_from_the_broker_without_an_agent_and_serve_without_a_broke
 }
 
 #[tokio::test]
+async fn an_auditor_needs_the_file_its_root_and_its_scope_and_nothing_else() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    let (creds, connect) = shell.test.write_credential("image")?;
+    let (creds, connect) = (creds.to_str().context("path")?, connect.to_str().context("path")?);
+    publish(&shell.test, "1.0.0", "Hello!").await?;
+    let file = shell.test.directory().join("prompts.baked");
+    let file = file.to_str().context("path")?;
+    shell.says(&["bundle", "pull", "--out", file, "--connection", connect, "--credentials", creds]).await?;
+    let root = shell.test.connection("dev").roots[0].clone();
+    let other = nkeys::KeyPair::new_operator().public_key();
+    for command in [&["verify"][..], &["bundle", "show"]] {
+        let with = |more: &[&'static str], root: &str| {
+            let words = [command, &[file, "--root", root], more].concat();
+            words.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let fails = async |words: Vec<String>| {
+            shell.fails(&words.iter().map(String::as_str).collect::<Vec<_>>()).await
+        };
+        let whole = with(&["--scope", "acme/support/dev"], &root);
+        let said = shell.says(&whole.iter().map(String::as_str).collect::<Vec<_>>()).await?;
+        assert!(said.contains("1.0.0"), "{said}");
+        let (code, error) = fails(with(&[], &root)).await?;
+        assert!(code == 64 && error.contains("--scope"), "{code} {error}");
+        let (code, error) = fails(with(&["--scope", "acme/support/prod"], &root)).await?;
+        assert!(code == 1 && error.contains("not believed"), "{code} {error}");
+        let (code, error) = fails(with(&["--scope", "acme/support/dev"], &other)).await?;
+        assert!(code == 1 && error.contains("not believed"), "{code} {error}");
+        assert_eq!(fails(with(&["--scope", "acme/support"], &root)).await?.0, 2);
+        // What is not given is that of the connect file.
+        let words = [command, &[file, "--root", &root, "--connection", connect]].concat();
+        assert!(shell.says(&words).await?.contains("1.0.0"));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_bundle_that_is_not_believed_leaves_nothing_behind() -> Result<()> {
     let shell = Shell { test: TestBroker::start().await? };
     let (creds, connect) = shell.test.write_credential("image")?;

@@ -71,6 +71,22 @@ async fn codegen_writes_what_is_served_or_what_a_signed_file_holds_and_nothing_e
     assert_eq!(shell.codegen(&check).await?.0, 0);
     assert_eq!(shell.codegen(&["--language", "rust"]).await?.1, written, "to standard output; one set only");
 
+    assert!(shell.codegen(&[&check[..], &["--json"]].concat()).await?.1.contains("\"prompts\":1"));
+
+    // What a folder puts before it is no part of that version.
+    let overrides = place.join("overrides");
+    fs::create_dir(&overrides)?;
+    let local = serde_json::json!({
+        "content": { "type": "text", "template": "Hi {{ who }}" },
+        "parameters": [{ "name": "who", "type": "string", "required": true }],
+    });
+    fs::write(overrides.join("hello.json"), local.to_string())?;
+    let with = ["--overrides", overrides.to_str().context("a path")?];
+    let seen = shell.live(&[&["get", "hello"][..], &with].concat()).await?;
+    assert_eq!(String::from_utf8_lossy(&seen.stdout).trim(), "Hello", "the running agent has no such folder");
+    let (code, said) = shell.codegen(&[&check[..], &with].concat()).await?;
+    assert!(code == 0 && said.contains("overrides are left out"), "{code}: {said}");
+
     // A file that carries its proof.
     assert!(shell.live(&["bake", "prompts.bundle"]).await?.status.success());
     let newer = publish(&test, "1.1.0", "Hello again").await?;

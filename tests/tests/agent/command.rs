@@ -3,6 +3,7 @@
 use std::process::{Output, Stdio};
 
 use anyhow::{Context as _, Result};
+use futures::StreamExt as _;
 use nats_config::subject;
 use schemas::connect::ConnectString;
 use serde_json::Value;
@@ -151,6 +152,21 @@ async fn a_connect_string_becomes_a_profile_only_when_it_works() -> Result<()> {
     assert_ne!(std::fs::read(config.join("default.connect.json"))?, before);
     let back = shell.connect_with(&found.to_line(), &["--force"]).await?;
     assert!(back.status.success(), "{}", String::from_utf8_lossy(&back.stderr));
+
+    // Nor are the roots that are trusted: a string of the same scope that brings none of them.
+    let before = std::fs::read(config.join("default.connect.json"))?;
+    let mut impostor = found.clone();
+    let theirs = nkeys::KeyPair::new_operator().public_key();
+    impostor.connection.roots = vec![theirs.clone()];
+    let kept = shell.connect(&impostor.to_line()).await?;
+    let said = String::from_utf8_lossy(&kept.stderr).into_owned();
+    assert_eq!(kept.status.code(), Some(77), "{said}");
+    assert!(said.contains(&theirs) && said.contains(&found.connection.roots[0]), "both are named: {said}");
+    assert_eq!(std::fs::read(config.join("default.connect.json"))?, before);
+    // One of them is enough: roots come and go one at a time.
+    impostor.connection.roots.extend(found.connection.roots.clone());
+    let more = shell.connect(&impostor.to_line()).await?;
+    assert!(more.status.success(), "{}", String::from_utf8_lossy(&more.stderr));
 
     // A credential that was revoked is not kept.
     let (minted, connection) = shell.test.mint("gone")?;
@@ -338,6 +354,143 @@ async fn a_mode_set_without_an_agent_holds_for_the_next_one() -> Result<()> {
     let (_child, _lines) = shell.run(&[]).await?;
     assert_eq!(shell.says(&["mode"]).await?, "FROZEN\n");
     assert_eq!(shell.says(&["prompt", "hello"]).await?, "one\n");
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_with_nothing_on_disk_is_never_said_to_be_frozen_or_pinned_from_here() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    publish(&shell.test, "1.0.0", "one").await?;
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+    let (_child, _lines) = {
+        let mut child = shell
+            .command(&["run", "--memory-only"])
+            .env_remove("LIVE_CACHE_DIR")
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        line(&mut lines).await?;
+        (child, lines)
+    };
+    for command in [&["mode", "frozen"][..], &["mode"], &["pin", "chat", "^1"], &["unpin", "chat"], &["sync"]]
+    {
+        let output = shell
+            .command(&[command, &["--memory-only"]].concat())
+            .env_remove("LIVE_CACHE_DIR")
+            .output()
+            .await?;
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(64), "{command:?}: {said}");
+        assert!(said.contains("memory_only") && said.contains("PUT /v1/mode"), "{command:?}: {said}");
+        assert!(output.stdout.is_empty(), "{command:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_an_agent_what_waits_is_shown_and_nothing_is_taken_up() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    let bundle = |version: &str, text: &str| {
+        let mut bundle = shell.test.bundle("chat", version, &[("hello", text), ("bye", "Bye")]);
+        bundle.prompts[0].description = "Greets\nthe \u{1b}[31mcustomer".into();
+        bundle
+    };
+    shell.test.publish(bundle("1.0.0", "one")).await?;
+    shell.test.publish(shell.test.bundle("mail", "1.0.0", &[("reply", "Dear")])).await?;
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+    let nothing = shell.live(&["sync", "--check"]).await?;
+    assert_eq!(nothing.status.code(), Some(0), "nothing waits");
+    assert_eq!(shell.says(&["diff"]).await?, "nothing waits\n");
+
+    shell.test.publish(bundle("1.1.0", "two \u{1b}[2K")).await?;
+    let mut statuses = tests::stage::statuses(&shell.test).await?;
+    let check = async |command: &[&str]| -> Result<String> {
+        let output = shell.live(command).await?;
+        let said = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
+        anyhow::ensure!(output.status.code() == Some(3), "{command:?}: {said}");
+        Ok(said)
+    };
+    // Twice: what the first looked at is not taken up by the second.
+    for _ in 0..2 {
+        let said = check(&["sync", "--check"]).await?;
+        assert!(said.contains("ACCEPTING") && said.contains("serial 2 is verified"), "{said}");
+        assert!(said.contains("is taken up once an agent runs"), "{said}");
+        let said = check(&["diff"]).await?;
+        assert!(said.contains("@chat 1.0.0 -> 1.1.0 (serial 2)"), "{said}");
+        assert!(
+            said.contains("-one") && said.contains("+two \u{fffd}[2K") && !said.contains('\u{1b}'),
+            "{said}"
+        );
+        let history = shell.json(&["history", "chat", "--json"]).await?;
+        let active = |at: usize| history[at]["active"].as_bool();
+        assert_eq!((active(0), active(1)), (Some(true), Some(false)), "{history}");
+        assert_eq!(shell.says(&["prompt", "hello"]).await?, "one\n");
+    }
+    assert!(futures::FutureExt::now_or_never(statuses.next()).is_none(), "FORGE hears of none of it");
+    assert_eq!(shell.json(&["status", "--json"]).await?["mode"], "ACCEPTING");
+
+    // Pins that are set without an agent hold, also for what only looks.
+    assert_eq!(shell.says(&["pin", "chat", "=1.0.0"]).await?, "@chat =1.0.0\n");
+    assert!(check(&["sync", "--check"]).await?.contains("does not fit the pin"));
+    shell.says(&["sync"]).await?;
+    assert_eq!(shell.says(&["prompt", "hello"]).await?, "one\n");
+    assert_eq!(shell.says(&["unpin", "chat"]).await?, "@chat is not pinned\n");
+    assert!(shell.says(&["sync"]).await?.contains("1.1.0"));
+    assert_eq!(shell.says(&["prompt", "hello"]).await?, "two \u{1b}[2K\n", "a render is given as it is");
+
+    // What authors wrote stays on its line.
+    let of_chat = shell.says(&["list", "--set", "chat"]).await?;
+    assert!(
+        of_chat.lines().count() == 2 && of_chat.contains("Greets\u{fffd}the \u{fffd}[31mcustomer"),
+        "{of_chat}"
+    );
+    assert!(shell.says(&["list", "--set", "mail"]).await?.contains("@mail/reply"));
+    assert_eq!(shell.says(&["list", "--set", "none"]).await?, "");
+    let found = shell.json(&["search", "CUSTOMER", "chat", "--json"]).await?;
+    assert_eq!(
+        (found[0]["id"].as_str(), found.as_array().map(Vec::len)),
+        (Some("hello"), Some(1)),
+        "{found}"
+    );
+    assert_eq!(shell.says(&["search", "hello", "reply"]).await?, "", "each word has to be there");
+    Ok(())
+}
+
+#[tokio::test]
+async fn that_nothing_is_served_yet_ends_with_its_own_code_with_an_agent_and_without() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+    for command in [["prompt", "hello"], ["get", "hello"]] {
+        let (code, error) = shell.fails(&command).await?;
+        assert!(code == 69 && error.contains("nothing is served yet"), "{code} {error}");
+    }
+    let (_child, _lines) = shell.run(&[]).await?;
+    for command in [["prompt", "hello"], ["get", "hello"]] {
+        let (code, error) = shell.fails(&command).await?;
+        assert!(code == 69 && error.contains("nothing is served yet"), "{code} {error}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_in_the_foreground_ends_when_it_is_told_to_while_its_start_still_waits() -> Result<()> {
+    let shell = Shell { test: TestBroker::start().await? };
+    publish(&shell.test, "1.0.0", "one").await?;
+    assert!(shell.connect(&shell.connect_string()?.to_line()).await?.status.success());
+    let folder = shell.test.directory().join("overrides");
+    std::fs::create_dir(&folder)?;
+    let waits = ["--start", "fresh", "--start-wait", "1h"];
+    for command in [&["run"][..], &["dev", folder.to_str().context("a path")?]] {
+        let mut child = shell.command(&[command, &waits].concat()).stdout(Stdio::piped()).spawn()?;
+        until("it is up", PATIENCE, async || {
+            shell.says(&["status"]).await.ok().filter(|said| said.contains("connected"))
+        })
+        .await;
+        let pid = i32::try_from(child.id().context("it runs")?)?;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGTERM)?;
+        let ended = tokio::time::timeout(PATIENCE, child.wait()).await.context("it does not end")??;
+        assert_eq!(ended.code(), Some(0), "{command:?}");
+    }
     Ok(())
 }
 

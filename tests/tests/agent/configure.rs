@@ -140,3 +140,53 @@ async fn a_new_file_is_commented_and_never_replaces_one_unasked() -> Result<()> 
     assert_ne!(std::fs::read_to_string(path.trim())?, text);
     Ok(())
 }
+
+#[tokio::test]
+async fn what_a_sidecar_and_a_collector_need_is_checked_as_all_else() -> Result<()> {
+    let shell = connected().await?;
+    let check = async |more: &[&str]| -> Result<(Option<i32>, String)> {
+        let output = shell.live(&[&["config", "check"], more].concat()).await?;
+        Ok((output.status.code(), String::from_utf8(output.stdout)?))
+    };
+    write(
+        &shell,
+        "otlp_sample = 1.5\n[serve]\nlisten = [\"localhost:1\"]\nconections = 9\nbody_max = \"much\"\n\
+         socket_mode = \"0999\"\nno_token = true\ntoken_file = \"x\"\n",
+    )?;
+    let (code, said) = check(&[]).await?;
+    assert_eq!(code, Some(64), "{said}");
+    for part in [
+        "otlp_sample: write a number from 0 to 1 (",
+        "default.toml, line 1)",
+        "listen: \"localhost:1\" is no address",
+        "did you mean \"connections\"? (",
+        "body_max: write a whole number",
+        "socket_mode: write permissions",
+        "token_file: no_token is set too",
+        "default.toml, line 8)",
+    ] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+    write(&shell, "overrides = \"\"\n[serve]\nlisten = [\"127.0.0.1:1\"]\nconnections = 9\n")?;
+    assert_eq!(check(&[]).await?.0, Some(0), "an empty path is none");
+    for wrong in ["collector:4318", "https://collector:4318", "http://", "http://x?y", "collector"] {
+        let (code, said) = check(&["--otlp-endpoint", wrong]).await?;
+        assert!(
+            code == Some(64) && said.contains("otlp_endpoint: write http://host:port"),
+            "{wrong}: {said}"
+        );
+    }
+    assert_eq!(check(&["--otlp-endpoint", "http://127.0.0.1:4318"]).await?.0, Some(0));
+    let shown = shell.says(&["config", "show"]).await?;
+    for line in
+        ["serve.listen         = \"127.0.0.1:1\"", "serve.connections    = 9", "serve.event_readers  = 64"]
+    {
+        assert!(shown.contains(line), "{line} is not in:\n{shown}");
+    }
+    let table = shell.json(&["config", "table", "--json"]).await?;
+    assert!(
+        table.as_array().is_some_and(|all| all.iter().any(|one| one["key"] == "serve.listen")),
+        "{table}"
+    );
+    Ok(())
+}

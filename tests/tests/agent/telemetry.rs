@@ -11,7 +11,7 @@ use tests::nats::TestBroker;
 use tests::stage::{PATIENCE, builder, heard, publish, serves, statuses};
 use tests::tools;
 use tests::until::until;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -105,8 +105,8 @@ async fn an_agent_that_may_not_tell_of_use_tells_nothing() -> Result<()> {
 }
 
 /// A collector that takes what it is given, and shows the bodies.
-async fn collector() -> Result<(String, mpsc::UnboundedReceiver<String>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+async fn collector(address: &str) -> Result<(String, mpsc::UnboundedReceiver<String>)> {
+    let listener = TcpListener::bind(address).await?;
     let at = format!("http://{}", listener.local_addr()?);
     let (send, receive) = mpsc::unbounded_channel();
     tokio::spawn(async move {
@@ -142,7 +142,7 @@ async fn collector() -> Result<(String, mpsc::UnboundedReceiver<String>)> {
 async fn a_collector_gets_a_span_of_each_render_and_never_a_value() -> Result<()> {
     let test = TestBroker::start().await?;
     publish_named(&test, "1.4.0", "Hello {{ name }}").await?;
-    let (at, mut bodies) = collector().await?;
+    let (at, mut bodies) = collector("127.0.0.1:0").await?;
     let (credentials, connection) = test.write_credential("spans")?;
     let live = |arguments: &[&str]| {
         let mut command = Command::new(tools::binary("live"));
@@ -192,6 +192,59 @@ async fn a_collector_gets_a_span_of_each_render_and_never_a_value() -> Result<()
     }
     let failed: Vec<bool> = spans.iter().map(|span| span["status"]["code"] == 2).collect();
     assert!(failed.contains(&true) && failed.contains(&false), "{seen}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_collector_that_is_away_is_told_of_once_and_so_is_its_return() -> Result<()> {
+    let test = TestBroker::start().await?;
+    publish(&test, "1.0.0", "Hello").await?;
+    let (credentials, connection) = test.write_credential("away")?;
+    // A port where nobody listens for now.
+    let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
+    let live = |arguments: &[&str]| {
+        let mut command = Command::new(tools::binary("live"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("HOME", test.directory())
+            .env("LIVE_CONNECTION", &connection)
+            .env("LIVE_CREDENTIALS", &credentials)
+            .env("LIVE_CACHE_DIR", test.directory().join("cache"))
+            .env("LIVE_OTLP_ENDPOINT", format!("http://{address}"))
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .kill_on_drop(true);
+        command
+    };
+    let mut agent = live(&["run"]).spawn()?;
+    let mut log = BufReader::new(agent.stderr.take().context("no stderr")?).lines();
+    let mut said = async |what: &str| -> Result<String> {
+        let wanted = async {
+            while let Some(line) = log.next_line().await? {
+                if line.contains(what) {
+                    return Ok(line);
+                }
+                anyhow::ensure!(!line.contains("the collector takes no spans"), "again: {line}");
+            }
+            anyhow::bail!("it ended")
+        };
+        // Spans are rendered until it is said.
+        let renders = async {
+            loop {
+                let _ = live(&["prompt", "hello"]).status().await;
+            }
+        };
+        tokio::select! {
+            line = tokio::time::timeout(PATIENCE, wanted) => line?,
+            () = renders => anyhow::bail!("never"),
+        }
+    };
+    said("the collector takes no spans").await?;
+    let (_at, mut bodies) = collector(&address).await?;
+    let back = said("the collector takes spans again").await?;
+    assert!(back.contains("spans.lost=") && !back.contains("spans.lost=0"), "{back}");
+    assert!(bodies.recv().await.is_some());
     Ok(())
 }
 

@@ -41,13 +41,21 @@ fn the_table_of_live_is_the_one_that_live_prints() {
         document.contains(printed.trim()),
         "docs/CONFIGURATION.md does not hold the table of `live config table`, which is now:\n{printed}"
     );
-    // And each of them is a flag of every command.
+    // And each of them is a flag of every command, or of the sidecar alone.
     let (help, of_command) = (output("live", &["--help"]), output("live", &["bundle", "pull", "--help"]));
-    let variables = variables(&printed, "LIVE_");
-    assert!(variables.len() > 20, "{variables:?}");
-    for variable in variables {
+    let of_serve = output("live", &["serve", "--help"]);
+    let (serve, all): (Vec<&str>, Vec<&str>) =
+        printed.lines().partition(|line| line.starts_with("| `serve."));
+    let (serve, all) = (variables(&serve.join("\n"), "LIVE_"), variables(&all.join("\n"), "LIVE_"));
+    assert!(all.len() > 20 && serve.len() > 10, "{all:?} {serve:?}");
+    for variable in all {
         let line = format!("[env: {variable}]");
         assert!(help.contains(&line) && of_command.contains(&line), "{line} is not in the help of live");
+    }
+    for variable in serve {
+        let line = format!("[env: {variable}]");
+        assert!(of_serve.contains(&line), "{line} is not in the help of live serve");
+        assert!(!of_command.contains(&line), "{line} is of live serve alone");
     }
 }
 

@@ -5,7 +5,7 @@ use tests::nats::TestBroker;
 use tests::stage::PATIENCE;
 use tests::until::{secs, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::stage::{Answer, Sidecar, furnish};
 
@@ -47,6 +47,62 @@ async fn who_says_nothing_or_too_slowly_is_closed() -> Result<()> {
     let slow = slow_body(&sidecar, "POST", "/v1/render").await?;
     assert_eq!((slow.status, slow.code().as_str()), (408, "body_too_slow"), "{slow:?}");
     assert_eq!(sidecar.ask("POST", "/v1/render", Some(HELLO), &[]).await?.status, 200);
+    Ok(())
+}
+
+/// The beginning of a connection of HTTP/2 that asks for `/livez`; with `window`, how much of an answer may be
+/// sent.
+fn asks_for_livez(window: Option<u32>) -> Vec<u8> {
+    let mut all = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    match window {
+        None => all.extend([0, 0, 0, 4, 0, 0, 0, 0, 0]),
+        Some(window) => {
+            all.extend([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4]);
+            all.extend(window.to_be_bytes());
+        }
+    }
+    // GET, http, the path, the authority; the stream's first and last.
+    let mut head = vec![0x82, 0x86, 0x04, 6];
+    head.extend(b"/livez");
+    head.extend([0x01, 9]);
+    head.extend(b"localhost");
+    all.extend([0, 0, u8::try_from(head.len()).unwrap_or_default(), 1, 5, 0, 0, 0, 1]);
+    all.extend(head);
+    all
+}
+
+#[tokio::test]
+async fn who_is_silent_after_an_answer_or_takes_none_is_closed() -> Result<()> {
+    let test = TestBroker::start().await?;
+    furnish(&test).await?;
+    let sidecar = Sidecar::serving(&test, "silent", &["--head-time-ms", "400"]).await?;
+    // Between two requests, by both protocols.
+    let mut old = TcpStream::connect(&sidecar.address).await?;
+    old.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    assert!(rest(&mut old).await?.contains("\"ok\":true"));
+    let mut new = TcpStream::connect(&sidecar.address).await?;
+    new.write_all(&asks_for_livez(None)).await?;
+    assert!(rest(&mut new).await.context("HTTP/2")?.contains("\"ok\":true"));
+    // The answer is there, and its caller lets nothing of it be sent.
+    let mut shut = TcpStream::connect(&sidecar.address).await?;
+    shut.write_all(&asks_for_livez(Some(0))).await?;
+    assert!(!rest(&mut shut).await.context("a window of nothing")?.contains("\"ok\""));
+    // Requests without end, and not one answer is read.
+    let socket = TcpSocket::new_v4()?;
+    socket.set_recv_buffer_size(4096)?;
+    let mut deaf = socket.connect(sidecar.address.parse()?).await?;
+    let flood = "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(1000);
+    let ended = async { while deaf.write_all(flood.as_bytes()).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, ended).await.context("it is never closed")?;
+    // Events go on with nothing to tell.
+    let mut reads = TcpStream::connect(&sidecar.address).await?;
+    let head = format!("GET /v1/events HTTP/1.1\r\nhost: localhost\r\n{}\r\n\r\n", sidecar.bearer());
+    reads.write_all(head.as_bytes()).await?;
+    let mut begun = [0; 64];
+    reads.read_exact(&mut begun).await?;
+    assert!(begun.starts_with(b"HTTP/1.1 200"));
+    let still = tokio::time::timeout(secs(2), reads.read_to_end(&mut Vec::new())).await;
+    assert!(still.is_err(), "who reads events is not silent");
     Ok(())
 }
 
@@ -96,6 +152,7 @@ async fn what_is_no_http_and_what_is_too_much_of_it_harms_nobody() -> Result<()>
     }
     let waits = sidecar.bare("/livez", None, &["--max-time", "1"]).await;
     assert!(waits.is_err(), "there is no place: {waits:?}");
+    assert_eq!(sidecar.near("/livez", None, &[]).await?.status, 200, "the socket has places of its own");
     held.clear();
     until("there is a place again", secs(10), async || {
         (sidecar.bare("/livez", None, &[]).await.ok()?.status == 200).then_some(())

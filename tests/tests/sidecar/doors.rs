@@ -83,7 +83,7 @@ async fn an_unsafe_way_to_listen_is_refused_with_its_key() -> Result<()> {
         (vec!["--token-file".into(), path(&open)], 64, "chmod 600"),
         (vec!["--token-file".into(), path(&short)], 64, "24 characters"),
         (vec!["--socket".into(), path(&file)], 64, "no socket"),
-        (vec!["--socket-mode".into(), "0999".into()], 2, "0600"),
+        (vec!["--socket-mode".into(), "0999".into()], 64, "socket_mode: write permissions such as 0600"),
     ];
     for (arguments, code, why) in cases {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -94,5 +94,28 @@ async fn an_unsafe_way_to_listen_is_refused_with_its_key() -> Result<()> {
         assert!(!said.contains("everybody-can-read"), "no token is shown: {said}");
     }
     assert_eq!(std::fs::read_to_string(&file)?, "precious");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_file_says_how_it_is_served_and_a_variable_that_is_empty_or_false_says_nothing() -> Result<()> {
+    let test = TestBroker::start().await?;
+    furnish(&test).await?;
+    let file = test.directory().join("live.toml");
+    std::fs::write(
+        &file,
+        "[serve]\nlisten = [\"127.0.0.1:0\"]\nsocket = \"here.http\"\nsocket_mode = \"0640\"\n\
+         token_file = \"own.token\"\nbody_max = 40\n",
+    )?;
+    let config = ["--config", file.to_str().unwrap_or_default()];
+    let mut command = command(&test, "file", &config)?;
+    command.env("LIVE_LISTEN", "").env("LIVE_SOCKET", "").env("LIVE_NO_TOKEN", "false");
+    let sidecar = Sidecar::of(command.spawn()?).await?;
+    assert_eq!(sidecar.socket, test.directory().join("here.http"), "beside the file");
+    assert_eq!(sidecar.token_file, test.directory().join("own.token"));
+    assert_eq!(std::fs::metadata(&sidecar.socket)?.permissions().mode() & 0o777, 0o640);
+    assert_eq!(sidecar.get("/v1/status").await?.status, 200);
+    let large = sidecar.ask("POST", "/v1/render", Some(HELLO), &[]).await?;
+    assert_eq!((large.status, large.code().as_str()), (413, "body_too_large"));
     Ok(())
 }

@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 use tests::nats::TestBroker;
-use tests::stage::PATIENCE;
+use tests::stage::{Answering, PATIENCE};
 use tests::until::{secs, until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stage::{Sidecar, furnish};
+use crate::stage::{Sidecar, command, curl, furnish};
 
 const HELLO: &str = r#"{"id":"hello","values":{"name":"Ada","n":3}}"#;
 
@@ -167,6 +167,52 @@ async fn what_takes_too_long_is_cut_off_and_the_end_comes_all_the_same() -> Resu
     .await;
     sidecar.signal(Signal::SIGTERM)?;
     assert_eq!(sidecar.ended().await?, Some(0));
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_a_start_waits_it_lives_is_not_ready_and_ends_when_it_is_told_to() -> Result<()> {
+    let test = TestBroker::start().await?;
+    furnish(&test).await?;
+    let waits = ["--start", "fresh", "--start-wait", "1h"];
+    let socket = test.directory().join("waits/live.http");
+    let ask = async |path: &str, body: Option<&str>| {
+        let near = ["--unix-socket", socket.to_str().unwrap_or_default()];
+        curl(&format!("http://localhost{path}"), body, &near).await
+    };
+    let is_up = async || {
+        until("it answers", PATIENCE, async || {
+            ask("/livez", None).await.ok().filter(|answer| answer.status == 200)
+        })
+        .await
+    };
+    let mut child = command(&test, "waits", &waits)?.spawn()?;
+    is_up().await;
+    let ready = ask("/readyz", None).await?;
+    assert!(ready.status == 503 && ready.body.contains("the agent is starting"), "{ready:?}");
+    let render = ask("/v1/render", Some(HELLO)).await?;
+    assert_eq!((render.status, render.code().as_str()), (503, "nothing_served"), "not before it is fresh");
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().context("it runs")?)?);
+    nix::sys::signal::kill(pid, Signal::SIGTERM)?;
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.context("it does not end")??;
+    assert_eq!(ended.code(), Some(0));
+    assert!(!socket.exists());
+
+    // And where FORGE's word comes, it serves.
+    let child = command(&test, "waits", &waits)?.spawn()?;
+    is_up().await;
+    let _forge = Answering::start(&test, Some(Vec::new())).await?;
+    let beats = async {
+        loop {
+            let _ = test.beat("dev", Vec::new(), secs(1)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    };
+    let sidecar = tokio::select! {
+        sidecar = Sidecar::of(child) => sidecar?,
+        () = beats => bail!("never"),
+    };
+    assert_eq!(sidecar.near("/v1/render", Some(HELLO), &[]).await?.status, 200);
     Ok(())
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use axum::Router;
 use axum::routing::get;
 use live_agent::serve::access::{Asks, Authorize, Denied, Loopback};
 use live_agent::{LiveAgent, Mode};
 use tests::nats::TestBroker;
-use tests::stage::{builder, publish, serves};
+use tests::stage::{PATIENCE, builder, publish, serves};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::stage::curl;
 
@@ -95,6 +97,52 @@ async fn a_host_mounts_it_where_it_likes_and_decides_who_may_change_something() 
     let done = post(&form, &boss).await?;
     assert!(done.status == 303 && done.head.contains("location: ../live?did=frozen"), "{done:?}");
     assert_eq!(host.agent.mode(), Mode::Frozen);
+
+    // The page asks what waits, and takes up nothing.
+    let secret = form.split('&').next().unwrap_or_default();
+    let check = async || -> Result<String> {
+        let body = format!("{secret}&check=1");
+        let kind = ["-H", "content-type: application/x-www-form-urlencoded", "-d", &body];
+        Ok(ask("/live/sync", None, &[&kind[..], &boss[..]].concat()).await?.head)
+    };
+    host.agent.wait_current(PATIENCE).await?;
+    assert!(check().await?.contains("location: ../live?did=nothing"));
+    publish(&test, "1.1.0", "Bye!").await?;
+    let asked = check().await?;
+    assert!(asked.contains("location: ../live?did=waits"), "{asked}");
+    assert_eq!(ask("/live/v1/render", hello, &staff).await?.json()?["text"], "Hello!");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_stops_its_agent_ends_with_readers_of_events_there() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let agent = builder(&test, "ending")?.memory_only().start().await?;
+    let app = Router::new().nest("/live", live_agent::router(agent.clone(), |_: &Asks<'_>| Ok(())));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let (end, ends) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(async move {
+        let ends = async {
+            let _ = ends.await;
+        };
+        axum::serve(listener, app).with_graceful_shutdown(ends).await
+    });
+    let mut reader = TcpStream::connect(address).await?;
+    reader.write_all(b"GET /live/v1/events HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
+    let mut read = String::new();
+    let mut chunk = [0; 1024];
+    while !read.contains("event: stale") {
+        let count = tokio::time::timeout(PATIENCE, reader.read(&mut chunk)).await??;
+        anyhow::ensure!(count > 0, "it ended: {read}");
+        read.push_str(&String::from_utf8_lossy(&chunk[..count]));
+    }
+    agent.stop().await;
+    let _ = end.send(());
+    tokio::time::timeout(PATIENCE, serving).await.context("the host hangs")???;
+    let mut rest = String::new();
+    reader.read_to_string(&mut rest).await?;
+    assert!(rest.contains("event: closing"), "{rest}");
     Ok(())
 }
 
@@ -106,5 +154,6 @@ async fn the_ready_made_rule_of_loopback_knows_a_rebound_name() -> Result<()> {
     let url = format!("http://{}/live/v1/status", host.address);
     assert_eq!(curl(&url, None, &[]).await?.status, 200);
     assert_eq!(curl(&url, None, &["-H", "host: evil.example"]).await?.status, 403);
+    assert_eq!(curl(&url, None, &["-H", "x-forwarded-for: 192.0.2.1"]).await?.status, 403, "a proxy's");
     Ok(())
 }

@@ -70,7 +70,11 @@ pub(crate) fn command(test: &TestBroker, name: &str, more: &[&str]) -> Result<Co
 
 impl Sidecar {
     pub(crate) async fn start(test: &TestBroker, name: &str, more: &[&str]) -> Result<Self> {
-        let mut child = command(test, name, more)?.spawn()?;
+        Self::of(command(test, name, more)?.spawn()?).await
+    }
+
+    /// One that was started, once it says where it serves.
+    pub(crate) async fn of(mut child: Child) -> Result<Self> {
         let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
         let first = tokio::time::timeout(PATIENCE, lines.next_line()).await.context("it says nothing")??;
         let said: Value = serde_json::from_str(&first.context("it ended")?)?;

@@ -42,10 +42,22 @@ pub(crate) async fn running(settings: &Settings, question: &Question) -> Result<
     match control::ask(&dir, question).await {
         Ok(answer) => Ok(Some(answer)),
         Err(ControlError::NoAgent) => Ok(None),
-        Err(ControlError::Failed { error, message }) if error == "unreachable" => {
+        Err(ControlError::Failed { error, message }) if error == "unreachable" || error == control::EMPTY => {
             Err(Failure::Unavailable(message))
         }
         Err(error) => Err(Failure::Other(error.into())),
+    }
+}
+
+/// Refuses what an agent with nothing on disk cannot be told from here: it has no place where it is asked.
+pub(crate) fn within_reach(settings: &Settings) -> Result<(), Failure> {
+    match settings.cache_place()? {
+        CachePlace::Memory => Err(Failure::Configuration(
+            "memory_only: an agent that keeps nothing on disk hears nothing from here, and the next one starts \
+             anew; ask it itself (PUT /v1/mode and POST /v1/sync of its sidecar), or order it in FORGE"
+                .into(),
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -90,6 +102,7 @@ pub(crate) async fn status(settings: &Settings, metrics: bool) -> Result<(), Fai
 }
 
 pub(crate) async fn mode(settings: &Settings, set: Option<Mode>) -> Result<(), Failure> {
+    within_reach(settings)?;
     let mode = match running(settings, &Question::Mode { set }).await? {
         Some(answer) => parse(answer.get("mode").cloned().unwrap_or_default())?,
         None => match set {

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use live_agent::pull::PullError;
 use live_agent::{LiveAgent, config, offline};
-use schemas::Slug;
+use schemas::connect::Connection;
 use schemas::signed::Checked;
+use schemas::{Scope, Slug};
 use serde_json::{Value, json};
 
 use crate::exit::Failure;
@@ -30,9 +31,8 @@ pub(crate) enum Bundle {
     Show {
         /// The file
         file: PathBuf,
-        /// A root to trust [default: those of the connect file]
-        #[arg(long)]
-        root: Vec<String>,
+        #[command(flatten)]
+        trust: Trusted,
     },
     /// Writes what the disk cache serves to a file for an image
     Bake {
@@ -41,11 +41,54 @@ pub(crate) enum Bundle {
     },
 }
 
+/// What a file has to prove. With both given nothing else is needed; what is not is that of the connect file.
+#[derive(Debug, Args)]
+pub(crate) struct Trusted {
+    /// A root to trust; may be given again [default: those of the connect file]
+    #[arg(long)]
+    root: Vec<String>,
+    /// The organisation/project/environment that it has to be of [default: that of the connect file]
+    #[arg(long, value_parser = scope)]
+    scope: Option<Scope>,
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    let parts: Vec<&str> = text.split('/').collect();
+    match parts.as_slice() {
+        [organisation, project, environment] => {
+            Scope::new(organisation, project, environment).map_err(|error| error.to_string())
+        }
+        _ => Err("write organisation/project/environment, such as acme/support/prod".into()),
+    }
+}
+
+impl Trusted {
+    fn complete(self, settings: &Settings) -> Result<(Vec<String>, Scope), Failure> {
+        let Self { root, scope } = self;
+        match (root.is_empty(), scope) {
+            (false, Some(scope)) => Ok((root, scope)),
+            (no_root, scope) => {
+                let connection = connection(settings)?;
+                let scope = scope.unwrap_or(connection.scope);
+                Ok((if no_root { connection.roots } else { root }, scope))
+            }
+        }
+    }
+}
+
+fn connection(settings: &Settings) -> Result<Connection, Failure> {
+    if settings.connection.exists() {
+        return Ok(config::read_connection(&settings.connection)?);
+    }
+    let path = settings.connection.display();
+    Err(Failure::Configuration(format!("connection: there is no {path}; give both --root and --scope")))
+}
+
 impl Bundle {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
         match self {
             Self::Pull { out, set } => pull(settings, &out, &set).await,
-            Self::Show { file, root } => show_file(settings, &file, root),
+            Self::Show { file, trust } => show_file(settings, &file, trust),
             Self::Bake { file } => bake(settings, &file).await,
         }
     }
@@ -76,17 +119,16 @@ pub(crate) async fn bake(settings: &Settings, file: &Path) -> Result<(), Failure
     show::text(&format!("{} holds {sets} sets\n", file.display()))
 }
 
-fn checked(settings: &Settings, file: &Path, roots: Vec<String>) -> Result<Vec<Checked>, Failure> {
-    let connection = config::read_connection(&settings.connection)?;
-    let roots = if roots.is_empty() { connection.roots } else { roots };
-    let all = offline::verify_file(file, &roots, &connection.scope)
+fn checked(settings: &Settings, file: &Path, trust: Trusted) -> Result<Vec<Checked>, Failure> {
+    let (roots, scope) = trust.complete(settings)?;
+    let all = offline::verify_file(file, &roots, &scope)
         .with_context(|| format!("{} is not believed", file.display()))?;
     Ok(all)
 }
 
 /// Checks a file; needs no broker, no cache and no credential.
-pub(crate) fn verify(settings: &Settings, file: &Path, roots: Vec<String>) -> Result<(), Failure> {
-    let all = checked(settings, file, roots)?;
+pub(crate) fn verify(settings: &Settings, file: &Path, trust: Trusted) -> Result<(), Failure> {
+    let all = checked(settings, file, trust)?;
     if settings.json {
         let all: Vec<Value> = all
             .iter()
@@ -104,8 +146,8 @@ pub(crate) fn verify(settings: &Settings, file: &Path, roots: Vec<String>) -> Re
     show::text(&format!("{}\n", texts.join("\n\n")))
 }
 
-fn show_file(settings: &Settings, file: &Path, roots: Vec<String>) -> Result<(), Failure> {
-    let all = checked(settings, file, roots)?;
+fn show_file(settings: &Settings, file: &Path, trust: Trusted) -> Result<(), Failure> {
+    let all = checked(settings, file, trust)?;
     let ids = |one: &Checked| one.bundle.prompts.iter().map(|p| p.id.to_string()).collect::<Vec<_>>();
     if settings.json {
         let all: Vec<Value> = all

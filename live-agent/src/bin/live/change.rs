@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use live_agent::control::Question;
 
-use live_agent::{HistoryEntry, LiveAgent, SyncReport, Waiting};
+use live_agent::{Builder, HistoryEntry, LiveAgent, Mode, SyncReport, Waiting};
 use schemas::Slug;
 use schemas::prompt::{Content, Prompt};
 use schemas::status::PendingState;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use similar::{ChangeTag, TextDiff};
 
-use crate::ask::{parse, running};
+use crate::ask::{parse, running, within_reach};
 use crate::exit::Failure;
 use crate::options::{Settings, coloured};
 use crate::show;
@@ -37,9 +37,14 @@ fn versions(text: &str) -> Result<VersionReq, String> {
     text.parse().map_err(|error| format!("write a requirement such as ^2 or =2.1.0: {error}"))
 }
 
-/// An agent that lives for one question.
-async fn briefly(settings: &Settings) -> Result<LiveAgent, Failure> {
-    let agent = settings.builder()?.start().await?;
+/// An agent that lives for one question and takes up nothing.
+async fn looking(settings: &Settings) -> Result<LiveAgent, Failure> {
+    briefly(settings.builder()?.only_looking()).await
+}
+
+/// An agent that lives for one command.
+async fn briefly(builder: Builder) -> Result<LiveAgent, Failure> {
+    let agent = builder.start().await?;
     match agent.wait_current(REACH).await {
         Ok(_) => Ok(agent),
         Err(error) => {
@@ -51,11 +56,20 @@ async fn briefly(settings: &Settings) -> Result<LiveAgent, Failure> {
 
 /// Reconciles; with `check` nothing is taken up, and the answer is whether something waits.
 pub(crate) async fn sync(settings: &Settings, check: bool) -> Result<(), Failure> {
+    if !check {
+        within_reach(settings)?;
+    }
     let report: SyncReport = match running(settings, &Question::Sync { check }).await? {
         Some(answer) => parse(answer)?,
+        None if check => {
+            let agent = looking(settings).await?;
+            let report = agent.check().await;
+            agent.stop().await;
+            report?
+        }
         None => {
-            let agent = briefly(settings).await?;
-            let report = if check { agent.check().await } else { agent.sync().await };
+            let agent = briefly(settings.builder()?).await?;
+            let report = agent.sync().await;
             agent.stop().await;
             report?
         }
@@ -63,8 +77,8 @@ pub(crate) async fn sync(settings: &Settings, check: bool) -> Result<(), Failure
     if settings.json {
         show::json(&report)?;
     } else {
-        let lines: Vec<String> = report.sets.iter().map(show::set_line).collect();
-        show::text(&format!("{}, current\n{}\n", report.mode.as_str(), lines.join("\n")))?;
+        let lines = report.sets.iter().map(|set| show::set_line(set, report.mode) + "\n");
+        show::text(&format!("{}, current\n{}", report.mode.as_str(), lines.collect::<String>()))?;
     }
     let waits = |state| matches!(state, PendingState::Verified | PendingState::Pinned);
     let waiting = report.sets.iter().any(|set| set.pending.as_ref().is_some_and(|p| waits(p.state)));
@@ -88,6 +102,7 @@ pub(crate) async fn unpin(settings: &Settings, set: Slug) -> Result<(), Failure>
 }
 
 async fn set_pin(settings: &Settings, set: &Slug, versions: Option<VersionReq>) -> Result<(), Failure> {
+    within_reach(settings)?;
     let question = Question::Pin { set: set.clone(), versions: versions.clone() };
     if running(settings, &question).await?.is_none() {
         let builder = settings.builder()?;
@@ -139,7 +154,7 @@ struct Difference {
 
 /// What would change if what waits were taken up: what is served against it.
 pub(crate) async fn diff(settings: &Settings, only: Option<&Slug>) -> Result<(), Failure> {
-    let (mut waits, served) = match running(settings, &Question::Waiting).await? {
+    let (mut waits, served, mode) = match running(settings, &Question::Waiting).await? {
         Some(answer) => {
             let waits: Vec<Waits> = parse(answer)?;
             let mut served = Vec::new();
@@ -148,14 +163,14 @@ pub(crate) async fn diff(settings: &Settings, only: Option<&Slug>) -> Result<(),
                 let id = format!("@{}/{}", one.set, one.id);
                 served.push((one.set.clone(), asked::<Prompt>(settings, &Question::Get { id }).await?));
             }
-            (waits, served)
+            // One that runs holds back what no pin keeps out in FROZEN alone.
+            (waits, served, Mode::Frozen)
         }
         None => {
-            // Nothing is taken up: what came in between waits only where the agent is FROZEN or pinned.
-            let agent = briefly(settings).await?;
-            let found = found(&agent);
+            let agent = looking(settings).await?;
+            let ((waits, served), mode) = (found(&agent), agent.mode());
             agent.stop().await;
-            found
+            (waits, served, mode)
         }
     };
     waits.retain(|one| only.is_none_or(|only| one.waiting.set == *only));
@@ -169,7 +184,7 @@ pub(crate) async fn diff(settings: &Settings, only: Option<&Slug>) -> Result<(),
         let colours = coloured(&std::io::stdout());
         let mut out = String::new();
         for one in &waits {
-            out.push_str(&headline(&one.waiting));
+            out.push_str(&headline(&one.waiting, mode));
             for difference in all.iter().filter(|d| d.set == one.waiting.set) {
                 out.push_str(&unified(difference, colours));
             }
@@ -204,11 +219,12 @@ fn found(agent: &LiveAgent) -> (Vec<Waits>, Vec<(Slug, Prompt)>) {
     (waits, served)
 }
 
-fn headline(waiting: &Waiting) -> String {
+fn headline(waiting: &Waiting, mode: Mode) -> String {
     let from = waiting.applied.as_ref().map_or("nothing".into(), |applied| applied.version.to_string());
-    let why = match waiting.why {
-        PendingState::Pinned => "does not fit the pin",
-        _ => "waits for ACCEPTING",
+    let why = match (waiting.why, mode) {
+        (PendingState::Pinned, _) => "does not fit the pin",
+        (_, Mode::Frozen) => "waits for ACCEPTING",
+        (_, Mode::Accepting) => "is taken up once an agent runs",
     };
     let waits = &waiting.waits;
     format!("@{} {from} -> {} (serial {}) {why}\n", waiting.set, waits.version, waits.serial)
@@ -270,7 +286,7 @@ fn unified(difference: &Difference, colours: bool) -> String {
     for hunk in diff.unified_diff().context_radius(AROUND).iter_hunks() {
         out.push_str(&paint(&hunk.header().to_string(), "36"));
         for change in hunk.iter_changes() {
-            let line = change.value().trim_end_matches('\n');
+            let line = show::plain(change.value().trim_end_matches('\n'));
             out.push_str(&match change.tag() {
                 ChangeTag::Delete => paint(&format!("-{line}"), "31"),
                 ChangeTag::Insert => paint(&format!("+{line}"), "32"),
@@ -286,7 +302,7 @@ pub(crate) async fn history(settings: &Settings, set: Option<Slug>) -> Result<()
     let all: Vec<HistoryEntry> = match running(settings, &Question::History { set: set.clone() }).await? {
         Some(answer) => parse(answer)?,
         None => {
-            let agent = briefly(settings).await?;
+            let agent = looking(settings).await?;
             let all = agent.history(set.as_ref()).await;
             agent.stop().await;
             all?
@@ -299,10 +315,13 @@ pub(crate) async fn history(settings: &Settings, set: Option<Slug>) -> Result<()
     for one in &all {
         let mark = if one.active { "*" } else { " " };
         let when = one.issued.map_or("never verified".into(), show::ago);
-        let by = one.publisher.as_deref().map(|by| format!(" by {by}")).unwrap_or_default();
-        let approved = one.approver.as_deref().map(|by| format!(", approved by {by}")).unwrap_or_default();
-        let refused =
-            one.refusal.as_ref().map(|why| format!(", REFUSED: {}", why.message)).unwrap_or_default();
+        let by = |word: &str, who: &Option<String>| {
+            who.as_deref().map(|who| format!("{word} by {}", show::plain(who))).unwrap_or_default()
+        };
+        let (by, approved) = (by("", &one.publisher), by(", approved", &one.approver));
+        let refused = one.refusal.as_ref();
+        let refused = refused.map(|why| format!(", REFUSED: {}", show::plain(&why.message)));
+        let refused = refused.unwrap_or_default();
         out.push_str(&format!(
             "{mark} @{} {} serial {} {} {when}{by}{approved}{refused}\n",
             one.set,

@@ -61,19 +61,31 @@ impl Codegen {
             if standard_output {
                 return Err(Failure::Usage("--check needs --out with the file to look at".into()));
             }
-            return check(&self.out, &text, &locked);
+            check(&self.out, &text, &locked)?;
+            return match settings.json {
+                true => locked.tell(&self.out),
+                false => Ok(()),
+            };
         }
         if standard_output {
             return show::text(&text);
         }
         replace(&self.out, &text).with_context(|| format!("writing {}", self.out.display()))?;
-        let Locked { set, version, digest, prompts } = locked;
         if settings.json {
-            return show::json(&json!({
-                "file": self.out, "set": set, "version": version, "digest": digest, "prompts": prompts.len(),
-            }));
+            return locked.tell(&self.out);
         }
+        let Locked { set, version, prompts, .. } = locked;
         show::text(&format!("{} has {} prompts of {set}@{version}\n", self.out.display(), prompts.len()))
+    }
+}
+
+impl Locked {
+    /// What the file holds, as JSON.
+    fn tell(&self, file: &Path) -> Result<(), Failure> {
+        let Self { set, version, digest, prompts } = self;
+        show::json(&json!({
+            "file": file, "set": set, "version": version, "digest": digest, "prompts": prompts.len(),
+        }))
     }
 }
 
@@ -90,9 +102,14 @@ fn from_file(settings: &Settings, file: &Path) -> Result<Vec<Locked>, Failure> {
     Ok(all.into_iter().map(locked).collect())
 }
 
-/// The disk cache can be read beside a running agent.
+/// The disk cache can be read beside a running agent. What a folder of overrides puts before it is left out: the
+/// code names the version and digest that FORGE published.
 fn from_disk(settings: &Settings) -> Result<Vec<Locked>, Failure> {
-    let offline = settings.builder()?.read_offline()?;
+    let mut published = settings.clone();
+    if published.given.remove("overrides").is_some() && !settings.json {
+        eprintln!("live: the local overrides are left out: this is what FORGE published");
+    }
+    let offline = published.builder()?.read_offline()?;
     let active = |set: &schemas::status::SetStatus| {
         let applied = set.active.clone()?;
         let prompts = offline.prompts(&set.set)?;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::exit::Failure;
 use crate::options::{Gathered, write_whole};
-use crate::show;
+use crate::{log, show};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Configure {
@@ -32,7 +32,7 @@ impl Configure {
         match self {
             Self::Check => check(gathered),
             Self::Show => show_all(gathered),
-            Self::Table => show::text(&options::table()),
+            Self::Table => table(gathered.settings.json),
             Self::Init { force } => init(gathered, *force),
         }
     }
@@ -77,6 +77,7 @@ pub(crate) fn findings(gathered: &Gathered) -> Findings {
             found.wrong.push(format!("{:#}", anyhow::Error::new(error)));
         }
     }
+    found.wrong.extend(log::Spans::of(settings).and_then(|spans| spans.check().err()));
     found.warnings.extend(loose(&settings.credentials));
     found
 }
@@ -114,13 +115,29 @@ fn check(gathered: &Gathered) -> Result<(), Failure> {
     }
 }
 
+fn table(json: bool) -> Result<(), Failure> {
+    if !json {
+        return show::text(&options::table());
+    }
+    let all: Vec<_> = OPTIONS
+        .iter()
+        .map(|s| {
+            json!({
+                "key": s.in_file().then(|| s.name()), "flag": format!("--{}", s.flag), "variable": s.variable,
+                "default": s.default_words(), "staging": s.staging, "prod": s.prod, "what": s.what,
+            })
+        })
+        .collect();
+    show::json(&all)
+}
+
 fn show_all(gathered: &Gathered) -> Result<(), Failure> {
     let settings = &gathered.settings;
     let all: Vec<_> = OPTIONS.iter().map(|setting| (setting, settings.given.effective(setting))).collect();
     if settings.json {
         let all: Vec<_> = all
             .iter()
-            .map(|(s, found)| json!({ "key": s.key, "value": found.text, "from": found.origin.to_string() }))
+            .map(|(s, found)| json!({ "key": s.name(), "value": found.text, "from": found.origin.to_string() }))
             .collect();
         return show::json(&all);
     }
@@ -133,8 +150,9 @@ fn show_all(gathered: &Gathered) -> Result<(), Failure> {
         };
         // Who reads it looks for what was said.
         let from = if is_default(&found) { String::new() } else { format!("  # {}", found.origin) };
-        let quote = if setting.kind == Kind::Switch || value.starts_with(['-', '(']) { "" } else { "\"" };
-        out.push_str(&format!("{:<15} = {quote}{value}{quote}{from}\n", setting.key));
+        let bare = matches!(setting.kind, Kind::Switch | Kind::Number) || value.starts_with(['-', '(']);
+        let quote = if bare { "" } else { "\"" };
+        out.push_str(&format!("{:<20} = {quote}{value}{quote}{from}\n", setting.name()));
     }
     show::text(&out)
 }

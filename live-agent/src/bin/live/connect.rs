@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use live_agent::{AgentError, LiveAgent, SyncReport, config};
 use nix::sys::termios::{self, LocalFlags, SetArg};
-use schemas::connect::ConnectString;
+use schemas::connect::{ConnectString, Connection};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -34,13 +34,9 @@ pub(crate) async fn connect(settings: &Settings, force: bool) -> Result<(), Fail
     let scope = found.connection.scope.clone();
     let (connection, credentials) = (settings.kept("connect.json"), settings.kept("creds"));
     if let Ok(before) = config::read_connection(&connection)
-        && before.scope != scope
         && !force
     {
-        return Err(Failure::NotPermitted(format!(
-            "profile {} connects to {}, this string to {scope}: give another --profile, or --force to replace it",
-            settings.profile, before.scope
-        )));
+        may_replace(&settings.profile, &before, &found.connection)?;
     }
     progress(settings, format_args!("connecting to {} at {}", scope, found.connection.servers.join(", ")));
     let agent = builder.start().await?;
@@ -64,7 +60,7 @@ pub(crate) async fn connect(settings: &Settings, force: bool) -> Result<(), Fail
             "connection": connection, "credentials": credentials,
         }));
     }
-    println!("{}\n{}", credentials.display(), connection.display());
+    show::text(&format!("{}\n{}\n", credentials.display(), connection.display()))?;
     let profile = match settings.profile.as_str() {
         "default" => String::new(),
         other => format!(" --profile {other}"),
@@ -77,6 +73,26 @@ pub(crate) async fn connect(settings: &Settings, force: bool) -> Result<(), Fail
     );
     progress(settings, format_args!("      \"live{profile} doctor\" looks whether all is well"));
     Ok(())
+}
+
+/// A profile goes on to what it goes to: another scope, or roots of which it knows none, are replaced only
+/// where somebody says so.
+fn may_replace(profile: &str, before: &Connection, now: &Connection) -> Result<(), Failure> {
+    if before.scope != now.scope {
+        return Err(Failure::NotPermitted(format!(
+            "profile {profile} connects to {}, this string to {}: give another --profile, or --force to replace it",
+            before.scope, now.scope
+        )));
+    }
+    if now.roots.iter().any(|root| before.roots.contains(root)) {
+        return Ok(());
+    }
+    Err(Failure::NotPermitted(format!(
+        "profile {profile} trusts root {}, this string brings {} and none of those: whoever wrote it could have \
+         any prompt believed here. Ask who runs FORGE; if its roots were changed, --force replaces them",
+        before.roots.join(", "),
+        now.roots.join(", ")
+    )))
 }
 
 /// Waits until all is here; on a terminal it shows how much is.

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::Args;
 use live_agent::{LiveAgent, LocalStatus};
 use schemas::prompt::Prompt;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
+use crate::ends::Ends;
 use crate::exit::Failure;
 use crate::options::Settings;
 use crate::show;
@@ -26,15 +25,14 @@ pub(crate) struct Dev {
 
 impl Dev {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let mut terminate = signal(SignalKind::terminate()).context("listening for signals")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for signals")?;
-        let agent = start(settings, &self.folder).await?;
+        let mut ends = Ends::listen()?;
+        let Some(started) = ends.unless(start(settings, &self.folder)).await else { return Ok(()) };
+        let agent = started?;
         let mut seen = Seen::default();
         let mut tick = tokio::time::interval(LOOK);
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                () = ends.told() => break,
                 _ = tick.tick() => seen.tell(&agent, settings)?,
             }
         }

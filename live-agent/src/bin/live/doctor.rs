@@ -1,6 +1,6 @@
 //! `live doctor`: everything that an agent needs, looked at.
 
-use live_agent::doctor::{self, Check, Verdict};
+use live_agent::doctor::{self, Check, Step, Verdict};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -11,10 +11,12 @@ pub(crate) async fn examine(gathered: Gathered) -> Result<(), Failure> {
     let settings = &gathered.settings;
     let wrong: Vec<String> = gathered.faults.iter().map(ToString::to_string).collect();
     let (json, colours) = (settings.json, coloured(&std::io::stdout()));
-    let mut tell = |check: &Check| {
-        if !json {
+    let mut tell = |step: Step<'_>| match step {
+        Step::Found(check) if !json => {
             let _ = show::text(&line(check, colours));
         }
+        Step::Waits { what, most } if !json => eprintln!("waiting for {what}, {} s at most", most.as_secs()),
+        _ => {}
     };
     let checks = doctor::examine(&settings.given, &wrong, &mut tell).await;
     let worst = checks.iter().map(|check| check.verdict).max().unwrap_or(Verdict::Ok);

@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::Context as _;
 use clap::Command;
 use clap_complete::Shell;
+use serde_json::json;
 
 use crate::exit::{CODES, Failure};
 use crate::show;
@@ -19,9 +20,12 @@ pub(crate) fn completions(mut command: Command, shell: Shell) -> Result<(), Fail
 }
 
 /// One page for the program and one for each command: `man -l live-bundle-pull.1`.
-pub(crate) fn man(command: Command, folder: &Path) -> Result<(), Failure> {
+pub(crate) fn man(command: Command, folder: &Path, json: bool) -> Result<(), Failure> {
     std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
     clap_mangen::generate_to(command, folder).with_context(|| format!("writing to {}", folder.display()))?;
+    if json {
+        return show::json(&json!({ "folder": folder }));
+    }
     Ok(())
 }
 

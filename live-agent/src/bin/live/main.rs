@@ -11,6 +11,7 @@ mod configure;
 mod connect;
 mod dev;
 mod doctor;
+mod ends;
 mod exit;
 mod generate;
 mod log;
@@ -23,6 +24,7 @@ mod show;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use live_agent::Mode;
+use live_agent::config::options::Given;
 use live_agent::config::parse_mode;
 use schemas::Slug;
 
@@ -47,7 +49,7 @@ enum Command {
     /// Takes a connect string from FORGE (from the terminal or standard input, never from the
     /// command line), tries it, and keeps it as a profile
     Connect {
-        /// Replaces a profile that connects to something else
+        /// Replaces a profile that connects to something else, or trusts other roots
         #[arg(long)]
         force: bool,
         /// Taken only to be refused: a shell keeps what it was told.
@@ -57,7 +59,7 @@ enum Command {
     /// Runs an agent in the foreground
     Run(run::Run),
     /// Serves an agent to other programs, by HTTP on this machine
-    Serve(Box<serve::Serve>),
+    Serve(serve::Serve),
     /// Runs an agent with prompts of a folder before what FORGE published; says what is overridden, and takes
     /// up each save
     Dev(dev::Dev),
@@ -118,9 +120,8 @@ enum Command {
     Verify {
         /// The file
         file: PathBuf,
-        /// A root to trust [default: those of the connect file]
-        #[arg(long)]
-        root: Vec<String>,
+        #[command(flatten)]
+        trust: bundle::Trusted,
     },
     /// Looks at everything that an agent needs, and says what to do
     Doctor,
@@ -179,12 +180,16 @@ async fn dispatch(cli: Cli) -> Result<(), Failure> {
     // What writes texts about this program needs no settings.
     match &cli.command {
         Command::Completions { shell } => return generate::completions(Cli::command(), *shell),
-        Command::Man { out } => return generate::man(Cli::command(), out),
+        Command::Man { out } => return generate::man(Cli::command(), out, cli.options.json()),
         Command::Commands => return generate::table(Cli::command()),
         _ => {}
     }
     let foreground = matches!(cli.command, Command::Run(_) | Command::Dev(_) | Command::Serve(_));
-    let gathered = cli.options.gather()?;
+    let own = match &cli.command {
+        Command::Serve(serve) => serve.0.clone(),
+        _ => Given::default(),
+    };
+    let gathered = cli.options.gather(own)?;
     let logging = log(&gathered, foreground)?;
     let done = answer(cli.command, gathered).await;
     logging.end().await;
@@ -202,7 +207,7 @@ async fn answer(command: Command, gathered: Gathered) -> Result<(), Failure> {
         Command::Connect { force, .. } => connect::connect(&settings, force).await,
         Command::Run(run) => run.run(&settings).await,
         Command::Dev(dev) => dev.run(&settings).await,
-        Command::Serve(serve) => serve.run(&settings).await,
+        Command::Serve(_) => serve::run(&settings).await,
         Command::Status { metrics } => ask::status(&settings, metrics).await,
         Command::Mode { mode } => ask::mode(&settings, mode).await,
         Command::Sync { check } => change::sync(&settings, check).await,
@@ -215,7 +220,7 @@ async fn answer(command: Command, gathered: Gathered) -> Result<(), Failure> {
         Command::Search { words } => ask::search(&settings, &words).await,
         Command::Get { id } => ask::get(&settings, id).await,
         Command::Prompt(prompt) => prompt.show(&settings).await,
-        Command::Verify { file, root } => bundle::verify(&settings, &file, root),
+        Command::Verify { file, trust } => bundle::verify(&settings, &file, trust),
         Command::Bundle(bundle) => bundle.run(&settings).await,
         Command::Bake { file } => bundle::bake(&settings, &file).await,
         Command::Config(_)
@@ -230,10 +235,6 @@ fn log(gathered: &Gathered, foreground: bool) -> Result<log::Logging, Failure> {
     let usual = if foreground { "warn,live_agent=info,live=info" } else { "error" };
     let settings = &gathered.settings;
     let said = settings.text("log");
-    let spans = settings.text("otlp_endpoint").filter(|_| foreground).map(|endpoint| log::Spans {
-        endpoint,
-        sample: settings.text("otlp_sample"),
-        service: settings.text("service").unwrap_or_default(),
-    });
+    let spans = log::Spans::of(settings).filter(|_| foreground);
     log::start(said.as_deref().unwrap_or(usual), settings.json, spans)
 }

@@ -4,8 +4,8 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, ArgMatches, Command, ValueHint};
-use live_agent::config::options::{self, Fault, Given, Kind, OPTIONS, Origin, Setting};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
+use live_agent::config::options::{self, Fault, Given, Kind, OPTIONS, Origin, Place, Setting};
 use live_agent::config::{self, Builder, CachePlace};
 use live_agent::{ConfigError, LiveAgent};
 
@@ -19,7 +19,9 @@ pub(crate) struct Options(Given);
 
 impl clap::Args for Options {
     fn augment_args(command: Command) -> Command {
-        OPTIONS.iter().fold(command, |command, setting| command.arg(argument(setting)))
+        of_all().fold(command, |command, setting| {
+            command.arg(argument(setting).global(true).help_heading(HEADING).hide_short_help(true))
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -29,13 +31,7 @@ impl clap::Args for Options {
 
 impl clap::FromArgMatches for Options {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut given = Given::default();
-        for setting in OPTIONS {
-            if let Some(text) = matches.get_one::<String>(setting.flag) {
-                given.put(setting, text, Origin::Flag(setting.flag));
-            }
-        }
-        Ok(Self(given))
+        Ok(Self(said(matches, of_all())))
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -44,7 +40,26 @@ impl clap::FromArgMatches for Options {
     }
 }
 
-fn argument(setting: &'static Setting) -> Arg {
+/// The settings that every command takes as flags.
+fn of_all() -> impl Iterator<Item = &'static Setting> {
+    OPTIONS.iter().filter(|setting| setting.place != Place::Serve)
+}
+
+/// What the flags of these settings say.
+pub(crate) fn said(matches: &ArgMatches, settings: impl Iterator<Item = &'static Setting>) -> Given {
+    let mut given = Given::default();
+    for setting in settings {
+        let texts: Vec<&str> =
+            matches.get_many::<String>(setting.flag).unwrap_or_default().map(String::as_str).collect();
+        if !texts.is_empty() {
+            given.put(setting, texts.join(","), Origin::Flag(setting.flag));
+        }
+    }
+    given
+}
+
+/// A setting as a flag.
+pub(crate) fn argument(setting: &'static Setting) -> Arg {
     let default = match setting.default_words() {
         "" => String::new(),
         words => format!(" [default: {}]", words.replace('`', "")),
@@ -52,13 +67,11 @@ fn argument(setting: &'static Setting) -> Arg {
     let what = setting.what.replace('`', "");
     let words = match setting.kind {
         Kind::OneOf(words) => format!(" ({})", words.join(", ")),
+        Kind::Words | Kind::Addresses => "; may be given again".to_owned(),
         _ => String::new(),
     };
     let argument = Arg::new(setting.flag)
         .long(setting.flag)
-        .global(true)
-        .help_heading(HEADING)
-        .hide_short_help(true)
         .help(format!("{what}{words}{default} [env: {}]", setting.variable));
     match setting.kind {
         Kind::Switch => argument
@@ -73,6 +86,10 @@ fn argument(setting: &'static Setting) -> Arg {
         Kind::Duration | Kind::Bound => argument.value_name("TIME"),
         Kind::Pins => argument.value_name("SET=VERSIONS"),
         Kind::Text => argument.value_name("TEXT"),
+        Kind::Number | Kind::Part => argument.value_name("NUMBER"),
+        Kind::Mode => argument.value_name("MODE"),
+        Kind::Words => argument.value_name("NAME").action(ArgAction::Append),
+        Kind::Addresses => argument.value_name("ADDRESS").action(ArgAction::Append),
     }
 }
 
@@ -98,9 +115,17 @@ pub(crate) struct Settings {
 }
 
 impl Options {
-    /// Looks at every source, as far as each can be used.
-    pub(crate) fn gather(self) -> Result<Gathered, Failure> {
+    /// Whether flag or environment ask for JSON, for what needs no other settings.
+    pub(crate) fn json(&self) -> bool {
+        let mut given = self.0.clone();
+        given.or(Given::environment(|variable| std::env::var(variable).ok()));
+        on(&given, "json")
+    }
+
+    /// Looks at every source, as far as each can be used. `own` is what the flags of the command itself say.
+    pub(crate) fn gather(self, own: Given) -> Result<Gathered, Failure> {
         let mut given = self.0;
+        given.or(own);
         given.or(Given::environment(|variable| std::env::var(variable).ok()));
         let text = |given: &Given, key: &str| given.get(key).map(|found| found.text.clone());
         let config_dir = match text(&given, "config_dir") {

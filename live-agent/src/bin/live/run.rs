@@ -1,13 +1,12 @@
 //! `live run`: an agent in the foreground.
 
-use anyhow::Context as _;
 use clap::Args;
 use live_agent::{Change, LiveAgent, Values};
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::ask::Given;
+use crate::ends::Ends;
 use crate::exit::Failure;
 use crate::options::Settings;
 use crate::show;
@@ -23,9 +22,9 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let mut terminate = signal(SignalKind::terminate()).context("listening for signals")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for signals")?;
-        let agent = settings.builder()?.start().await?;
+        let mut ends = Ends::listen()?;
+        let Some(started) = ends.unless(settings.builder()?.start()).await else { return Ok(()) };
+        let agent = started?;
         let mut changes = agent.subscribe();
         let local = agent.local_status();
         if settings.json {
@@ -44,8 +43,7 @@ impl Run {
         self.print(&agent, settings)?;
         loop {
             tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                () = ends.told() => break,
                 change = changes.recv() => match change {
                     Ok(change) => {
                         told(&change, settings)?;

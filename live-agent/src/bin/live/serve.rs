@@ -1,192 +1,146 @@
 //! `live serve`: an agent for services that are not written in Rust.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Args;
-use clap::builder::FalseyValueParser;
+use clap::{ArgMatches, Command};
 use live_agent::LiveAgent;
-use live_agent::serve::listen::{ListenError, SocketPlace};
-use live_agent::serve::server::Settings as Served;
+use live_agent::config::options::{Given, OPTIONS, Place, Setting};
+use live_agent::serve::listen::ListenError;
+use live_agent::serve::server::Server;
+use live_agent::serve::settings::Settings as Served;
 use live_agent::serve::token::{TokenError, Tokens};
-use live_agent::serve::{Bounds, Server};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::options::Settings;
+use crate::ends::Ends;
+use crate::options::{self, Settings};
 use crate::{Failure, show};
 
-/// Where it listens if nothing else is said.
-const LISTEN: &str = "127.0.0.1:7460";
+/// What the flags say that only this command has.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Serve(pub(crate) Given);
 
-#[derive(Debug, Args)]
-pub(crate) struct Serve {
-    /// A TCP address; may be given again [default: 127.0.0.1:7460, where no --socket is given]
-    #[arg(long, env = "LIVE_LISTEN", value_delimiter = ',')]
-    listen: Vec<SocketAddr>,
-    /// A Unix socket; who may open the file may ask
-    #[arg(long, env = "LIVE_SOCKET", value_name = "PATH")]
-    socket: Option<PathBuf>,
-    /// Its permissions
-    #[arg(long, env = "LIVE_SOCKET_MODE", default_value = "0600", value_parser = mode)]
-    socket_mode: u32,
-    /// The group it belongs to
-    #[arg(long, env = "LIVE_SOCKET_GROUP")]
-    socket_group: Option<String>,
-    /// The file of the token that TCP wants; made with one if it is not there. Two lines are two tokens
-    /// [default: sidecar.token beside the profile]
-    #[arg(long, env = "LIVE_TOKEN_FILE", value_name = "PATH")]
-    token_file: Option<PathBuf>,
-    /// Wants no token: everybody on this machine may ask
-    #[arg(long, env = "LIVE_NO_TOKEN", conflicts_with = "token_file", value_parser = FalseyValueParser::new())]
-    no_token: bool,
-    /// Lets --listen be an address that other machines reach
-    #[arg(long, env = "LIVE_ALLOW_REMOTE", value_parser = FalseyValueParser::new())]
-    allow_remote: bool,
-    /// A name that it may be called by, besides localhost; may be given again
-    #[arg(long, env = "LIVE_ALLOW_HOST", value_delimiter = ',')]
-    allow_host: Vec<String>,
-    /// Threads that serve [default: one for each core]
-    #[arg(long, env = "LIVE_WORKERS")]
-    workers: Option<usize>,
-    /// Connections at once; more wait
-    #[arg(long, env = "LIVE_CONNECTIONS", default_value_t = 1024)]
-    connections: usize,
-    /// Readers of events at once
-    #[arg(long, env = "LIVE_EVENT_READERS", default_value_t = 64)]
-    event_readers: usize,
-    /// Largest body of a request, in bytes
-    #[arg(long, env = "LIVE_BODY_MAX", default_value_t = 1024 * 1024)]
-    body_max: usize,
-    /// How long the body of a request may take, in milliseconds
-    #[arg(long, env = "LIVE_BODY_TIME_MS", default_value_t = 10_000)]
-    body_time_ms: u64,
-    /// How long the head of a request may take, and a connection be silent, in milliseconds
-    #[arg(long, env = "LIVE_HEAD_TIME_MS", default_value_t = 30_000)]
-    head_time_ms: u64,
-    /// How long new connections are still taken once it is told to end, in milliseconds
-    #[arg(long, env = "LIVE_DRAIN_DELAY_MS", default_value_t = 1_000)]
-    drain_delay_ms: u64,
-    /// How long running requests may still take then, in milliseconds
-    #[arg(long, env = "LIVE_DRAIN_TIME_MS", default_value_t = 20_000)]
-    drain_time_ms: u64,
+fn own() -> impl Iterator<Item = &'static Setting> {
+    OPTIONS.iter().filter(|setting| setting.place == Place::Serve)
 }
 
-fn mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok();
-    mode.filter(|mode| *mode <= 0o777).ok_or_else(|| "write permissions such as 0600 or 0660".into())
+impl clap::Args for Serve {
+    fn augment_args(command: Command) -> Command {
+        own().fold(command, |command, setting| command.arg(options::argument(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
 }
 
-impl Serve {
-    pub(crate) async fn run(self, settings: &Settings) -> Result<(), Failure> {
-        let mut terminate = signal(SignalKind::terminate()).context("listening for signals")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("listening for signals")?;
-        let mut hangup = signal(SignalKind::hangup()).context("listening for signals")?;
-        let served = self.settings(settings)?;
-        let tokens = served.tokens.clone();
-        let server = Server::bind(served).await.map_err(refused)?;
-        let agent = settings.builder()?.start().await?;
-        self.tell(settings, &server)?;
-        let (ends, reloaded, own) = (
-            async move {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                }
-            },
-            settings.clone(),
-            agent.clone(),
+impl clap::FromArgMatches for Serve {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self(options::said(matches, own())))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Serves until it is told to end.
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let mut ends = Ends::listen()?;
+    let mut hangup = signal(SignalKind::hangup()).context("listening for signals")?;
+    let token_path = token_path(settings);
+    let mut served = Served::of(&settings.given)?;
+    if !served.listen.is_empty() && !settings.on("no_token") {
+        served.tokens = Some(tokens(&token_path)?);
+    }
+    let tokens = served.tokens.clone();
+    raise_files(&served);
+    let server = Server::bind(served).await.map_err(refused)?;
+    let starts = server.while_starting(settings.builder()?.start());
+    let Some(started) = ends.unless(starts).await else { return Ok(()) };
+    let agent = started?;
+    tell(settings, &server, tokens.is_some().then_some(token_path))?;
+    let (reloaded, own) = (settings.clone(), agent.clone());
+    let reloads = async move {
+        while hangup.recv().await.is_some() {
+            reload(&reloaded, tokens.as_ref(), &own).await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let running = server.run(agent.clone(), async move { ends.told().await });
+    let drained = tokio::select! {
+        drained = running => drained.context("starting the workers")?,
+        () = reloads => return Ok(()),
+    };
+    agent.stop().await;
+    if drained.cut > 0 {
+        eprintln!("live: {} connections were cut off: they took too long", drained.cut);
+    }
+    Ok(())
+}
+
+fn token_path(settings: &Settings) -> PathBuf {
+    let beside = || settings.config_dir.join(format!("{}.sidecar.token", settings.profile));
+    settings.text("token_file").map_or_else(beside, PathBuf::from)
+}
+
+fn tokens(path: &std::path::Path) -> Result<Tokens, Failure> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
+    }
+    let (tokens, made) = Tokens::from_file(path).map_err(|error: TokenError| configuration(error))?;
+    if made {
+        eprintln!("live: a token was made in {}", path.display());
+    }
+    Ok(tokens)
+}
+
+/// Connections are open files, and so are the cache and the connection to the broker: asks the system for as
+/// many as it gives.
+fn raise_files(served: &Served) {
+    /// For all that is no connection of a caller.
+    const BESIDE: usize = 128;
+    let doors = served.listen.len() + usize::from(served.socket.is_some());
+    let wanted = served.connections.saturating_mul(doors).saturating_add(BESIDE);
+    let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
+    let Ok((now, most)) = getrlimit(Resource::RLIMIT_NOFILE) else { return };
+    if now >= wanted {
+        return;
+    }
+    let raised = wanted.min(most);
+    let raised = setrlimit(Resource::RLIMIT_NOFILE, raised, most).map_or(now, |()| raised);
+    if raised < wanted {
+        tracing::warn!(
+            files.most = raised,
+            files.wanted = wanted,
+            "this process may not open as many files as it takes connections: raise its limit (ulimit -n), or \
+             lower --connections"
         );
-        let reloads = async move {
-            while hangup.recv().await.is_some() {
-                reload(&reloaded, tokens.as_ref(), &own).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let running = server.run(agent.clone(), ends);
-        let drained = tokio::select! {
-            drained = running => drained.context("starting the workers")?,
-            () = reloads => return Ok(()),
-        };
-        agent.stop().await;
-        if drained.cut > 0 {
-            eprintln!("live: {} connections were cut off: they took too long", drained.cut);
-        }
-        Ok(())
     }
+}
 
-    fn settings(&self, settings: &Settings) -> Result<Served, Failure> {
-        let mut listen = self.listen.clone();
-        if listen.is_empty() && self.socket.is_none() {
-            listen.push(LISTEN.parse().context("the default address")?);
-        }
-        let tokens = if listen.is_empty() || self.no_token { None } else { Some(self.tokens(settings)?) };
-        let mut served = Served {
-            listen,
-            socket: self.socket.clone().map(|path| SocketPlace {
-                path,
-                mode: self.socket_mode,
-                group: self.socket_group.clone(),
-            }),
-            tokens,
-            allow_remote: self.allow_remote,
-            hosts: self.allow_host.clone(),
-            bounds: Bounds {
-                body: self.body_max,
-                body_time: Duration::from_millis(self.body_time_ms),
-                readers: self.event_readers,
-            },
-            head_time: Duration::from_millis(self.head_time_ms),
-            connections: self.connections,
-            drain_delay: Duration::from_millis(self.drain_delay_ms),
-            drain_time: Duration::from_millis(self.drain_time_ms),
-            ..Served::default()
-        };
-        if let Some(workers) = self.workers {
-            served.workers = workers;
-        }
-        Ok(served)
+/// Says where it listens, once it does.
+fn tell(settings: &Settings, server: &Server, token: Option<PathBuf>) -> Result<(), Failure> {
+    let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
+    let socket = settings.text("socket");
+    if settings.json {
+        return show::json(&json!({
+            "event": "serving", "listen": addresses, "socket": socket, "token_file": token,
+        }));
     }
-
-    fn token_path(&self, settings: &Settings) -> PathBuf {
-        let beside = || settings.config_dir.join(format!("{}.sidecar.token", settings.profile));
-        self.token_file.clone().unwrap_or_else(beside)
+    for address in &addresses {
+        show::text(&format!("serving on http://{address}\n"))?;
     }
-
-    fn tokens(&self, settings: &Settings) -> Result<Tokens, Failure> {
-        let path = self.token_path(settings);
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        }
-        let (tokens, made) = Tokens::from_file(&path).map_err(|error: TokenError| configuration(error))?;
-        if made {
-            eprintln!("live: a token was made in {}", path.display());
-        }
-        Ok(tokens)
+    if let Some(path) = socket {
+        show::text(&format!("serving on {path}\n"))?;
     }
-
-    /// Says where it listens, once it does.
-    fn tell(&self, settings: &Settings, server: &Server) -> Result<(), Failure> {
-        let addresses: Vec<String> = server.addresses().iter().map(ToString::to_string).collect();
-        let token = (!addresses.is_empty() && !self.no_token).then(|| self.token_path(settings));
-        if settings.json {
-            return show::json(&json!({
-                "event": "serving", "listen": addresses, "socket": self.socket, "token_file": token,
-            }));
-        }
-        for address in &addresses {
-            show::text(&format!("serving on http://{address}\n"))?;
-        }
-        if let Some(path) = &self.socket {
-            show::text(&format!("serving on {}\n", path.display()))?;
-        }
-        if let Some(path) = token {
-            show::text(&format!("the token is in {}\n", path.display()))?;
-        }
-        Ok(())
+    if let Some(path) = token {
+        show::text(&format!("the token is in {}\n", path.display()))?;
     }
+    Ok(())
 }
 
 fn configuration(error: impl std::error::Error + Send + Sync + 'static) -> Failure {

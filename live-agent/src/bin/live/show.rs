@@ -26,6 +26,21 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Text of others on one line: nothing in it moves a terminal's cursor, or is read in another order than it
+/// stands.
+pub(crate) fn plain(text: &str) -> String {
+    let moves = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let one = |c: char| match c {
+        '\t' => ' ',
+        c if moves(c) => '\u{fffd}',
+        c => c,
+    };
+    text.chars().map(one).collect()
+}
+
 /// How long ago, in words.
 pub(crate) fn ago(at: Micros) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
@@ -48,11 +63,11 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     let broker = match (running, local.connected, &local.refused) {
         (false, _, _) => format!("no agent is running; from disk, last contact {contact}"),
         (true, true, _) if status.stale => {
-            let why = status.stale_reason.as_deref().unwrap_or("FORGE is silent");
+            let why = plain(status.stale_reason.as_deref().unwrap_or("FORGE is silent"));
             format!("connected, but STALE: {why}; last contact {contact}")
         }
         (true, true, _) => "connected, current".into(),
-        (true, false, Some(why)) => format!("{why}; last contact {contact}"),
+        (true, false, Some(why)) => format!("{}; last contact {contact}", plain(why)),
         (true, false, None) => format!("not connected; last contact {contact}"),
     };
     line("broker", broker);
@@ -68,7 +83,13 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
         line("renders", format!("{}, {} errors, {times}", c.renders, c.render_errors));
     }
     for set in &status.sets {
-        lines.push(set_line(set));
+        lines.push(set_line(set, status.mode));
+    }
+    for id in &status.overrides {
+        lines.push(format!("{} is served from a folder of this machine, not from FORGE", plain(id)));
+    }
+    for problem in &local.problems {
+        lines.push(format!("not usable in that folder: {}", plain(problem)));
     }
     if status.sets.iter().all(|s| s.active.is_none()) {
         lines.push(match status.mode {
@@ -79,7 +100,8 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     lines.join("\n") + "\n"
 }
 
-pub(crate) fn set_line(set: &SetStatus) -> String {
+/// One set; `mode` is that of its agent.
+pub(crate) fn set_line(set: &SetStatus, mode: Mode) -> String {
     let active = match &set.active {
         Some(a) => format!(
             "{} serial {} {} active since {}",
@@ -93,8 +115,13 @@ pub(crate) fn set_line(set: &SetStatus) -> String {
     let pending = set.pending.as_ref().map(|p| {
         let serial = p.serial.map_or("unknown serial".into(), |s| format!("serial {s}"));
         match (p.state, &p.reason) {
-            (PendingState::Refused, Some(reason)) => format!("; refused {serial}: {}", reason.message),
-            (PendingState::Verified, _) => format!("; {serial} is verified and waits for ACCEPTING"),
+            (PendingState::Refused, Some(reason)) => {
+                format!("; refused {serial}: {}", plain(&reason.message))
+            }
+            (PendingState::Verified, _) => match mode {
+                Mode::Frozen => format!("; {serial} is verified and waits for ACCEPTING"),
+                Mode::Accepting => format!("; {serial} is verified and is taken up once an agent runs"),
+            },
             (PendingState::Pinned, _) => format!("; {serial} is verified and does not fit the pin"),
             _ => format!("; {serial} is on its way"),
         }
@@ -108,13 +135,14 @@ pub(crate) fn list(all: &[Listed]) -> String {
     for one in all {
         let parameters = one.parameters.join(", ");
         let kind = if one.chat { " chat" } else { "" };
+        let local = if one.local { " from a folder" } else { "" };
         let line = format!(
-            "{:<width$}  {}{kind}  ({parameters})  {}",
+            "{:<width$}  {}{kind}{local}  ({parameters})  {}",
             address(&one.set, &one.id),
             one.version,
             one.description
         );
-        out.push_str(line.trim_end());
+        out.push_str(plain(&line).trim_end());
         out.push('\n');
     }
     out
@@ -126,4 +154,28 @@ fn address(set: &Slug, id: &str) -> String {
 
 fn short(digest: &schemas::canonical::Digest) -> String {
     digest.short()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_stays_on_its_line_and_moves_no_cursor() {
+        let evil = "fine\x1b[2K\x1b]0;title\x07\r\nroot\u{202e}toor\u{9b}1m\tend\u{2028}x";
+        let shown = plain(evil);
+        assert!(
+            !shown.chars().any(char::is_control) && !shown.contains(['\u{202e}', '\u{2028}']),
+            "{shown:?}"
+        );
+        assert!(shown.starts_with("fine") && shown.ends_with("end\u{fffd}x"), "{shown:?}");
+        assert_eq!(plain("Grüße, 世界 👩‍🚀"), "Grüße, 世界 👩‍🚀");
+        let listed = serde_json::json!([{
+            "set": "chat", "id": "hello", "version": "1.0.0", "serial": 1, "chat": false,
+            "description": "two\nlines \u{1b}[31m", "parameters": ["a"], "tags": [], "local": true,
+        }]);
+        let all: Vec<Listed> = serde_json::from_value(listed).unwrap();
+        let text = list(&all);
+        assert_eq!(text, "@chat/hello  1.0.0 from a folder  (a)  two\u{fffd}lines \u{fffd}[31m\n");
+    }
 }

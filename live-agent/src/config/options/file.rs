@@ -6,7 +6,10 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Fault, Given, Kind, Origin, find, nearest, read};
+use super::{Fault, Given, Kind, Origin, Place, Setting, find, nearest, read};
+
+/// The part of the sidecar.
+const SERVE: &str = "serve";
 
 /// Reads a file, and says everything that is wrong with it at once.
 ///
@@ -27,13 +30,30 @@ pub fn read(path: &Path) -> Result<Given, Vec<Fault>> {
         vec![Fault::of("config", error.message(), &origin)]
     })?;
     let (mut given, mut faults) = (Given::default(), Vec::new());
+    let mut lines = Vec::new();
     for (key, value) in table.get_ref() {
+        let name: &str = key.get_ref();
+        match (name, value.get_ref()) {
+            (SERVE, DeValue::Table(serve)) => {
+                lines.extend(serve.iter().map(|(key, value)| (true, key, value)))
+            }
+            (SERVE, _) => {
+                let why = "write a table: [serve], then lines such as connections = 512";
+                faults.push(Fault::of(SERVE, why, &at(key.span().start)));
+            }
+            _ => lines.push((false, key, value)),
+        }
+    }
+    for (in_serve, key, value) in lines {
         let (name, origin) = (key.get_ref().as_ref(), at(key.span().start));
-        let Some(setting) = find(name).filter(|setting| setting.in_file()) else {
-            faults.push(unknown(name, &origin));
+        let here = |setting: &&Setting| setting.in_file() && (setting.place == Place::Serve) == in_serve;
+        let Some(setting) = find(name).filter(here) else {
+            faults.push(unknown(name, in_serve, &origin));
             continue;
         };
         match text(setting.kind, value, &at) {
+            // As in the environment, what is empty is not said.
+            Ok(text) if text.is_empty() => {}
             Ok(text) => {
                 let text = if setting.kind == Kind::Path { beside(path, &text) } else { text };
                 given.put(setting, text, origin);
@@ -51,11 +71,13 @@ pub fn read(path: &Path) -> Result<Given, Vec<Fault>> {
     if faults.is_empty() { Ok(given) } else { Err(faults) }
 }
 
-fn unknown(name: &str, origin: &Origin) -> Fault {
+fn unknown(name: &str, in_serve: bool, origin: &Origin) -> Fault {
     let why = match (find(name), nearest(name)) {
-        (Some(setting), _) => {
+        (Some(setting), _) if !setting.in_file() => {
             format!("it says which file there is: use --{} or {}", setting.flag, setting.variable)
         }
+        (Some(_), _) if in_serve => "it is none of the sidecar's: write it above [serve]".into(),
+        (Some(_), _) => "it is one of the sidecar's: write it below [serve]".into(),
         (None, Some(near)) => format!("there is no such setting; did you mean {near:?}?"),
         (None, None) => "there is no such setting; \"live config table\" lists them".into(),
     };
@@ -78,11 +100,23 @@ fn text(kind: Kind, value: &Spanned<DeValue<'_>>, at: &dyn Fn(usize) -> Origin) 
         (Kind::Pins, _) => wrong("write a table: [pins], then lines such as support = \"^2\""),
         (Kind::Switch, DeValue::Boolean(value)) => Ok(value.to_string()),
         (Kind::Switch, _) => wrong("write true or false"),
-        (Kind::Duration | Kind::Bound, DeValue::Integer(value)) if value.radix() == 10 => {
+        (Kind::Duration | Kind::Bound | Kind::Number | Kind::Part, DeValue::Integer(value))
+            if value.radix() == 10 =>
+        {
             Ok(value.as_str().to_owned())
+        }
+        (Kind::Part, DeValue::Float(value)) => Ok(value.as_str().to_owned()),
+        (Kind::Words | Kind::Addresses, DeValue::Array(words)) => {
+            let words: Option<Vec<&str>> = words.iter().map(|word| word.get_ref().as_str()).collect();
+            match words {
+                Some(words) => Ok(words.join(",")),
+                None => wrong("write each between quotes"),
+            }
         }
         (_, DeValue::String(value)) => Ok(value.to_string()),
         (Kind::Duration | Kind::Bound, _) => wrong("write a time such as \"30s\""),
+        (Kind::Number, _) => wrong("write a whole number"),
+        (Kind::Words | Kind::Addresses, _) => wrong("write a list, such as [\"one\", \"another\"]"),
         _ => wrong("write it between quotes"),
     }
 }
@@ -123,7 +157,10 @@ mod tests {
     fn a_file_says_every_setting_and_paths_are_beside_it() {
         let (folder, path) = written(
             "service = \"shop\"\njson = true\nmax_age = 3600\nstart_wait = \"5s\"\nbaked = \"prompts.baked\"\n\
-             cache_dir = \"/var/cache/x\"\n[pins]\nsupport = \"=2.1.0\"\nbilling = \">=1, <3\"\n",
+             cache_dir = \"/var/cache/x\"\noverrides = \"\"\notlp_sample = 0.25\n\
+             [pins]\nsupport = \"=2.1.0\"\nbilling = \">=1, <3\"\n\
+             [serve]\nlisten = [\"127.0.0.1:1\", \"[::1]:2\"]\nsocket = \"live.http\"\nsocket_mode = \"0660\"\n\
+             allow_host = \"a.internal\"\nconnections = 9\nno_token = true\ntoken_file = \"\"\n",
         );
         let given = read(&path).unwrap();
         let text = |key| given.get(key).unwrap().text.clone();
@@ -133,6 +170,10 @@ mod tests {
         );
         assert_eq!(text("baked"), folder.path().join("prompts.baked").to_string_lossy());
         assert_eq!(text("cache_dir"), "/var/cache/x");
+        assert_eq!(given.get("overrides"), None, "an empty path is none, and not the folder of the file");
+        assert_eq!((text("otlp_sample"), text("connections")), ("0.25".into(), "9".into()));
+        assert_eq!((text("listen"), text("allow_host")), ("127.0.0.1:1,[::1]:2".into(), "a.internal".into()));
+        assert_eq!(text("socket"), folder.path().join("live.http").to_string_lossy());
         let pins = read::pins(&text("pins")).unwrap();
         assert_eq!(
             pins.iter().map(|(set, v)| format!("{set} {v}")).collect::<Vec<_>>(),
@@ -144,7 +185,8 @@ mod tests {
     fn everything_that_is_wrong_is_said_at_once_with_its_line() {
         let (_folder, path) = written(
             "serivce = \"shop\"\nmode = \"sleepy\"\njson = \"yes\"\nname = 7\nprofile = \"x\"\nusage = true\n\
-             \n[pins]\nsupport = \"new\"\nbilling = 2\n",
+             \n[pins]\nsupport = \"new\"\nbilling = 2\n[serve]\nlisten = [\"localhost:1\"]\nworkers = \"few\"\n\
+             service = \"shop\"\nconections = 1\n",
         );
         let faults: Vec<String> = read(&path).unwrap_err().iter().map(ToString::to_string).collect();
         let all = faults.join("\n");
@@ -156,11 +198,18 @@ mod tests {
             (5, "profile: it says which file there is"),
             (9, "support: \"new\" is no version requirement"),
             (10, "billing: write the versions between quotes"),
+            (12, "listen: \"localhost:1\" is no address"),
+            (13, "workers: write a whole number"),
+            (14, "service: it is none of the sidecar's"),
+            (15, "conections: there is no such setting; did you mean \"connections\"?"),
         ] {
             let found = faults.iter().any(|f| f.contains(part) && f.ends_with(&format!("line {line})")));
             assert!(found, "line {line}, {part}:\n{all}");
         }
-        assert_eq!(faults.len(), 7, "{all}");
+        assert_eq!(faults.len(), 11, "{all}");
+        let (_folder, path) = written("listen = \"127.0.0.1:1\"\nserve = 7\n");
+        let faults: Vec<String> = read(&path).unwrap_err().iter().map(ToString::to_string).collect();
+        assert!(faults[0].contains("below [serve]") && faults[1].contains("write a table"), "{faults:?}");
         let (_folder, path) = written("service = \"shop\"\nname = \n");
         let broken = read(&path).unwrap_err();
         assert!(broken.len() == 1 && broken[0].to_string().contains("line 2"), "{broken:?}");
@@ -184,5 +233,6 @@ mod tests {
         let given = read(&path).unwrap_or_else(|faults| panic!("{faults:?}\n{uncommented}"));
         assert_eq!(given.get("remote_mode").unwrap().text, "false");
         assert_eq!(given.get("max_age").unwrap().text, "1d");
+        assert_eq!(given.get("connections").unwrap().text, "512");
     }
 }

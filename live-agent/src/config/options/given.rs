@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::{Kind, OPTIONS, Place, Setting, find, read};
 use crate::config::{ConfigError, Preset};
 
+/// A value, and the switch that says that there is none: they exclude each other.
+const EITHER: [(&str, &str); 2] = [("cache_dir", "memory_only"), ("token_file", "no_token")];
+
 /// Where a value was said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -96,19 +99,20 @@ impl Given {
 
     /// Takes from `later` what is not here.
     pub fn or(&mut self, later: Self) {
-        // A folder and none at all exclude each other: the source that counts says which.
-        let folder = self.0.contains_key("cache_dir");
-        let memory = self.says_memory();
+        // Of those that exclude each other the source that counts says which.
+        let excludes = EITHER.map(|(value, switch)| (self.0.contains_key(value), self.is_on(switch)));
         for (key, found) in later.0 {
-            let excluded = (key == "cache_dir" && memory) || (key == "memory_only" && folder);
+            let excluded = EITHER.iter().zip(excludes).any(|((value, switch), (has_value, is_on))| {
+                (key == *value && is_on) || (key == *switch && has_value)
+            });
             if !excluded {
                 self.0.entry(key).or_insert(found);
             }
         }
     }
 
-    fn says_memory(&self) -> bool {
-        self.get("memory_only").is_some_and(|found| read::switch(&found.text) == Ok(true))
+    fn is_on(&self, switch: &str) -> bool {
+        self.get(switch).is_some_and(|found| read::switch(&found.text) == Ok(true))
     }
 
     #[must_use]
@@ -116,8 +120,9 @@ impl Given {
         self.0.get(key)
     }
 
-    pub(crate) fn remove(&mut self, key: &str) {
-        self.0.remove(key);
+    /// Takes a value out, as if nobody had said it.
+    pub fn remove(&mut self, key: &str) -> Option<Found> {
+        self.0.remove(key)
     }
 
     /// Everything that is wrong with the values themselves.
@@ -131,8 +136,10 @@ impl Given {
                 Some(Fault::of(s.key, why, &found.origin))
             })
             .collect();
-        if let (true, Some(folder)) = (self.says_memory(), self.get("cache_dir")) {
-            faults.push(Fault::of("cache_dir", "memory_only is set too: say one of them", &folder.origin));
+        for (value, switch) in EITHER {
+            if let (true, Some(said)) = (self.is_on(switch), self.get(value)) {
+                faults.push(Fault::of(value, format!("{switch} is set too: say one of them"), &said.origin));
+            }
         }
         faults
     }

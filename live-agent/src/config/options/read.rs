@@ -1,5 +1,6 @@
 //! Understands what somebody wrote for a setting.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use schemas::Slug;
@@ -12,7 +13,11 @@ use crate::config::Pins;
 /// Whether `text` is a value of this kind; if not, what to write instead.
 pub(crate) fn check(kind: Kind, text: &str) -> Result<(), String> {
     match kind {
-        Kind::Text | Kind::Path => Ok(()),
+        Kind::Text | Kind::Path | Kind::Words => Ok(()),
+        Kind::Number => number(text).map(drop),
+        Kind::Part => part(text).map(drop),
+        Kind::Mode => mode(text).map(drop),
+        Kind::Addresses => addresses(text).map(drop),
         Kind::Switch => switch(text).map(drop),
         Kind::Duration => duration(text).map(drop),
         Kind::Bound => bound(text).map(drop),
@@ -40,6 +45,31 @@ pub(crate) fn switch(text: &str) -> Result<bool, String> {
         "0" | "false" | "no" | "off" => Ok(false),
         _ => Err("write true or false".into()),
     }
+}
+
+pub(crate) fn number(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "write a whole number".into())
+}
+
+/// A part of a whole.
+pub(crate) fn part(text: &str) -> Result<f64, String> {
+    let part = text.parse::<f64>().ok().filter(|part| (0.0..=1.0).contains(part));
+    part.ok_or_else(|| "write a number from 0 to 1".into())
+}
+
+/// Permissions, in octal digits.
+pub(crate) fn mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text.trim_start_matches("0o"), 8).ok();
+    mode.filter(|mode| *mode <= 0o777).ok_or_else(|| "write permissions such as 0600 or 0660".into())
+}
+
+pub(crate) fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|word| !word.is_empty())
+}
+
+pub(crate) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let wrong = |word: &str| format!("{word:?} is no address with its port, such as 127.0.0.1:7460");
+    words(text).map(|word| word.parse().map_err(|_| wrong(word))).collect()
 }
 
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
@@ -80,7 +110,7 @@ pub(crate) fn age_action(text: &str) -> Result<AgeAction, String> {
 /// `support==2.1.0,billing=>=1,<3`: what does not begin with a set's name belongs to the one before.
 pub(crate) fn pins(text: &str) -> Result<Pins, String> {
     let mut parts: Vec<(Slug, String)> = Vec::new();
-    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+    for part in words(text) {
         let begins = part.split_once('=').and_then(|(set, rest)| Some((set.trim().parse().ok()?, rest)));
         match (begins, parts.last_mut()) {
             (Some((set, requirement)), _) => parts.push((set, requirement.to_owned())),
@@ -121,6 +151,27 @@ mod tests {
         assert_eq!(read("").unwrap(), Vec::<String>::new());
         for wrong in ["^2", "a=new", "a=1,a=2", "Not A Slug=1"] {
             assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_permissions_and_addresses_are_read_and_nothing_like_them() {
+        assert_eq!(
+            (number("0"), part("0.25"), mode("0660"), mode("0o600")),
+            (Ok(0), Ok(0.25), Ok(0o660), Ok(0o600))
+        );
+        assert_eq!(addresses("127.0.0.1:1, [::1]:2").unwrap().len(), 2);
+        for wrong in ["-1", "1.5", "", "many", "99999999999999999999"] {
+            assert!(number(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["1.01", "-0.1", "NaN", "inf", "", "half"] {
+            assert!(part(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["0999", "1000", "", "rw"] {
+            assert!(mode(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["localhost:7460", "127.0.0.1", ":7460", "127.0.0.1:7460,x"] {
+            assert!(addresses(wrong).is_err(), "{wrong}");
         }
     }
 

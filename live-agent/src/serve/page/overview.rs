@@ -75,7 +75,7 @@ fn answer(local: &LocalStatus) -> (Tone, String, Option<String>) {
     }
 }
 
-fn is_held(pending: &Pending) -> bool {
+pub(super) fn is_held(pending: &Pending) -> bool {
     matches!(pending.state, PendingState::Verified | PendingState::Pinned)
 }
 
@@ -141,7 +141,12 @@ fn mode(out: &mut Html, frame: &Frame, form: &str, local: &LocalStatus) {
         (&frame.root),
         "sync\"><input type=\"hidden\" name=\"form\" value=\"",
         (form),
-        "\"><button class=\"btn\">Sync now</button></form></div></div></section>"
+        "\"><button class=\"btn\">Sync now</button></form><form method=\"post\" action=\"",
+        (&frame.root),
+        "sync\"><input type=\"hidden\" name=\"form\" value=\"",
+        (form),
+        "\"><input type=\"hidden\" name=\"check\" value=\"1\"><button class=\"btn\" title=\"Takes up nothing\">\
+         Check only</button></form></div></div></section>"
     );
 }
 

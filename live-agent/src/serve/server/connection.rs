@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +17,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::BUFFER_MAX;
+use super::patience::{Flight, Patient, Standing};
 use crate::serve::access::Peer;
 use crate::serve::hosts::Hosts;
 use crate::serve::problem::{Code, Problem};
@@ -56,15 +57,14 @@ struct Talk {
     peer: Peer,
     /// As a request carries it.
     extensions: Extensions,
-    /// A request has come.
-    heard: AtomicBool,
+    flight: Arc<Flight>,
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(socket: Socket, peer: Peer, shared: Arc<Shared>, closing: CancellationToken) {
     let mut extensions = Extensions::new();
     extensions.insert(peer);
-    let talk = Arc::new(Talk { shared, peer, extensions, heard: AtomicBool::new(false) });
+    let talk = Arc::new(Talk { shared, peer, extensions, flight: Arc::default() });
     match socket {
         Socket::Tcp(stream) => match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => converse(stream, talk, closing).await,
@@ -83,7 +83,12 @@ where
 {
     let head_time = talk.shared.head_time;
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_time).max_headers(HEADERS_MAX);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -91,10 +96,12 @@ where
         .max_header_list_size(HEAD_MAX)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), Answers(Arc::clone(&talk))));
-    // Until the first request, neither protocol has a time of its own for all of what comes before.
-    let mut first = pin!(tokio::time::sleep(head_time));
-    let (mut waits, mut asked) = (true, false);
+    let io = TokioIo::new(Patient::new(io, head_time));
+    let mut connection = pin!(builder.serve_connection(io, Answers(Arc::clone(&talk))));
+    // Until the first request neither protocol has a time of its own for all of what comes before, and
+    // HTTP/2 has none for what comes after it.
+    let mut look = pin!(tokio::time::sleep(head_time));
+    let (mut looks, mut closes, mut told) = (true, false, false);
     loop {
         tokio::select! {
             biased;
@@ -104,22 +111,36 @@ where
                 }
                 return;
             }
-            () = first.as_mut(), if waits => {
-                if !talk.heard.load(Ordering::Relaxed) {
-                    return;
-                }
-                waits = false;
-                if asked {
+            () = look.as_mut(), if looks => {
+                let again = match talk.flight.standing(head_time) {
+                    Standing::Silent | Standing::Unread => return,
+                    // It was told to end, and what was left to send had its time.
+                    Standing::Idle if told => return,
+                    Standing::Idle => {
+                        told = true;
+                        connection.as_mut().graceful_shutdown();
+                        head_time
+                    }
+                    Standing::Busy(left) => left,
+                    Standing::Simple => {
+                        looks = false;
+                        head_time
+                    }
+                };
+                look.as_mut().reset(tokio::time::Instant::now() + again);
+                if closes && !told {
+                    told = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }
-            () = closing.cancelled(), if !asked => {
-                asked = true;
-                if talk.heard.load(Ordering::Relaxed) {
+            () = closing.cancelled(), if !closes => {
+                closes = true;
+                if talk.flight.is_heard() {
+                    told = true;
                     connection.as_mut().graceful_shutdown();
                 } else {
                     // It was taken a moment ago, and its request is on the way.
-                    first.as_mut().reset(tokio::time::Instant::now() + FIRST_WORD);
+                    look.as_mut().reset(tokio::time::Instant::now() + FIRST_WORD);
                 }
             }
         }
@@ -137,9 +158,13 @@ impl Service<Request<Incoming>> for Answers {
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let talk = Arc::clone(&self.0);
         Box::pin(async move {
-            let old = request.version() < Version::HTTP_2;
+            if request.version() >= Version::HTTP_2 {
+                let turn = talk.flight.begin();
+                return Ok(talk.answer(request).await.map(|body| turn.with(body)));
+            }
+            talk.flight.hear();
             let mut response = talk.answer(request).await;
-            if old && talk.shared.sidecar.is_draining() {
+            if talk.shared.sidecar.is_draining() {
                 // The caller opens its next connection elsewhere, and none is cut.
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -150,9 +175,6 @@ impl Service<Request<Incoming>> for Answers {
 
 impl Talk {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
-        if !self.heard.load(Ordering::Relaxed) {
-            self.heard.store(true, Ordering::Relaxed);
-        }
         if let Err(problem) = self.check_host(&request) {
             return problem.into_response();
         }
