@@ -92,8 +92,8 @@ pub(crate) struct SetState {
     /// What FORGE announced last.
     pub(crate) announced: Option<u64>,
     behind_since: Option<Moment>,
-    /// The head that was asked for, and when.
-    tried: Option<(u64, Moment)>,
+    /// The head that was asked for.
+    tried: Option<Tried>,
     wanted: bool,
     /// Something that fits its pin may stand in the stream before the newest, and is to be looked for.
     search: bool,
@@ -106,6 +106,14 @@ pub(crate) struct Held {
     /// Where it stood in the stream.
     pub(crate) sequence: u64,
     /// The publishing key that signed it, and the root that certified that.
+/// A head that was asked for by name: how often, and when last.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    serial: u64,
+    at: Moment,
+    times: u32,
+}
+
     key: String,
     root: String,
     pub(crate) proof: Proof,
