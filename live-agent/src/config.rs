@@ -71,6 +71,17 @@ pub(crate) struct Entry {
     pub(crate) allow_plain: bool,
 }
 
+impl Entry {
+    /// Whether it lets in the same user for the same time, at the same place.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let who = |entry: &Self| {
+            let credential = &entry.credential;
+            (credential.user.clone(), credential.expires, credential.environment.clone())
+        };
+        self.connection == other.connection && who(self) == who(other)
+    }
+}
+
 /// Where the parts of an [`Entry`] can change while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
@@ -230,7 +241,9 @@ impl Builder {
     }
 
     /// Asks for the text of a `.creds` file at the start and every few seconds from then on, for hosts
-    /// whose secrets change: another credential is taken up while the agent runs. May block.
+    /// whose secrets change: another credential is taken up while the agent runs, once it was given twice. One that is
+    /// made anew at each question is taken up when the one in use is refused, or two thirds of its time are over. May
+    /// block.
     #[must_use]
     pub fn credentials_callback(
         mut self,
