@@ -255,6 +255,10 @@ impl Follow<'_> {
             self.heartbeat(&message);
             return Ok(());
         }
+        // It may be ordered to take nothing up. What is announced meanwhile is fetched after FORGE's word.
+        if self.waits_for_word() {
+            return Ok(());
+        }
         let before = self.core.state().floor;
         let sequence = fetch::sequence(&message);
         let next = sequence == Some(before + 1);

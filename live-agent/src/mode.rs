@@ -70,7 +70,17 @@ impl Core {
 
     /// Deals with the order that was heard last, if one was. Gives the mode that it set. Blocks.
     pub(crate) fn obey(&self) -> Option<Mode> {
-        let mut store = self.store();
+        self.obey_turn(&mut self.store())
+    }
+
+    /// Deals with what was ordered before something is taken up: it may be that nothing is to be. Blocks.
+    pub(crate) fn obey_first(&self, store: &mut Store) {
+        if self.obey_turn(store) == Some(Mode::Accepting) {
+            self.tell_follower.notify_one();
+        }
+    }
+
+    fn obey_turn(&self, store: &mut Store) -> Option<Mode> {
         let Heard { order, key, root } = self.state().orders.heard.take()?;
         let allowed = self.config.remote_mode;
         let dealt = self.state().orders.known.dealt.serial();
@@ -92,7 +102,7 @@ impl Core {
         }
         let now = if allowed { mode } else { self.state().mode };
         let result = if allowed { OrderResult::Done } else { OrderResult::Forbidden };
-        let done = self.change_mode(&mut store, now, |known| {
+        let done = self.change_mode(store, now, |known| {
             known.dealt.raise(number, &key, &root);
             known.answer = Some(OrderAnswer { number, result });
             if allowed {
@@ -155,6 +165,7 @@ impl Core {
             let state = &mut *self.state();
             let fitting = state.sets.iter_mut().filter_map(|(set, one)| {
                 let versions = state.pins.get(set).or_else(|| self.config.pins.get(set));
+        self.obey_first(&mut store);
                 let fits = |version: &schemas::Version| {
                     versions.is_none_or(|versions| crate::agent::fits(versions, version))
                 };

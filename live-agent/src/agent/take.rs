@@ -16,6 +16,7 @@ impl Core {
     pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
         let mut store = self.store();
         let outcome = self.take_turn(&mut store, read, floor, false);
+        self.obey_first(&mut store);
         if let Some(floor) = floor {
             self.state().floor = floor;
         }
@@ -28,6 +29,7 @@ impl Core {
         let Ok(message) = read else { return Outcome::Refused };
         let mut store = self.store();
         let outcome = self.take_past(&mut store, message, once);
+        self.obey_first(&mut store);
         self.tell_of(&mut store, outcome);
         outcome
     }

@@ -72,7 +72,10 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     }
     if status.sets.iter().all(|s| s.active.is_none()) {
         lines.push(match status.mode {
-            Mode::Frozen => "nothing is served: FROZEN, and the cache is empty".into(),
+            Mode::Frozen => {
+                "nothing is served: FROZEN, and the cache is empty; \"live sync\" takes up once what waits"
+                    .into()
+            }
             Mode::Accepting => "nothing is served yet".into(),
         });
     }
