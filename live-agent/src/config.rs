@@ -719,13 +719,13 @@ pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use nkeys::KeyPair;
 
-    fn good() -> (Connection, String) {
+    pub(crate) fn good() -> (Connection, String) {
         let connection = Connection {
             schema_version: connect::SCHEMA_VERSION,
             servers: vec!["nats://127.0.0.1:1".into()],

@@ -30,6 +30,17 @@ pub(crate) struct Obedience {
     heard: Option<Heard>,
 }
 
+impl Orders {
+    /// Remembers what another agent dealt with, whose cache this one writes now.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.dealt.join(&other.dealt);
+        let number = |answer: &Option<OrderAnswer>| answer.map(|answer| answer.number);
+        if number(&other.answer) > number(&self.answer) {
+            self.answer = other.answer;
+        }
+    }
+}
+
 impl Obedience {
     pub(crate) fn new(known: Orders) -> Self {
         Self { known, heard: None }
@@ -136,7 +147,7 @@ impl Core {
             change(&mut state.orders.known);
             state.mode = mode;
         }
-        let saved = store.commit(&[Write::State(&self.saved(None))]);
+        let saved = self.commit(store, &[Write::State(&self.saved(None))]);
         store.sync();
         let marked = if frozen { marked } else { store.mark_frozen(None) };
         if !frozen {
@@ -154,6 +165,7 @@ impl Core {
     /// Takes up what was kept back, once: a FROZEN agent stays so. Blocks.
     pub(crate) fn take_up_once(&self) {
         let mut store = self.store();
+        self.obey_first(&mut store);
         self.take_up_waiting(&mut store, true);
         self.state().cache = store.describe();
         self.tell.notify_one();
@@ -165,7 +177,6 @@ impl Core {
             let state = &mut *self.state();
             let fitting = state.sets.iter_mut().filter_map(|(set, one)| {
                 let versions = state.pins.get(set).or_else(|| self.config.pins.get(set));
-        self.obey_first(&mut store);
                 let fits = |version: &schemas::Version| {
                     versions.is_none_or(|versions| crate::agent::fits(versions, version))
                 };
@@ -175,7 +186,7 @@ impl Core {
         };
         for kept in waiting {
             if self.take_turn(store, Ok(kept.message.clone()), None, once) == Outcome::Refused {
-                let _ = store.commit(&[Write::DropPending(&kept.message.set)]);
+                let _ = self.commit(store, &[Write::DropPending(&kept.message.set)]);
             }
             self.settle_ledger();
         }
@@ -203,6 +214,21 @@ mod tests {
     fn order(number: u64) -> ModeOrder {
         let target = OrderTarget::Environment;
         ModeOrder { number, target, mode: Mode::Frozen, by: "ada".into(), reason: String::new() }
+    }
+
+    #[test]
+    fn an_heir_forgets_no_order_of_the_one_before() {
+        let mut own = Obedience::default();
+        own.known.dealt.raise(4, "good", "root");
+        own.known.answer = Some(OrderAnswer { number: 4, result: OrderResult::Forbidden });
+        let mut left = Orders::default();
+        left.dealt.raise(7, "good", "root");
+        left.answer = Some(OrderAnswer { number: 7, result: OrderResult::Done });
+        own.known.join(&left);
+        assert_eq!(own.known.answer, left.answer);
+        assert!(!own.hear([order(7)].iter(), &by("good")) && own.hear([order(8)].iter(), &by("good")));
+        own.known.join(&Orders::default());
+        assert_eq!(own.known.answer, left.answer);
     }
 
     #[test]

@@ -129,6 +129,7 @@ impl Core {
             one.taken.raise(found.held.applied.serial, &found.held.key, &found.held.root);
             serve.push(active_set(&set, found.checked, &found.held));
             one.active = Some(found.held);
+            one.kept = self.remembered(&found.kept);
             // An older image must not take back what this one brought; nor the next start what a pin moved.
             if found.instead {
                 one.search = found.place == Place::Previous;
@@ -138,7 +139,38 @@ impl Core {
         self.cache.put(serve);
         if !brought.is_empty() {
             let writes: Vec<Write<'_>> = brought.iter().map(Write::Latest).collect();
-            let _ = self.store().commit(&writes);
+            let _ = self.commit(&mut self.store(), &writes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::{Access, Core, Floors};
+    use crate::config::Builder;
+    use crate::config::tests::good;
+    use crate::store::record::{SavedFloors, State};
+    use crate::store::{Store, Write};
+
+    #[test]
+    fn where_a_set_is_known_and_nothing_of_it_is_here_everything_is_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (connection, creds) = good();
+        let floor = |known: Option<&str>| {
+            let scope = connection.scope.clone();
+            let mut saved = State::new(scope.clone(), Default::default(), 9, None);
+            if let Some(set) = known {
+                let mut taken = Floors::default();
+                taken.raise(3, "key", "root");
+                saved.floors.insert(set.parse().unwrap(), SavedFloors { taken, ..SavedFloors::default() });
+            }
+            let (mut store, _) = Store::open(dir.path(), &scope).unwrap();
+            store.commit(&[Write::State(&saved)]).unwrap();
+            drop(store);
+            let builder = Builder::default().connection(connection.clone()).credentials(creds.clone());
+            let core = Core::open(builder.cache_dir(dir.path()).build().unwrap(), Access::Agent).unwrap();
+            core.state().floor
+        };
+        assert_eq!((floor(None), floor(Some("chat"))), (9, 0));
     }
 }

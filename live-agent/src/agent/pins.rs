@@ -73,7 +73,7 @@ impl Core {
             state.pins.clone()
         };
         let beside = store.keep_pins(&pins);
-        let saved = store.commit(&[Write::State(&self.saved(None))]);
+        let saved = self.commit(&mut store, &[Write::State(&self.saved(None))]);
         store.sync();
         let versions = versions.as_ref().map(ToString::to_string);
         tracing::info!(prompt_set = %set, pin = versions, "the pin is set");
@@ -216,23 +216,17 @@ impl Core {
     /// Serves what came before the newest. What is newest waits.
     fn bring_back(&self, store: &mut Store, checked: Checked, kept: Kept) {
         let set = &kept.message.set;
-        let (active, waiting) = {
+        let (former, waiting) = {
             let state = self.state();
             let one = state.sets.get(set);
-            (one.and_then(|one| one.active.clone()), one.and_then(|one| one.held.clone()))
+            let former = one.and_then(|one| one.active.clone().zip(one.kept.clone()));
+            (former, one.and_then(|one| one.held.clone()))
         };
-        let same = |active: &super::Held, one: &Kept| {
-            (one.message.serial, one.message.digest) == (active.applied.serial, active.applied.digest)
-        };
-        let waiting = waiting.or_else(|| {
-            let active = active?;
-            let former = store.kept(set).into_iter().find(|one| same(&active, one))?;
-            Some((active, former))
-        });
+        let waiting = waiting.or(former);
         let saved = self.saved(None);
         let mut writes = vec![Write::Back(&kept), Write::State(&saved)];
         writes.extend(waiting.iter().map(|(_, kept)| Write::Pending(kept)));
-        let _ = store.commit(&writes);
+        let _ = self.commit(store, &writes);
         drop(writes);
         let new = held(&checked, &kept);
         self.swap(checked, &kept, new, waiting);

@@ -15,8 +15,8 @@ impl Core {
     /// Blocks on the disk: call it where blocking is allowed.
     pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
         let mut store = self.store();
-        let outcome = self.take_turn(&mut store, read, floor, false);
         self.obey_first(&mut store);
+        let outcome = self.take_turn(&mut store, read, floor, false);
         if let Some(floor) = floor {
             self.state().floor = floor;
         }
@@ -28,8 +28,8 @@ impl Core {
     pub(crate) fn take_found(&self, read: Read, once: bool) -> Outcome {
         let Ok(message) = read else { return Outcome::Refused };
         let mut store = self.store();
-        let outcome = self.take_past(&mut store, message, once);
         self.obey_first(&mut store);
+        let outcome = self.take_past(&mut store, message, once);
         self.tell_of(&mut store, outcome);
         outcome
     }
@@ -108,7 +108,7 @@ impl Core {
     pub(super) fn activate(&self, store: &mut Store, checked: Checked, kept: &Kept, floor: Option<u64>) {
         let saved = self.saved(floor);
         // A disk that does not take it is no reason not to serve: the status says so.
-        let _ = store.commit(&[Write::Latest(kept), Write::State(&saved)]);
+        let _ = self.commit(store, &[Write::Latest(kept), Write::State(&saved)]);
         let new = held(&checked, kept);
         self.swap(checked, kept, new, None);
     }
@@ -117,11 +117,13 @@ impl Core {
     pub(super) fn swap(&self, checked: Checked, kept: &Kept, held: Held, waits: Option<(Held, Kept)>) {
         let set = kept.message.set.clone();
         let to = held.applied.clone();
+        let remembered = self.remembered(kept);
         self.cache.put(vec![active_set(&set, checked, &held)]);
         let from = {
             let mut state = self.state();
             let one = state.sets.entry(set.clone()).or_default();
             one.held = waits;
+            one.kept = remembered;
             one.refused = None;
             one.tried = None;
             if one.heads.serial().is_none_or(|head| head <= to.serial) {
@@ -140,7 +142,7 @@ impl Core {
 
     fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>, why: PendingState) {
         let saved = self.saved(floor);
-        let _ = store.commit(&[Write::Pending(&kept), Write::State(&saved)]);
+        let _ = self.commit(store, &[Write::Pending(&kept), Write::State(&saved)]);
         let held = held(checked, &kept);
         tracing::info!(
             prompt_set = %kept.message.set, bundle.serial = kept.message.serial,
