@@ -89,6 +89,8 @@ pub(crate) struct SetState {
     kept: Option<Kept>,
     /// The newest that is verified and kept back.
     pub(crate) held: Option<(Held, Kept)>,
+    /// In FROZEN: the newest that fits the pin, where what is held does not. The thaw takes it up.
+    pub(crate) fitting: Option<(Held, Kept)>,
     pub(crate) refused: Option<Pending>,
     /// The highest that FORGE ever announced, and that was ever taken up: nothing below it is taken up
     /// where nothing that holds is served.

@@ -10,7 +10,7 @@
 use schemas::envelope::{Certified, ModeOrder};
 use schemas::status::{Mode, ModeSource, OrderAnswer, OrderResult};
 
-use crate::agent::{Core, Outcome};
+use crate::agent::{Core, Held, Outcome, fits};
 use crate::store::record::{Kept, Orders};
 use crate::store::{Store, StoreError, Write};
 
@@ -173,20 +173,23 @@ impl Core {
 
     /// Takes up what waits and fits its pin. `once` does not mind FROZEN.
     pub(crate) fn take_up_waiting(&self, store: &mut Store, once: bool) {
-        let waiting: Vec<Kept> = {
+        let waiting: Vec<(Kept, bool)> = {
             let state = &mut *self.state();
             let fitting = state.sets.iter_mut().filter_map(|(set, one)| {
                 let versions = state.pins.get(set).or_else(|| self.config.pins.get(set));
-                let fits = |version: &schemas::Version| {
-                    versions.is_none_or(|versions| crate::agent::fits(versions, version))
+                let fits = |(held, _): &mut (Held, Kept)| {
+                    versions.is_none_or(|versions| fits(versions, &held.applied.version))
                 };
-                one.held.take_if(|(held, _)| fits(&held.applied.version))
+                let newest = one.held.take_if(fits).map(|(_, kept)| (kept, true));
+                newest.or_else(|| one.fitting.take_if(fits).map(|(_, kept)| (kept, false)))
             });
-            fitting.map(|(_, kept)| kept).collect()
+            fitting.collect()
         };
-        for kept in waiting {
+        for (kept, newest) in waiting {
             if self.take_turn(store, Ok(kept.message.clone()), None, once) == Outcome::Refused {
-                let _ = self.commit(store, &[Write::DropPending(&kept.message.set)]);
+                let set = &kept.message.set;
+                let gone = if newest { Write::DropPending(set) } else { Write::DropFitting(set) };
+                let _ = self.commit(store, &[gone]);
             }
             self.settle_ledger();
         }

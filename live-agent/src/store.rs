@@ -7,7 +7,8 @@
 //!   frozen            present while the agent is FROZEN, beside the record in the database: who set
 //!                     it so, and how far FORGE's orders were dealt with
 //!   pins              the pins that were set at the agent, beside the record in the database
-//!   store/data.mdb    LMDB: state, identity, latest/<set>, previous/<set>, pending/<set>
+//!   store/data.mdb    LMDB: state, identity, latest/<set>, previous/<set>, pending/<set>,
+//!                     fitting/<set>
 //!   damaged-<time>/   what was found damaged, set aside
 //! ```
 //!
@@ -50,6 +51,7 @@ const IDENTITY: &str = "identity";
 const LATEST: &str = "latest/";
 const PREVIOUS: &str = "previous/";
 const PENDING: &str = "pending/";
+const FITTING: &str = "fitting/";
 /// How often a reader tries again that met a writer.
 const READ_ATTEMPTS: usize = 20;
 /// What is found damaged so many times more, and the same each time, is damaged.
@@ -75,6 +77,7 @@ pub(crate) struct Loaded {
     pub(crate) latest: Vec<Kept>,
     pub(crate) previous: Vec<Kept>,
     pub(crate) pending: Vec<Kept>,
+    pub(crate) fitting: Vec<Kept>,
     /// What was damaged, for the log and the status.
     pub(crate) damage: Option<String>,
     pub(crate) frozen_marker: bool,
@@ -131,6 +134,9 @@ pub(crate) enum Write<'a> {
     Back(&'a Kept),
     Pending(&'a Kept),
     DropPending(&'a Slug),
+    /// Waits for the thaw alone, while what is pending waits for its pin too.
+    Fitting(&'a Kept),
+    DropFitting(&'a Slug),
     /// Is the latest of its set, as it was before the store was lost; nothing else changes.
     Again(&'a Kept),
 }
@@ -265,16 +271,18 @@ impl Store {
                 }
                 Write::Again(kept) => put(format!("{LATEST}{}", kept.message.set), kept.to_bytes()),
                 Write::Pending(kept) => put(format!("{PENDING}{}", kept.message.set), kept.to_bytes()),
-                Write::DropPending(_) => {}
+                Write::Fitting(kept) => put(format!("{FITTING}{}", kept.message.set), kept.to_bytes()),
+                Write::DropPending(_) | Write::DropFitting(_) => {}
             }
         }
         for one in writes {
-            let set = match one {
-                Write::Latest(kept) => &kept.message.set,
-                Write::DropPending(set) => *set,
+            let (gone, set): (&[&str], &Slug) = match one {
+                Write::Latest(kept) => (&[PENDING, FITTING], &kept.message.set),
+                Write::DropPending(set) => (&[PENDING], *set),
+                Write::DropFitting(set) => (&[FITTING], *set),
                 _ => continue,
             };
-            self.unsaved.insert(format!("{PENDING}{set}"), None);
+            self.unsaved.extend(gone.iter().map(|kind| (format!("{kind}{set}"), None)));
         }
         demoted
     }
@@ -483,6 +491,8 @@ fn take(loaded: &mut Loaded, key: &[u8], bytes: &[u8]) -> Result<(), RecordError
         loaded.previous.push(Kept::from_bytes(content)?);
     } else if key.starts_with(PENDING) {
         loaded.pending.push(Kept::from_bytes(content)?);
+    } else if key.starts_with(FITTING) {
+        loaded.fitting.push(Kept::from_bytes(content)?);
     }
     Ok(())
 }

@@ -32,6 +32,7 @@ impl Core {
             set: Slug,
             active: Option<Kept>,
             held: Option<Kept>,
+            fitting: Option<Kept>,
         }
         let (all, identity, frozen, pins): (Vec<Of>, _, _, _) = {
             let state = self.state();
@@ -39,6 +40,7 @@ impl Core {
                 set: set.clone(),
                 active: one.kept.clone(),
                 held: one.held.as_ref().map(|(_, kept)| kept.clone()),
+                fitting: one.fitting.as_ref().map(|(_, kept)| kept.clone()),
             });
             let frozen = (state.mode == Mode::Frozen).then(|| state.orders.known.clone());
             (of.collect(), state.heir_of.clone(), frozen, state.pins.clone())
@@ -53,10 +55,18 @@ impl Core {
                 _ => false,
             })
         };
+        let fits = |set: &Slug| {
+            written.iter().any(|w| match w {
+                Write::Latest(kept) | Write::Fitting(kept) => kept.message.set == *set,
+                Write::DropFitting(of) => *of == set,
+                _ => false,
+            })
+        };
         let mut writes = vec![Write::Identity(identity.as_ref().unwrap_or(&self.identity))];
         for one in &all {
             writes.extend(one.active.iter().filter(|_| !latest(&one.set)).map(Write::Again));
             writes.extend(one.held.iter().filter(|_| !waits(&one.set)).map(Write::Pending));
+            writes.extend(one.fitting.iter().filter(|_| !fits(&one.set)).map(Write::Fitting));
         }
         let now = self.saved(None);
         let state = written.iter().rev().find_map(|w| match w {

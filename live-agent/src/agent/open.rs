@@ -61,7 +61,30 @@ impl Core {
                 let _ = self.take(Ok(kept.message), None);
             }
         }
+        for kept in loaded.fitting {
+            self.wait_fitting(kept);
+        }
         self.seek(false);
+    }
+
+    /// What waited for the thaw alone goes on waiting behind what is newer, or is taken up.
+    fn wait_fitting(&self, kept: Kept) {
+        if self.state().mode == Mode::Accepting {
+            let _ = self.take(Ok(kept.message), None);
+            return;
+        }
+        match self.check(&kept.message, Taken::Kept, kept.activated_at) {
+            Ok(checked) => {
+                let fitting = held(&checked, &kept);
+                let mut state = self.state();
+                let one = state.sets.entry(kept.message.set.clone()).or_default();
+                let serial = |held: Option<&Held>| held.map(|held| held.applied.serial);
+                let between = serial(one.active.as_ref()) < Some(fitting.applied.serial)
+                    && serial(one.newest()) > Some(fitting.applied.serial);
+                one.fitting = between.then_some((fitting, kept));
+            }
+            Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
+        }
     }
 
     /// The best of each set, and what waits behind a pin.

@@ -53,9 +53,10 @@ impl Store {
         // Without its floor: what was lost has to be fetched again.
         let state = saved.state.as_ref().map(|s| s.without_floor());
         writes.extend(state.iter().map(Write::State));
-        if self.commit(&writes).is_ok() && !saved.pending.is_empty() {
-            let writes: Vec<Write<'_>> = saved.pending.iter().map(Write::Pending).collect();
-            let _ = self.commit(&writes);
+        if self.commit(&writes).is_ok() {
+            let waiting = saved.pending.iter().map(Write::Pending);
+            let writes: Vec<Write<'_>> = waiting.chain(saved.fitting.iter().map(Write::Fitting)).collect();
+            let _ = if writes.is_empty() { Ok(()) } else { self.commit(&writes) };
         }
     }
 }

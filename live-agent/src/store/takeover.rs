@@ -9,7 +9,7 @@ use schemas::Scope;
 use schemas::status::Mode;
 
 use super::record::{self, Kept};
-use super::{LATEST, Loaded, PENDING, Place, Store, check_scope, lock, mode};
+use super::{FITTING, LATEST, Loaded, PENDING, Place, Store, check_scope, lock, mode};
 
 /// Records by their keys; none removes.
 type Records = BTreeMap<String, Option<Vec<u8>>>;
@@ -50,6 +50,7 @@ fn inherit(mine: Records, left: &Loaded) -> Records {
                 out.insert(key.clone(), Some(sealed.clone()));
                 if ours >= pending {
                     out.insert(format!("{PENDING}{set}"), None);
+                    out.insert(format!("{FITTING}{set}"), None);
                 }
             }
             LATEST if ours > latest && ours > pending => {
@@ -94,7 +95,9 @@ mod tests {
     fn what_is_newer_here_is_taken_over_and_nothing_becomes_the_latest_of_a_frozen_cache() {
         let (five, six) = (kept("chat", 5, 10), kept("chat", 6, 10));
         let mine = || records(&[(LATEST, Some(&five)), (PENDING, None)]);
-        let gone = |records: &Records| records.get("pending/chat") == Some(&None);
+        let gone = |records: &Records| {
+            [PENDING, FITTING].iter().all(|kind| records.get(&format!("{kind}chat")) == Some(&None))
+        };
         let taken = inherit(mine(), &left(Mode::Accepting, 4, None));
         assert!(taken.contains_key("latest/chat") && gone(&taken));
         // FROZEN at 4, and 5 waits there already.
@@ -106,7 +109,11 @@ mod tests {
         assert_eq!(taken.keys().collect::<Vec<_>>(), ["latest/chat"]);
         assert_eq!(inherit(mine(), &left(Mode::Accepting, 5, Some(7))), Records::new());
         let waits = records(&[(LATEST, Some(&five)), (PENDING, Some(&six))]);
-        assert_eq!(inherit(waits.clone(), &left(Mode::Accepting, 4, None)), waits);
+        assert_eq!(inherit(waits.clone(), &left(Mode::Accepting, 4, None)), {
+            let mut all = waits.clone();
+            all.insert("fitting/chat".into(), None);
+            all
+        });
         assert_eq!(inherit(waits, &left(Mode::Frozen, 4, Some(5))), records(&[(PENDING, Some(&six))]));
     }
 

@@ -93,7 +93,7 @@ pub(crate) fn set_line(set: &SetStatus) -> String {
         ),
         None => "nothing active".into(),
     };
-    let pending = set.pending.as_ref().map(|p| {
+    let pending = set.fitting.iter().chain(&set.pending).map(|p| {
         let serial = p.serial.map_or("unknown serial".into(), |s| format!("serial {s}"));
         match (p.state, &p.reason) {
             (PendingState::Refused, Some(reason)) => format!("; refused {serial}: {}", reason.message),
@@ -102,7 +102,7 @@ pub(crate) fn set_line(set: &SetStatus) -> String {
             _ => format!("; {serial} is on its way"),
         }
     });
-    format!("@{:<16} {active}{}", set.set.as_str(), pending.unwrap_or_default())
+    format!("@{:<16} {active}{}", set.set.as_str(), pending.collect::<String>())
 }
 
 pub(crate) fn list(all: &[Listed]) -> String {
