@@ -29,16 +29,19 @@ mod age;
 mod contract;
 mod floors;
 mod local;
+mod lost;
 mod open;
 mod pins;
 mod standing;
 mod take;
 mod takeover;
+mod turn;
 mod word;
 
 pub(crate) use floors::Floors;
 pub(crate) use local::LOOK;
 pub(crate) use pins::fits;
+use turn::Seen;
 use word::Word;
 
 const CHANGES_KEPT: usize = 64;
@@ -82,8 +85,12 @@ pub(crate) enum Outcome {
 #[derive(Debug, Default)]
 pub(crate) struct SetState {
     pub(crate) active: Option<Held>,
-    /// Verified and kept back.
+    /// The bytes of that, where there is a disk that may lose them.
+    kept: Option<Kept>,
+    /// The newest that is verified and kept back.
     pub(crate) held: Option<(Held, Kept)>,
+    /// In FROZEN: the newest that fits the pin, where what is held does not. The thaw takes it up.
+    pub(crate) fitting: Option<(Held, Kept)>,
     pub(crate) refused: Option<Pending>,
     /// The highest that FORGE ever announced, and that was ever taken up: nothing below it is taken up
     /// where nothing that holds is served.
@@ -92,11 +99,19 @@ pub(crate) struct SetState {
     /// What FORGE announced last.
     pub(crate) announced: Option<u64>,
     behind_since: Option<Moment>,
-    /// The head that was asked for, and when.
-    tried: Option<(u64, Moment)>,
+    /// The head that was asked for.
+    tried: Option<Tried>,
     wanted: bool,
     /// Something that fits its pin may stand in the stream before the newest, and is to be looked for.
     search: bool,
+}
+
+/// A head that was asked for by name: how often, and when last.
+#[derive(Debug, Clone, Copy)]
+struct Tried {
+    serial: u64,
+    at: Moment,
+    times: u32,
 }
 
 /// A verified version.
@@ -122,6 +137,8 @@ pub(crate) struct State {
     pub(crate) orders: Obedience,
     /// The pins that were set at the agent.
     pub(crate) pins: Pins,
+    /// Whose cache this agent took over: who starts there next is that one.
+    heir_of: Option<KeyPair>,
     /// Something of FORGE's word is to be saved soon.
     unsaved: bool,
 }
@@ -165,6 +182,7 @@ pub(crate) struct Core {
     closed: AtomicBool,
     state: Mutex<State>,
     store: Mutex<Store>,
+    seen: Seen,
 }
 
 /// What a refused message says that it is; nothing of it is verified.
@@ -277,12 +295,18 @@ impl Core {
                 word,
                 orders: Obedience::new(orders),
                 pins,
+                heir_of: None,
                 unsaved: false,
             }),
+            seen: Seen::of(&store),
             store: Mutex::new(store),
             config,
         };
         core.bring_up(loaded);
+        // Of what was taken up before, or announced, something is lost: it stands below the floor.
+        if core.state().sets.values().any(|one| one.is_known() && one.newest().is_none()) {
+            core.set_floor(0);
+        }
         core.look_at_overrides();
         core.refresh_age();
         Ok(core)
@@ -290,10 +314,6 @@ impl Core {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What has to be remembered, as of now.
@@ -340,39 +360,9 @@ impl Core {
         self.state().floor = floor;
     }
 
-    /// Saves what a commit did not, and the time of the last contact.
-    pub(crate) fn save(&self) {
-        let mut store = self.store();
-        let _ = store.commit(&[Write::State(&self.saved(None))]);
-        store.sync();
-        self.state().cache = store.describe();
-    }
-
-    /// Saves what is not saved and lets the cache go, so that another agent may write it.
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Relaxed);
-        self.save();
-        *self.store() = Store::memory();
-    }
-
-    /// Whether this agent writes its cache.
-    pub(crate) fn writes(&self) -> bool {
-        self.store().writes()
-    }
-
     /// Whether the agent was stopped.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
-    }
-
-    /// Whether taking a bundle up never waits for a disk.
-    pub(crate) fn memory_only(&self) -> bool {
-        self.config.cache == CachePlace::Memory
-    }
-
-    /// Whether something waits for a disk that did not take it.
-    pub(crate) fn unsaved(&self) -> bool {
-        self.store().behind()
     }
 
     /// Whether something of FORGE's word is to be saved soon.

@@ -28,8 +28,8 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) const WAITING: usize = 128;
 /// A connection on which nothing comes back is given up at the third ping.
 const PING_INTERVAL: Duration = Duration::from_secs(7);
-/// For ever, for a sleep.
-const NEVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// How long ending a session may take.
+const GONE: Duration = Duration::from_secs(1);
 /// A failed connection is looked into once in so many times.
 const LOOK_INTO: u32 = 8;
 
@@ -155,19 +155,34 @@ fn prepare(entry: &Entry, name: &str) -> Result<Prepared, String> {
 }
 
 impl Session {
-    /// Ends the session: another one has taken its place.
+    /// Ends the session: another one has taken its place. One that is connected lets go at once; one that is not
+    /// ends before its next attempt but one.
     pub(crate) async fn retire(self) {
-        // The client knows no other way to give up while it is not connected: its next pause is long.
         self.attempts.retired.store(true, Ordering::Relaxed);
-        let _ = self.client.drain().await;
+        let _ = tokio::time::timeout(GONE, self.client.drain()).await;
     }
+}
+
+/// Ends the task of a client that is not connected. It listens to nobody until it is, and asks for nothing but how long
+/// to wait: so its stack is unwound from there, as a task is that is aborted, with no panic told. The client is ours
+/// alone by then, and whatever it holds is dropped.
+#[cfg(all(panic = "unwind", not(tokio_unstable)))]
+fn give_up() -> Duration {
+    std::panic::resume_unwind(Box::new("another connection has taken its place"))
+}
+
+/// Where a task that unwinds may end the host, a retired client tries now and then until the broker lets it in, and
+/// ends then.
+#[cfg(not(all(panic = "unwind", not(tokio_unstable))))]
+fn give_up() -> Duration {
+    Duration::from_secs(3600)
 }
 
 impl Attempts {
     /// How long to wait before an attempt: fully jittered, so that a fleet does not come at once.
     fn delay(&self, attempt: usize) -> Duration {
         if self.retired.load(Ordering::Relaxed) {
-            return NEVER;
+            return give_up();
         }
         let refusals = self.refusals.load(Ordering::Relaxed);
         if refusals > 0 {

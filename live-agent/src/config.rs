@@ -73,6 +73,17 @@ pub(crate) struct Entry {
     pub(crate) allow_plain: bool,
 }
 
+impl Entry {
+    /// Whether it lets in the same user for the same time, at the same place.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let who = |entry: &Self| {
+            let credential = &entry.credential;
+            (credential.user.clone(), credential.expires, credential.environment.clone())
+        };
+        self.connection == other.connection && who(self) == who(other)
+    }
+}
+
 /// Where the parts of an [`Entry`] can change while the agent runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
@@ -236,7 +247,9 @@ impl Builder {
     }
 
     /// Asks for the text of a `.creds` file at the start and every few seconds from then on, for hosts
-    /// whose secrets change: another credential is taken up while the agent runs. May block.
+    /// whose secrets change: another credential is taken up while the agent runs, once it was given twice. One that is
+    /// made anew at each question is taken up when the one in use is refused, or two thirds of its time are over. May
+    /// block.
     #[must_use]
     pub fn credentials_callback(
         mut self,
@@ -741,13 +754,13 @@ pub fn default_cache(connection: &Connection) -> Result<PathBuf, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use nkeys::KeyPair;
 
-    fn good() -> (Connection, String) {
+    pub(crate) fn good() -> (Connection, String) {
         let connection = Connection {
             schema_version: connect::SCHEMA_VERSION,
             servers: vec!["nats://127.0.0.1:1".into()],

@@ -243,7 +243,7 @@ async fn answer(handle: &Handle, question: Question) -> Value {
 
 fn waiting(handle: &Handle) -> Value {
     let all = handle.waiting().into_iter().map(|one| {
-        let prompts = handle.waiting_prompts(&one.set).unwrap_or_default();
+        let prompts = handle.prompts_of(&one).unwrap_or_default();
         let mut answer = value("waiting", &one);
         if let Some(answer) = answer.as_object_mut() {
             answer.insert("prompts".into(), value("waiting", &prompts));

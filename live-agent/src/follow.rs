@@ -255,6 +255,10 @@ impl Follow<'_> {
             self.heartbeat(&message);
             return Ok(());
         }
+        // It may be ordered to take nothing up. What is announced meanwhile is fetched after FORGE's word.
+        if self.waits_for_word() {
+            return Ok(());
+        }
         let before = self.core.state().floor;
         let sequence = fetch::sequence(&message);
         let next = sequence == Some(before + 1);
@@ -415,15 +419,14 @@ impl Follow<'_> {
         if now >= self.take_over_at {
             self.take_over_at = now + around(TAKE_OVER);
             if self.core.reads_along() {
-                let core = Arc::clone(self.core);
-                tokio::task::spawn_blocking(move || core.take_over());
+                self.core.aside(Core::take_over);
             }
         }
         if now >= self.save_at || self.core.word_unsaved() {
             let wait = if self.core.unsaved() { SAVE_AGAIN } else { SAVE };
-            self.save_at = now + around(wait);
-            let core = Arc::clone(self.core);
-            tokio::task::spawn_blocking(move || core.save());
+            if self.core.aside(Core::save) {
+                self.save_at = now + around(wait);
+            }
         } else if self.core.unsaved() {
             self.save_at = self.save_at.min(now + SAVE_AGAIN);
         }

@@ -108,7 +108,10 @@ fn unready(seen: &Seen) -> Option<String> {
     }
     Some(match seen.lacking.first() {
         Some(set) if seen.mode == Mode::Frozen => {
-            format!("nothing is served: the agent is FROZEN, and {set} waits")
+            format!(
+                "nothing is served: the agent is FROZEN, and {set} waits; \"live sync\" takes it up once, ACCEPTING from \
+                 now on, and a baked bundle is served at the start"
+            )
         }
         Some(set) => format!("nothing is served yet: {set} is announced and is not here"),
         None if seen.confirmed => return None,
@@ -244,6 +247,7 @@ mod tests {
             seen.lacking = vec!["@chat".into()];
         });
         assert!(!ready && why.contains("FROZEN, and @chat waits"), "{why}");
+        assert!(why.contains("live sync") && why.contains("baked bundle"), "the ways out: {why}");
         // One set of several is served: calls are answered.
         assert!(of(|seen| seen.lacking = vec!["@mail".into()]).1);
     }

@@ -10,7 +10,7 @@
 use schemas::envelope::{Certified, ModeOrder};
 use schemas::status::{Mode, ModeSource, OrderAnswer, OrderResult};
 
-use crate::agent::{Core, Outcome};
+use crate::agent::{Core, Held, Outcome, fits};
 use crate::store::record::{Kept, Orders};
 use crate::store::{Store, StoreError, Write};
 
@@ -28,6 +28,17 @@ pub(crate) struct Heard {
 pub(crate) struct Obedience {
     pub(crate) known: Orders,
     heard: Option<Heard>,
+}
+
+impl Orders {
+    /// Remembers what another agent dealt with, whose cache this one writes now.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.dealt.join(&other.dealt);
+        let number = |answer: &Option<OrderAnswer>| answer.map(|answer| answer.number);
+        if number(&other.answer) > number(&self.answer) {
+            self.answer = other.answer;
+        }
+    }
 }
 
 impl Obedience {
@@ -70,7 +81,17 @@ impl Core {
 
     /// Deals with the order that was heard last, if one was. Gives the mode that it set. Blocks.
     pub(crate) fn obey(&self) -> Option<Mode> {
-        let mut store = self.store();
+        self.obey_turn(&mut self.store())
+    }
+
+    /// Deals with what was ordered before something is taken up: it may be that nothing is to be. Blocks.
+    pub(crate) fn obey_first(&self, store: &mut Store) {
+        if self.obey_turn(store) == Some(Mode::Accepting) {
+            self.tell_follower.notify_one();
+        }
+    }
+
+    fn obey_turn(&self, store: &mut Store) -> Option<Mode> {
         let Heard { order, key, root } = self.state().orders.heard.take()?;
         let allowed = self.config.remote_mode;
         let dealt = self.state().orders.known.dealt.serial();
@@ -92,7 +113,7 @@ impl Core {
         }
         let now = if allowed { mode } else { self.state().mode };
         let result = if allowed { OrderResult::Done } else { OrderResult::Forbidden };
-        let done = self.change_mode(&mut store, now, |known| {
+        let done = self.change_mode(store, now, |known| {
             known.dealt.raise(number, &key, &root);
             known.answer = Some(OrderAnswer { number, result });
             if allowed {
@@ -126,7 +147,7 @@ impl Core {
             change(&mut state.orders.known);
             state.mode = mode;
         }
-        let saved = store.commit(&[Write::State(&self.saved(None))]);
+        let saved = self.commit(store, &[Write::State(&self.saved(None))]);
         store.sync();
         let marked = if frozen { marked } else { store.mark_frozen(None) };
         if !frozen {
@@ -144,6 +165,7 @@ impl Core {
     /// Takes up what was kept back, once: a FROZEN agent stays so. Blocks.
     pub(crate) fn take_up_once(&self) {
         let mut store = self.store();
+        self.obey_first(&mut store);
         self.take_up_waiting(&mut store, true);
         self.state().cache = store.describe();
         self.tell.notify_one();
@@ -151,20 +173,23 @@ impl Core {
 
     /// Takes up what waits and fits its pin. `once` does not mind FROZEN.
     pub(crate) fn take_up_waiting(&self, store: &mut Store, once: bool) {
-        let waiting: Vec<Kept> = {
+        let waiting: Vec<(Kept, bool)> = {
             let state = &mut *self.state();
             let fitting = state.sets.iter_mut().filter_map(|(set, one)| {
                 let versions = state.pins.get(set).or_else(|| self.config.pins.get(set));
-                let fits = |version: &schemas::Version| {
-                    versions.is_none_or(|versions| crate::agent::fits(versions, version))
+                let fits = |(held, _): &mut (Held, Kept)| {
+                    versions.is_none_or(|versions| fits(versions, &held.applied.version))
                 };
-                one.held.take_if(|(held, _)| fits(&held.applied.version))
+                let newest = one.held.take_if(fits).map(|(_, kept)| (kept, true));
+                newest.or_else(|| one.fitting.take_if(fits).map(|(_, kept)| (kept, false)))
             });
-            fitting.map(|(_, kept)| kept).collect()
+            fitting.collect()
         };
-        for kept in waiting {
+        for (kept, newest) in waiting {
             if self.take_turn(store, Ok(kept.message.clone()), None, once) == Outcome::Refused {
-                let _ = store.commit(&[Write::DropPending(&kept.message.set)]);
+                let set = &kept.message.set;
+                let gone = if newest { Write::DropPending(set) } else { Write::DropFitting(set) };
+                let _ = self.commit(store, &[gone]);
             }
             self.settle_ledger();
         }
@@ -192,6 +217,21 @@ mod tests {
     fn order(number: u64) -> ModeOrder {
         let target = OrderTarget::Environment;
         ModeOrder { number, target, mode: Mode::Frozen, by: "ada".into(), reason: String::new() }
+    }
+
+    #[test]
+    fn an_heir_forgets_no_order_of_the_one_before() {
+        let mut own = Obedience::default();
+        own.known.dealt.raise(4, "good", "root");
+        own.known.answer = Some(OrderAnswer { number: 4, result: OrderResult::Forbidden });
+        let mut left = Orders::default();
+        left.dealt.raise(7, "good", "root");
+        left.answer = Some(OrderAnswer { number: 7, result: OrderResult::Done });
+        own.known.join(&left);
+        assert_eq!(own.known.answer, left.answer);
+        assert!(!own.hear([order(7)].iter(), &by("good")) && own.hear([order(8)].iter(), &by("good")));
+        own.known.join(&Orders::default());
+        assert_eq!(own.known.answer, left.answer);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use schemas::{Slug, Version};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
+use crate::agent;
 use crate::client::{self, NotMade, Session};
 use crate::clock;
 use crate::config::{Builder, Config, ConfigError};
@@ -132,7 +133,7 @@ fn believed(
     let (mut kept, mut pulled) = (Vec::new(), Vec::new());
     for (set, message) in found {
         if let Some(pin) = config.pins.get(&set)
-            && !pin.matches(&message.version)
+            && !agent::fits(pin, &message.version)
         {
             return Err(PullError::Pinned { set, pin: pin.clone(), found: message.version });
         }

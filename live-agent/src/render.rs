@@ -218,7 +218,10 @@ impl Core {
             _ if state.is_pinned_out() => {
                 "no version that fits the pin of its set came yet; the agent's status shows what waits"
             }
-            Mode::Frozen => "the agent is FROZEN and its cache is empty; set it to ACCEPTING",
+            Mode::Frozen => {
+                "the agent is FROZEN and its cache is empty; sync it once, set it to ACCEPTING, or start it with a baked \
+                 bundle"
+            }
             Mode::Accepting => "no bundle was taken up; publish one, and look at the agent's status",
         }
     }

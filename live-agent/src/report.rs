@@ -101,7 +101,7 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
 
 fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -> SetStatus {
     let pin = state.pin(&core.config.pins, set);
-    let held = one.held.as_ref().map(|(held, _)| Pending {
+    let waits = |held: &Held| Pending {
         publication: Some(held.applied.publication.clone()),
         serial: Some(held.applied.serial),
         version: Some(held.applied.version.clone()),
@@ -109,12 +109,14 @@ fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -
         state: why(pin, held),
         reason: None,
         at: held.applied.activated_at,
-    });
+    };
+    let held = one.held.as_ref().map(|(held, _)| waits(held));
     SetStatus {
         set: set.clone(),
         active: one.active.as_ref().map(|held| held.applied.clone()),
         // A refusal is news; what waits behind FROZEN is known from before.
         pending: one.refused.clone().or(held),
+        fitting: state.fitting(&core.config.pins, set, one).map(|(held, _)| waits(held)),
         pin: pin.map(ToString::to_string),
         head_serial: one.heads.serial(),
         revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),

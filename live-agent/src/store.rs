@@ -7,7 +7,8 @@
 //!   frozen            present while the agent is FROZEN, beside the record in the database: who set
 //!                     it so, and how far FORGE's orders were dealt with
 //!   pins              the pins that were set at the agent, beside the record in the database
-//!   store/data.mdb    LMDB: state, identity, latest/<set>, previous/<set>, pending/<set>
+//!   store/data.mdb    LMDB: state, identity, latest/<set>, previous/<set>, pending/<set>,
+//!                     fitting/<set>
 //!   damaged-<time>/   what was found damaged, set aside
 //! ```
 //!
@@ -17,42 +18,40 @@
 //! between, the state before is whole and is what is loaded.
 //!
 //! A store that cannot be written is no reason to stop: the agent goes on from memory, says so in
-//! its status, and what was not saved is tried again with the next commit.
+//! its status, and what was not saved is tried again with the next commit. One that is lost under a running agent,
+//! damaged, cut off or removed, is found out by the next commit, and the agent writes all that it has again.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use heed::types::{Bytes as Raw, Str};
-use heed::{CommitOrAbort, EnvFlags, EnvOpenOptions};
 use nkeys::KeyPair;
 use schemas::status::Mode;
 use schemas::{Micros, Scope, Slug};
 
-use crate::clock;
 use crate::config::Pins;
 
 pub(crate) mod baked;
 mod beside;
+mod heal;
 pub(crate) mod pages;
 pub(crate) mod record;
+mod takeover;
 #[cfg(test)]
 mod tests;
+mod write;
 
 use pages::{PagesError, Snapshot, Which};
 use record::{Kept, Orders, RecordError, State};
+use write::{WriteError, write};
 
 const STATE: &str = "state";
 const IDENTITY: &str = "identity";
 const LATEST: &str = "latest/";
 const PREVIOUS: &str = "previous/";
 const PENDING: &str = "pending/";
-/// Address space, not memory: it is taken only while a commit is written.
-const MAP_SIZE: usize = 1 << 30;
-const MAP_SIZE_MAX: usize = 1 << 36;
-/// How many damaged stores are kept for a person to look at.
-const QUARANTINE_KEPT: usize = 3;
+const FITTING: &str = "fitting/";
 /// How often a reader tries again that met a writer.
 const READ_ATTEMPTS: usize = 20;
 /// What is found damaged so many times more, and the same each time, is damaged.
@@ -78,6 +77,7 @@ pub(crate) struct Loaded {
     pub(crate) latest: Vec<Kept>,
     pub(crate) previous: Vec<Kept>,
     pub(crate) pending: Vec<Kept>,
+    pub(crate) fitting: Vec<Kept>,
     /// What was damaged, for the log and the status.
     pub(crate) damage: Option<String>,
     pub(crate) frozen_marker: bool,
@@ -94,8 +94,12 @@ pub(crate) struct Store {
     unsaved: BTreeMap<String, Option<Vec<u8>>>,
     trouble: Option<String>,
     unsynced: bool,
+    /// Something of this agent is in the file.
+    written: bool,
     /// A damaged store is being replaced.
     healing: bool,
+    /// One was, and nobody asked for it yet.
+    lost: bool,
 }
 
 impl std::fmt::Debug for Store {
@@ -130,6 +134,11 @@ pub(crate) enum Write<'a> {
     Back(&'a Kept),
     Pending(&'a Kept),
     DropPending(&'a Slug),
+    /// Waits for the thaw alone, while what is pending waits for its pin too.
+    Fitting(&'a Kept),
+    DropFitting(&'a Slug),
+    /// Is the latest of its set, as it was before the store was lost; nothing else changes.
+    Again(&'a Kept),
 }
 
 impl Store {
@@ -140,7 +149,9 @@ impl Store {
             unsaved: BTreeMap::new(),
             trouble: None,
             unsynced: false,
+            written: false,
             healing: false,
+            lost: false,
         }
     }
 
@@ -191,9 +202,15 @@ impl Store {
         matches!(self.place, Place::Reader { .. })
     }
 
-    /// Whether something waits to be saved.
+    /// Whether something waits to be saved, or the disk did not do what it should.
     pub(crate) fn behind(&self) -> bool {
-        !self.unsaved.is_empty() && self.writes()
+        self.writes() && (!self.unsaved.is_empty() || self.trouble.is_some())
+    }
+
+    /// Whether the store was lost since this was asked last: what is on disk now is what was whole of the old one, and
+    /// what was written since.
+    pub(crate) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 
     /// Commits `writes` as one. What cannot be saved is kept and goes with the next commit.
@@ -213,10 +230,10 @@ impl Store {
         };
         self.sync();
         let demoted = self.gather(writes.iter());
-        match write(&dir, &self.unsaved, &demoted) {
+        match write(&dir, &self.unsaved, &demoted, self.written) {
             Ok(()) => {
                 self.unsaved.clear();
-                self.unsynced = true;
+                (self.unsynced, self.written) = (true, true);
                 if self.trouble.take().is_some() {
                     tracing::info!(cache.dir = %dir.display(), "the disk takes the cache again");
                 }
@@ -225,32 +242,6 @@ impl Store {
             Err(WriteError::Damaged(what)) if !self.healing => self.heal(&dir, &what),
             Err(error) => self.fail(error.to_string()),
         }
-    }
-
-    /// Sets a store aside that was found damaged while writing, and begins anew with what of it is whole and
-    /// with what was to be written.
-    fn heal(&mut self, dir: &Path, what: &str) -> Result<(), StoreError> {
-        let whole = match load(dir, Which::Newest) {
-            Ok(loaded) => Some(loaded),
-            Err(LoadError::Damaged { whole, .. }) => load(dir, Which::Before).ok().or(Some(*whole)),
-            Err(LoadError::Io(_) | LoadError::Format(_)) => None,
-        };
-        quarantine(dir, what);
-        let mut waiting = std::mem::take(&mut self.unsaved);
-        // Some of it may be lost: everything has to be looked at again.
-        if let Some(Some(sealed)) = waiting.get_mut(STATE)
-            && let Ok(state) = record::unseal(STATE, sealed).and_then(record::State::from_bytes)
-        {
-            *sealed = record::seal(STATE, &state.without_floor().to_bytes());
-        }
-        self.healing = true;
-        if let Some(whole) = whole {
-            self.restore(&whole);
-        }
-        self.unsaved.extend(waiting);
-        let done = self.commit(&[]);
-        self.healing = false;
-        done
     }
 
     fn fail(&mut self, why: String) -> Result<(), StoreError> {
@@ -278,43 +269,22 @@ impl Store {
                     put(format!("{LATEST}{}", kept.message.set), kept.to_bytes());
                     demoted.push(kept.message.set.clone());
                 }
+                Write::Again(kept) => put(format!("{LATEST}{}", kept.message.set), kept.to_bytes()),
                 Write::Pending(kept) => put(format!("{PENDING}{}", kept.message.set), kept.to_bytes()),
-                Write::DropPending(_) => {}
+                Write::Fitting(kept) => put(format!("{FITTING}{}", kept.message.set), kept.to_bytes()),
+                Write::DropPending(_) | Write::DropFitting(_) => {}
             }
         }
         for one in writes {
-            let set = match one {
-                Write::Latest(kept) => &kept.message.set,
-                Write::DropPending(set) => *set,
+            let (gone, set): (&[&str], &Slug) = match one {
+                Write::Latest(kept) => (&[PENDING, FITTING], &kept.message.set),
+                Write::DropPending(set) => (&[PENDING], *set),
+                Write::DropFitting(set) => (&[FITTING], *set),
                 _ => continue,
             };
-            self.unsaved.insert(format!("{PENDING}{set}"), None);
+            self.unsaved.extend(gone.iter().map(|kind| (format!("{kind}{set}"), None)));
         }
         demoted
-    }
-
-    /// Takes the place of the writer where that has ended, and gives what it left. What this agent took up
-    /// meanwhile and the other one did not waits for the next commit.
-    pub(crate) fn take_over(&mut self, scope: &Scope) -> Option<Loaded> {
-        let Place::Reader { dir } = &self.place else { return None };
-        let dir = dir.clone();
-        let lock = lock(&dir).ok().flatten()?;
-        let mut writer = Self { place: Place::Writer { dir: dir.clone(), _lock: lock }, ..Self::memory() };
-        // Whoever wrote there for another scope, or is newer than this program, keeps it.
-        let loaded = writer.load_as_writer(&dir).ok()?;
-        check_scope(&loaded, scope).ok()?;
-        let mine = std::mem::take(&mut self.unsaved);
-        let newer = |key: &str, sealed: &[u8]| {
-            let Some(set) = key.strip_prefix(LATEST) else { return true };
-            let ours = record::unseal(key, sealed).and_then(Kept::from_bytes);
-            let theirs = loaded.latest.iter().find(|kept| kept.message.set.as_str() == set);
-            ours.is_ok_and(|ours| theirs.is_none_or(|theirs| theirs.message.serial < ours.message.serial))
-        };
-        writer.unsaved.extend(
-            mine.into_iter().filter(|(key, value)| value.as_ref().is_none_or(|sealed| newer(key, sealed))),
-        );
-        *self = writer;
-        Some(loaded)
     }
 
     /// Waits until the last commit is on the disk itself.
@@ -365,30 +335,13 @@ impl Store {
         };
         loaded.beside(dir);
         if let Some(what) = damage {
-            quarantine(dir, &what);
+            heal::quarantine(dir, &what);
             self.restore(&loaded);
             loaded.damage = Some(what);
+        } else {
+            self.written = loaded.state.is_some();
         }
         Ok(loaded)
-    }
-
-    /// Writes what could be saved out of a damaged store into the new one.
-    fn restore(&mut self, saved: &Loaded) {
-        let mut writes: Vec<Write<'_>> = saved.previous.iter().map(Write::Latest).collect();
-        let sets: Vec<&Slug> = saved.latest.iter().map(|k| &k.message.set).collect();
-        writes.retain(|w| matches!(w, Write::Latest(k) if sets.contains(&&k.message.set)));
-        if !writes.is_empty() && self.commit(&writes).is_err() {
-            return;
-        }
-        let mut writes: Vec<Write<'_>> = saved.latest.iter().map(Write::Latest).collect();
-        writes.extend(saved.identity.iter().map(Write::Identity));
-        // Without its floor: what was lost has to be fetched again.
-        let state = saved.state.as_ref().map(|s| s.without_floor());
-        writes.extend(state.iter().map(Write::State));
-        if self.commit(&writes).is_ok() && !saved.pending.is_empty() {
-            let writes: Vec<Write<'_>> = saved.pending.iter().map(Write::Pending).collect();
-            let _ = self.commit(&writes);
-        }
     }
 }
 
@@ -538,121 +491,9 @@ fn take(loaded: &mut Loaded, key: &[u8], bytes: &[u8]) -> Result<(), RecordError
         loaded.previous.push(Kept::from_bytes(content)?);
     } else if key.starts_with(PENDING) {
         loaded.pending.push(Kept::from_bytes(content)?);
+    } else if key.starts_with(FITTING) {
+        loaded.fitting.push(Kept::from_bytes(content)?);
     }
-    Ok(())
-}
-
-/// Renames a damaged store away, or removes it where even that fails.
-fn quarantine(dir: &Path, what: &str) {
-    let aside = dir.join(format!("damaged-{}", clock::now()));
-    let moved = fs::rename(store_dir(dir), &aside).or_else(|_| fs::remove_dir_all(store_dir(dir)));
-    let made = fs::create_dir_all(store_dir(dir)).and_then(|()| restrict(dir));
-    tracing::error!(
-        cache.dir = %dir.display(), cache.quarantine = %aside.display(), damage = what,
-        moved = moved.is_ok(), made = made.is_ok(), "the cache was damaged and is set aside"
-    );
-    let mut old: Vec<PathBuf> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("damaged-"))
-        .map(|entry| entry.path())
-        .collect();
-    old.sort();
-    for path in old.iter().rev().skip(QUARANTINE_KEPT) {
-        let _ = fs::remove_dir_all(path);
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum WriteError {
-    #[error("{0}")]
-    Damaged(String),
-    #[error("{0}")]
-    Disk(String),
-    #[error("the cache has no room left")]
-    Full,
-}
-
-impl From<heed::Error> for WriteError {
-    fn from(error: heed::Error) -> Self {
-        match error {
-            heed::Error::Mdb(heed::MdbError::MapFull) => Self::Full,
-            heed::Error::Mdb(heed::MdbError::Corrupted | heed::MdbError::Invalid) => {
-                Self::Damaged(error.to_string())
-            }
-            other => Self::Disk(other.to_string()),
-        }
-    }
-}
-
-/// Checks the file, then commits `records`, moving the latest of `demoted` to previous.
-fn write(
-    dir: &Path,
-    records: &BTreeMap<String, Option<Vec<u8>>>,
-    demoted: &[Slug],
-) -> Result<(), WriteError> {
-    let checked = Snapshot::open(&data_file(dir), Which::Newest).and_then(|snapshot| match snapshot {
-        Some(snapshot) => snapshot.check().map(|_| ()),
-        None => Ok(()),
-    });
-    match checked {
-        Ok(()) => {}
-        Err(PagesError::Io(source)) if source.kind() != io::ErrorKind::UnexpectedEof => {
-            return Err(WriteError::Disk(source.to_string()));
-        }
-        Err(damage) => return Err(WriteError::Damaged(damage.to_string())),
-    }
-    let mut map_size = MAP_SIZE;
-    loop {
-        match commit(&store_dir(dir), map_size, records, demoted) {
-            Err(WriteError::Full) if map_size < MAP_SIZE_MAX => map_size *= 2,
-            other => return other,
-        }
-    }
-}
-
-fn commit(
-    dir: &Path,
-    map_size: usize,
-    records: &BTreeMap<String, Option<Vec<u8>>>,
-    demoted: &[Slug],
-) -> Result<(), WriteError> {
-    let mut options = EnvOpenOptions::new();
-    options.map_size(map_size);
-    // SAFETY: the writer's lock makes this the only process that maps the file, and `Store` is used
-    // by one thread at a time, so LMDB's own lock file is not needed (NO_LOCK). Nothing else writes
-    // the file, and it was checked just now, so that LMDB follows no damaged offset. NO_SYNC: see
-    // the module's text; `Store::sync` follows before the next commit.
-    #[allow(unsafe_code)]
-    let env = unsafe {
-        options.flags(EnvFlags::NO_LOCK | EnvFlags::NO_SYNC);
-        options.open(dir)?
-    };
-    let database = env
-        .create_databases_and_commit(env.write_txn()?, |opener, txn| {
-            opener.create_database::<Str, Raw>(txn, None).map(CommitOrAbort::<_, ()>::Commit)
-        })?
-        .commit()
-        .ok_or(WriteError::Full)?;
-    let mut txn = env.write_txn()?;
-    for set in demoted {
-        let (latest, previous) = (format!("{LATEST}{set}"), format!("{PREVIOUS}{set}"));
-        let old = database.get(&txn, &latest)?.map(<[u8]>::to_vec);
-        let content = old.as_deref().and_then(|old| record::unseal(&latest, old).ok());
-        if let Some(content) = content {
-            database.put(&mut txn, &previous, &record::seal(&previous, content))?;
-        }
-    }
-    for (key, value) in records {
-        match value {
-            Some(value) => database.put(&mut txn, key, value)?,
-            None => {
-                database.delete(&mut txn, key)?;
-            }
-        }
-    }
-    txn.commit()?;
     Ok(())
 }
 

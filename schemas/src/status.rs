@@ -178,6 +178,9 @@ pub struct SetStatus {
     /// The newest that was seen and is not served: on its way, held back by FROZEN, or refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<Pending>,
+    /// Older than what is pending: FROZEN alone keeps it back, and that its pin too. The thaw takes it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fitting: Option<Pending>,
     /// The versions that this agent takes up, as a semantic version requirement, where its owner pinned
     /// the set.
     #[serde(default, skip_serializing_if = "Option::is_none")]

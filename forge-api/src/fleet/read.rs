@@ -51,7 +51,7 @@ fn kept(status: &AgentStatus) -> String {
     }
     less.stale_reason = less.stale_reason.as_deref().map(clip);
     for set in &mut less.sets {
-        set.proof = None;
+        (set.proof, set.fitting) = (None, None);
         set.pin = set.pin.as_deref().map(clip);
         if let Some(active) = &mut set.active {
             active.publication = clip(&active.publication);

@@ -61,7 +61,30 @@ impl Core {
                 let _ = self.take(Ok(kept.message), None);
             }
         }
+        for kept in loaded.fitting {
+            self.wait_fitting(kept);
+        }
         self.seek(false);
+    }
+
+    /// What waited for the thaw alone goes on waiting behind what is newer, or is taken up.
+    fn wait_fitting(&self, kept: Kept) {
+        if self.state().mode == Mode::Accepting {
+            let _ = self.take(Ok(kept.message), None);
+            return;
+        }
+        match self.check(&kept.message, Taken::Kept, kept.activated_at) {
+            Ok(checked) => {
+                let fitting = held(&checked, &kept);
+                let mut state = self.state();
+                let one = state.sets.entry(kept.message.set.clone()).or_default();
+                let serial = |held: Option<&Held>| held.map(|held| held.applied.serial);
+                let between = serial(one.active.as_ref()) < Some(fitting.applied.serial)
+                    && serial(one.newest()) > Some(fitting.applied.serial);
+                one.fitting = between.then_some((fitting, kept));
+            }
+            Err(refusal) => self.note_refusal(About::of(&kept.message), refusal),
+        }
     }
 
     /// The best of each set, and what waits behind a pin.
@@ -129,6 +152,7 @@ impl Core {
             one.taken.raise(found.held.applied.serial, &found.held.key, &found.held.root);
             serve.push(active_set(&set, found.checked, &found.held));
             one.active = Some(found.held);
+            one.kept = self.remembered(&found.kept);
             // An older image must not take back what this one brought; nor the next start what a pin moved.
             if found.instead {
                 one.search = found.place == Place::Previous;
@@ -138,7 +162,38 @@ impl Core {
         self.cache.put(serve);
         if !brought.is_empty() {
             let writes: Vec<Write<'_>> = brought.iter().map(Write::Latest).collect();
-            let _ = self.store().commit(&writes);
+            let _ = self.commit(&mut self.store(), &writes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agent::{Access, Core, Floors};
+    use crate::config::Builder;
+    use crate::config::tests::good;
+    use crate::store::record::{SavedFloors, State};
+    use crate::store::{Store, Write};
+
+    #[test]
+    fn where_a_set_is_known_and_nothing_of_it_is_here_everything_is_asked_for_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let (connection, creds) = good();
+        let floor = |known: Option<&str>| {
+            let scope = connection.scope.clone();
+            let mut saved = State::new(scope.clone(), Default::default(), 9, None);
+            if let Some(set) = known {
+                let mut taken = Floors::default();
+                taken.raise(3, "key", "root");
+                saved.floors.insert(set.parse().unwrap(), SavedFloors { taken, ..SavedFloors::default() });
+            }
+            let (mut store, _) = Store::open(dir.path(), &scope).unwrap();
+            store.commit(&[Write::State(&saved)]).unwrap();
+            drop(store);
+            let builder = Builder::default().connection(connection.clone()).credentials(creds.clone());
+            let core = Core::open(builder.cache_dir(dir.path()).build().unwrap(), Access::Agent).unwrap();
+            core.state().floor
+        };
+        assert_eq!((floor(None), floor(Some("chat"))), (9, 0));
     }
 }

@@ -10,7 +10,7 @@ use schemas::status::{Mode, PendingState, RefusalCode};
 use schemas::{Slug, Version};
 use semver::VersionReq;
 
-use super::{About, Core, Outcome, SetState, State, held};
+use super::{About, Core, Held, Outcome, SetState, State, held};
 use crate::clock;
 use crate::config::Pins;
 use crate::store::record::Kept;
@@ -27,6 +27,19 @@ impl State {
     /// The pin of a set: one that was set at the agent counts before one of the configuration.
     pub(crate) fn pin<'p>(&'p self, configured: &'p Pins, set: &Slug) -> Option<&'p VersionReq> {
         self.pins.get(set).or_else(|| configured.get(set))
+    }
+
+    /// What the thaw would take up of a set although something newer waits, which does not fit its pin.
+    pub(crate) fn fitting<'s>(
+        &self,
+        configured: &Pins,
+        set: &Slug,
+        one: &'s SetState,
+    ) -> Option<&'s (Held, Kept)> {
+        let versions = self.pin(configured, set)?;
+        let fits = |held: &Held| fits(versions, &held.applied.version);
+        let newest = one.held.as_ref().is_some_and(|(held, _)| fits(held));
+        one.fitting.as_ref().filter(|(held, _)| !newest && fits(held))
     }
 
     /// Whether something waits of a set of which nothing is served, in ACCEPTING: only a pin keeps it back.
@@ -78,7 +91,7 @@ impl Core {
             state.pins.clone()
         };
         let beside = store.keep_pins(&pins);
-        let saved = store.commit(&[Write::State(&self.saved(None))]);
+        let saved = self.commit(&mut store, &[Write::State(&self.saved(None))]);
         store.sync();
         let versions = versions.as_ref().map(ToString::to_string);
         tracing::info!(prompt_set = %set, pin = versions, "the pin is set");
@@ -222,23 +235,21 @@ impl Core {
     /// Serves what came before the newest. What is newest waits.
     fn bring_back(&self, store: &mut Store, checked: Checked, kept: Kept) {
         let set = &kept.message.set;
-        let (active, waiting) = {
+        let (former, waiting, fitting) = {
             let state = self.state();
             let one = state.sets.get(set);
-            (one.and_then(|one| one.active.clone()), one.and_then(|one| one.held.clone()))
+            let former = one.and_then(|one| one.active.clone().zip(one.kept.clone()));
+            let fitting = one.and_then(|one| one.fitting.as_ref()).map(|(held, _)| held.applied.serial);
+            (former, one.and_then(|one| one.held.clone()), fitting)
         };
-        let same = |active: &super::Held, one: &Kept| {
-            (one.message.serial, one.message.digest) == (active.applied.serial, active.applied.digest)
-        };
-        let waiting = waiting.or_else(|| {
-            let active = active?;
-            let former = store.kept(set).into_iter().find(|one| same(&active, one))?;
-            Some((active, former))
-        });
+        let waiting = waiting.or(former);
         let saved = self.saved(None);
         let mut writes = vec![Write::Back(&kept), Write::State(&saved)];
         writes.extend(waiting.iter().map(|(_, kept)| Write::Pending(kept)));
-        let _ = store.commit(&writes);
+        if fitting <= Some(kept.message.serial) {
+            writes.push(Write::DropFitting(set));
+        }
+        let _ = self.commit(store, &writes);
         drop(writes);
         let new = held(&checked, &kept);
         self.swap(checked, &kept, new, waiting);

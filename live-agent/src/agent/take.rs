@@ -1,8 +1,9 @@
 //! How a bundle is taken up, as one: verify all, compile all, one commit, one swap, then tell.
 
+use schemas::Slug;
 use schemas::status::{PendingState, RefusalCode};
 
-use super::{About, Change, Core, Held, Outcome, active_set, held};
+use super::{About, Change, Core, Held, Outcome, active_set, fits, held};
 use crate::clock;
 use crate::store::record::Kept;
 use crate::store::{Store, Write};
@@ -15,6 +16,7 @@ impl Core {
     /// Blocks on the disk: call it where blocking is allowed.
     pub(crate) fn take(&self, read: Read, floor: Option<u64>) -> Outcome {
         let mut store = self.store();
+        self.obey_first(&mut store);
         let outcome = self.take_turn(&mut store, read, floor, false);
         if let Some(floor) = floor {
             self.state().floor = floor;
@@ -27,6 +29,7 @@ impl Core {
     pub(crate) fn take_found(&self, read: Read, once: bool) -> Outcome {
         let Ok(message) = read else { return Outcome::Refused };
         let mut store = self.store();
+        self.obey_first(&mut store);
         let outcome = self.take_past(&mut store, message, once);
         self.tell_of(&mut store, outcome);
         outcome
@@ -106,7 +109,7 @@ impl Core {
     pub(super) fn activate(&self, store: &mut Store, checked: Checked, kept: &Kept, floor: Option<u64>) {
         let saved = self.saved(floor);
         // A disk that does not take it is no reason not to serve: the status says so.
-        let _ = store.commit(&[Write::Latest(kept), Write::State(&saved)]);
+        let _ = self.commit(store, &[Write::Latest(kept), Write::State(&saved)]);
         let new = held(&checked, kept);
         self.swap(checked, kept, new, None);
     }
@@ -115,11 +118,14 @@ impl Core {
     pub(super) fn swap(&self, checked: Checked, kept: &Kept, held: Held, waits: Option<(Held, Kept)>) {
         let set = kept.message.set.clone();
         let to = held.applied.clone();
+        let remembered = self.remembered(kept);
         self.cache.put(vec![active_set(&set, checked, &held)]);
         let from = {
             let mut state = self.state();
             let one = state.sets.entry(set.clone()).or_default();
             one.held = waits;
+            one.fitting.take_if(|(fitting, _)| fitting.applied.serial <= to.serial);
+            one.kept = remembered;
             one.refused = None;
             one.tried = None;
             if one.heads.serial().is_none_or(|head| head <= to.serial) {
@@ -138,7 +144,12 @@ impl Core {
 
     fn hold(&self, store: &mut Store, checked: &Checked, kept: Kept, floor: Option<u64>, why: PendingState) {
         let saved = self.saved(floor);
-        let _ = store.commit(&[Write::Pending(&kept), Write::State(&saved)]);
+        let fitting = self.goes_on_fitting(&kept.message.set, why);
+        let beside = match &fitting {
+            Some((_, fitting)) => Write::Fitting(fitting),
+            None => Write::DropFitting(&kept.message.set),
+        };
+        let _ = self.commit(store, &[Write::Pending(&kept), beside, Write::State(&saved)]);
         let held = held(checked, &kept);
         tracing::info!(
             prompt_set = %kept.message.set, bundle.serial = kept.message.serial,
@@ -150,5 +161,18 @@ impl Core {
         one.behind_since = None;
         one.taken.raise(held.applied.serial, &held.key, &held.root);
         one.held = Some((held, kept));
+        one.fitting = fitting;
+    }
+
+    /// What waits of a set and fits its pin, beside something newer that waits. Where the newest fits, that counts.
+    fn goes_on_fitting(&self, set: &Slug, newest: PendingState) -> Option<(Held, Kept)> {
+        if newest != PendingState::Pinned {
+            return None;
+        }
+        let state = self.state();
+        let (versions, one) = (state.pin(&self.config.pins, set), state.sets.get(set)?);
+        let mut waiting = [&one.held, &one.fitting].into_iter().flatten();
+        let found = waiting.find(|(held, _)| versions.is_some_and(|v| fits(v, &held.applied.version)));
+        found.cloned()
     }
 }

@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use schemas::canonical::Digest;
 use schemas::envelope::{AgeAction, Certified, Enrolment, Heartbeat, MaxAge, TrustError};
+use schemas::status::RefusalCode;
 use schemas::{Micros, Slug};
 
 use super::age::Rules;
-use super::{Core, SetState, State};
+use super::{Core, SetState, State, Tried};
 use crate::clock::{self, Moment, micros};
 use crate::store::record;
 
@@ -23,6 +24,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const STATUS_PERIOD: Duration = Duration::from_secs(10);
 /// A head that could not be had is tried again after this.
 const RETRY_HEAD: Duration = Duration::from_secs(60);
+/// One that is refused for what no time heals is asked for less and less, down to this.
+const RETRY_HEAD_MOST: Duration = Duration::from_secs(3600);
 /// What the clock of this machine and FORGE's may differ by.
 const CLOCKS: Duration = Duration::from_secs(60);
 
@@ -182,6 +185,8 @@ impl Core {
                 state.orders.forget(gone);
                 for one in state.sets.values_mut() {
                     one.taken.forget(gone);
+                    // With other keys another answer is possible.
+                    one.tried = None;
                     if one.heads.forget(gone) {
                         one.behind_since = None;
                     }
@@ -274,11 +279,12 @@ impl Core {
             return false;
         }
         one.behind_since.get_or_insert(here);
-        let asked = one.tried.is_some_and(|(tried, at)| tried == floor && at + RETRY_HEAD > here);
-        if asked {
+        let before = one.tried.filter(|tried| tried.serial == floor);
+        if before.is_some_and(|tried| tried.at + retry_head(one, tried) > here) {
             return false;
         }
-        one.tried = Some((floor, here));
+        let times = before.map_or(0, |tried| tried.times).saturating_add(1);
+        one.tried = Some(Tried { serial: floor, at: here, times });
         one.wanted = true;
         true
     }
@@ -420,6 +426,27 @@ impl Core {
     }
 }
 
+/// How long after it was asked for a head is asked for again. What is refused for what the bundle or this program is
+/// would be downloaded for nothing: another serial, other keys and another start ask at once.
+fn retry_head(one: &SetState, tried: Tried) -> Duration {
+    let refused = one.refused.as_ref().filter(|refused| refused.serial == Some(tried.serial));
+    let code = refused.and_then(|refused| refused.reason.as_ref()).map(|reason| reason.code);
+    let for_good = matches!(
+        code,
+        Some(
+            RefusalCode::Contract
+                | RefusalCode::Template
+                | RefusalCode::SchemaVersion
+                | RefusalCode::TooLarge
+        )
+    );
+    if !for_good {
+        return RETRY_HEAD;
+    }
+    let doubled = tried.times.saturating_sub(1).min(16);
+    RETRY_HEAD.saturating_mul(1 << doubled).min(RETRY_HEAD_MOST)
+}
+
 fn behind(state: &State, bound: Duration) -> Option<String> {
     let late = |one: &SetState| one.behind_since.is_some_and(|at| at.elapsed() > bound);
     let (set, one) = state.sets.iter().find(|(_, one)| late(one))?;
@@ -438,7 +465,7 @@ fn lacking(set: &Slug, one: &SetState, how: &str) -> String {
 #[cfg(test)]
 mod tests {
     use schemas::Scope;
-    use schemas::status::Mode;
+    use schemas::status::{Mode, Pending, PendingState, Refusal};
 
     use super::*;
 
@@ -495,6 +522,44 @@ mod tests {
         assert!(word.in_time(day, NOON, here + HOUR).unwrap_err().contains("from the future"));
         // What was held back while the machine slept is old.
         assert!(word.in_time(NOON + 1, NOON, later).unwrap_err().contains("held back"));
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_asked_for_less_and_less_and_what_may_heal_each_minute() {
+        let refused = |serial, code| SetState {
+            refused: Some(Pending {
+                publication: None,
+                serial: Some(serial),
+                version: None,
+                digest: None,
+                state: PendingState::Refused,
+                reason: Some(Refusal { code, message: String::new() }),
+                at: NOON,
+            }),
+            ..SetState::default()
+        };
+        // How often serial 7 is asked for in a day.
+        let in_a_day = |one: &SetState| {
+            let (mut here, mut times) = (start(), 0);
+            while here < start() + HOUR * 24 {
+                times += 1;
+                here = here + retry_head(one, Tried { serial: 7, at: here, times });
+            }
+            times
+        };
+        for code in
+            [RefusalCode::Contract, RefusalCode::Template, RefusalCode::SchemaVersion, RefusalCode::TooLarge]
+        {
+            assert!((24..=32).contains(&in_a_day(&refused(7, code))), "{code:?}");
+        }
+        for one in [
+            SetState::default(),
+            refused(7, RefusalCode::DigestMismatch),
+            refused(7, RefusalCode::Storage),
+            refused(6, RefusalCode::Contract),
+        ] {
+            assert_eq!(in_a_day(&one), 24 * 60, "{one:?}");
+        }
     }
 
     #[test]

@@ -53,16 +53,25 @@ impl LiveAgent {
         self.handle.core.pins()
     }
 
-    /// What is verified and waits, in FROZEN or behind a pin.
+    /// What is verified and waits, in FROZEN or behind a pin. Of a pinned set in FROZEN it may be two versions: what
+    /// the thaw takes up, and then the newest, which does not fit the pin.
     #[must_use]
     pub fn waiting(&self) -> Vec<Waiting> {
         self.handle.waiting()
     }
 
-    /// The prompts of what waits of a set, to compare them with what is served.
+    /// The prompts of what waits of a set, to compare them with what is served. Where two versions wait, those of
+    /// what the thaw takes up.
     #[must_use]
     pub fn waiting_prompts(&self, set: &Slug) -> Option<Vec<Prompt>> {
-        self.handle.waiting_prompts(set)
+        let first = self.waiting().into_iter().find(|one| one.set == *set)?;
+        self.prompts_of(&first)
+    }
+
+    /// The prompts of one of [`LiveAgent::waiting`]; none, where it waits no longer.
+    #[must_use]
+    pub fn prompts_of(&self, waiting: &Waiting) -> Option<Vec<Prompt>> {
+        self.handle.prompts_of(waiting)
     }
 
     /// What the stream still has of a set, or of all, each verified; the oldest of a set first, at most 50 of each.
@@ -121,20 +130,26 @@ impl Handle {
 
     pub(crate) fn waiting(&self) -> Vec<Waiting> {
         let state = self.core.state();
-        let waiting = state.sets.iter().filter_map(|(set, one)| {
-            let (held, _) = one.held.as_ref()?;
-            Some(Waiting {
+        let pins = &self.core.config.pins;
+        let waiting = state.sets.iter().flat_map(|(set, one)| {
+            let all = state.fitting(pins, set, one).into_iter().chain(&one.held);
+            all.map(|(held, _)| Waiting {
                 set: set.clone(),
                 applied: one.active.as_ref().map(|active| active.applied.clone()),
                 waits: held.applied.clone(),
-                why: report::why(state.pin(&self.core.config.pins, set), held),
+                why: report::why(state.pin(pins, set), held),
             })
         });
         waiting.collect()
     }
 
-    pub(crate) fn waiting_prompts(&self, set: &Slug) -> Option<Vec<Prompt>> {
-        let message = self.core.state().sets.get(set)?.held.as_ref()?.1.message.clone();
+    pub(crate) fn prompts_of(&self, waiting: &Waiting) -> Option<Vec<Prompt>> {
+        let message = {
+            let state = self.core.state();
+            let one = state.sets.get(&waiting.set)?;
+            let mut all = [&one.held, &one.fitting].into_iter().flatten();
+            all.find(|(held, _)| held.applied == waiting.waits)?.1.message.clone()
+        };
         // It was verified when it was kept, and is in memory since.
         let encoding = Encoding::from_header(message.encoding.as_deref()).ok()?;
         let body = bundle::decode(&message.wire, encoding).ok()?;

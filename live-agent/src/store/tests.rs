@@ -13,11 +13,11 @@ fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
-fn scope() -> Scope {
+pub(super) fn scope() -> Scope {
     Scope::new("acme", "support", "dev").unwrap()
 }
 
-fn kept(set: &str, serial: u64, size: usize) -> Kept {
+pub(super) fn kept(set: &str, serial: u64, size: usize) -> Kept {
     let mut state = serial.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
     let mut noise = || {
         state ^= state << 13;

@@ -38,6 +38,10 @@ async fn bundles_come_from_the_broker_without_an_agent_and_serve_without_a_broke
     // What is pinned to something else would never be served.
     let (code, error) = shell.fails(&pull(&["--pins", "mail=^2"])).await?;
     assert!(code == 1 && error.contains("pinned") && error.contains("3.0.0"), "{code} {error}");
+    // By the rule of the agent that will serve it: a star takes a pre-release too.
+    shell.test.publish(shell.test.bundle("mail", "4.0.0-rc.1", &[("reply", "Dear")])).await?;
+    let said = shell.says(&pull(&["--set", "mail", "--pins", "mail=*"])).await?;
+    assert!(said.contains("@mail 4.0.0-rc.1"), "{said}");
     assert!(!cache.exists(), "no cache is needed, and none is made");
 
     shell.says(&pull(&[])).await?;

@@ -2,15 +2,20 @@
 
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use live_agent::{Builder, LiveAgent, Mode};
+use schemas::status::OrderResult;
 use tests::nats::TestBroker;
 use tests::tools;
-use tests::until::{secs, until};
+use tests::until::{millis, secs, until};
 use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
 
-use tests::stage::{PATIENCE, active, hello, on_disk, publish, serves};
+use tests::stage::{PATIENCE, active, hello, on_disk, order, publish, serves};
 
 #[tokio::test]
 async fn two_agents_share_a_cache_folder_and_both_serve() -> Result<()> {
@@ -27,9 +32,9 @@ async fn two_agents_share_a_cache_folder_and_both_serve() -> Result<()> {
     publish(&test, "1.1.0", "two").await?;
     serves(&first, 2).await;
     serves(&second, 2).await;
-    let unstored = second.set_mode(live_agent::Mode::Frozen).await.unwrap_err().to_string();
+    let unstored = second.set_mode(Mode::Frozen).await.unwrap_err().to_string();
     assert!(unstored.contains("until the process ends"), "{unstored}");
-    assert_eq!((second.mode(), first.mode()), (live_agent::Mode::Frozen, live_agent::Mode::Accepting));
+    assert_eq!((second.mode(), first.mode()), (Mode::Frozen, Mode::Accepting));
     second.stop().await;
     first.stop().await;
     let third = on_disk(&test, "worker", &dir)?.start().await?;
@@ -71,11 +76,127 @@ async fn when_the_agent_that_writes_a_shared_cache_ends_another_one_takes_over()
     assert_eq!(on_disk_now()?, Some(3));
     let asked = live_agent::control::ask(&dir, &live_agent::control::Question::Status);
     assert_eq!(asked.await?["agent"], name.as_str(), "and it is the one that answers");
-    agent.set_mode(live_agent::Mode::Frozen).await?;
+    agent.set_mode(Mode::Frozen).await?;
     agent.stop().await;
     let next = on_disk(&test, "next", &dir)?.start().await?;
-    assert_eq!((hello(&next).as_str(), next.mode()), ("three", live_agent::Mode::Frozen));
+    assert_eq!((hello(&next).as_str(), next.mode()), ("three", Mode::Frozen));
     Ok(())
+}
+
+#[tokio::test]
+async fn who_takes_over_a_frozen_cache_thaws_nothing_in_it_and_forgets_no_order() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "1.0.0", "one").await?;
+    let first = on_disk(&test, "worker", &dir)?.start().await?;
+    serves(&first, 1).await;
+    let second = on_disk(&test, "worker", &dir)?.remote_mode(false).start().await?;
+    first.set_mode(Mode::Frozen).await?;
+    publish(&test, "1.1.0", "two").await?;
+    serves(&second, 2).await;
+    let waits = |agent: &LiveAgent| agent.waiting().first().map(|one| one.waits.serial);
+    until("it waits at the first", PATIENCE, async || (waits(&first) == Some(2)).then_some(())).await;
+    let dealt = async |agent: &LiveAgent, number, mode| {
+        until(&format!("order {number} is dealt with"), PATIENCE, async || {
+            test.order(vec![order(number, mode)]).await.ok()?;
+            agent.status().order.filter(|answer| answer.number == number)
+        })
+        .await
+        .result
+    };
+    assert_eq!(dealt(&first, 5, Mode::Frozen).await, OrderResult::Done);
+    let identity = first.status().identity;
+    first.stop().await;
+    until("the second writes", PATIENCE, async || (second.status().cache == "disk").then_some(())).await;
+    assert_eq!((second.mode(), hello(&second).as_str()), (Mode::Frozen, "two"), "FROZEN, with what it has");
+    assert_eq!(dealt(&second, 6, Mode::Accepting).await, OrderResult::Forbidden);
+    assert_eq!(second.mode(), Mode::Frozen);
+    second.stop().await;
+
+    let third = on_disk(&test, "worker", &dir)?.start().await?;
+    assert_eq!((third.mode(), hello(&third).as_str()), (Mode::Frozen, "one"), "nobody thawed it");
+    assert_eq!((waits(&third), third.status().identity), (Some(2), identity));
+    assert_eq!(third.status().order.map(|answer| answer.number), Some(6), "what was dealt with is so");
+    third.set_mode(Mode::Accepting).await?;
+    assert_eq!(hello(&third), "two");
+    Ok(())
+}
+
+/// A program with one thread for all, in which the agent is; it counts how often that thread turns.
+struct Host {
+    agent: LiveAgent,
+    turns: Arc<AtomicU64>,
+    end: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<Result<()>>,
+}
+
+impl Host {
+    const TURN: Duration = millis(20);
+
+    async fn start(builder: Builder) -> Result<Self> {
+        let turns = Arc::new(AtomicU64::new(0));
+        let ((tell, told), (end, ended)) = (oneshot::channel(), oneshot::channel());
+        let count = Arc::clone(&turns);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(async move {
+                let agent = builder.start().await?;
+                let _ = tell.send(agent.clone());
+                let mut looks = tokio::time::interval(Self::TURN);
+                let turn = async {
+                    loop {
+                        looks.tick().await;
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                };
+                tokio::select! { _ = ended => {}, () = turn => {} }
+                agent.stop().await;
+                Ok(())
+            })
+        });
+        Ok(Self { agent: told.await?, turns, end, thread })
+    }
+
+    fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
+    }
+
+    fn stop(self) -> Result<()> {
+        let _ = self.end.send(());
+        self.thread.join().expect("the host ends")
+    }
+}
+
+#[tokio::test]
+async fn a_volume_that_hangs_holds_up_no_thread_of_the_host() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "1.0.0", "one").await?;
+    let host = Host::start(on_disk(&test, "hung", &dir)?).await?;
+    let agent = host.agent.clone();
+    serves(&agent, 1).await;
+    let (data, hung) = (dir.join("store/data.mdb"), dir.join("hung"));
+    std::fs::remove_file(&data)?;
+    // Whoever opens a pipe waits for the other end, for as long as it takes.
+    assert!(std::process::Command::new("mkfifo").arg(&data).status()?.success());
+    let freezing = tokio::spawn({
+        let agent = agent.clone();
+        async move { agent.set_mode(Mode::Frozen).await }
+    });
+    until("the disk is waited for", PATIENCE, async || (agent.mode() == Mode::Frozen).then_some(())).await;
+    // Some of the agent's ticks, and more than one time at which it would save.
+    let enough = host.turns() + 350;
+    until("the host's thread goes on", secs(30), async || (host.turns() >= enough).then_some(())).await;
+    assert_eq!(hello(&agent), "one");
+    assert!(agent.health().live && !freezing.is_finished());
+
+    std::fs::rename(&data, &hung)?;
+    drop(std::fs::File::options().write(true).open(&hung)?);
+    freezing.await??;
+    until("all is on disk", PATIENCE, async || (agent.status().cache == "disk").then_some(())).await;
+    let looked = on_disk(&test, "looker", &dir)?.read_offline()?.status().status;
+    assert_eq!((active(&looked, "chat").map(|a| a.serial), looked.mode), (Some(1), Mode::Frozen));
+    host.stop()
 }
 
 #[tokio::test]
@@ -99,7 +220,7 @@ async fn a_read_only_disk_is_read_and_the_rest_goes_on_in_memory() -> Result<()>
     publish(&test, "1.1.0", "two").await?;
     serves(&agent, 2).await;
     assert_eq!(hello(&agent), "two");
-    let unstored = agent.set_mode(live_agent::Mode::Frozen).await.unwrap_err().to_string();
+    let unstored = agent.set_mode(Mode::Frozen).await.unwrap_err().to_string();
     assert!(
         unstored.contains("until the process ends") && unstored.contains("cannot be written"),
         "{unstored}"
@@ -159,6 +280,102 @@ async fn a_cache_cut_off_under_a_running_agent_costs_nothing() -> Result<()> {
     assert!(aside(&dir)? >= 1);
     let agent = on_disk(&test, "cut", &dir)?.start().await?;
     assert_eq!(hello(&agent), "two");
+    Ok(())
+}
+
+/// An agent that names itself, with all that it has on disk.
+fn unnamed(test: &TestBroker, dir: &Path) -> Result<Builder> {
+    let (minted, connection) = test.mint("unnamed")?;
+    Ok(LiveAgent::builder().connection(connection).credentials(minted.creds.as_str()).cache_dir(dir))
+}
+
+type Loss = (&'static str, fn(&Path) -> std::io::Result<()>);
+
+const LOSSES: [Loss; 3] = [
+    ("removed", |data| std::fs::remove_file(data)),
+    ("cut", |data| std::fs::File::options().write(true).open(data)?.set_len(20_000)),
+    ("emptied", |data| std::fs::write(data, "")),
+];
+
+#[tokio::test]
+async fn a_cache_lost_under_a_running_agent_is_written_again_whole() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    let sets = ["alpha", "beta", "chat", "delta", "omega"];
+    let text = |set: &str| format!("{set} {}", "text ".repeat(3_000));
+    for set in sets {
+        test.publish(test.bundle(set, "1.0.0", &[("hello", &text(set))])).await?;
+    }
+    let mut running = Vec::new();
+    for (what, lose) in LOSSES {
+        let dir = test.directory().join(what);
+        let agent = unnamed(&test, &dir)?.start().await?;
+        until("all is served", PATIENCE, async || {
+            sets.iter().all(|set| active(&agent.status(), set).is_some()).then_some(())
+        })
+        .await;
+        agent.wait_current(PATIENCE).await?;
+        lose(&dir.join("store/data.mdb"))?;
+        running.push((what, dir, agent));
+    }
+    publish(&test, "1.1.0", "two").await?;
+    let mut ended = Vec::new();
+    for (what, dir, agent) in running {
+        serves(&agent, 2).await;
+        ended.push((what, dir, agent.name().clone(), agent.status().identity));
+        agent.stop().await;
+    }
+    test.server.stop().await;
+    for (what, dir, name, identity) in ended {
+        let agent = unnamed(&test, &dir)?.start().await?;
+        let status = agent.status();
+        assert_eq!(
+            (agent.name(), &status.identity, status.cache.as_str()),
+            (&name, &identity, "disk"),
+            "{what}"
+        );
+        for set in sets {
+            let expected = if set == "chat" { "two".to_owned() } else { text(set) };
+            let said = agent.prompt(&format!("@{set}/hello"), &live_agent::vars! {});
+            assert_eq!(said.ok(), Some(expected), "{what}: {set}");
+        }
+        agent.stop().await;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cache_lost_under_a_frozen_agent_is_written_again_whole() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    test.publish(test.bundle("mail", "1.0.0", &[("reply", "Dear reader")])).await?;
+    let mut running = Vec::new();
+    for (what, lose) in LOSSES {
+        let dir = test.directory().join(what);
+        let agent = on_disk(&test, what, &dir)?.start().await?;
+        agent.wait_current(PATIENCE).await?;
+        serves(&agent, 1).await;
+        until("all is served", PATIENCE, async || active(&agent.status(), "mail")).await;
+        agent.set_mode(Mode::Frozen).await?;
+        lose(&dir.join("store/data.mdb"))?;
+        running.push((what, dir, agent));
+    }
+    publish(&test, "1.1.0", "two").await?;
+    let waits = |agent: &LiveAgent| agent.waiting().first().map(|one| one.waits.serial);
+    for (_, _, agent) in &running {
+        until("it waits", PATIENCE, async || waits(agent)).await;
+        agent.stop().await;
+    }
+    test.server.stop().await;
+    for (what, dir, _) in &running {
+        let agent = on_disk(&test, what, dir)?.start().await?;
+        assert_eq!(
+            (agent.mode(), hello(&agent).as_str(), waits(&agent)),
+            (Mode::Frozen, "one", Some(2)),
+            "{what}"
+        );
+        assert_eq!(agent.prompt("reply", &live_agent::vars! {})?, "Dear reader", "{what}");
+        agent.stop().await;
+    }
     Ok(())
 }
 

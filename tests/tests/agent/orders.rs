@@ -11,6 +11,7 @@ use tests::stage::{
     PATIENCE, builder, heard, hello, of_set, on_disk, order, order_to, publish, serves, statuses,
 };
 use tests::until::{millis, secs, until, within};
+use tokio_util::task::AbortOnDropHandle;
 
 /// A number far beyond all that FORGE would give.
 const FAR: u64 = (1 << 53) - 2;
@@ -160,17 +161,7 @@ async fn an_agent_that_was_frozen_by_hand_is_not_thawed_by_an_old_order_when_its
 async fn an_order_that_stands_reaches_a_new_agent_with_the_answer_to_its_enrolment() -> Result<()> {
     let test = TestBroker::start().await?;
     publish(&test, "1.0.0", "one").await?;
-    let mut fleet = test.broker.fleet().await?;
-    let registrar = test.registrar();
-    let word = test.word(vec![order(3, Mode::Frozen)]);
-    let forge = tokio::spawn(async move {
-        while let Some(event) = fleet.next().await {
-            if let FleetEvent::Enrol(request, responder) = event {
-                let word = schemas::envelope::Heartbeat { issued: tests::nats::now(), ..word.clone() };
-                let _ = registrar.answer_with(&request, responder, secs(1), word).await;
-            }
-        }
-    });
+    let forge = answering(&test, vec![order(3, Mode::Frozen)]).await?;
     let agent = builder(&test, "new")?.memory_only().start().await?;
     until("it is frozen", PATIENCE, async || (agent.mode() == Mode::Frozen).then_some(())).await;
     assert_eq!(agent.status().order, Some(OrderAnswer { number: 3, result: OrderResult::Done }));
@@ -180,8 +171,49 @@ async fn an_order_that_stands_reaches_a_new_agent_with_the_answer_to_its_enrolme
     })
     .await;
     assert_eq!(waits.state, PendingState::Verified);
-    forge.abort();
+    drop(forge);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_new_agent_obeys_an_order_that_stands_before_it_takes_anything_up_and_says_what_to_do() -> Result<()>
+{
+    let test = TestBroker::start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    let forge = answering(&test, vec![order(3, Mode::Frozen)]).await?;
+    let mut agents = Vec::new();
+    for number in 0..12 {
+        agents.push(builder(&test, &format!("new-{number}"))?.memory_only().start().await?);
+    }
+    for agent in &agents {
+        let waits = until("what came waits", PATIENCE, async || agent.waiting().pop()).await;
+        assert_eq!((waits.waits.serial, waits.applied), (1, None), "nothing was taken up first");
+        assert_eq!(agent.mode(), Mode::Frozen);
+        let health = agent.health();
+        let why = health.reasons.join("; ");
+        assert!(!health.ready && why.contains("FROZEN, and @chat waits"), "{health:?}");
+        for said in [why, hello(agent)] {
+            assert!(said.contains("sync") && said.contains("baked"), "the ways out: {said}");
+        }
+    }
+    agents[0].sync().await?;
+    assert_eq!((agents[0].mode(), hello(&agents[0]).as_str()), (Mode::Frozen, "one"));
+    drop(forge);
+    Ok(())
+}
+
+/// FORGE answers every enrolment with the orders that stand.
+async fn answering(test: &TestBroker, orders: Vec<ModeOrder>) -> Result<AbortOnDropHandle<()>> {
+    let mut fleet = test.broker.fleet().await?;
+    let (registrar, word) = (test.registrar(), test.word(orders));
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Some(event) = fleet.next().await {
+            if let FleetEvent::Enrol(request, responder) = event {
+                let word = schemas::envelope::Heartbeat { issued: tests::nats::now(), ..word.clone() };
+                let _ = registrar.answer_with(&request, responder, secs(1), word).await;
+            }
+        }
+    })))
 }
 
 #[tokio::test]

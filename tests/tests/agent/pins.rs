@@ -243,6 +243,51 @@ async fn a_pin_thaws_nothing_and_what_fits_comes_with_the_sync_or_the_thaw() -> 
 }
 
 #[tokio::test]
+async fn frozen_and_pinned_what_fits_waits_beside_what_is_newest_and_is_taken_up_at_the_thaw() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    let dir = test.directory().join("cache");
+    publish(&test, "2.0.0", "two").await?;
+    let agent = on_disk(&test, "both", &dir)?.start().await?;
+    serves(&agent, 1).await;
+    agent.pin(chat(), versions("^2")).await?;
+    agent.set_mode(Mode::Frozen).await?;
+    publish(&test, "2.1.0", "more").await?;
+    until("what fits waits", PATIENCE, async || waits(&agent).filter(|w| *w == (2, PendingState::Verified)))
+        .await;
+    publish(&test, "3.0.0", "three").await?;
+    waits_for(&agent, 3).await;
+    let both = |agent: &LiveAgent| {
+        let status = agent.status();
+        let fitting = of_set(&status, "chat").and_then(|set| set.fitting.clone());
+        let all: Vec<(u64, PendingState)> =
+            agent.waiting().iter().map(|one| (one.waits.serial, one.why)).collect();
+        (fitting.and_then(|one| one.serial), all)
+    };
+    let expected = (Some(2), vec![(2, PendingState::Verified), (3, PendingState::Pinned)]);
+    assert_eq!(both(&agent), expected);
+    let checked = agent.check().await?;
+    assert_eq!(checked.sets[0].fitting.as_ref().and_then(|one| one.serial), Some(2));
+    for (waiting, text) in agent.waiting().iter().zip(["more", "three"]) {
+        let prompts = serde_json::to_value(agent.prompts_of(waiting).expect("its prompts"))?;
+        assert_eq!(prompts[0]["content"]["template"], text);
+    }
+    agent.stop().await;
+    test.server.stop().await;
+
+    let agent = on_disk(&test, "both", &dir)?.start().await?;
+    assert_eq!((hello(&agent).as_str(), both(&agent)), ("two", expected));
+    agent.set_mode(Mode::Accepting).await?;
+    assert_eq!((hello(&agent).as_str(), waits(&agent)), ("more", Some((3, PendingState::Pinned))));
+    assert_eq!(both(&agent).0, None);
+    agent.stop().await;
+    let agent = on_disk(&test, "both", &dir)?.start().await?;
+    assert_eq!((hello(&agent).as_str(), waits(&agent)), ("more", Some((3, PendingState::Pinned))));
+    agent.unpin(&chat()).await?;
+    assert_eq!((hello(&agent).as_str(), both(&agent)), ("three", (None, Vec::new())));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_pin_outlives_the_loss_of_the_database() -> Result<()> {
     let test = TestBroker::start().await?;
     let dir = test.directory().join("cache");

@@ -1,8 +1,9 @@
 //! Credentials that change while the agent runs.
 
+use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use anyhow::Result;
 use live_agent::LiveAgent;
@@ -240,6 +241,102 @@ async fn an_expired_credential_is_named_and_what_is_here_is_served_on() -> Resul
     let agent = start(&lasting).await?;
     publish(&test, "1.1.0", "new").await?;
     serves(&agent, 2).await;
+    agent.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_no_credential_once_is_read_again_though_its_stamp_stays() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let (first, second) = (mint(&test, "first", None)?, mint(&test, "second", None)?);
+    let file = test.directory().join("agent.creds");
+    put(&file, &first.creds)?;
+    let agent = LiveAgent::builder()
+        .connection(test.connection("dev"))
+        .credentials_file(&file)
+        .memory_only()
+        .start()
+        .await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    put(&file, &"x".repeat(second.creds.len()))?;
+    let stamp = std::fs::metadata(&file)?.modified()?;
+    let moved = within(secs(3), async || (!agent.local_status().connected).then_some(())).await;
+    assert!(moved.is_none(), "nonsense was taken up");
+    // The same file, as long as before and of the same time: so do tools that copy times, and clocks that are coarse.
+    let mut text = std::fs::File::options().write(true).open(&file)?;
+    text.write_all(second.creds.as_bytes())?;
+    text.set_modified(stamp)?;
+    until("it uses the second", PATIENCE, async || {
+        (connections(&test, &second.public_key).await? == 1).then_some(())
+    })
+    .await;
+    agent.stop().await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_connection_that_is_replaced_while_it_is_down_leaves_nothing_behind() -> Result<()> {
+    let mut test = TestBroker::start().await?;
+    let first = mint(&test, "first", None)?;
+    let agent = LiveAgent::builder()
+        .connection(test.connection("dev"))
+        .credentials(first.creds.as_str())
+        .memory_only()
+        .start()
+        .await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    agent.wait_current(PATIENCE).await?;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    // Refused for good: the old one never gets in again.
+    let before = tasks();
+    test.revoke(&first.public_key).await?;
+    until("it is refused", PATIENCE, async || agent.local_status().refused).await;
+    agent.set_credentials(mint(&test, "second", None)?.creds.as_str()).await?;
+    until("the first is gone", secs(40), async || (tasks() <= before + 1).then_some(())).await;
+    // Out of reach, so that each is taken as it is.
+    test.server.stop().await;
+    until("the broker is gone", PATIENCE, async || (!agent.local_status().connected).then_some(())).await;
+    let before = tasks();
+    for number in 0..8 {
+        let next = mint(&test, &format!("next-{number}"), None)?;
+        agent.set_credentials(next.creds.as_str()).await?;
+    }
+    until("all but the last are gone", secs(40), async || (tasks() <= before + 1).then_some(())).await;
+    assert_eq!(hello(&agent), "one");
+    test.server.restart().await?;
+    test.broker.ready(PATIENCE).await?;
+    publish(&test, "1.1.0", "two").await?;
+    serves(&agent, 2).await;
+    agent.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_makes_a_credential_at_each_question_does_not_move_all_the_time() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let made: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (asked, keys, scope) = (Arc::clone(&made), test.project_keys.clone(), test.scope("dev"));
+    let agent = LiveAgent::builder()
+        .connection(test.connection("dev"))
+        .credentials_callback(move || {
+            let hour = now() + 3_600_000_000;
+            let one = credentials::mint(&keys, Role::Agent, &scope, "minted", Some(hour))?;
+            asked.lock().expect("nobody panics").push(one.public_key.clone());
+            Ok(one.creds.to_string())
+        })
+        .memory_only()
+        .start()
+        .await?;
+    publish(&test, "1.0.0", "one").await?;
+    serves(&agent, 1).await;
+    let count = || made.lock().expect("nobody panics").len();
+    let begun = count();
+    until("it is asked a few times", secs(40), async || (count() >= begun + 3).then_some(())).await;
+    let first = made.lock().expect("nobody panics")[0].clone();
+    assert_eq!(connections(&test, &first).await, Some(1), "it stays with what it got in with");
+    assert_eq!(agent.local_status().connects, 1);
     agent.stop().await;
     Ok(())
 }

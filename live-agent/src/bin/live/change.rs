@@ -208,7 +208,7 @@ fn found(agent: &LiveAgent) -> (Vec<Waits>, Vec<(Slug, Prompt)>) {
     let waits: Vec<Waits> = agent
         .waiting()
         .into_iter()
-        .map(|waiting| Waits { prompts: agent.waiting_prompts(&waiting.set).unwrap_or_default(), waiting })
+        .map(|waiting| Waits { prompts: agent.prompts_of(&waiting).unwrap_or_default(), waiting })
         .collect();
     let mut served = Vec::new();
     for one in agent.list() {

@@ -93,7 +93,10 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     }
     if status.sets.iter().all(|s| s.active.is_none()) {
         lines.push(match status.mode {
-            Mode::Frozen => "nothing is served: FROZEN, and the cache is empty".into(),
+            Mode::Frozen => {
+                "nothing is served: FROZEN, and the cache is empty; \"live sync\" takes up once what waits"
+                    .into()
+            }
             Mode::Accepting => "nothing is served yet".into(),
         });
     }
@@ -112,7 +115,7 @@ pub(crate) fn set_line(set: &SetStatus, mode: Mode) -> String {
         ),
         None => "nothing active".into(),
     };
-    let pending = set.pending.as_ref().map(|p| {
+    let pending = set.fitting.iter().chain(&set.pending).map(|p| {
         let serial = p.serial.map_or("unknown serial".into(), |s| format!("serial {s}"));
         match (p.state, &p.reason) {
             (PendingState::Refused, Some(reason)) => {
@@ -126,7 +129,7 @@ pub(crate) fn set_line(set: &SetStatus, mode: Mode) -> String {
             _ => format!("; {serial} is on its way"),
         }
     });
-    format!("@{:<16} {active}{}", set.set.as_str(), pending.unwrap_or_default())
+    format!("@{:<16} {active}{}", set.set.as_str(), pending.collect::<String>())
 }
 
 pub(crate) fn list(all: &[Listed]) -> String {

@@ -236,29 +236,29 @@ fn row(out: &mut Html, frame: &Frame, set: &SetStatus) {
             html!(out, "<td class=\"full\" colspan=\"4\">nothing active</td></tr>");
         }
     }
-    let Some((tone, text)) = pending(set) else { return };
-    html!(
-        out,
-        "<tr class=\"more\"><td colspan=\"5\"><span class=\"badge\" data-tone=\"",
-        (tone.name()),
-        "\">",
-        (text.0),
-        "</span> ",
-        (text.1),
-        "</td></tr>"
-    );
+    for (tone, text) in set.fitting.iter().chain(&set.pending).map(pending) {
+        html!(
+            out,
+            "<tr class=\"more\"><td colspan=\"5\"><span class=\"badge\" data-tone=\"",
+            (tone.name()),
+            "\">",
+            (text.0),
+            "</span> ",
+            (text.1),
+            "</td></tr>"
+        );
+    }
 }
 
 /// What is known of a set and not served: a word, and the rest.
-fn pending(set: &SetStatus) -> Option<(Tone, (&'static str, String))> {
-    let pending = set.pending.as_ref()?;
+fn pending(pending: &Pending) -> (Tone, (&'static str, String)) {
     let which = match (&pending.version, pending.serial) {
         (Some(version), Some(serial)) => format!("{version} (serial {serial})"),
         (None, Some(serial)) => format!("serial {serial}"),
         _ => "a version".into(),
     };
     let when = ago(pending.at);
-    Some(match pending.state {
+    match pending.state {
         PendingState::Verified => {
             (Tone::Cold, ("waits", format!("{which} would have been taken up {when}; the agent is FROZEN")))
         }
@@ -270,5 +270,5 @@ fn pending(set: &SetStatus) -> Option<(Tone, (&'static str, String))> {
         PendingState::Delivered | PendingState::Unknown => {
             (Tone::Mute, ("on its way", format!("{which}, since {when}")))
         }
-    })
+    }
 }
