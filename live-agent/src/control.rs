@@ -29,6 +29,7 @@ const QUESTION_MAX: u64 = 8 * 1024 * 1024;
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Question {
     Status,
     /// Sets the mode where one is given; answers with the mode.

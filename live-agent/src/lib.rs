@@ -26,6 +26,7 @@
 //! | a text even where the prompt is missing | [`LiveAgent::prompt_or`] |
 //! | the messages of a chat | [`LiveAgent::messages`] |
 //! | the prompt as it was written | [`LiveAgent::template`], [`LiveAgent::list`], [`LiveAgent::search`] |
+//! | what a call of a model took | [`LiveAgent::report`] with a [`Call`] |
 //! | values | [`vars!`], [`Values::of`] for what serialises, [`Values::from_json`] |
 //! | what changed | [`LiveAgent::subscribe`], [`LiveAgent::on_change`] |
 //! | one agent for the whole program | [`Builder::start_global`], then [`prompt`], [`messages`] and the like |
@@ -48,6 +49,13 @@
 //! | `otel` | spans of the sidecar, sent to a collector |
 //!
 //! A service needs none of them: `default-features = false`.
+//!
+//! # What stays
+//!
+//! Semantic versioning holds for everything public here and for the types of `schemas` that it gives away; not for
+//! `generated`, `doctor` and [`config::options`], which are for the program `live` and what it writes. What grows is marked
+//! `non_exhaustive`: errors, answers of the agent, states and codes. Whoever makes one takes its constructor
+//! ([`Call::new`], [`RenderedMessage::new`]).
 //!
 //! # Modules
 //!

@@ -22,6 +22,7 @@ const WAITING: usize = 16;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PullError {
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -41,6 +42,7 @@ pub enum PullError {
 
 /// What was written of one set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pulled {
     pub set: Slug,
     pub version: Version,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nats_config::subject;
-use schemas::status::{AgentStatus, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use schemas::status::{AgentStatus, Pending, PendingState, SetStatus};
 use semver::VersionReq;
 use tokio::sync::watch;
 
@@ -59,7 +59,8 @@ pub(crate) async fn run(
 /// Sends one status.
 pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
     let told = if core.config.usage { core.cache.usage().tell() } else { Vec::new() };
-    let status = AgentStatus { usage: told, ..status(core) };
+    let mut status = status(core);
+    status.usage = told;
     let payload = serde_json::to_vec(&status).map_err(ReportError::Write)?;
     let subject = subject::status(core.trust.scope(), &core.name);
     client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
@@ -71,32 +72,24 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
     let (age_ms, max_age, too_old) = (core.age_ms(), core.max_age(), core.too_old().is_some());
     let counters = core.meter.counters(core.cache.usage().counters());
     let state = core.state();
-    AgentStatus {
-        schema_version: SCHEMA_VERSION,
-        agent: core.name.clone(),
-        identity: core.identity.public_key(),
-        scope: core.trust.scope().clone(),
-        host: core.host.clone(),
-        service: core.config.service.clone(),
-        agent_version: VERSION.into(),
-        mode: state.mode,
-        mode_by: state.orders.known.by,
-        order: state.orders.known.answer,
-        at: clock::now(),
-        started_at: core.started_at,
-        floor: state.floor,
-        stale: stale_reason.is_some(),
-        stale_reason,
-        age_ms,
-        max_age,
-        too_old,
-        trust: core.trust.version(),
-        sets: state.sets.iter().map(|(set, one)| set_status(core, &state, set, one)).collect(),
-        cache: state.cache.clone(),
-        counters,
-        overrides: core.cache.load().overrides(),
-        usage: core.cache.usage().most_used(),
-    }
+    let mut status =
+        AgentStatus::new(core.name.clone(), core.identity.public_key(), core.trust.scope().clone());
+    status.host = core.host.clone();
+    status.service = core.config.service.clone();
+    status.agent_version = VERSION.into();
+    (status.mode, status.mode_by, status.order) =
+        (state.mode, state.orders.known.by, state.orders.known.answer);
+    (status.at, status.started_at) = (clock::now(), core.started_at);
+    status.floor = state.floor;
+    (status.stale, status.stale_reason) = (stale_reason.is_some(), stale_reason);
+    (status.age_ms, status.max_age, status.too_old) = (age_ms, max_age, too_old);
+    status.trust = core.trust.version();
+    status.sets = state.sets.iter().map(|(set, one)| set_status(core, &state, set, one)).collect();
+    status.cache = state.cache.clone();
+    status.counters = counters;
+    status.overrides = core.cache.load().overrides();
+    status.usage = core.cache.usage().most_used();
+    status
 }
 
 fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -> SetStatus {
@@ -110,19 +103,16 @@ fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -
         reason: None,
         at: held.applied.activated_at,
     });
-    SetStatus {
-        set: set.clone(),
-        active: one.active.as_ref().map(|held| held.applied.clone()),
-        // A refusal is news; what waits behind FROZEN is known from before.
-        pending: one.refused.clone().or(held),
-        pin: pin.map(ToString::to_string),
-        head_serial: one.heads.serial(),
-        revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
-        proof: one
-            .newest()
-            .filter(|h| one.announced.is_some_and(|a| a < h.applied.serial))
-            .map(|h| h.proof.clone()),
-    }
+    let mut status = SetStatus::new(set.clone());
+    status.active = one.active.as_ref().map(|held| held.applied.clone());
+    // A refusal is news; what waits behind FROZEN is known from before.
+    status.pending = one.refused.clone().or(held);
+    status.pin = pin.map(ToString::to_string);
+    status.head_serial = one.heads.serial();
+    status.revoked = one.active.as_ref().is_some_and(|held| core.is_void(held));
+    let above = one.newest().filter(|held| one.announced.is_some_and(|a| a < held.applied.serial));
+    status.proof = above.map(|held| held.proof.clone());
+    status
 }
 
 /// Why a version that is verified waits.

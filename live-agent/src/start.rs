@@ -15,6 +15,7 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Why an agent did not start. Nothing of it is left: no task, no lock, no socket.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),

@@ -140,7 +140,10 @@ pub(crate) async fn broken_by(
             let breaks: Vec<Break> = contract
                 .breaks(&prompts)
                 .into_iter()
-                .map(|one| Break { prompt: clipped(&one.prompt), what: clipped(&one.what) })
+                .map(|mut one| {
+                    (one.prompt, one.what) = (clipped(&one.prompt), clipped(&one.what));
+                    one
+                })
                 .collect();
             if !breaks.is_empty() {
                 found.insert(stored.digest, (stored.version, breaks));
@@ -189,7 +192,7 @@ mod tests {
         let one = |agent: &str| BrokenContract {
             built_for: "1.0.0".into(),
             agents: vec![agent.into(), "both".into()],
-            breaks: vec![Break { prompt: "welcome".into(), what: "it is gone".into() }],
+            breaks: serde_json::from_value(json!([{ "prompt": "welcome", "what": "it is gone" }])).unwrap(),
         };
         Broken { name: name.into(), contracts: vec![one("a"), one("b")] }
     }

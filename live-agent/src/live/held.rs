@@ -15,6 +15,7 @@ use crate::{Builder, ConfigError, report};
 
 /// A version that is verified and not taken up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Waiting {
     pub set: Slug,
     /// What is served, if anything is.

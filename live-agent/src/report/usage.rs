@@ -89,19 +89,16 @@ impl Usage {
     pub(crate) fn counters(&self) -> Counters {
         let known = self.known();
         let mut times = [0; BUCKETS];
-        let (mut renders, mut errors) = (known.renders, known.errors);
+        let mut all = Counters::default();
+        (all.renders, all.render_errors) = (known.renders, known.errors);
         for entry in &known.entries {
-            renders += entry.tally.renders();
-            errors += entry.tally.errors();
+            all.renders += entry.tally.renders();
+            all.render_errors += entry.tally.errors();
             entry.tally.add_times(&mut times);
         }
-        Counters {
-            renders,
-            render_errors: errors,
-            defaults: 0,
-            render_p50_ns: percentile(&times, 50),
-            render_p99_ns: percentile(&times, 99),
-        }
+        all.render_p50_ns = percentile(&times, 50);
+        all.render_p99_ns = percentile(&times, 99);
+        all
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {

@@ -45,15 +45,9 @@ async fn use_is_told_by_prompt_and_version_also_of_one_that_was_replaced() -> Re
     publish_named(&test, "2.0.0", "Dear {{ name }}").await?;
     serves(&agent, 2).await;
     agent.prompt("hello", &vars! { name: "Ada" })?;
-    let call = Call {
-        input_tokens: 700,
-        output_tokens: 30,
-        latency: Duration::from_millis(250),
-        cost_micros: 42,
-        failed: false,
-    };
+    let call = Call::new().tokens(700, 30).latency(Duration::from_millis(250)).cost_micros(42);
     agent.report("hello", &call)?;
-    agent.report("hello", &Call { failed: true, ..Call::default() })?;
+    agent.report("hello", &Call::new().failed())?;
     assert!(agent.report("none", &call).is_err());
 
     let status = heard(&mut statuses, |s| of(s, "2.0.0", "hello").is_some_and(|one| one.calls == 2)).await?;
