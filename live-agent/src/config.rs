@@ -371,7 +371,8 @@ impl Builder {
         self
     }
 
-    /// Whether the use of each prompt is counted and told to FORGE. It is by default.
+    /// Whether the use of each prompt is told to FORGE and stands in [`crate::LiveAgent::status`]. It is by
+    /// default; without, only the sums over all prompts are kept and told.
     #[must_use]
     pub fn usage(mut self, tell: bool) -> Self {
         self.usage = Some(tell);

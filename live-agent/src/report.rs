@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nats_config::subject;
-use schemas::status::{AgentStatus, Pending, PendingState, SetStatus};
+use schemas::status::{AgentStatus, Counters, Pending, PendingState, PromptUsage, SetStatus};
 use semver::VersionReq;
 use tokio::sync::watch;
 
+use crate::VERSION;
 use crate::agent::{self, Core, Held, SetState, State};
 use crate::client::{Link, around};
-use crate::{VERSION, clock};
+use crate::clock::{self, Moment};
 
 mod histogram;
 pub(crate) mod meter;
@@ -58,19 +59,23 @@ pub(crate) async fn run(
 
 /// Sends one status.
 pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
-    let told = if core.config.usage { core.cache.usage().tell() } else { Vec::new() };
-    let mut status = status(core);
-    status.usage = told;
+    let usage = core.cache.usage();
+    let status = written(core, usage.counters(), usage.tell(core.returns(), Moment::now()));
     let payload = serde_json::to_vec(&status).map_err(ReportError::Write)?;
     let subject = subject::status(core.trust.scope(), &core.name);
     client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
 }
 
-/// The status as of now.
+/// The status as of now, with what was used most.
 pub(crate) fn status(core: &Core) -> AgentStatus {
+    let usage = core.cache.usage();
+    written(core, usage.counters(), usage.most_used())
+}
+
+fn written(core: &Core, of_prompts: Counters, usage: Vec<PromptUsage>) -> AgentStatus {
     let stale_reason = core.stale_reason();
     let (age_ms, max_age, too_old) = (core.age_ms(), core.max_age(), core.too_old().is_some());
-    let counters = core.meter.counters(core.cache.usage().counters());
+    let counters = core.meter.counters(of_prompts);
     let state = core.state();
     let mut status =
         AgentStatus::new(core.name.clone(), core.identity.public_key(), core.trust.scope().clone());
@@ -88,7 +93,7 @@ pub(crate) fn status(core: &Core) -> AgentStatus {
     status.cache = state.cache.clone();
     status.counters = counters;
     status.overrides = core.cache.load().overrides();
-    status.usage = core.cache.usage().most_used();
+    status.usage = usage;
     status
 }
 

@@ -103,7 +103,7 @@ struct Calls {
     cost_micros: AtomicU64,
 }
 
-/// The counts of one prompt of one version, since it was first served by this process.
+/// The counts of one prompt of one version since the start of the agent.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) set: Slug,
@@ -118,6 +118,34 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(set: Slug, version: Version, prompt: &str, local: bool) -> Self {
         Self { set, version, prompt: prompt.into(), local, counts: OnceLock::new(), calls: OnceLock::new() }
+    }
+
+    /// Goes on where the sums of a version that was served before stand.
+    pub(crate) fn from_sums(sums: &PromptUsage) -> Self {
+        let tally = Self::new(sums.set.clone(), sums.version.clone(), &sums.prompt, false);
+        let counts = tally.counts.get_or_init(|| Box::new(Counts::new()));
+        if let Some(shard) = counts.shards.first() {
+            shard.renders.store(sums.renders, Ordering::Relaxed);
+            shard.errors.store(sums.errors, Ordering::Relaxed);
+        }
+        if sums.calls > 0 {
+            tally.calls.get_or_init(|| {
+                Box::new(Calls {
+                    calls: sums.calls.into(),
+                    errors: sums.call_errors.into(),
+                    input_tokens: sums.input_tokens.into(),
+                    output_tokens: sums.output_tokens.into(),
+                    latency_us: sums.latency_us.into(),
+                    cost_micros: sums.cost_micros.into(),
+                })
+            });
+        }
+        tally
+    }
+
+    /// Whether this counts a prompt of that version, as FORGE published it.
+    pub(crate) fn is_of(&self, set: &Slug, version: &Version) -> bool {
+        !self.local && self.set == *set && self.version == *version
     }
 
     /// Counts and runs one render.
