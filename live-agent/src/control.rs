@@ -58,6 +58,10 @@ pub enum Question {
         set: Option<Slug>,
     },
     List,
+    /// What has every word, the nearest first.
+    Search {
+        words: String,
+    },
     /// The prompt as its author wrote it.
     Get {
         id: String,
@@ -231,6 +235,7 @@ async fn answer(handle: &Handle, question: Question) -> Value {
         },
         Question::Health => value("health", &handle.core.health()),
         Question::List => value("list", &handle.core.list()),
+        Question::Search { words } => value("search", &handle.core.search(&words)),
         Question::Get { id } => match handle.core.template(&id) {
             Ok(template) => value("get", &*template),
             Err(error) => failed("prompt", error),

@@ -319,7 +319,7 @@ impl LiveAgent {
         self.handle.core.list()
     }
 
-    /// What has every word of `question` in its id, description, tags, parameters or text, whatever the
+    /// What has every word of `question` in its address, description, tags, parameters or text, whatever the
     /// case; the nearest to the id first. No word finds everything.
     #[must_use]
     pub fn search(&self, question: &str) -> Vec<Listed> {
