@@ -4,7 +4,6 @@ use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,10 +20,11 @@ use crate::follow::{self, Command, ledger};
 use crate::health::Health;
 use crate::render::{Listed, PromptError, Template};
 use crate::report::tally::Call;
-use crate::store::{self, StoreError, baked};
+use crate::store::StoreError;
 use crate::switch::{Switch, SwitchError};
 use crate::{control, renew, report};
 
+mod bake;
 mod held;
 
 pub use held::Waiting;
@@ -51,6 +51,8 @@ pub enum AgentError {
     NotStored(#[source] StoreError),
     #[error("the bundles cannot be written")]
     Bake(#[source] std::io::Error),
+    #[error("nothing is written: {0}")]
+    NotBaked(String),
     #[error("the credential is not taken up, the one in use stays: {0}")]
     Credential(String),
     #[error(
@@ -418,19 +420,6 @@ impl LiveAgent {
             Ok(result) => result,
             Err(_) => Err(AgentError::Unreachable(self.handle.why_not())),
         }
-    }
-
-    /// Writes what is served to a file that [`Builder::baked_bundle`] reads. Reads the disk cache.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub async fn bake(cache_dir: &Path, file: &Path) -> Result<usize, AgentError> {
-        let (dir, file) = (cache_dir.to_owned(), file.to_owned());
-        let baked = tokio::task::spawn_blocking(move || {
-            let kept = store::read(&dir).map(|loaded| loaded.latest).unwrap_or_default();
-            baked::write(&file, &kept).map(|()| kept.len())
-        });
-        baked.await.map_err(|_| AgentError::Stopped)?.map_err(AgentError::Bake)
     }
 
     /// Ends the agent: its tasks, its connection, and whatever was not saved yet.
