@@ -134,6 +134,9 @@ pub async fn ask(cache_dir: &Path, question: &Question) -> Result<Value, Control
         _ => ControlError::Io(error),
     };
     check_folder(&path, cache_dir).map_err(none)?;
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(ControlError::Io(io::Error::other("an agent is asked within a tokio runtime")));
+    }
     let stream = UnixStream::connect(path).await.map_err(none)?;
     let mut stream = BufReader::new(stream);
     let mut line = serde_json::to_vec(question).map_err(ControlError::Unreadable)?;

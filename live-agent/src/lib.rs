@@ -5,8 +5,7 @@
 //! and nothing verified is lost.
 //!
 //! ```no_run
-//! use live_agent::{LiveAgent, vars};
-//!
+//! # use live_agent::LiveAgent;
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let agent = LiveAgent::builder()
 //!     .connection_file("checkout.connect.json")
@@ -14,7 +13,20 @@
 //!     .service("checkout")
 //!     .start()
 //!     .await?;
-//! let text = agent.prompt("welcome.message", vars! { name: "Ada" })?;
+//! # Ok(()) }
+//! ```
+//!
+//! The tests of a service need neither broker nor FORGE: an agent serves a folder just as well.
+//!
+//! ```
+//! use live_agent::{LiveAgent, vars};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("welcome.message.md"), "Hello {{ name }}")?;
+//! let agent = LiveAgent::from_folder(folder.path())?;
+//! assert_eq!(agent.prompt("welcome.message", vars! { name: "Ada" })?, "Hello Ada");
+//! assert_eq!(agent.prompt_or("goodbye", vars! {}, "Bye")?, "Bye");
 //! # Ok(()) }
 //! ```
 //!
@@ -79,7 +91,7 @@
 //! | `overrides` | a folder of prompts that stand before what FORGE published |
 //! | [`health`] | whether the agent is live, ready and fresh |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
-//! | [`live`] | [`LiveAgent`], what a host holds; `notify` tells it of changes |
+//! | [`live`] | [`LiveAgent`], what a host holds; `held` what waits and is pinned, `notify` tells of changes, `bake` writes an image, `runtime` where calls run |
 //! | [`global`], [`blocking`] | the same for the whole program, and without `async` |
 //! | `serve` | with feature `serve`: the sidecar, and the router that a host mounts |
 //! | [`offline`] | an agent's cache without the agent |

@@ -36,6 +36,8 @@ pub enum PullError {
     NoSuchSet(Slug),
     #[error("nothing is published to this environment yet")]
     Nothing,
+    #[error("bundles are pulled within a tokio runtime")]
+    NoRuntime,
     #[error("the bundles cannot be written")]
     Write(#[source] std::io::Error),
 }
@@ -59,6 +61,9 @@ impl Builder {
     /// # Errors
     /// [`PullError`].
     pub async fn pull(self, file: &Path, sets: &[Slug]) -> Result<Vec<Pulled>, PullError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(PullError::NoRuntime);
+        }
         let config = self.build()?;
         let session = client::try_once(&config.entry(), "pull").await.map_err(|error| match error {
             NotMade::Refused(why) | NotMade::Unreachable(why) => PullError::Unreachable(why),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{AgentError, LiveAgent};
+use super::{AgentError, LiveAgent, aside};
 use crate::store::{self, baked};
 
 impl LiveAgent {
@@ -14,12 +14,11 @@ impl LiveAgent {
     /// stays.
     pub async fn bake(cache_dir: &Path, file: &Path) -> Result<usize, AgentError> {
         let (dir, file) = (cache_dir.to_owned(), file.to_owned());
-        let baked = tokio::task::spawn_blocking(move || bake(&dir, &file)).await;
-        baked.map_err(|_| AgentError::Stopped)?
+        aside(move || bake(&dir, &file)).await?
     }
 }
 
-fn bake(dir: &Path, file: &Path) -> Result<usize, AgentError> {
+pub(crate) fn bake(dir: &Path, file: &Path) -> Result<usize, AgentError> {
     let loaded = store::read(dir).map_err(|error| AgentError::NotBaked(error.to_string()))?;
     if let Some(what) = loaded.damage {
         let why = format!("the cache is damaged ({what}); start its agent, which mends it");
