@@ -269,7 +269,7 @@ impl Core {
             identity,
             host,
             started_at: clock::now(),
-            cache: Cache::default(),
+            cache: Cache::new(config.usage),
             meter: Meter::default(),
             changes: broadcast::channel(CHANGES_KEPT).0,
             ended: CancellationToken::new(),

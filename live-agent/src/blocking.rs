@@ -1,12 +1,14 @@
 //! The agent for programs without `async`.
 //!
-//! ```no_run
+//! ```
 //! use live_agent::{blocking, vars};
 //!
-//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let builder = live_agent::LiveAgent::builder().service("checkout").or_from_env()?;
-//! let agent = blocking::LiveAgent::start(builder)?;
-//! let text = agent.prompt("welcome.message", vars! { name: "Ada" })?;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::fs::write(folder.path().join("welcome.message.md"), "Hello {{ name }}")?;
+//! // In a service: blocking::LiveAgent::start(live_agent::LiveAgent::builder().service("checkout").or_from_env()?)?
+//! let agent = blocking::LiveAgent::from_folder(folder.path())?;
+//! assert_eq!(agent.prompt("welcome.message", vars! { name: "Ada" })?, "Hello Ada");
 //! # Ok(()) }
 //! ```
 //!
@@ -15,20 +17,26 @@
 
 use std::borrow::{Borrow, Cow};
 use std::future::Future;
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use schemas::Slug;
+use schemas::prompt::Prompt;
 use schemas::status::{AgentStatus, Mode};
-use schemas::template::{RenderedMessage, Values};
+use schemas::template::{CompiledPrompt, RenderedMessage, Values};
+use semver::VersionReq;
 use tokio::runtime::Runtime;
 use tokio::sync::broadcast;
 
 use crate::agent::Change;
-use crate::config::Builder;
-use crate::global::AlreadyGlobal;
-use crate::live::{AgentError, LocalStatus, SyncReport};
+use crate::config::{Builder, Pins};
+use crate::health::Health;
+use crate::history::HistoryEntry;
+use crate::live::{self, AgentError, LocalStatus, SyncReport, Waiting};
 use crate::render::{Listed, PromptError, Template};
+use crate::report::tally::Call;
 
 /// How long the end waits for what is to be saved.
 const END: Duration = Duration::from_secs(3);
@@ -47,6 +55,11 @@ pub enum StartError {
     #[error("the agent's runtime ended while it started")]
     Ended,
 }
+
+/// The program has its agent already. The one that came second is handed back, and goes on.
+#[derive(Debug, thiserror::Error)]
+#[error("the program has an agent already: start one only, or keep the handle of the other")]
+pub struct AlreadyGlobal(pub LiveAgent);
 
 /// An agent inside its host, as [`crate::LiveAgent`], whose calls return when they are done. Cheap to
 /// clone; the agent ends when the last clone is dropped, or by [`LiveAgent::stop`].
@@ -70,18 +83,10 @@ impl LiveAgent {
     /// # Errors
     /// As [`Builder::start`], or the system gives no runtime.
     pub fn start(builder: Builder) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("live-agent")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let runtime = runtime()?;
         let started = wait(&runtime, builder.start(), None);
         match started {
-            Some(Ok(agent)) => {
-                let running = Running { agent: agent.clone(), runtime: Some(runtime) };
-                Ok(Self { agent, running: Arc::new(running) })
-            }
+            Some(Ok(agent)) => Ok(Self::of(agent, runtime)),
             failed => {
                 runtime.shutdown_background();
                 Err(failed.map_or(StartError::Ended, |result| match result {
@@ -90,6 +95,30 @@ impl LiveAgent {
                 }))
             }
         }
+    }
+
+    /// As [`crate::LiveAgent::from_folder`]; the folder is watched.
+    ///
+    /// # Errors
+    /// The folder cannot be read, or the system gives no runtime.
+    pub fn from_folder(path: impl AsRef<Path>) -> Result<Self, StartError> {
+        let runtime = runtime()?;
+        let made = {
+            let _within = runtime.enter();
+            crate::LiveAgent::from_folder(path)
+        };
+        match made {
+            Ok(agent) => Ok(Self::of(agent, runtime)),
+            Err(error) => {
+                runtime.shutdown_background();
+                Err(crate::StartError::Config(error).into())
+            }
+        }
+    }
+
+    fn of(agent: crate::LiveAgent, runtime: Runtime) -> Self {
+        let running = Running { agent: agent.clone(), runtime: Some(runtime) };
+        Self { agent, running: Arc::new(running) }
     }
 
     /// The handle for all that does not wait, and for those who have an `await` after all.
@@ -153,6 +182,22 @@ impl LiveAgent {
         self.agent.template(id)
     }
 
+    /// As [`crate::LiveAgent::with`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn with<R>(&self, id: &str, read: impl FnOnce(&CompiledPrompt) -> R) -> Result<R, PromptError> {
+        self.agent.with(id, read)
+    }
+
+    /// As [`crate::LiveAgent::report`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn report(&self, id: &str, call: &Call) -> Result<(), PromptError> {
+        self.agent.report(id, call)
+    }
+
     /// As [`crate::LiveAgent::list`].
     #[must_use]
     pub fn list(&self) -> Vec<Listed> {
@@ -163,6 +208,18 @@ impl LiveAgent {
     #[must_use]
     pub fn search(&self, question: &str) -> Vec<Listed> {
         self.agent.search(question)
+    }
+
+    /// As [`crate::LiveAgent::name`].
+    #[must_use]
+    pub fn name(&self) -> &Slug {
+        self.agent.name()
+    }
+
+    /// As [`crate::LiveAgent::health`].
+    #[must_use]
+    pub fn health(&self) -> Health {
+        self.agent.health()
     }
 
     /// As [`crate::LiveAgent::status`].
@@ -215,6 +272,68 @@ impl LiveAgent {
         self.wait(async move { agent.sync().await })
     }
 
+    /// As [`crate::LiveAgent::check`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(&self) -> Result<SyncReport, AgentError> {
+        let agent = self.agent.clone();
+        self.wait(async move { agent.check().await })
+    }
+
+    /// As [`crate::LiveAgent::pin`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pin(&self, set: Slug, versions: VersionReq) -> Result<(), AgentError> {
+        let agent = self.agent.clone();
+        self.wait(async move { agent.pin(set, versions).await })
+    }
+
+    /// As [`crate::LiveAgent::unpin`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn unpin(&self, set: &Slug) -> Result<(), AgentError> {
+        let (agent, set) = (self.agent.clone(), set.clone());
+        self.wait(async move { agent.unpin(&set).await })
+    }
+
+    /// As [`crate::LiveAgent::pins`].
+    #[must_use]
+    pub fn pins(&self) -> Pins {
+        self.agent.pins()
+    }
+
+    /// As [`crate::LiveAgent::waiting`].
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        self.agent.waiting()
+    }
+
+    /// As [`crate::LiveAgent::waiting_prompts`].
+    #[must_use]
+    pub fn waiting_prompts(&self, set: &Slug) -> Option<Vec<Prompt>> {
+        self.agent.waiting_prompts(set)
+    }
+
+    /// As [`crate::LiveAgent::history`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn history(&self, set: Option<&Slug>) -> Result<Vec<HistoryEntry>, AgentError> {
+        let (agent, set) = (self.agent.clone(), set.cloned());
+        self.wait(async move { agent.history(set.as_ref()).await })
+    }
+
+    /// As [`crate::LiveAgent::bake`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn bake(cache_dir: &Path, file: &Path) -> Result<usize, AgentError> {
+        live::bake::bake(cache_dir, file)
+    }
+
     /// As [`crate::LiveAgent::wait_current`].
     ///
     /// # Errors
@@ -236,9 +355,11 @@ impl LiveAgent {
     /// As [`crate::LiveAgent::make_global`].
     ///
     /// # Errors
-    /// There is one already.
+    /// There is one already; this one is handed back.
     pub fn make_global(self) -> Result<(), AlreadyGlobal> {
-        self.agent.clone().make_global()?;
+        if self.agent.clone().make_global().is_err() {
+            return Err(AlreadyGlobal(self));
+        }
         // It is the first, since the agent was.
         let _ = KEPT.set(self);
         Ok(())
@@ -260,6 +381,15 @@ impl LiveAgent {
         let runtime = self.running.runtime.as_ref().ok_or(AgentError::Stopped)?;
         wait(runtime, what, None).unwrap_or(Err(AgentError::Stopped))
     }
+}
+
+fn runtime() -> Result<Runtime, StartError> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("live-agent")
+        .enable_all()
+        .build()
+        .map_err(StartError::Runtime)
 }
 
 /// Runs `what` in `runtime` and waits for it; none where it did not end, or not within `most`. Not
@@ -284,5 +414,38 @@ impl Drop for Running {
         wait(&runtime, async move { agent.stop().await }, Some(END));
         // The only end of a runtime that may happen anywhere.
         runtime.shutdown_background();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    /// The public functions of every `impl LiveAgent` of a source.
+    fn functions(source: &str) -> impl Iterator<Item = &str> {
+        let mut within = false;
+        source.lines().filter_map(move |line| {
+            within = within && line != "}" || line == "impl LiveAgent {";
+            let named = line.strip_prefix("    pub ").filter(|_| within)?;
+            let named = named.strip_prefix("async ").unwrap_or(named).strip_prefix("fn ")?;
+            named.split(['(', '<']).next()
+        })
+    }
+
+    #[test]
+    fn all_that_an_agent_can_do_it_can_do_without_await() {
+        let agent = [
+            include_str!("live.rs"),
+            include_str!("live/bake.rs"),
+            include_str!("live/held.rs"),
+            include_str!("live/notify.rs"),
+            include_str!("global.rs"),
+            include_str!("start.rs"),
+        ];
+        let agent: BTreeSet<&str> = agent.into_iter().flat_map(functions).collect();
+        let here: BTreeSet<&str> = functions(include_str!("blocking.rs")).collect();
+        let lacking: Vec<_> = agent.difference(&here).copied().collect();
+        assert_eq!(lacking, ["builder"], "the builder is the same");
+        assert!(here.contains("history") && here.contains("from_folder"), "{here:?}");
     }
 }

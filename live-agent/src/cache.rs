@@ -81,7 +81,7 @@ pub(crate) enum Found<'t> {
     NoAddress(NameError),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Cache {
     table: ArcSwap<Table>,
     parts: Mutex<Parts>,
@@ -96,6 +96,11 @@ struct Parts {
 }
 
 impl Cache {
+    /// Serves nothing yet. The use of each prompt is kept where `usage_by_prompt`, and its sums anyhow.
+    pub(crate) fn new(usage_by_prompt: bool) -> Self {
+        Self { table: ArcSwap::default(), parts: Mutex::default(), usage: Usage::new(usage_by_prompt) }
+    }
+
     pub(crate) fn load(&self) -> Guard<Arc<Table>> {
         self.table.load()
     }
@@ -123,7 +128,9 @@ impl Cache {
         let (mut sets, changed) = parts.overrides.lay_over(&parts.published);
         sets.sort_by(|a, b| a.set.cmp(&b.set));
         let before = self.table.load_full();
-        let table = Arc::new(Table::new(sets, &before));
+        // Whatever of it was used is known before what comes back asks for its counts.
+        self.usage.note(before.tallies(), std::iter::empty());
+        let table = Arc::new(Table::new(sets, &before, &self.usage));
         self.table.store(Arc::clone(&table));
         self.usage.note(table.tallies(), before.tallies());
         changed
@@ -142,9 +149,9 @@ impl Cache {
 }
 
 impl Table {
-    /// `before` is the table whose place it takes: what is the same is counted on.
-    fn new(sets: Vec<Arc<ActiveSet>>, before: &Self) -> Self {
-        let shelves: Vec<Arc<Shelf>> = sets.iter().map(|set| before.shelf_of(set)).collect();
+    /// `before` is the table whose place it takes; what is the same, or comes back, is counted on.
+    fn new(sets: Vec<Arc<ActiveSet>>, before: &Self, usage: &Usage) -> Self {
+        let shelves: Vec<Arc<Shelf>> = sets.iter().map(|set| before.shelf_of(set, usage)).collect();
         let mut index = HashMap::default();
         if sets.len() > 1 {
             index.reserve(shelves.iter().map(|shelf| shelf.len()).sum());
@@ -155,7 +162,7 @@ impl Table {
         Self { sets, shelves, index }
     }
 
-    fn shelf_of(&self, set: &Arc<ActiveSet>) -> Arc<Shelf> {
+    fn shelf_of(&self, set: &Arc<ActiveSet>, usage: &Usage) -> Arc<Shelf> {
         let had = self.sets.binary_search_by(|had| had.set.cmp(&set.set)).ok();
         let had = had.and_then(|place| Some((self.sets.get(place)?, self.shelves.get(place)?)));
         if let Some((had, shelf)) = had
@@ -164,13 +171,18 @@ impl Table {
             return Arc::clone(shelf);
         }
         let shelf = had.map(|(_, shelf)| shelf);
+        let version = &set.applied.version;
+        let former = usage.former(&set.set, version);
         let each = set.prompts().map(|prompt| {
             let id = prompt.prompt().id.as_str();
-            let same = shelf.and_then(|shelf| shelf.get(id)).filter(|had| Arc::ptr_eq(&had.prompt, prompt));
+            let had = shelf.and_then(|shelf| shelf.get(id));
+            let same = had.filter(|had| Arc::ptr_eq(&had.prompt, prompt));
             let served = same.cloned().unwrap_or_else(|| {
                 let local = set.local.contains(&prompt.prompt().id);
-                let tally = Tally::new(set.set.clone(), set.applied.version.clone(), id, local);
-                Arc::new(Served { prompt: Arc::clone(prompt), tally: Arc::new(tally) })
+                let had = had.map(|had| &had.tally).filter(|tally| tally.is_of(&set.set, version));
+                let counted = had.or_else(|| former.get(id)).filter(|_| !local).cloned();
+                let new = || Arc::new(Tally::new(set.set.clone(), version.clone(), id, local));
+                Arc::new(Served { prompt: Arc::clone(prompt), tally: counted.unwrap_or_else(new) })
             });
             (id.into(), served)
         });
@@ -318,7 +330,7 @@ mod tests {
 
     #[test]
     fn an_address_finds_only_what_is_of_that_organisation_and_version() {
-        let cache = Cache::default();
+        let cache = Cache::new(true);
         cache.put(vec![set("chat", 1, &["a", "x/b"]), set("mail", 2, &["a", "chat/a"])]);
         let found = |address: &str| finds(&cache, address);
         for address in
@@ -338,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_prompt_is_found_by_its_id_and_by_its_address() {
-        let cache = Cache::default();
+        let cache = Cache::new(true);
         assert_eq!(finds(&cache, "a"), "-");
         cache.put(vec![set("chat", 1, &["a", "x/b"])]);
         assert_eq!(["a", "x/b", "@chat/a", "@chat/x/b"].map(|id| finds(&cache, id)), ["1", "1", "1", "1"]);
@@ -351,8 +363,34 @@ mod tests {
     }
 
     #[test]
+    fn what_is_published_again_is_counted_on_and_what_is_of_this_machine_apart() {
+        let cache = Cache::new(true);
+        let tally = || match cache.load().find("a", &"acme".parse().unwrap()) {
+            Found::One(served) => Arc::clone(&served.tally),
+            _ => panic!("it is served"),
+        };
+        cache.put(vec![set("chat", 1, &["a"])]);
+        let first = tally();
+        let _ = first.measure(|| Ok::<(), ()>(()));
+        cache.put(vec![set("chat", 2, &["a"])]);
+        assert!(Arc::ptr_eq(&first, &tally()), "the same version");
+        let mut own = set("chat", 3, &["a"]);
+        own.local.insert("a".parse().unwrap());
+        cache.put(vec![own]);
+        let _ = tally().measure(|| Ok::<(), ()>(()));
+        assert!(tally().local && tally().uses() == 1);
+        cache.put(vec![set("chat", 4, &["a"])]);
+        assert!(Arc::ptr_eq(&first, &tally()), "what is of this machine is gone, and counts for nothing");
+        drop(first);
+        cache.put(vec![set("chat", 5, &["b"])]);
+        cache.put(vec![set("chat", 6, &["a"])]);
+        assert_eq!(tally().uses(), 1);
+        assert_eq!(cache.usage().counters().renders, 2);
+    }
+
+    #[test]
     fn a_newer_set_takes_the_place_of_the_old_one_and_nothing_of_it_stays() {
-        let cache = Cache::default();
+        let cache = Cache::new(true);
         cache.put(vec![set("chat", 1, &["a", "gone"]), set("mail", 1, &["m"])]);
         let before = cache.load();
         cache.put(vec![set("chat", 2, &["a", "new"])]);

@@ -390,7 +390,8 @@ impl Builder {
         self
     }
 
-    /// Whether the use of each prompt is counted and told to FORGE. It is by default.
+    /// Whether the use of each prompt is told to FORGE and stands in [`crate::LiveAgent::status`]. It is by
+    /// default; without, only the sums over all prompts are kept and told.
     #[must_use]
     pub fn usage(mut self, tell: bool) -> Self {
         self.usage = Some(tell);
@@ -892,17 +893,12 @@ pub(crate) mod tests {
 
     #[test]
     fn contracts_too_large_for_a_request_are_refused() {
-        use schemas::contract::PromptContract;
+        use schemas::prompt::Prompt;
         let (connection, creds) = good();
         let of = |prompts: usize| {
-            let prompt = |n| PromptContract {
-                id: format!("prompt-{n:0>100}"),
-                chat: false,
-                placeholders: Vec::new(),
-                parameters: Vec::new(),
-            };
-            let prompts = (0..prompts).map(prompt).collect();
-            Contract { set: "chat".parse().unwrap(), version: semver::Version::new(1, 0, 0), prompts }
+            let id = |n| format!("prompt-{n:0>100}").parse().unwrap();
+            let prompts: Vec<Prompt> = (0..prompts).map(|n| Prompt::text(id(n), "")).collect();
+            Contract::of("chat".parse().unwrap(), semver::Version::new(1, 0, 0), &prompts)
         };
         let whole = || Builder::default().connection(connection.clone()).credentials(creds.clone());
         assert!(whole().contract(of(1500)).build().is_ok());

@@ -32,6 +32,7 @@ const QUESTION_MAX: u64 = 8 * 1024 * 1024;
 /// What can be asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Question {
     Status,
     /// Sets the mode where one is given; answers with the mode.
@@ -60,6 +61,10 @@ pub enum Question {
         set: Option<Slug>,
     },
     List,
+    /// What has every word, the nearest first.
+    Search {
+        words: String,
+    },
     /// The prompt as its author wrote it.
     Get {
         id: String,
@@ -132,6 +137,9 @@ pub async fn ask(cache_dir: &Path, question: &Question) -> Result<Value, Control
         _ => ControlError::Io(error),
     };
     check_folder(&path, cache_dir).map_err(none)?;
+    if tokio::runtime::Handle::try_current().is_err() {
+        return Err(ControlError::Io(io::Error::other("an agent is asked within a tokio runtime")));
+    }
     let stream = UnixStream::connect(path).await.map_err(none)?;
     let mut stream = BufReader::new(stream);
     let mut line = serde_json::to_vec(question).map_err(ControlError::Unreadable)?;
@@ -233,6 +241,7 @@ async fn answer(handle: &Handle, question: Question) -> Value {
         },
         Question::Health => value("health", &handle.core.health()),
         Question::List => value("list", &handle.core.list()),
+        Question::Search { words } => value("search", &handle.core.search(&words)),
         Question::Get { id } => match handle.core.template(&id) {
             Ok(template) => value("get", &*template),
             Err(error) => not_given(&error),

@@ -1,12 +1,16 @@
 //! One agent for the whole program, for those who do not want to pass a handle around.
 //!
-//! ```no_run
-//! use live_agent::{LiveAgent, vars};
+//! ```
+//! use live_agent::{LiveAgent, PromptError, vars};
 //!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! LiveAgent::builder().service("checkout").or_from_env()?.start_global().await?;
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # std::fs::write(folder.path().join("welcome.message.md"), "Hello {{ name }}")?;
+//! assert!(matches!(live_agent::prompt("welcome.message", vars! {}), Err(PromptError::NotStarted)));
+//! // In a service: LiveAgent::builder().service("checkout").or_from_env()?.start_global().await?
+//! LiveAgent::from_folder(folder.path())?.make_global()?;
 //! // From here on, anywhere:
-//! let text = live_agent::prompt("welcome.message", vars! { name: "Ada" })?;
+//! assert_eq!(live_agent::prompt("welcome.message", vars! { name: "Ada" })?, "Hello Ada");
 //! # Ok(()) }
 //! ```
 //!

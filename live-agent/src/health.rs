@@ -22,6 +22,7 @@ const STUCK: Duration = Duration::from_secs(60);
 
 /// What is well, and what is not and why.
 #[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Health {
     /// The agent's own tasks run.
     pub live: bool,

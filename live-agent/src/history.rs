@@ -20,6 +20,7 @@ const MOST_OF_A_SET: usize = 50;
 
 /// One publication that the stream still has.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct HistoryEntry {
     pub set: Slug,
     pub version: Version,

@@ -5,8 +5,7 @@
 //! and nothing verified is lost.
 //!
 //! ```no_run
-//! use live_agent::{LiveAgent, vars};
-//!
+//! # use live_agent::LiveAgent;
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let agent = LiveAgent::builder()
 //!     .connection_file("checkout.connect.json")
@@ -14,7 +13,20 @@
 //!     .service("checkout")
 //!     .start()
 //!     .await?;
-//! let text = agent.prompt("welcome.message", vars! { name: "Ada" })?;
+//! # Ok(()) }
+//! ```
+//!
+//! The tests of a service need neither broker nor FORGE: an agent serves a folder just as well.
+//!
+//! ```
+//! use live_agent::{LiveAgent, vars};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("welcome.message.md"), "Hello {{ name }}")?;
+//! let agent = LiveAgent::from_folder(folder.path())?;
+//! assert_eq!(agent.prompt("welcome.message", vars! { name: "Ada" })?, "Hello Ada");
+//! assert_eq!(agent.prompt_or("goodbye", vars! {}, "Bye")?, "Bye");
 //! # Ok(()) }
 //! ```
 //!
@@ -26,6 +38,7 @@
 //! | a text even where the prompt is missing | [`LiveAgent::prompt_or`] |
 //! | the messages of a chat | [`LiveAgent::messages`] |
 //! | the prompt as it was written | [`LiveAgent::template`], [`LiveAgent::list`], [`LiveAgent::search`] |
+//! | what a call of a model took | [`LiveAgent::report`] with a [`Call`] |
 //! | values | [`vars!`], [`Values::of`] for what serialises, [`Values::from_json`] |
 //! | what changed | [`LiveAgent::subscribe`], [`LiveAgent::on_change`] |
 //! | one agent for the whole program | [`Builder::start_global`], then [`prompt`], [`messages`] and the like |
@@ -49,6 +62,13 @@
 //!
 //! A service needs none of them: `default-features = false`.
 //!
+//! # What stays
+//!
+//! Semantic versioning holds for everything public here and for the types of `schemas` that it gives away; not for
+//! `generated`, `doctor` and [`config::options`], which are for the program `live` and what it writes. What grows is marked
+//! `non_exhaustive`: errors, answers of the agent, states and codes. Whoever makes one takes its constructor
+//! ([`Call::new`], [`RenderedMessage::new`]).
+//!
 //! # Modules
 //!
 //! In the order of the line:
@@ -71,7 +91,7 @@
 //! | `overrides` | a folder of prompts that stand before what FORGE published |
 //! | [`health`] | whether the agent is live, ready and fresh |
 //! | [`control`] | the local socket by which `live` talks to a running agent |
-//! | [`live`] | [`LiveAgent`], what a host holds; `notify` tells it of changes |
+//! | [`live`] | [`LiveAgent`], what a host holds; `held` what waits and is pinned, `notify` tells of changes, `bake` writes an image, `runtime` where calls run |
 //! | [`global`], [`blocking`] | the same for the whole program, and without `async` |
 //! | `serve` | with feature `serve`: the sidecar, and the router that a host mounts |
 //! | [`offline`] | an agent's cache without the agent |

@@ -4,7 +4,6 @@ use std::borrow::{Borrow, Cow};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,14 +20,17 @@ use crate::follow::{self, Command, ledger};
 use crate::health::Health;
 use crate::render::{Listed, PromptError, Template};
 use crate::report::tally::Call;
-use crate::store::{self, StoreError, baked};
+use crate::store::StoreError;
 use crate::switch::{Switch, SwitchError};
 use crate::{control, renew, report};
 
+pub(crate) mod bake;
 mod held;
+mod notify;
+mod runtime;
 
 pub use held::Waiting;
-mod notify;
+use runtime::aside;
 
 const COMMANDS_WAITING: usize = 16;
 /// A credential that is refused so often will not be taken soon. Fewer may be a broker that has come
@@ -40,6 +42,7 @@ const OLD_GONE: Duration = Duration::from_secs(1);
 const ALONE: &str = "this agent serves a folder and follows nobody";
 /// How long a sync waits for its answer.
 const SYNC: Duration = Duration::from_secs(30);
+const SYNC_ATTEMPTS: usize = 2;
 
 /// Why an agent did not do what it was asked to.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +54,8 @@ pub enum AgentError {
     NotStored(#[source] StoreError),
     #[error("the bundles cannot be written")]
     Bake(#[source] std::io::Error),
+    #[error("nothing is written: {0}")]
+    NotBaked(String),
     #[error("the credential is not taken up, the one in use stays: {0}")]
     Credential(String),
     #[error(
@@ -118,6 +123,8 @@ pub(crate) struct Handle {
     /// None where nobody is followed.
     switch: Option<Arc<Switch>>,
     commands: mpsc::Sender<Command>,
+    /// Where the agent was made; none where that was on a thread without a runtime.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 impl LiveAgent {
@@ -137,7 +144,8 @@ impl LiveAgent {
         }
         let switch = Arc::new(Switch::start(core.config.entry(), core.name.as_str()).await?);
         let (commands, received) = mpsc::channel(COMMANDS_WAITING);
-        let handle = Handle { core, switch: Some(Arc::clone(&switch)), commands };
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let handle = Handle { core, switch: Some(Arc::clone(&switch)), commands, runtime };
         let mut tasks = if handle.core.config.looks { Vec::new() } else { handle.tell_and_obey(&switch) };
         let received = Arc::new(Mutex::new(received));
         // The follower must not hold a sender of its own commands.
@@ -179,9 +187,10 @@ impl LiveAgent {
     /// An agent that follows nobody.
     pub(crate) fn run_alone(core: Arc<Core>) -> Self {
         let (commands, _) = mpsc::channel(1);
-        let handle = Handle { core, switch: None, commands };
+        let runtime = tokio::runtime::Handle::try_current().ok();
+        let handle = Handle { core, switch: None, commands, runtime };
         let mut tasks = Vec::new();
-        if tokio::runtime::Handle::try_current().is_ok() {
+        if handle.runtime.is_some() {
             tasks.push(spawn("overrides", handle.clone(), |h| watch_overrides(h.core)));
         }
         Self { handle, tasks: Arc::new(Mutex::new(tasks)) }
@@ -283,7 +292,7 @@ impl LiveAgent {
         self.handle.core.list()
     }
 
-    /// What has every word of `question` in its id, description, tags, parameters or text, whatever the
+    /// What has every word of `question` in its address, description, tags, parameters or text, whatever the
     /// case; the nearest to the id first. No word finds everything.
     #[must_use]
     pub fn search(&self, question: &str) -> Vec<Listed> {
@@ -319,7 +328,8 @@ impl LiveAgent {
     /// # Errors
     /// The disk did not take it: the mode holds until the process ends.
     pub async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {
-        self.handle.set_mode(mode).await
+        let handle = self.handle.clone();
+        self.handle.within(async move { handle.set_mode(mode).await }).await
     }
 
     /// Reconciles with the broker now, and takes up what fits its pin. In FROZEN what waits is taken up once, and
@@ -328,7 +338,8 @@ impl LiveAgent {
     /// # Errors
     /// The broker is not connected or does not answer.
     pub async fn sync(&self) -> Result<SyncReport, AgentError> {
-        self.handle.sync(true).await
+        let handle = self.handle.clone();
+        self.handle.within(async move { handle.sync(true).await }).await
     }
 
     /// Reconciles with the broker now. In FROZEN nothing is taken up; the report says what would be.
@@ -336,7 +347,8 @@ impl LiveAgent {
     /// # Errors
     /// As [`LiveAgent::sync`].
     pub async fn check(&self) -> Result<SyncReport, AgentError> {
-        self.handle.sync(false).await
+        let handle = self.handle.clone();
+        self.handle.within(async move { handle.sync(false).await }).await
     }
 
     /// Moves a running agent to another credential, given as the text of its `.creds` file. The new one
@@ -347,9 +359,12 @@ impl LiveAgent {
     pub async fn set_credentials(&self, text: impl Into<String>) -> Result<(), AgentError> {
         let credential =
             Credential::read(text.into()).map_err(|error| AgentError::Credential(error.to_string()))?;
-        let switch = self.handle.switch.as_ref().ok_or_else(|| AgentError::Credential(ALONE.into()))?;
-        let changed = switch.change_credential(credential).await;
-        changed.map_err(|error: SwitchError| AgentError::Credential(error.to_string()))
+        let switch = self.handle.switch.clone().ok_or_else(|| AgentError::Credential(ALONE.into()))?;
+        let change = async move {
+            let changed = switch.change_credential(credential).await;
+            changed.map_err(|error: SwitchError| AgentError::Credential(error.to_string()))
+        };
+        self.handle.within(change).await
     }
 
     /// Every change of what is served from now on.
@@ -363,54 +378,21 @@ impl LiveAgent {
     /// # Errors
     /// It was not within that time, or the credential is refused; the agent serves what it has all the same.
     pub async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
-        let switch = self.handle.switch.as_ref().ok_or_else(|| AgentError::Unreachable(ALONE.into()))?;
-        let current = async {
-            loop {
-                let mut link = switch.session().link;
-                let now = link.wait_for(|l| l.connected || l.refusals >= REFUSALS).await;
-                // Where nobody tells any more, another session has taken its place.
-                if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
-                    return Err(AgentError::Unreachable(why));
-                }
-                if let Ok(report) = self.check().await {
-                    return Ok(report);
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        };
-        match tokio::time::timeout(most, current).await {
-            Ok(result) => result,
-            Err(_) => Err(AgentError::Unreachable(self.handle.why_not())),
-        }
-    }
-
-    /// Writes what is served to a file that [`Builder::baked_bundle`] reads. Reads the disk cache.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub async fn bake(cache_dir: &Path, file: &Path) -> Result<usize, AgentError> {
-        let (dir, file) = (cache_dir.to_owned(), file.to_owned());
-        let baked = tokio::task::spawn_blocking(move || {
-            let kept = store::read(&dir).map(|loaded| loaded.latest).unwrap_or_default();
-            baked::write(&file, &kept).map(|()| kept.len())
-        });
-        baked.await.map_err(|_| AgentError::Stopped)?.map_err(AgentError::Bake)
+        let handle = self.handle.clone();
+        self.handle.within(async move { handle.wait_current(most).await }).await
     }
 
     /// Ends the agent: its tasks, its connection, and whatever was not saved yet.
     pub async fn stop(&self) {
         self.handle.core.ended.cancel();
-        let tasks = std::mem::take(&mut *self.tasks.lock().await);
-        for task in &tasks {
-            task.abort();
-        }
-        for task in tasks {
-            let _ = task.await;
-        }
-        let core = Arc::clone(&self.handle.core);
-        let _ = tokio::task::spawn_blocking(move || core.close()).await;
-        if let Some(switch) = &self.handle.switch {
-            let _ = tokio::time::timeout(Duration::from_secs(1), switch.session().retire()).await;
+        let (handle, tasks) = (self.handle.clone(), Arc::clone(&self.tasks));
+        let ended = self.handle.within(async move {
+            let tasks = std::mem::take(&mut *tasks.lock().await);
+            handle.end(tasks).await
+        });
+        if ended.await.is_err() {
+            // Its runtime has ended before it.
+            self.handle.core.close();
         }
     }
 }
@@ -482,10 +464,10 @@ impl Handle {
 
     pub(crate) async fn set_mode(&self, mode: Mode) -> Result<(), AgentError> {
         let core = Arc::clone(&self.core);
-        let done = tokio::task::spawn_blocking(move || core.set_mode(mode)).await;
+        let done = aside(move || core.set_mode(mode)).await;
         // Whatever came in between is fetched now rather than later.
         let _ = self.commands.try_send(Command::Reconcile);
-        done.map_err(|_| AgentError::Stopped)?.map_err(AgentError::NotStored)
+        done?.map_err(AgentError::NotStored)
     }
 
     /// Reconciles; takes up what waits where `once`.
@@ -493,22 +475,67 @@ impl Handle {
         if self.switch.is_none() {
             return Err(AgentError::Unreachable(ALONE.into()));
         }
-        let (done, answer) = oneshot::channel();
-        self.commands.send(Command::Sync { done, once }).await.map_err(|_| AgentError::Stopped)?;
-        match tokio::time::timeout(SYNC, answer).await {
-            Ok(Ok(Ok(()))) => {
-                if once {
-                    let core = Arc::clone(&self.core);
-                    let taken = tokio::task::spawn_blocking(move || core.take_up_once()).await;
-                    taken.map_err(|_| AgentError::Stopped)?;
-                }
-                let status = report::status(&self.core);
-                Ok(SyncReport { mode: status.mode, sets: status.sets })
+        self.reconciled(once).await?;
+        if once {
+            let core = Arc::clone(&self.core);
+            aside(move || core.take_up_once()).await?;
+        }
+        let status = report::status(&self.core);
+        Ok(SyncReport { mode: status.mode, sets: status.sets })
+    }
+
+    /// Has the follower reconcile. Whoever asks while it begins anew, with another connection, asks once more.
+    async fn reconciled(&self, once: bool) -> Result<(), AgentError> {
+        for _ in 0..SYNC_ATTEMPTS {
+            let (done, answer) = oneshot::channel();
+            self.commands.send(Command::Sync { done, once }).await.map_err(|_| AgentError::Stopped)?;
+            match tokio::time::timeout(SYNC, answer).await {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(why))) => return Err(AgentError::Unreachable(why)),
+                Ok(Err(_)) if self.core.ended.is_cancelled() => return Err(AgentError::Stopped),
+                Ok(Err(_)) => {}
+                Err(_) => return Err(AgentError::Unreachable(self.why_not())),
             }
-            Ok(Ok(Err(why))) => Err(AgentError::Unreachable(why)),
-            Ok(Err(_)) => Err(AgentError::Stopped),
+        }
+        Err(AgentError::Unreachable("the connection changed meanwhile; try again".into()))
+    }
+
+    async fn wait_current(&self, most: Duration) -> Result<SyncReport, AgentError> {
+        let switch = self.switch.as_ref().ok_or_else(|| AgentError::Unreachable(ALONE.into()))?;
+        let current = async {
+            loop {
+                let mut link = switch.session().link;
+                let now = link.wait_for(|l| l.connected || l.refusals >= REFUSALS).await;
+                // Where nobody tells any more, another session has taken its place.
+                if let Ok(Some(why)) = now.map(|now| now.refused.clone()) {
+                    return Err(AgentError::Unreachable(why));
+                }
+                if let Ok(report) = self.sync(false).await {
+                    return Ok(report);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        match tokio::time::timeout(most, current).await {
+            Ok(result) => result,
             Err(_) => Err(AgentError::Unreachable(self.why_not())),
         }
+    }
+
+    /// Ends everything that runs, and saves what was not saved yet.
+    async fn end(&self, tasks: Vec<AbortOnDropHandle<()>>) -> Result<(), AgentError> {
+        for task in &tasks {
+            task.abort();
+        }
+        for task in tasks {
+            let _ = task.await;
+        }
+        let core = Arc::clone(&self.core);
+        let closed = aside(move || core.close()).await;
+        if let Some(switch) = &self.switch {
+            let _ = tokio::time::timeout(Duration::from_secs(1), switch.session().retire()).await;
+        }
+        closed
     }
 
     fn why_not(&self) -> String {

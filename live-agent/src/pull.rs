@@ -23,6 +23,7 @@ const WAITING: usize = 16;
 
 /// Why nothing was written.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PullError {
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -36,12 +37,15 @@ pub enum PullError {
     NoSuchSet(Slug),
     #[error("nothing is published to this environment yet")]
     Nothing,
+    #[error("bundles are pulled within a tokio runtime")]
+    NoRuntime,
     #[error("the bundles cannot be written")]
     Write(#[source] std::io::Error),
 }
 
 /// What was written of one set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pulled {
     pub set: Slug,
     pub version: Version,
@@ -58,6 +62,9 @@ impl Builder {
     /// # Errors
     /// [`PullError`].
     pub async fn pull(self, file: &Path, sets: &[Slug]) -> Result<Vec<Pulled>, PullError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(PullError::NoRuntime);
+        }
         let config = self.build()?;
         let session = client::try_once(&config.entry(), "pull").await.map_err(|error| match error {
             NotMade::Refused(why) | NotMade::Unreachable(why) => PullError::Unreachable(why),

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use async_nats::Client;
 use nats_config::subject;
-use schemas::status::{AgentStatus, Pending, PendingState, SCHEMA_VERSION, SetStatus};
+use schemas::status::{AgentStatus, Counters, Pending, PendingState, PromptUsage, SetStatus};
 use semver::VersionReq;
 use tokio::sync::watch;
 
+use crate::VERSION;
 use crate::agent::{self, Core, Held, SetState, State};
 use crate::client::{Link, around};
-use crate::{VERSION, clock};
+use crate::clock::{self, Moment};
 
 mod histogram;
 pub(crate) mod meter;
@@ -58,45 +59,42 @@ pub(crate) async fn run(
 
 /// Sends one status.
 pub(crate) async fn send(core: &Core, client: &Client) -> Result<(), ReportError> {
-    let told = if core.config.usage { core.cache.usage().tell() } else { Vec::new() };
-    let status = AgentStatus { usage: told, ..status(core) };
+    let usage = core.cache.usage();
+    let status = written(core, usage.counters(), usage.tell(core.returns(), Moment::now()));
     let payload = serde_json::to_vec(&status).map_err(ReportError::Write)?;
     let subject = subject::status(core.trust.scope(), &core.name);
     client.publish(subject, payload.into()).await.map_err(ReportError::Publish)
 }
 
-/// The status as of now.
+/// The status as of now, with what was used most.
 pub(crate) fn status(core: &Core) -> AgentStatus {
+    let usage = core.cache.usage();
+    written(core, usage.counters(), usage.most_used())
+}
+
+fn written(core: &Core, of_prompts: Counters, usage: Vec<PromptUsage>) -> AgentStatus {
     let stale_reason = core.stale_reason();
     let (age_ms, max_age, too_old) = (core.age_ms(), core.max_age(), core.too_old().is_some());
-    let counters = core.meter.counters(core.cache.usage().counters());
+    let counters = core.meter.counters(of_prompts);
     let state = core.state();
-    AgentStatus {
-        schema_version: SCHEMA_VERSION,
-        agent: core.name.clone(),
-        identity: core.identity.public_key(),
-        scope: core.trust.scope().clone(),
-        host: core.host.clone(),
-        service: core.config.service.clone(),
-        agent_version: VERSION.into(),
-        mode: state.mode,
-        mode_by: state.orders.known.by,
-        order: state.orders.known.answer,
-        at: clock::now(),
-        started_at: core.started_at,
-        floor: state.floor,
-        stale: stale_reason.is_some(),
-        stale_reason,
-        age_ms,
-        max_age,
-        too_old,
-        trust: core.trust.version(),
-        sets: state.sets.iter().map(|(set, one)| set_status(core, &state, set, one)).collect(),
-        cache: state.cache.clone(),
-        counters,
-        overrides: core.cache.load().overrides(),
-        usage: core.cache.usage().most_used(),
-    }
+    let mut status =
+        AgentStatus::new(core.name.clone(), core.identity.public_key(), core.trust.scope().clone());
+    status.host = core.host.clone();
+    status.service = core.config.service.clone();
+    status.agent_version = VERSION.into();
+    (status.mode, status.mode_by, status.order) =
+        (state.mode, state.orders.known.by, state.orders.known.answer);
+    (status.at, status.started_at) = (clock::now(), core.started_at);
+    status.floor = state.floor;
+    (status.stale, status.stale_reason) = (stale_reason.is_some(), stale_reason);
+    (status.age_ms, status.max_age, status.too_old) = (age_ms, max_age, too_old);
+    status.trust = core.trust.version();
+    status.sets = state.sets.iter().map(|(set, one)| set_status(core, &state, set, one)).collect();
+    status.cache = state.cache.clone();
+    status.counters = counters;
+    status.overrides = core.cache.load().overrides();
+    status.usage = usage;
+    status
 }
 
 fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -> SetStatus {
@@ -111,20 +109,17 @@ fn set_status(core: &Core, state: &State, set: &schemas::Slug, one: &SetState) -
         at: held.applied.activated_at,
     };
     let held = one.held.as_ref().map(|(held, _)| waits(held));
-    SetStatus {
-        set: set.clone(),
-        active: one.active.as_ref().map(|held| held.applied.clone()),
-        // A refusal is news; what waits behind FROZEN is known from before.
-        pending: one.refused.clone().or(held),
-        fitting: state.fitting(&core.config.pins, set, one).map(|(held, _)| waits(held)),
-        pin: pin.map(ToString::to_string),
-        head_serial: one.heads.serial(),
-        revoked: one.active.as_ref().is_some_and(|held| core.is_void(held)),
-        proof: one
-            .newest()
-            .filter(|h| one.announced.is_some_and(|a| a < h.applied.serial))
-            .map(|h| h.proof.clone()),
-    }
+    let mut status = SetStatus::new(set.clone());
+    status.active = one.active.as_ref().map(|held| held.applied.clone());
+    // A refusal is news; what waits behind FROZEN is known from before.
+    status.pending = one.refused.clone().or(held);
+    status.fitting = state.fitting(&core.config.pins, set, one).map(|(held, _)| waits(held));
+    status.pin = pin.map(ToString::to_string);
+    status.head_serial = one.heads.serial();
+    status.revoked = one.active.as_ref().is_some_and(|held| core.is_void(held));
+    let above = one.newest().filter(|held| one.announced.is_some_and(|a| a < held.applied.serial));
+    status.proof = above.map(|held| held.proof.clone());
+    status
 }
 
 /// Why a version that is verified waits.

@@ -15,9 +15,12 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Why an agent did not start. Nothing of it is left: no task, no lock, no socket.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error("an agent starts within a tokio runtime; without one, start a blocking::LiveAgent")]
+    NoRuntime,
     /// The start policy asks for more than was to be had.
     #[error("not fresh after {} s: {why}", waited.as_secs())]
     NotFresh {
@@ -33,8 +36,12 @@ impl Builder {
     /// so that this does not fail because something is down, unless [`Builder::start_policy`] asks for more.
     ///
     /// # Errors
-    /// A configuration that cannot be used, or the start policy is not met.
+    /// A configuration that cannot be used, or the start policy is not met; or it is called outside of a tokio
+    /// runtime.
     pub async fn start(self) -> Result<LiveAgent, StartError> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(StartError::NoRuntime);
+        }
         let config = self.build()?;
         let (policy, access) = match config.looks {
             true => (StartPolicy::ServeWhatIsThere, Access::Look),

@@ -20,6 +20,7 @@ pub const CONTRACT_MAX: usize = 256 * 1024;
 
 /// What a program was built for, of one set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Contract {
     pub set: Slug,
     /// The version that it was made from.
@@ -30,6 +31,7 @@ pub struct Contract {
 
 /// How one prompt is called.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PromptContract {
     pub id: String,
     /// It gives messages and not a text.
@@ -46,6 +48,7 @@ pub struct PromptContract {
 /// One call that would fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
 #[error("prompt {prompt}: {what}")]
+#[non_exhaustive]
 pub struct Break {
     pub prompt: String,
     /// For people.

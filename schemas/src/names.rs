@@ -13,6 +13,7 @@ pub const PROMPT_ID_MAX: usize = 128;
 
 /// Why a name was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
     #[error(
         "{0:?} is not a slug: use 1 to 63 lower-case letters, digits and inner hyphens, such as \"support-chat\""

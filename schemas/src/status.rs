@@ -34,6 +34,7 @@ impl Mode {
 ///
 /// It is also the acknowledgement: a set in state `active` is what is being served.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct AgentStatus {
     pub schema_version: u32,
     pub agent: Slug,
@@ -90,6 +91,39 @@ pub struct AgentStatus {
     pub usage: Vec<PromptUsage>,
 }
 
+impl AgentStatus {
+    /// The status of an agent that has nothing and was told nothing; what is otherwise is to be set.
+    #[must_use]
+    pub fn new(agent: Slug, identity: String, scope: Scope) -> Self {
+        Self {
+            schema_version: SCHEMA_VERSION,
+            agent,
+            identity,
+            scope,
+            host: String::new(),
+            service: String::new(),
+            agent_version: String::new(),
+            mode: Mode::default(),
+            mode_by: ModeSource::default(),
+            order: None,
+            at: 0,
+            started_at: 0,
+            floor: 0,
+            stale: false,
+            stale_reason: None,
+            age_ms: None,
+            max_age: None,
+            too_old: false,
+            trust: 0,
+            sets: Vec::new(),
+            cache: "memory".into(),
+            counters: Counters::default(),
+            overrides: Vec::new(),
+            usage: Vec::new(),
+        }
+    }
+}
+
 /// Most overrides that a status names.
 pub const OVERRIDES_MAX: usize = 100;
 /// Most prompts whose use a status tells; the next one tells of others.
@@ -98,6 +132,7 @@ pub const USAGE_MAX: usize = 200;
 /// Who set an agent's mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum ModeSource {
     /// The configuration of its first start.
     #[default]
@@ -120,6 +155,7 @@ pub struct OrderAnswer {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum OrderResult {
     /// The mode was set. It may have been changed at the agent since: its mode says.
     Done,
@@ -132,6 +168,7 @@ pub enum OrderResult {
 /// Use of one prompt of one version by one agent. All counts are since the agent's start, so that a
 /// status that gets lost loses nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct PromptUsage {
     pub set: Slug,
     #[schemars(with = "String")]
@@ -163,6 +200,28 @@ pub struct PromptUsage {
     pub cost_micros: u64,
 }
 
+impl PromptUsage {
+    /// A prompt that nobody used.
+    #[must_use]
+    pub fn new(set: Slug, version: semver::Version, prompt: String) -> Self {
+        Self {
+            set,
+            version,
+            prompt,
+            renders: 0,
+            errors: 0,
+            render_p50_ns: 0,
+            render_p99_ns: 0,
+            calls: 0,
+            call_errors: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            latency_us: 0,
+            cost_micros: 0,
+        }
+    }
+}
+
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -170,6 +229,7 @@ fn is_zero(number: &u64) -> bool {
 
 /// One prompt set on one agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct SetStatus {
     pub set: Slug,
     /// What is served, if anything is.
@@ -195,6 +255,14 @@ pub struct SetStatus {
     /// Where FORGE announces less than what is served: what FORGE itself signed of that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Proof>,
+}
+
+impl SetStatus {
+    /// A set of which nothing is served.
+    #[must_use]
+    pub fn new(set: Slug) -> Self {
+        Self { set, active: None, pending: None, pin: None, head_serial: None, revoked: false, proof: None }
+    }
 }
 
 /// The signed lines of a publication: enough to believe that there was one of its serial.
@@ -238,6 +306,7 @@ pub struct Pending {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PendingState {
     /// Received, not yet checked.
     Delivered,
@@ -262,6 +331,7 @@ pub struct Refusal {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RefusalCode {
     /// Headers or body are not what the format says.
     Malformed,
@@ -294,6 +364,7 @@ pub enum RefusalCode {
 
 /// Since the start of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct Counters {
     pub renders: u64,
     pub render_errors: u64,

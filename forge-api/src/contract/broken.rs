@@ -174,10 +174,11 @@ impl Breaking {
             return None;
         }
         let names: BTreeSet<String> = breaks.iter().map(|one| clipped(&one.prompt)).collect();
-        let first = breaks.iter().take(BREAKS_MAX);
-        let first: Vec<Break> =
-            first.map(|one| Break { prompt: clipped(&one.prompt), what: clipped(&one.what) }).collect();
-        let more = breaks.len() - first.len();
+        let more = breaks.len().saturating_sub(BREAKS_MAX);
+        let mut first: Vec<Break> = breaks.into_iter().take(BREAKS_MAX).collect();
+        for one in &mut first {
+            (one.prompt, one.what) = (clipped(&one.prompt), clipped(&one.what));
+        }
         let prompts = names.into_iter().take(PROMPTS_MAX).collect();
         Some((stored.digest, Self { built_for: stored.version, first, more, prompts }))
     }
@@ -334,7 +335,7 @@ mod tests {
     fn breaking(prompt: &str) -> Breaking {
         Breaking {
             built_for: "1.0.0".into(),
-            first: vec![Break { prompt: prompt.into(), what: "it is gone".into() }],
+            first: vec![serde_json::from_value(serde_json::json!({ "prompt": prompt, "what": "it is gone" })).unwrap()],
             more: 0,
             prompts: BTreeSet::from([prompt.to_owned()]),
         }

@@ -181,7 +181,11 @@ mod tests {
         assert!(two[0].digest < two[1].digest);
         assert!(read(&[contract(&"x".repeat(CONTRACT_MAX))]).unwrap_err().contains("fewer prompts"));
         let many: Vec<_> = (0..=AGENT_MAX)
-            .map(|n| Contract { set: Slug::new(&format!("set-{n}")).unwrap(), ..contract("a") })
+            .map(|n| {
+                let mut one = contract("a");
+                one.set = Slug::new(&format!("set-{n}")).unwrap();
+                one
+            })
             .collect();
         assert!(read(&many).unwrap_err().contains("fewer sets"));
         assert_eq!(read(&many[1..]).unwrap().len(), AGENT_MAX);

@@ -96,7 +96,7 @@ pub(super) fn row_of(environment_id: &str, heard: &Heard) -> Agent {
             ModeSource::Configuration => "configuration",
             ModeSource::Local => "local",
             ModeSource::Forge => "forge",
-            ModeSource::Unknown => "unknown",
+            _ => "unknown",
         }
         .into(),
         order_number: status.order.map(|order| i64::try_from(order.number).unwrap_or(i64::MAX)),
@@ -104,7 +104,7 @@ pub(super) fn row_of(environment_id: &str, heard: &Heard) -> Agent {
             match order.result {
                 OrderResult::Done => "done",
                 OrderResult::Forbidden => "forbidden",
-                OrderResult::Unknown => "unknown",
+                _ => "unknown",
             }
             .into()
         }),
@@ -143,7 +143,7 @@ pub(super) fn answers_of(heard: &Heard) -> Vec<Acknowledgement> {
             PendingState::Verified => "verified",
             PendingState::Pinned => "pinned",
             PendingState::Refused => "refused",
-            PendingState::Delivered | PendingState::Unknown => "delivered",
+            _ => "delivered",
         };
         out.push(Acknowledgement {
             publication_id: publication.clone(),

@@ -38,6 +38,8 @@ pub(crate) struct Word {
     root: String,
     /// When the last one that was in time came.
     heard: Option<Moment>,
+    /// How often one came after a silence.
+    returns: u64,
     /// One that came in time, and when: what later ones are measured by.
     pace: Option<(Micros, Moment)>,
     /// Why the newest one does not count.
@@ -75,6 +77,7 @@ impl Word {
             key: word.key,
             root: word.root,
             heard: None,
+            returns: 0,
             pace: None,
             late: None,
             period: PERIOD,
@@ -231,6 +234,7 @@ impl Core {
             word.issued = heartbeat.issued;
             word.key.clone_from(&by.certificate.key);
             word.root.clone_from(&by.root);
+            word.returns += u64::from(word.silent(here));
             word.heard = Some(here);
             let ahead =
                 word.pace.is_none_or(|(then, at)| heartbeat.issued >= then.saturating_add(micros(here - at)));
@@ -376,6 +380,11 @@ impl Core {
             return Some(format!("trust list {version} is announced and does not come"));
         }
         behind(&state, bound)
+    }
+
+    /// How often FORGE was heard after it had been silent: what was told meanwhile may not have reached it.
+    pub(crate) fn returns(&self) -> u64 {
+        self.state().word.returns
     }
 
     /// How long FORGE was silent beyond its bound.

@@ -8,13 +8,14 @@ use schemas::prompt::Prompt;
 use schemas::status::{Applied, Mode, PendingState};
 use semver::VersionReq;
 
-use super::{AgentError, Handle, LiveAgent};
+use super::{AgentError, Handle, LiveAgent, aside};
 use crate::config::Pins;
 use crate::history::{self, HistoryEntry};
 use crate::{Builder, ConfigError, report};
 
 /// A version that is verified and not taken up.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[non_exhaustive]
 pub struct Waiting {
     pub set: Slug,
     /// What is served, if anything is.
@@ -36,7 +37,8 @@ impl LiveAgent {
     /// # Errors
     /// The disk did not take it: the pin holds until the process ends.
     pub async fn pin(&self, set: Slug, versions: VersionReq) -> Result<(), AgentError> {
-        self.handle.pin(set, Some(versions)).await
+        let handle = self.handle.clone();
+        self.handle.within(async move { handle.pin(set, Some(versions)).await }).await
     }
 
     /// Ends what [`LiveAgent::pin`] began: the newest is taken up, or what a pin of the configuration asks for.
@@ -44,7 +46,8 @@ impl LiveAgent {
     /// # Errors
     /// Only the configuration pins the set; or as [`LiveAgent::pin`].
     pub async fn unpin(&self, set: &Slug) -> Result<(), AgentError> {
-        self.handle.pin(set.clone(), None).await
+        let (handle, set) = (self.handle.clone(), set.clone());
+        self.handle.within(async move { handle.pin(set, None).await }).await
     }
 
     /// The pins that hold, of configuration and run time.
@@ -80,7 +83,8 @@ impl LiveAgent {
     /// # Errors
     /// The broker is not connected or does not answer.
     pub async fn history(&self, set: Option<&Slug>) -> Result<Vec<HistoryEntry>, AgentError> {
-        self.handle.history(set).await
+        let (handle, set) = (self.handle.clone(), set.cloned());
+        self.handle.within(async move { handle.history(set.as_ref()).await }).await
     }
 }
 
@@ -120,12 +124,12 @@ impl Handle {
     pub(crate) async fn pin(&self, set: Slug, versions: Option<VersionReq>) -> Result<(), AgentError> {
         self.core.may_pin(&set, versions.as_ref())?;
         let core = Arc::clone(&self.core);
-        let stored = tokio::task::spawn_blocking(move || core.set_pin(&set, versions)).await;
+        let stored = aside(move || core.set_pin(&set, versions)).await;
         if self.core.state().mode == Mode::Accepting {
             // With the broker away the pin holds all the same; what is missing is fetched when it is back.
             let _ = self.sync(false).await;
         }
-        stored.map_err(|_| AgentError::Stopped)?.map_err(AgentError::NotStored)
+        stored?.map_err(AgentError::NotStored)
     }
 
     pub(crate) fn waiting(&self) -> Vec<Waiting> {

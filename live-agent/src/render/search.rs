@@ -1,5 +1,6 @@
 //! Finding a prompt by what one remembers of it.
 
+use schemas::Slug;
 use schemas::prompt::Prompt;
 
 use super::{Listed, listed};
@@ -11,7 +12,7 @@ const WORDS_MAX: usize = 8;
 
 impl Core {
     /// What has every word of `question`, best first: by an id that starts with it, by an id, by
-    /// description, tags and parameters, by the text; then by set and id. No word finds everything.
+    /// address, description, tags and parameters, by the text; then by set and id. No word finds everything.
     pub(crate) fn search(&self, question: &str) -> Vec<Listed> {
         let question: String = question.chars().take(QUESTION_MAX).collect::<String>().to_lowercase();
         let words: Vec<&str> = question.split_whitespace().take(WORDS_MAX).collect();
@@ -19,7 +20,7 @@ impl Core {
         let mut found: Vec<(u32, Listed)> = Vec::new();
         for set in table.sets() {
             for prompt in set.prompts() {
-                if let Some(rank) = rank(prompt.prompt(), &words) {
+                if let Some(rank) = rank(&set.set, prompt.prompt(), &words) {
                     found.push((rank, listed(set, prompt.prompt())));
                 }
             }
@@ -30,18 +31,20 @@ impl Core {
 }
 
 /// How far a prompt is from the words, 0 being nearest; none where it lacks one.
-fn rank(prompt: &Prompt, words: &[&str]) -> Option<u32> {
-    let id = prompt.id.as_str().to_lowercase();
-    words.iter().map(|word| rank_of_word(prompt, &id, word)).sum()
+fn rank(set: &Slug, prompt: &Prompt, words: &[&str]) -> Option<u32> {
+    let address = format!("@{set}/{}", prompt.id.as_str().to_lowercase());
+    words.iter().map(|word| rank_of_word(prompt, &address, word)).sum()
 }
 
-fn rank_of_word(prompt: &Prompt, id: &str, word: &str) -> Option<u32> {
+fn rank_of_word(prompt: &Prompt, address: &str, word: &str) -> Option<u32> {
+    let id = address.split_once('/').map_or(address, |(_, id)| id);
     let has = |text: &str| text.to_lowercase().contains(word);
     if id.starts_with(word) {
         Some(0)
     } else if id.contains(word) {
         Some(1)
-    } else if has(&prompt.description)
+    } else if address.contains(word)
+        || has(&prompt.description)
         || prompt.tags.iter().any(|tag| has(tag))
         || prompt.parameters.iter().any(|parameter| has(&parameter.name) || has(&parameter.description))
     {
@@ -70,6 +73,8 @@ mod tests {
         for (words, expected) in [
             (vec!["mail/r"], Some(0)),
             (vec!["reply"], Some(1)),
+            (vec!["@letters"], Some(2)),
+            (vec!["@letters/mail/rep"], Some(2)),
             (vec!["complaint"], Some(2)),
             (vec!["support"], Some(2)),
             (vec!["customer"], Some(2)),
@@ -79,7 +84,7 @@ mod tests {
             (vec!["mail", "nowhere"], None),
             (vec![], Some(0)),
         ] {
-            assert_eq!(rank(&prompt, &words), expected, "{words:?}");
+            assert_eq!(rank(&"letters".parse().unwrap(), &prompt, &words), expected, "{words:?}");
         }
     }
 }

@@ -39,11 +39,10 @@ impl Meter {
     /// The sums of all prompts, `of_prompts`, with what is of none.
     pub(crate) fn counters(&self, of_prompts: Counters) -> Counters {
         let misses = self.misses.load(Ordering::Relaxed);
-        Counters {
-            renders: of_prompts.renders + misses,
-            render_errors: of_prompts.render_errors + misses,
-            defaults: self.defaults.load(Ordering::Relaxed),
-            ..of_prompts
-        }
+        let mut all = of_prompts;
+        all.renders += misses;
+        all.render_errors += misses;
+        all.defaults = self.defaults.load(Ordering::Relaxed);
+        all
     }
 }

@@ -24,7 +24,16 @@ thread_local! {
 }
 
 /// What a host reports of one call of a model with a prompt of ours.
+///
+/// ```
+/// use std::time::Duration;
+/// use live_agent::Call;
+///
+/// let call = Call::new().tokens(700, 30).latency(Duration::from_millis(250)).cost_micros(42);
+/// assert!(!call.failed && Call::new().failed().failed);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Call {
     pub input_tokens: u64,
     pub output_tokens: u64,
@@ -32,6 +41,42 @@ pub struct Call {
     /// In millionths of a US dollar.
     pub cost_micros: u64,
     pub failed: bool,
+}
+
+impl Call {
+    /// A call that went well, and of which nothing else is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The tokens that went in and came out.
+    #[must_use]
+    pub fn tokens(mut self, input: u64, output: u64) -> Self {
+        (self.input_tokens, self.output_tokens) = (input, output);
+        self
+    }
+
+    /// How long it took.
+    #[must_use]
+    pub fn latency(mut self, latency: Duration) -> Self {
+        self.latency = latency;
+        self
+    }
+
+    /// What it cost, in millionths of a US dollar.
+    #[must_use]
+    pub fn cost_micros(mut self, cost: u64) -> Self {
+        self.cost_micros = cost;
+        self
+    }
+
+    /// It gave no answer that can be used.
+    #[must_use]
+    pub fn failed(mut self) -> Self {
+        self.failed = true;
+        self
+    }
 }
 
 /// On its own cache line, so that threads do not wait for one another.
@@ -58,7 +103,7 @@ struct Calls {
     cost_micros: AtomicU64,
 }
 
-/// The counts of one prompt of one version, since it was first served by this process.
+/// The counts of one prompt of one version since the start of the agent.
 #[derive(Debug)]
 pub(crate) struct Tally {
     pub(crate) set: Slug,
@@ -73,6 +118,34 @@ pub(crate) struct Tally {
 impl Tally {
     pub(crate) fn new(set: Slug, version: Version, prompt: &str, local: bool) -> Self {
         Self { set, version, prompt: prompt.into(), local, counts: OnceLock::new(), calls: OnceLock::new() }
+    }
+
+    /// Goes on where the sums of a version that was served before stand.
+    pub(crate) fn from_sums(sums: &PromptUsage) -> Self {
+        let tally = Self::new(sums.set.clone(), sums.version.clone(), &sums.prompt, false);
+        let counts = tally.counts.get_or_init(|| Box::new(Counts::new()));
+        if let Some(shard) = counts.shards.first() {
+            shard.renders.store(sums.renders, Ordering::Relaxed);
+            shard.errors.store(sums.errors, Ordering::Relaxed);
+        }
+        if sums.calls > 0 {
+            tally.calls.get_or_init(|| {
+                Box::new(Calls {
+                    calls: sums.calls.into(),
+                    errors: sums.call_errors.into(),
+                    input_tokens: sums.input_tokens.into(),
+                    output_tokens: sums.output_tokens.into(),
+                    latency_us: sums.latency_us.into(),
+                    cost_micros: sums.cost_micros.into(),
+                })
+            });
+        }
+        tally
+    }
+
+    /// Whether this counts a prompt of that version, as FORGE published it.
+    pub(crate) fn is_of(&self, set: &Slug, version: &Version) -> bool {
+        !self.local && self.set == *set && self.version == *version
     }
 
     /// Counts and runs one render.
@@ -139,21 +212,14 @@ impl Tally {
         let none = Calls::default();
         let calls = self.calls.get().map_or(&none, |calls| calls);
         let get = |n: &AtomicU64| n.load(Ordering::Relaxed);
-        PromptUsage {
-            set: self.set.clone(),
-            version: self.version.clone(),
-            prompt: self.prompt.to_string(),
-            renders: self.renders(),
-            errors: self.errors(),
-            render_p50_ns: percentile(&times, 50),
-            render_p99_ns: percentile(&times, 99),
-            calls: get(&calls.calls),
-            call_errors: get(&calls.errors),
-            input_tokens: get(&calls.input_tokens),
-            output_tokens: get(&calls.output_tokens),
-            latency_us: get(&calls.latency_us),
-            cost_micros: get(&calls.cost_micros),
-        }
+        let mut usage = PromptUsage::new(self.set.clone(), self.version.clone(), self.prompt.to_string());
+        (usage.renders, usage.errors) = (self.renders(), self.errors());
+        usage.render_p50_ns = percentile(&times, 50);
+        usage.render_p99_ns = percentile(&times, 99);
+        (usage.calls, usage.call_errors) = (get(&calls.calls), get(&calls.errors));
+        (usage.input_tokens, usage.output_tokens) = (get(&calls.input_tokens), get(&calls.output_tokens));
+        (usage.latency_us, usage.cost_micros) = (get(&calls.latency_us), get(&calls.cost_micros));
+        usage
     }
 
     fn sum(&self, one: fn(&Shard) -> &AtomicU64) -> u64 {

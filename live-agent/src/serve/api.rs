@@ -119,19 +119,7 @@ pub(super) async fn search(
 ) -> Result<Json<Prompts>> {
     let Query(Search { q }) =
         query.map_err(|_| Problem::new(Code::BadQuery, "give words to look for: ?q=…"))?;
-    Ok(Json(Prompts { prompts: find(&sidecar.agent, &q) }))
-}
-
-/// The prompts that have every word of `words` in id, description or tags.
-pub(super) fn find(agent: &LiveAgent, words: &str) -> Vec<Listed> {
-    let words: Vec<String> = words.split_whitespace().map(str::to_lowercase).collect();
-    let mut all = agent.list();
-    all.retain(|one| {
-        let text = format!("@{}/{} {} {}", one.set, one.id, one.description, one.tags.join(" "));
-        let text = text.to_lowercase();
-        words.iter().all(|word| text.contains(word.as_str()))
-    });
-    all
+    Ok(Json(Prompts { prompts: sidecar.agent.search(&q) }))
 }
 
 pub(super) async fn template(State(sidecar): Shared, Path(id): Path<String>) -> Result<Json<Template>> {

@@ -129,7 +129,7 @@ pub(super) async fn status(State(sidecar): Shared, request: Request) -> Response
 
 pub(super) async fn prompts(State(sidecar): Shared, request: Request) -> Response {
     let asked = Query::<Asked>::try_from_uri(request.uri()).map(|Query(asked)| asked).unwrap_or_default();
-    let found = api::find(&sidecar.agent, &asked.q);
+    let found = sidecar.agent.search(&asked.q);
     shown(StatusCode::OK, prompts::list(&frame(&sidecar, &request), &asked.q, &found))
 }
 

@@ -196,9 +196,7 @@ impl From<PromptError> for Problem {
                 RenderError::Limit { .. } => Code::RenderLimit,
                 RenderError::UnknownPlaceholder { .. } => Code::UnknownPlaceholder,
                 // It is asked for by its own kind.
-                RenderError::IsChat { .. } | RenderError::IsText { .. } | RenderError::Internal { .. } => {
-                    Code::Internal
-                }
+                _ => Code::Internal,
             },
         };
         Self::new(code, detail)

@@ -125,7 +125,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route {
         path: "/v1/search",
         name: "search",
-        summary: "The prompts that have every word of `q` in id, description or tags",
+        summary: "The prompts that have every word of `q` in address, description, tags, parameters or text; the nearest first",
         query: &[("q", "words")],
         answer: Answer::Json(shape::<api::Prompts>),
         errors: &[Code::BadQuery],

@@ -18,9 +18,18 @@ use crate::prompt::{Content, Message, Partial, Prompt, Role};
 
 /// A message of a chat as it goes to a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[non_exhaustive]
 pub struct RenderedMessage {
     pub role: Role,
     pub content: String,
+}
+
+impl RenderedMessage {
+    /// A message of a history.
+    #[must_use]
+    pub fn new(role: Role, content: impl Into<String>) -> Self {
+        Self { role, content: content.into() }
+    }
 }
 
 /// A prompt that was checked and compiled.

@@ -111,6 +111,7 @@ impl fmt::Display for RenderPlace {
 
 /// What a render may use at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Limit {
     /// Work: [`super::FUEL`] units.
     Work,
@@ -135,6 +136,7 @@ impl fmt::Display for Limit {
 
 /// Why a prompt was not rendered. The text names the prompt, and never a value.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RenderError {
     #[error("{0}")]
     Parameters(Box<ParameterErrors>),

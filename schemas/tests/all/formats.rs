@@ -98,7 +98,7 @@ fn the_recorded_bundle_of_version_1_is_verified_and_renders() {
         welcome.render(&vars! { name: "Ada", products: ["Anvil", "Hammer"] }).unwrap(),
         "Welcome, Ada!\n1. Anvil\n2. Hammer\nWith kind regards, Acme"
     );
-    let past = [RenderedMessage { role: schemas::prompt::Role::User, content: "Hi".into() }];
+    let past = [RenderedMessage::new(schemas::prompt::Role::User, "Hi")];
     let chat = set.get("chat/answer").unwrap();
     let messages = chat.render_messages(&vars! { question: "Why?" }, &[("history", &past)]).unwrap();
     let texts: Vec<&str> = messages.iter().map(|m| m.content.as_str()).collect();

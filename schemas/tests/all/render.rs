@@ -271,7 +271,7 @@ fn a_chat_is_rendered_message_by_message_with_the_history_in_its_place() {
     };
     let compiled = CompiledPrompt::compile(&prompt, &[]).unwrap();
     let values = vars! { name: "Ada", facts: ["a", "b"] };
-    let past = [RenderedMessage { role: Role::Assistant, content: "{{ as it was }}".into() }];
+    let past = [RenderedMessage::new(Role::Assistant, "{{ as it was }}")];
     let shown = compiled.render_messages(&values, &[("history", &past)]).unwrap();
     let texts: Vec<&str> = shown.iter().map(|m| m.content.as_str()).collect();
     assert_eq!(texts, ["You help Ada.", "{{ as it was }}", "A B "]);

@@ -7,9 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use nats_config::subject;
 use nkeys::KeyPair;
 use schemas::contract::Contract;
-use schemas::status::{
-    AgentStatus, Counters, EnrolAnswer, EnrolRequest, Mode, ModeSource, PromptUsage, SCHEMA_VERSION,
-};
+use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode, PromptUsage, SCHEMA_VERSION};
 use schemas::{Micros, Scope, Slug};
 
 use super::api::Credential;
@@ -63,32 +61,12 @@ impl Raw {
 
     /// Tells its status: since when it lives, and what it used since.
     pub async fn tell(&self, started_at: Micros, usage: &[PromptUsage]) -> Result<()> {
-        let status = AgentStatus {
-            schema_version: SCHEMA_VERSION,
-            agent: self.name.clone(),
-            identity: self.identity.public_key(),
-            scope: self.scope.clone(),
-            host: "host".into(),
-            service: self.service.clone(),
-            agent_version: "0.1.0".into(),
-            mode: Mode::Accepting,
-            mode_by: ModeSource::Configuration,
-            order: None,
-            at: now(),
-            started_at,
-            floor: 0,
-            stale: false,
-            stale_reason: None,
-            age_ms: None,
-            max_age: None,
-            too_old: false,
-            trust: 0,
-            sets: Vec::new(),
-            cache: "memory".into(),
-            counters: Counters::default(),
-            overrides: Vec::new(),
-            usage: usage.to_vec(),
-        };
+        let mut status = AgentStatus::new(self.name.clone(), self.identity.public_key(), self.scope.clone());
+        status.host = "host".into();
+        status.service = self.service.clone();
+        status.agent_version = "0.1.0".into();
+        (status.at, status.started_at) = (now(), started_at);
+        status.usage = usage.to_vec();
         let subject = subject::status(&self.scope, &self.name);
         self.client.publish(subject, serde_json::to_vec(&status)?.into()).await?;
         self.client.flush().await?;

@@ -272,6 +272,8 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
     assert!(error.contains("hello") && error.contains(" n") && error.contains("integer"), "{error}");
     assert!(!error.contains("three"), "a value is never shown: {error}");
     assert!(shell.says(&["list"]).await?.contains("@chat/hello"));
+    let found = shell.json(&["search", "@chat", "new", "--json"]).await?;
+    assert_eq!(found[0]["id"], "hello", "by its text: {found}");
     assert_eq!(shell.says(&["get", "hello"]).await?, "Hello {{ name }}, {{ n }} new\n");
 
     // With one.
@@ -282,6 +284,8 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
     assert_eq!(line(&mut lines).await?, "---");
     assert_eq!(shell.json(&["status", "--json"]).await?["running"], true);
     assert_eq!(shell.says(&rendered).await?, "Hello Ada, 3 new\n");
+    assert_eq!(shell.json(&["search", "@chat", "new", "--json"]).await?, found);
+    assert_eq!(shell.says(&["search", "nowhere"]).await?, "");
     assert_eq!(shell.says(&["mode", "frozen"]).await?, "FROZEN\n");
     bundle.version = "1.1.0".parse()?;
     bundle.prompts[0].content =

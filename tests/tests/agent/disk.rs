@@ -265,6 +265,33 @@ async fn a_damaged_cache_is_set_aside_and_fetched_again() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_baked_leaves_the_file_as_it_was() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let (dir, image) = (test.directory().join("cache"), test.directory().join("image.baked"));
+    let bake = async || LiveAgent::bake(&dir, &image).await.map_err(|error| error.to_string());
+    let error = bake().await.unwrap_err();
+    assert!(error.contains("holds no bundle"), "there is no cache yet: {error}");
+    assert!(!image.exists());
+    publish(&test, "1.0.0", &"a long text ".repeat(2_000)).await?;
+    let agent = on_disk(&test, "baked", &dir)?.start().await?;
+    serves(&agent, 1).await;
+    agent.wait_current(PATIENCE).await?;
+    agent.stop().await;
+    assert_eq!(bake().await, Ok(1));
+    let good = std::fs::read(&image)?;
+    let data = dir.join("store/data.mdb");
+    let whole = std::fs::read(&data)?;
+    std::fs::write(&data, &whole[..whole.len() / 2])?;
+    let error = bake().await.unwrap_err();
+    assert!(error.contains("damaged"), "{error}");
+    std::fs::remove_file(&data)?;
+    std::fs::create_dir(&data)?;
+    assert!(bake().await.is_err(), "it cannot be read");
+    assert_eq!(std::fs::read(&image)?, good, "the good one is still there");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_cache_cut_off_under_a_running_agent_costs_nothing() -> Result<()> {
     let test = TestBroker::start().await?;
     let dir = test.directory().join("cache");

@@ -1,10 +1,14 @@
 //! The agent as a library: one for the program, without `await`, by address, with a text of one's own.
 
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result};
-use live_agent::{GlobalError, LiveAgent, Mode, PromptError, Values, blocking, vars};
+use live_agent::{AgentError, GlobalError, LiveAgent, Mode, PromptError, Values, blocking, vars};
 use tests::nats::TestBroker;
 use tests::until::{secs, until};
 
@@ -112,6 +116,15 @@ async fn the_program_has_one_agent_and_says_so_before_it_has_any() -> Result<()>
     let second: LiveAgent = second.start().await?.make_global().unwrap_err().0;
     assert_eq!(second.name().as_str(), "second", "it is handed back and goes on");
 
+    let third = builder(&test, "third")?.memory_only();
+    let third = tokio::task::spawn_blocking(move || {
+        let refused = blocking::LiveAgent::start(third)?.make_global().unwrap_err();
+        let third: blocking::LiveAgent = refused.0;
+        third.wait_current(PATIENCE)?;
+        anyhow::Ok(third.name().to_string())
+    });
+    assert_eq!(third.await??, "third", "handed back and not ended");
+
     let published = publish(&test, "1.1.0", "Hello again").await?;
     let change = tokio::time::timeout(PATIENCE, changes.recv()).await??;
     assert_eq!(change.serial, published.serial);
@@ -184,6 +197,14 @@ fn use_blocking(builder: live_agent::Builder, publish: impl Fn(&str)) -> Result<
     agent.set_mode(Mode::Frozen)?;
     assert_eq!((agent.mode(), agent.sync()?.mode), (Mode::Frozen, Mode::Frozen));
     agent.set_mode(Mode::Accepting)?;
+    let chat = schemas::Slug::new("chat")?;
+    agent.pin(chat.clone(), "^9".parse()?)?;
+    assert_eq!(agent.pins().len(), 1);
+    agent.unpin(&chat)?;
+    assert!(agent.pins().is_empty() && agent.waiting().is_empty());
+    assert!(agent.check()?.sets[0].active.is_some());
+    assert!(agent.history(Some(&chat))?.iter().any(|entry| entry.active));
+    agent.report("hello", &live_agent::Call::new())?;
     let other = agent.clone();
     assert_eq!(std::thread::spawn(move || other.prompt("hello", vars! {})).join().unwrap()?, "Hello");
     agent.stop();
@@ -230,5 +251,101 @@ async fn dropping_the_last_blocking_agent_ends_it_and_lets_its_cache_go() -> Res
     assert_eq!(next.prompt("hello", vars! {})?, "Hello");
     let bad = blocking::LiveAgent::start(LiveAgent::builder());
     assert!(bad.unwrap_err().to_string().contains("connection is not set"));
+    Ok(())
+}
+
+/// Waits on a thread that has no runtime, as another one's executor would.
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let (mut future, mut context) = (std::pin::pin!(future), Context::from_waker(&waker));
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(done) => return done,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_is_asked_outside_of_a_runtime_answers_or_says_what_to_do() -> Result<()> {
+    let error = wait(LiveAgent::builder().start()).unwrap_err().to_string();
+    assert!(error.contains("blocking::LiveAgent"), "{error}");
+    assert!(wait(LiveAgent::builder().pull(Path::new("image"), &[])).is_err());
+
+    // One that was made without a runtime as well.
+    let folder = tempfile::tempdir()?;
+    std::fs::write(folder.path().join("hello.md"), "Hello")?;
+    let agent = LiveAgent::from_folder(folder.path())?;
+    let local = schemas::Slug::new("local")?;
+    wait(agent.set_mode(Mode::Frozen))?;
+    wait(agent.pin(local.clone(), "^1".parse()?))?;
+    wait(agent.unpin(&local))?;
+    for error in [
+        wait(agent.sync()).map(drop),
+        wait(agent.check()).map(drop),
+        wait(agent.history(None)).map(drop),
+        wait(agent.wait_current(secs(1))).map(drop),
+    ] {
+        assert!(matches!(error, Err(AgentError::Unreachable(why)) if why.contains("follows nobody")));
+    }
+    assert!(wait(agent.set_credentials("none")).is_err());
+    wait(agent.stop());
+    assert_eq!(agent.prompt("hello", vars! {})?, "Hello");
+
+    // And the handle of one that has a runtime of its own.
+    let runtime = tokio::runtime::Runtime::new()?;
+    let test = runtime.block_on(TestBroker::start())?;
+    runtime.block_on(publish(&test, "1.0.0", "one"))?;
+    let dir = test.directory().join("cache");
+    let agent = blocking::LiveAgent::start(on_disk(&test, "handle", &dir)?)?;
+    let handle = agent.handle().clone();
+    wait(handle.wait_current(PATIENCE))?;
+    wait(handle.set_mode(Mode::Frozen))?;
+    wait(handle.pin(schemas::Slug::new("chat")?, "^2".parse()?))?;
+    assert_eq!(wait(handle.sync())?.mode, Mode::Frozen);
+    assert_eq!(wait(handle.history(None))?.len(), 1);
+    wait(handle.stop());
+    assert!(wait(handle.sync()).is_err());
+    // Its runtime is gone: what is asked of it ends all the same.
+    drop(agent);
+    assert!(wait(handle.sync()).is_err() && wait(handle.check()).is_err());
+    wait(handle.stop());
+    assert_eq!(hello(&handle), "one");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_syncs_while_the_connection_changes_is_not_told_that_the_agent_is_stopped() -> Result<()> {
+    let test = TestBroker::start().await?;
+    publish(&test, "1.0.0", "one").await?;
+    let agent = builder(&test, "moving")?.memory_only().start().await?;
+    agent.wait_current(PATIENCE).await?;
+    let moved = AtomicBool::new(false);
+    let asking = async {
+        let mut errors = Vec::new();
+        while !moved.load(Ordering::Relaxed) {
+            errors.extend(agent.check().await.err().map(|error| error.to_string()));
+        }
+        errors
+    };
+    let moving = async {
+        for number in 0..8 {
+            let (minted, _) = test.mint(&format!("moving-{number}"))?;
+            agent.set_credentials(minted.creds.as_str()).await?;
+        }
+        moved.store(true, Ordering::Relaxed);
+        anyhow::Ok(())
+    };
+    let (errors, done) = tokio::join!(asking, moving);
+    done?;
+    assert!(errors.iter().all(|error| !error.contains("stopped")), "{errors:?}");
+    agent.stop().await;
+    assert_eq!(agent.check().await.unwrap_err().to_string(), "the agent is stopped");
     Ok(())
 }

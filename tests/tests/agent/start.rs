@@ -12,7 +12,7 @@ use tests::until::{millis, secs, until};
 fn why(error: StartError) -> String {
     match error {
         StartError::NotFresh { why, .. } => why,
-        StartError::Config(error) => panic!("{error}"),
+        other => panic!("{other}"),
     }
 }
 

@@ -12,38 +12,20 @@ use nkeys::KeyPair;
 use publisher::{FleetEvent, Limits};
 use schemas::canonical::Digest;
 use schemas::envelope::{Head, Trust};
-use schemas::status::{AgentStatus, Counters, EnrolAnswer, EnrolRequest, Mode, SCHEMA_VERSION};
+use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode, SCHEMA_VERSION};
 use schemas::{Scope, Slug};
 use tests::nats::{TestBroker, now};
 use tests::until::{secs, until};
 
 fn status(scope: &Scope, agent: &str) -> AgentStatus {
-    AgentStatus {
-        schema_version: SCHEMA_VERSION,
-        agent: Slug::new(agent).expect("a slug"),
-        identity: KeyPair::new_user().public_key(),
-        scope: scope.clone(),
-        host: "host".into(),
-        service: String::new(),
-        agent_version: "0.1.0".into(),
-        mode: Mode::Accepting,
-        at: now(),
-        started_at: now(),
-        floor: 7,
-        stale: false,
-        stale_reason: None,
-        age_ms: None,
-        max_age: None,
-        too_old: false,
-        trust: 0,
-        sets: Vec::new(),
-        cache: "disk".into(),
-        mode_by: Default::default(),
-        order: None,
-        overrides: Vec::new(),
-        usage: Vec::new(),
-        counters: Counters::default(),
-    }
+    let identity = KeyPair::new_user().public_key();
+    let mut status = AgentStatus::new(Slug::new(agent).expect("a slug"), identity, scope.clone());
+    status.host = "host".into();
+    status.agent_version = "0.1.0".into();
+    (status.at, status.started_at) = (now(), now());
+    status.floor = 7;
+    status.cache = "disk".into();
+    status
 }
 
 fn enrolment(scope: &Scope, agent: &Slug, identity: &KeyPair) -> Result<EnrolRequest> {
@@ -199,7 +181,8 @@ async fn the_last_status_of_each_agent_stands_in_a_stream_for_the_cli() -> Resul
     let mut last = None;
     for floor in [1, 2, 3] {
         for agent in ["agent-1", "agent-2"] {
-            let status = AgentStatus { floor, ..status(&scope, agent) };
+            let mut status = status(&scope, agent);
+            status.floor = floor;
             let body = serde_json::to_vec(&status)?;
             client.publish(subject::status(&scope, &status.agent), body.into()).await?;
             last = Some(status);

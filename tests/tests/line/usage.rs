@@ -1,6 +1,8 @@
 //! Use of prompts: told by agents, counted once, whatever becomes of their statuses.
 
 use anyhow::{Context as _, Result};
+use live_agent::{LiveAgent, vars};
+use schemas::connect::Connection;
 use schemas::status::PromptUsage;
 use serde_json::{Value, json};
 use tests::forge::api::Api;
@@ -11,6 +13,7 @@ use tests::until::{secs, until};
 tests::on_both!(
     use_is_counted_once_over_repeated_late_and_lost_statuses_and_restarts,
     two_forges_on_one_database_count_a_status_once,
+    use_that_was_told_while_forge_was_away_and_before_a_rollback_is_counted,
     what_forge_does_not_know_and_numbers_without_end_count_for_nothing,
 );
 
@@ -148,6 +151,54 @@ async fn two_forges_on_one_database_count_a_status_once(database: Database) -> R
         last.tell(1_000_000, &[used("1.0.0", "welcome.message", 1, 0)?]).await?;
         renders(&at, 2001).await;
     }
+    Ok(())
+}
+
+async fn use_that_was_told_while_forge_was_away_and_before_a_rollback_is_counted(
+    database: Database,
+) -> Result<()> {
+    let mut forge = Forge::with_broker(database).await?;
+    let owner = forge.owner().await?;
+    owner.create_project(ORGANISATION).await?;
+    owner.release("1.0.0", "Hello {{ name }}").await?;
+    let credential = owner.credential("prod", "checkout").await?;
+    let agent = LiveAgent::builder()
+        .connection(serde_json::from_value::<Connection>(credential.connection.clone())?)
+        .credentials(credential.creds.as_str())
+        .name("till")
+        .memory_only()
+        .start()
+        .await?;
+    until("it is confirmed", secs(20), async || agent.health().fresh.then_some(())).await;
+    let render = |many: usize| {
+        (0..many).try_for_each(|_| agent.prompt("welcome.message", vars! { name: "Ada" }).map(drop))
+    };
+    render(40)?;
+    renders(&owner, 40).await;
+    // Told more often than is enough, to nobody: a status goes out each second.
+    forge.process.kill9().await;
+    until("FORGE is silent", secs(20), async || agent.status().stale.then_some(())).await;
+    render(60)?;
+    until("six statuses later", secs(30), async || agent.status().age_ms.filter(|age| *age > 9_000)).await;
+    forge.start_again().await?;
+    forge.process.has_its_broker().await?;
+    renders(&owner, 100).await;
+    // Another version, and the first again.
+    owner.release("2.0.0", "Dear {{ name }}").await?;
+    let serves = async |version: &str| {
+        until(&format!("{version} is served"), secs(20), async || {
+            let sets = agent.status().sets;
+            (sets.first()?.active.as_ref()?.version.to_string() == version).then_some(())
+        })
+        .await;
+    };
+    serves("2.0.0").await;
+    render(7)?;
+    owner.publish("1.0.0", "prod").await?;
+    serves("1.0.0").await;
+    render(5)?;
+    renders(&owner, 105).await;
+    agent.stop().await;
     Ok(())
 }
 

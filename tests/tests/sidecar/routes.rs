@@ -64,7 +64,19 @@ async fn the_other_routes_say_what_is_there_and_change_what_they_should() -> Res
             .then_some(())
     })
     .await;
-    assert_eq!(ids(&sidecar.get("/v1/search?q=GREETS").await?.json()?), ["@chat/hello"]);
+    for (question, found) in [
+        ("GREETS", &["@chat/hello"][..]),
+        ("new", &["@chat/hello"]),
+        ("@chat/x", &["@chat/x/deep"]),
+        ("same", &["@chat/same", "@talk/same"]),
+        ("@talk%20nowhere", &[]),
+    ] {
+        assert_eq!(
+            ids(&sidecar.get(&format!("/v1/search?q={question}")).await?.json()?),
+            found,
+            "{question}"
+        );
+    }
     for address in ["hello", "@chat/hello", "%40chat/hello"] {
         let template = sidecar.get(&format!("/v1/prompts/{address}")).await?.json()?;
         assert_eq!(template["prompt"]["content"]["template"], "Hello {{ name }}, {{ n }} new");

@@ -178,7 +178,7 @@ impl Line {
             PendingState::Pinned => {
                 Self { state: "frozen", text: format!("pinned; would have applied {what}") }
             }
-            PendingState::Delivered | PendingState::Unknown => return None,
+            _ => return None,
         })
     }
 }

@@ -134,16 +134,14 @@ pub(crate) async fn list(settings: &Settings, set: Option<&Slug>) -> Result<(), 
     if settings.json { show::json(&all) } else { show::text(&show::list(&all)) }
 }
 
-/// Prompts in whose address, description or tags every word is.
+/// Prompts that have every word, the nearest first.
 pub(crate) async fn search(settings: &Settings, words: &[String]) -> Result<(), Failure> {
-    let words: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
-    let mut all = served(settings).await?;
-    all.retain(|one| {
-        let text =
-            format!("@{}/{} {} {}", one.set, one.id, one.description, one.tags.join(" ")).to_lowercase();
-        words.iter().all(|word| text.contains(word))
-    });
-    if settings.json { show::json(&all) } else { show::text(&show::list(&all)) }
+    let words = words.join(" ");
+    let found: Vec<Listed> = match running(settings, &Question::Search { words: words.clone() }).await? {
+        Some(answer) => parse(answer)?,
+        None => offline(settings)?.search(&words),
+    };
+    if settings.json { show::json(&found) } else { show::text(&show::list(&found)) }
 }
 
 pub(crate) async fn get(settings: &Settings, id: String) -> Result<(), Failure> {

@@ -68,6 +68,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Config(error) => error.into(),
             error @ StartError::NotFresh { .. } => Self::NotFresh(error.to_string()),
+            error => Self::Other(error.into()),
         }
     }
 }

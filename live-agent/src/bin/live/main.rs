@@ -103,7 +103,7 @@ enum Command {
         #[arg(long)]
         set: Option<Slug>,
     },
-    /// Finds prompts by words in their address, description or tags
+    /// Finds prompts by words in their address, description, tags, parameters or text
     Search {
         /// Each has to be there, in whatever case
         #[arg(required = true)]

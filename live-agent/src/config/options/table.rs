@@ -158,7 +158,7 @@ pub const OPTIONS: &[Setting] = &[
         "usage",
         Switch,
         "true",
-        "whether the use of each prompt is counted and told to FORGE",
+        "whether FORGE is told of the use of each prompt; if not, only of the sums over all",
     ),
     setting("log", "LIVE_LOG", "log", Text, "", "what to log, as tracing filters have it")
         .otherwise("errors; of an agent in the foreground, what happens")

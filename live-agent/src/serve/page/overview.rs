@@ -103,7 +103,7 @@ fn mode(out: &mut Html, frame: &Frame, form: &str, local: &LocalStatus) {
         ModeSource::Configuration => "by its configuration",
         ModeSource::Local => "here, at the agent",
         ModeSource::Forge => "by FORGE",
-        ModeSource::Unknown => "by somebody that this version does not know",
+        _ => "by somebody that this version does not know",
     };
     let (tone, other, verb, means) = match status.mode {
         Mode::Accepting => (
@@ -267,8 +267,6 @@ fn pending(pending: &Pending) -> (Tone, (&'static str, String)) {
             let why = pending.reason.as_ref().map_or("no reason was given", |reason| &reason.message);
             (Tone::Bad, ("refused", format!("{which}, {when}: {why}")))
         }
-        PendingState::Delivered | PendingState::Unknown => {
-            (Tone::Mute, ("on its way", format!("{which}, since {when}")))
-        }
+        _ => (Tone::Mute, ("on its way", format!("{which}, since {when}"))),
     }
 }
