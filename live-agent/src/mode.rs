@@ -220,6 +220,19 @@ mod tests {
     }
 
     #[test]
+    fn what_was_ordered_before_something_came_is_obeyed_before_it_is_taken_up() {
+        let (connection, creds) = crate::config::tests::good();
+        let builder = crate::Builder::default().connection(connection).credentials(creds).memory_only();
+        let core = Core::open(builder.build().unwrap(), crate::agent::Access::Agent).unwrap();
+        assert!(core.state().orders.hear([order(3)].iter(), &by("good")));
+        assert_eq!(core.state().mode, Mode::Accepting, "nobody came to it yet");
+        let refusal = crate::verify::refusal(schemas::status::RefusalCode::Malformed, "no bundle");
+        let come = crate::verify::Unreadable { set: None, publication: None, serial: None, refusal };
+        assert_eq!(core.take(Err(come), None), Outcome::Refused);
+        assert_eq!(core.state().mode, Mode::Frozen);
+    }
+
+    #[test]
     fn an_heir_forgets_no_order_of_the_one_before() {
         let mut own = Obedience::default();
         own.known.dealt.raise(4, "good", "root");

@@ -1,6 +1,6 @@
 //! The disk cache under an agent: shared, full, damaged, and the process killed at any moment.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -167,6 +167,30 @@ impl Host {
     }
 }
 
+/// A pipe in the place of the data file: whoever opens it waits for the other end. That comes when this is dropped.
+struct Hung {
+    data: PathBuf,
+    aside: PathBuf,
+}
+
+impl Hung {
+    fn at(dir: &Path) -> Result<Self> {
+        let (data, aside) = (dir.join("store/data.mdb"), dir.join("hung"));
+        std::fs::remove_file(&data)?;
+        anyhow::ensure!(std::process::Command::new("mkfifo").arg(&data).status()?.success(), "no pipe");
+        Ok(Self { data, aside })
+    }
+}
+
+impl Drop for Hung {
+    fn drop(&mut self) {
+        if std::fs::rename(&self.data, &self.aside).is_ok() {
+            // For both, which waits for nobody itself.
+            let _ = std::fs::File::options().read(true).write(true).open(&self.aside);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_volume_that_hangs_holds_up_no_thread_of_the_host() -> Result<()> {
     let test = TestBroker::start().await?;
@@ -175,10 +199,7 @@ async fn a_volume_that_hangs_holds_up_no_thread_of_the_host() -> Result<()> {
     let host = Host::start(on_disk(&test, "hung", &dir)?).await?;
     let agent = host.agent.clone();
     serves(&agent, 1).await;
-    let (data, hung) = (dir.join("store/data.mdb"), dir.join("hung"));
-    std::fs::remove_file(&data)?;
-    // Whoever opens a pipe waits for the other end, for as long as it takes.
-    assert!(std::process::Command::new("mkfifo").arg(&data).status()?.success());
+    let hung = Hung::at(&dir)?;
     let freezing = tokio::spawn({
         let agent = agent.clone();
         async move { agent.set_mode(Mode::Frozen).await }
@@ -190,8 +211,7 @@ async fn a_volume_that_hangs_holds_up_no_thread_of_the_host() -> Result<()> {
     assert_eq!(hello(&agent), "one");
     assert!(agent.health().live && !freezing.is_finished());
 
-    std::fs::rename(&data, &hung)?;
-    drop(std::fs::File::options().write(true).open(&hung)?);
+    drop(hung);
     freezing.await??;
     until("all is on disk", PATIENCE, async || (agent.status().cache == "disk").then_some(())).await;
     let looked = on_disk(&test, "looker", &dir)?.read_offline()?.status().status;
