@@ -261,7 +261,16 @@ impl SetStatus {
     /// A set of which nothing is served.
     #[must_use]
     pub fn new(set: Slug) -> Self {
-        Self { set, active: None, pending: None, pin: None, head_serial: None, revoked: false, proof: None }
+        Self {
+            set,
+            active: None,
+            pending: None,
+            fitting: None,
+            pin: None,
+            head_serial: None,
+            revoked: false,
+            proof: None,
+        }
     }
 }
 

@@ -335,7 +335,10 @@ mod tests {
     fn breaking(prompt: &str) -> Breaking {
         Breaking {
             built_for: "1.0.0".into(),
-            first: vec![serde_json::from_value(serde_json::json!({ "prompt": prompt, "what": "it is gone" })).unwrap()],
+            first: vec![
+                serde_json::from_value(serde_json::json!({ "prompt": prompt, "what": "it is gone" }))
+                    .unwrap(),
+            ],
             more: 0,
             prompts: BTreeSet::from([prompt.to_owned()]),
         }
