@@ -317,6 +317,12 @@ impl LiveAgent {
         self.agent.waiting_prompts(set)
     }
 
+    /// As [`crate::LiveAgent::prompts_of`].
+    #[must_use]
+    pub fn prompts_of(&self, waiting: &Waiting) -> Option<Vec<Prompt>> {
+        self.agent.prompts_of(waiting)
+    }
+
     /// As [`crate::LiveAgent::history`].
     ///
     /// # Errors

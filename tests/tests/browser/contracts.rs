@@ -7,11 +7,13 @@ use serde_json::json;
 use tests::forge::api::Api;
 use tests::forge::raw::Raw;
 use tests::until::{secs, until};
+use tokio::task::JoinSet;
 
 use super::session::Session;
 
 /// Agents in dev: two of `checkout` that call what no version has, and one without a service; and what they used.
-pub(crate) async fn programs(owner: &Api) -> Result<Vec<Raw>> {
+/// They are there, and say so every second, until what is given is dropped.
+pub(crate) async fn programs(owner: &Api) -> Result<JoinSet<()>> {
     let credential = owner.credential("dev", "programs").await?;
     let contract: Contract = serde_json::from_value(json!({
         "set": "chat", "version": "1.0.0",
@@ -31,27 +33,31 @@ pub(crate) async fn programs(owner: &Api) -> Result<Vec<Raw>> {
             "cost_micros": renders * 310,
         }]))
     };
-    let mut agents = Vec::new();
+    let mut agents = JoinSet::new();
     for (name, service, renders) in
         [("till-1", "checkout", 48_212), ("till-2", "checkout", 900), ("kiosk", "", 17)]
     {
         let agent = Raw::connect(&credential, name, service).await?;
         let answer = agent.enrol(std::slice::from_ref(&contract)).await?;
         assert!(matches!(answer, EnrolAnswer::Enrolled { .. }), "{answer:?}");
-        agents.push((agent, used(renders)?));
+        let used = used(renders)?;
+        agents.spawn(async move {
+            let mut ticks = tokio::time::interval(secs(1));
+            loop {
+                ticks.tick().await;
+                // Of one life the same numbers count once.
+                let _ = agent.tell(1, &used).await;
+            }
+        });
     }
     let path = format!("{}/usage?set=chat", owner.project());
-    // As agents do: told again until it is counted. Of one life the same numbers count once.
     until("their use is counted", secs(20), async || {
-        for (agent, used) in &agents {
-            agent.tell(1, used).await.ok()?;
-        }
         let found = owner.get(&path).await.ok()?.ok().ok()?;
         // A real agent beside them may have rendered too.
         (found["items"][0]["renders"].as_u64()? >= 49_129).then_some(())
     })
     .await;
-    Ok(agents.into_iter().map(|(agent, _)| agent).collect())
+    Ok(agents)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use tests::forge::live::Live;
 use tests::tools::tools_dir;
+use tokio::task::JoinSet;
 
 use super::session::Session;
 
@@ -69,21 +70,21 @@ async fn findings(session: &Session, axe: &str) -> Result<Vec<String>> {
 }
 
 /// A project with something on every page.
-async fn furnish(session: &mut Session) -> Result<Live> {
+async fn furnish(session: &mut Session) -> Result<(Live, JoinSet<()>)> {
     let owner = session.forge.owner().await?;
     owner.create_project("acme").await?;
     owner.release("1.0.0", "Hello {{ name }}.\nYou are talking to the shop.\nBe brief.\n").await?;
     owner.release("1.1.0", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\nBe brief.\n").await?;
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
-    let _connected = super::contracts::programs(&owner).await?;
+    let programs = super::contracts::programs(&owner).await?;
     owner.reopen().await?;
     owner.write("faulty.one", "Dear {{ name | shout }},\n\nbye\n").await?;
     owner.write("welcome.message", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\n").await?;
     session.sign_in().await?;
     session.open("/acme/support/-/publications/2").await?;
     session.browser.wait_text("#answer", "1 of 1 active").await;
-    Ok(live)
+    Ok((live, programs))
 }
 
 #[tokio::test(flavor = "multi_thread")]
