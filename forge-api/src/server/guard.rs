@@ -2,10 +2,12 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{FromRequestParts, MatchedPath, OptionalFromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
@@ -13,6 +15,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures::StreamExt as _;
 use http_body_util::{BodyExt as _, Limited};
+use hyper::body::{Frame, SizeHint};
 
 use super::client::client;
 use super::cookie;
@@ -123,6 +126,7 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
     let client = client(&state, &request);
     request.extensions_mut().insert(client);
     let mut attempt = Attempt::of(&request, client.0);
+    let (request, left) = lend(request);
     let checked = check(&state, request, &mut attempt).await;
     let handled = checked.is_ok();
     let mut response = match checked {
@@ -130,6 +134,9 @@ pub(super) async fn guard(State(state): State<AppState>, mut request: Request, n
         Err(error) if page => ui::error_page(&error),
         Err(error) => error.into_response(),
     };
+    if let Some(left) = left.take() {
+        drain(left).await;
+    }
     if response.status() == StatusCode::PAYLOAD_TOO_LARGE && version < Version::HTTP_2 {
         // The rest of the body may still be on its way: nothing more is read from here.
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -218,13 +225,64 @@ async fn small(request: Request) -> Result<Request> {
     let said =
         request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<usize>().ok());
     if said.is_some_and(|bytes| bytes > PUBLIC_MAX) {
-        drain(request.into_body()).await;
         return Err(ApiError::TooLarge(format!("at most {PUBLIC_MAX} bytes are taken here")));
     }
     Ok(request.map(|body| Body::new(Limited::new(body, PUBLIC_MAX))))
 }
 
-/// Reads over a body that is refused, as far as that is little: who still sends would not hear the answer.
+/// Lends the body of a request to who handles it, and gets back what was not read of it.
+fn lend(request: Request) -> (Request, Left) {
+    let left = Left::default();
+    let back = left.clone();
+    (request.map(|body| Body::new(Lent { body, back })), left)
+}
+
+/// A body whose reader has gone before its end.
+#[derive(Debug, Clone, Default)]
+struct Left(Arc<Mutex<Option<Body>>>);
+
+impl Left {
+    fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+struct Lent {
+    body: Body,
+    back: Left,
+}
+
+impl HttpBody for Lent {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.body.is_end_stream() {
+            let left = std::mem::take(&mut self.body);
+            *self.back.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        }
+    }
+}
+
+/// Reads over a body that nobody wanted, as far as that is little: a connection that is closed
+/// on who still sends takes the answer with it.
 async fn drain(body: Body) {
     let mut frames = body.into_data_stream();
     let reading = async {

@@ -1,5 +1,7 @@
 //! How often somebody may ask, and from where.
 
+use std::time::Duration;
+
 use forge_api::audit::INSTALLATION;
 use forge_api::auth::Role;
 use forge_api::database::audit::AuditEntry;
@@ -8,7 +10,7 @@ use reqwest::{Method, Response};
 use serde_json::json;
 use tests::until::{secs, until};
 
-use crate::app::{App, Kind, PASSWORD, cookies, problem};
+use crate::app::{App, Kind, PASSWORD, SET, cookies, problem};
 
 const SESSIONS: &str = "/api/v1/sessions";
 
@@ -178,6 +180,35 @@ async fn who_is_not_signed_in_sends_no_large_bodies() {
         assert_eq!(answer.status(), 413, "{path}");
     }
     assert_eq!(sign_in(&app, PASSWORD, &[]).await.status(), 201);
+}
+
+/// A connection that is closed on who still sends takes the answer with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_reaches_who_still_sends_a_body_that_nobody_reads() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let app = App::start(Kind::Sqlite).await;
+    let address = app.url("").replace("http://", "");
+    let token = app.token(Role::Owner);
+    let (part, parts) = (vec![b'x'; 64 * 1024], 16);
+    for (path, says) in
+        [(format!("{SET}/reopen"), "HTTP/1.1 409"), ("/api/v1/nothing/here".to_owned(), "HTTP/1.1 404")]
+    {
+        let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+             connection: close\r\ncontent-length: {}\r\n\r\n",
+            part.len() * parts
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..parts {
+            // Slower than the server answers: it is not a wait for anything.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            stream.write_all(&part).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+        assert!(answer.starts_with(says), "{path}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
