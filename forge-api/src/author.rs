@@ -33,6 +33,7 @@ pub use set::{NewSet, create_set, find_set, sets};
 
 use schemas::{Scope, Slug};
 
+use crate::auth::{Action, Actor};
 use crate::database::organisation::Organisation;
 use crate::database::project::{Environment, Project};
 use crate::database::prompt_set::PromptSet;
@@ -52,6 +53,20 @@ impl ProjectAt {
     /// The names in the database are no slugs: somebody changed them behind our back.
     pub fn scope(&self, environment: &Environment) -> Result<Scope> {
         Ok(Scope::new(&self.organisation.slug, &self.project.slug, &environment.slug)?)
+    }
+
+    /// Refuses unless the actor may do this in this project.
+    ///
+    /// # Errors
+    /// As [`Actor::require`].
+    pub fn require(&self, actor: &Actor, action: Action) -> Result<()> {
+        actor.require(&self.organisation.id, action)
+    }
+
+    /// Whether the actor may do this in this project.
+    #[must_use]
+    pub fn lets(&self, actor: &Actor, action: Action) -> bool {
+        actor.may(&self.organisation.id, action)
     }
 
     /// `organisation/project`, as the audit log names it.

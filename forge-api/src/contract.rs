@@ -118,7 +118,7 @@ pub async fn not_kept(
     at: &ProjectAt,
     environment: &Environment,
 ) -> Result<usize> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     unkept(&mut conn, environment).await
 }
@@ -133,7 +133,7 @@ async fn unkept(conn: &mut Conn, environment: &Environment) -> Result<usize> {
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn known(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Known>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let mut out = Vec::new();
     for environment in project::environments(&mut conn, &set.at.project.id).await? {

@@ -125,7 +125,7 @@ impl fmt::Debug for Created {
 /// Not allowed, no name, no such environment, an end that has passed, too many are good already, or the address of the
 /// broker is not known yet.
 pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_>) -> Result<Created> {
-    actor.require(&at.organisation.id, Action::ManageCredentials)?;
+    at.require(actor, Action::ManageCredentials)?;
     let name: String = new.name.trim().chars().take(100).collect();
     if name.is_empty() {
         return Err(ApiError::invalid("invalid", "name", "say which service the credential is for"));
@@ -198,7 +198,7 @@ async fn trusted_roots(state: &AppState) -> Result<Vec<String>> {
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn list(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec<(Credential, Environment)>> {
-    actor.require(&at.organisation.id, Action::ManageCredentials)?;
+    at.require(actor, Action::ManageCredentials)?;
     let mut conn = state.database.read().await?;
     Ok(credential::of_project(&mut conn, &at.project.id).await?)
 }
@@ -210,7 +210,7 @@ pub async fn list(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec
 /// # Errors
 /// Not allowed, or no such credential.
 pub async fn revoke(state: &AppState, actor: &Actor, at: &ProjectAt, id: &str) -> Result<bool> {
-    actor.require(&at.organisation.id, Action::ManageCredentials)?;
+    at.require(actor, Action::ManageCredentials)?;
     let mut tx = state.database.write().await?;
     let row =
         credential::by_id(&mut tx, &at.project.id, id).await?.ok_or(ApiError::NotFound("credential"))?;

@@ -96,7 +96,7 @@ pub async fn agents(
     at: &ProjectAt,
     only: Option<&Environment>,
 ) -> Result<Vec<AgentView>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let environments = match only {
         Some(one) => vec![one.clone()],
@@ -122,7 +122,7 @@ pub async fn find_agent(
     environment: &Environment,
     name: &str,
 ) -> Result<AgentView> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let found = agent::find(&mut conn, &environment.id, name).await?.ok_or(ApiError::NotFound("agent"))?;
     Ok(view(&state.config, found, environment.clone(), clock::now()))

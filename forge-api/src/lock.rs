@@ -75,7 +75,7 @@ pub async fn lock(
     expected_digest: Option<&str>,
     notes: &str,
 ) -> Result<Version> {
-    actor.require(&set.at.organisation.id, Action::Lock)?;
+    set.at.require(actor, Action::Lock)?;
     let number = parse_version(version)?;
     let seen = crate::author::draft(state, actor, set).await?;
     let body = build(set, &seen, &number).await?;
@@ -186,7 +186,7 @@ pub(crate) async fn store(
 /// # Errors
 /// Not allowed, or not LOCKED.
 pub async fn reopen(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     let mut tx = state.database.write().await?;
     let now = prompt_set::touch(&mut tx, &set.set.id, clock::now(), &actor.name)
         .await?
@@ -206,7 +206,7 @@ pub async fn reopen(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> 
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn versions(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Version>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(version::of_set(&mut conn, &set.set.id).await?)
 }
@@ -216,7 +216,7 @@ pub async fn versions(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Ve
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn find_version(state: &AppState, actor: &Actor, set: &SetAt, text: &str) -> Result<Version> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     version::find(&mut conn, &set.set.id, text).await?.ok_or(ApiError::NotFound("version"))
 }
@@ -226,7 +226,7 @@ pub async fn find_version(state: &AppState, actor: &Actor, set: &SetAt, text: &s
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn version_body(state: &AppState, actor: &Actor, set: &SetAt, row: &Version) -> Result<Vec<u8>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     version::body(&mut conn, &row.id).await?.ok_or(ApiError::NotFound("version"))
 }

@@ -177,7 +177,7 @@ pub async fn give(
     environment: &Environment,
     new: New<'_>,
 ) -> Result<OrderView> {
-    actor.require(&at.organisation.id, Action::Order)?;
+    at.require(actor, Action::Order)?;
     let mut tx = state.database.write().await?;
     // Of two orders at once, one comes after.
     project::lock(&mut tx, &at.project.id).await?;
@@ -205,7 +205,7 @@ pub async fn give_fleet(
     mode: Mode,
     reason: &str,
 ) -> Result<Vec<OrderView>> {
-    actor.require(&at.organisation.id, Action::Order)?;
+    at.require(actor, Action::Order)?;
     let mut tx = state.database.write().await?;
     project::lock(&mut tx, &at.project.id).await?;
     let environments = project::environments(&mut tx, &at.project.id).await?;
@@ -242,7 +242,7 @@ pub async fn withdraw(
     environment: &Environment,
     number: i64,
 ) -> Result<Order> {
-    actor.require(&at.organisation.id, Action::Order)?;
+    at.require(actor, Action::Order)?;
     let mut tx = state.database.write().await?;
     project::lock(&mut tx, &at.project.id).await?;
     let order = order::find(&mut tx, &environment.id, number).await?.ok_or(ApiError::NotFound("order"))?;
@@ -272,7 +272,7 @@ pub async fn find(
     environment: &Environment,
     number: i64,
 ) -> Result<(Order, Option<Answers>)> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let order = order::find(&mut conn, &environment.id, number).await?.ok_or(ApiError::NotFound("order"))?;
     let stands = views(&mut conn, environment).await?.into_iter().find(|view| view.order.number == number);
@@ -357,7 +357,7 @@ pub async fn list(
     at: &ProjectAt,
     only: Option<&Environment>,
 ) -> Result<Vec<OrderView>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let environments = match only {
         Some(one) => vec![one.clone()],

@@ -69,7 +69,7 @@ pub async fn dashboard(
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn project(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<ProjectOverview> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     overview(state, &mut conn, at.clone()).await
 }

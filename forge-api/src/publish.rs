@@ -74,7 +74,7 @@ pub async fn publish(
     set: &SetAt,
     request: Request<'_>,
 ) -> Result<PublicationFull> {
-    actor.require(&set.at.organisation.id, Action::Publish)?;
+    set.at.require(actor, Action::Publish)?;
     let environment = author::find_environment(state, actor, &set.at, request.environment).await?;
     let snapshot = if request.version == DRAFT {
         Some(prepare_snapshot(state, actor, set, &environment).await?)

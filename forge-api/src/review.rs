@@ -28,7 +28,7 @@ pub struct ReviewView {
 /// # Errors
 /// Not allowed, not in EDITING, or the draft is empty.
 pub async fn request(state: &AppState, actor: &Actor, set: &SetAt, title: &str) -> Result<Review> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let draft = load(&mut tx, set).await?;
@@ -61,7 +61,7 @@ pub async fn request(state: &AppState, actor: &Actor, set: &SetAt, title: &str) 
 /// # Errors
 /// Not allowed; nothing under review; another digest; one's own request.
 pub async fn approve(state: &AppState, actor: &Actor, set: &SetAt, digest: &str) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Review)?;
+    set.at.require(actor, Action::Review)?;
     let mut tx = state.database.write().await?;
     let review = open(&mut tx, set).await?;
     if review.requested_by_id == actor.user_id {
@@ -93,7 +93,7 @@ pub async fn approve(state: &AppState, actor: &Actor, set: &SetAt, digest: &str)
 /// # Errors
 /// Not allowed, or nothing under review.
 pub async fn give_back(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Return)?;
+    set.at.require(actor, Action::Return)?;
     let mut tx = state.database.write().await?;
     let review = open(&mut tx, set).await?;
     verdict(&mut tx, actor, set, &review, "returned").await?;
@@ -144,7 +144,7 @@ pub async fn comment(
     place: Option<(&str, i64)>,
     body: &str,
 ) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Review)?;
+    set.at.require(actor, Action::Review)?;
     if body.trim().is_empty() {
         return Err(ApiError::invalid("empty", "body", "a comment says something"));
     }
@@ -172,7 +172,7 @@ pub async fn comment(
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn list(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Review>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(review::of_set(&mut conn, &set.set.id).await?)
 }
@@ -182,7 +182,7 @@ pub async fn list(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Re
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn find(state: &AppState, actor: &Actor, set: &SetAt, number: i64) -> Result<ReviewView> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let review = review::find(&mut conn, &set.set.id, number).await?.ok_or(ApiError::NotFound("review"))?;
     let approvals = review::approvals(&mut conn, &review.id).await?;

@@ -110,7 +110,7 @@ impl Row {
 /// # Errors
 /// Not allowed; environment or version not there; the span is none.
 pub async fn usage(state: &AppState, actor: &Actor, set: &SetAt, asked: Asked<'_>) -> Result<Usage> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut environments = author::environments(state, actor, &set.at).await?;
     if let Some(slug) = asked.environment {
         environments.retain(|one| one.slug == slug);

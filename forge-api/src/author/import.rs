@@ -139,7 +139,7 @@ fn prompt_of(id: PromptId, system: String, user: String) -> Prompt {
 /// # Errors
 /// Not allowed, the set is not in EDITING, a prompt that stands twice, or too many or too large.
 pub async fn import(state: &AppState, actor: &Actor, set: &SetAt, prompts: &[Prompt]) -> Result<Imported> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     if prompts.len() > PROMPTS_MAX {
         return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} prompts; split it")));
     }

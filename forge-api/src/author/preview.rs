@@ -82,7 +82,7 @@ fn pair(message: RenderedMessage) -> (Role, String) {
 }
 
 async fn partials(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Partial>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(load(&mut conn, set).await?.partials())
 }

@@ -105,7 +105,7 @@ pub async fn create_environment(
     at: &ProjectAt,
     new: NewEnvironment<'_>,
 ) -> Result<Environment> {
-    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    at.require(actor, Action::ManageProjects)?;
     let slug = Slug::new(new.slug)?;
     let mut tx = state.database.write().await?;
     let known = project::environments(&mut tx, &at.project.id).await?;
@@ -145,7 +145,7 @@ pub async fn set_max_age(
     at: &ProjectAt,
     rule: Option<MaxAge>,
 ) -> Result<()> {
-    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    at.require(actor, Action::ManageProjects)?;
     if rule.is_some_and(|rule| !MAX_AGE.contains(&rule.seconds)) {
         let detail = format!("from {} to {} seconds", MAX_AGE.start(), MAX_AGE.end());
         return Err(ApiError::invalid("invalid", "seconds", detail));
@@ -222,7 +222,7 @@ fn visible(actor: &Actor, found: Option<(Organisation, Project)>) -> Result<Proj
 /// # Errors
 /// The database refuses.
 pub async fn environments(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec<Environment>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(project::environments(&mut conn, &at.project.id).await?)
 }
@@ -237,7 +237,7 @@ pub async fn find_environment(
     at: &ProjectAt,
     slug: &str,
 ) -> Result<Environment> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     project::environment(&mut conn, &at.project.id, slug).await?.ok_or(ApiError::NotFound("environment"))
 }

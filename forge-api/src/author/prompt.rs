@@ -113,7 +113,7 @@ pub(crate) async fn load(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn draft(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Draft> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     load(&mut conn, set).await
 }
@@ -123,7 +123,7 @@ pub async fn draft(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Draft
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn prompt_draft(state: &AppState, actor: &Actor, set: &SetAt, id: &str) -> Result<PromptDraft> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     parse(prompt::find(&mut conn, &set.set.id, id).await?.ok_or(ApiError::NotFound("prompt"))?)
 }
@@ -133,7 +133,7 @@ pub async fn prompt_draft(state: &AppState, actor: &Actor, set: &SetAt, id: &str
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn partial_draft(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -> Result<PartialDraft> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     parse_partial(
         prompt::find_partial(&mut conn, &set.set.id, name).await?.ok_or(ApiError::NotFound("partial"))?,
@@ -186,7 +186,7 @@ pub async fn prompts_named(
     at: &ProjectAt,
     word: &str,
 ) -> Result<Vec<(String, String)>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(prompt::named_like(&mut conn, &at.project.id, word, NAMES_MAX).await?)
 }
@@ -203,7 +203,7 @@ pub async fn save_prompt(
     prompt: &Prompt,
     expected: i64,
 ) -> Result<PromptDraft> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
     short_enough(prompt)?;
     let mut tx = state.database.write().await?;
@@ -268,7 +268,7 @@ pub async fn delete_prompt(
     id: &str,
     expected: i64,
 ) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let row = prompt::find(&mut tx, &set.set.id, id).await?.ok_or(ApiError::NotFound("prompt"))?;
@@ -302,7 +302,7 @@ pub async fn revisions(
     set: &SetAt,
     id: &str,
 ) -> Result<Vec<PromptRevision>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(prompt::revisions(&mut conn, &set.set.id, id, REVISIONS_MAX).await?)
 }
@@ -318,7 +318,7 @@ pub async fn save_partial(
     partial: &Partial,
     expected: i64,
 ) -> Result<PartialDraft> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     if partial.source.len() > SOURCE_MAX {
         return Err(ApiError::TooLarge(format!("a partial has at most {SOURCE_MAX} bytes; split it")));
     }
@@ -365,7 +365,7 @@ pub async fn delete_partial(
     name: &str,
     expected: i64,
 ) -> Result<()> {
-    actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(actor, Action::Edit)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let row = prompt::find_partial(&mut tx, &set.set.id, name).await?.ok_or(ApiError::NotFound("partial"))?;

@@ -27,7 +27,7 @@ pub struct NewSet<'a> {
 /// # Errors
 /// Not allowed, or a bad or taken name.
 pub async fn create_set(state: &AppState, actor: &Actor, at: &ProjectAt, new: NewSet<'_>) -> Result<SetAt> {
-    actor.require(&at.organisation.id, Action::Edit)?;
+    at.require(actor, Action::Edit)?;
     let slug = Slug::new(new.slug)?;
     let now = clock::now();
     let set = PromptSet {
@@ -58,7 +58,7 @@ pub async fn create_set(state: &AppState, actor: &Actor, at: &ProjectAt, new: Ne
 /// # Errors
 /// The database refuses.
 pub async fn sets(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec<PromptSet>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(prompt_set::of_project(&mut conn, &at.project.id).await?)
 }
@@ -68,7 +68,7 @@ pub async fn sets(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Vec
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn find_set(state: &AppState, actor: &Actor, at: &ProjectAt, slug: &str) -> Result<SetAt> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let set = prompt_set::by_slug(&mut conn, &at.project.id, slug)
         .await?

@@ -206,7 +206,7 @@ pub async fn breaks(
     environment: &Environment,
     version: &str,
 ) -> Result<Breaks> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     if version == DRAFT {
         let draft = author::draft(state, actor, set).await?;
         return broken_by(state, set, environment, Content::Draft(&draft)).await;

@@ -54,7 +54,7 @@ pub async fn list(state: &AppState, actor: &Actor, at: Option<&ProjectAt>) -> Re
     let mut conn = state.database.read().await?;
     match at {
         Some(at) => {
-            actor.require(&at.organisation.id, Action::ManageProjects)?;
+            at.require(actor, Action::ManageProjects)?;
             Ok(signing::of_project(&mut conn, &at.project.id).await?)
         }
         None => {
@@ -77,7 +77,7 @@ fn must_be_console(actor: &Actor) -> Result<()> {
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn rotate_publishing(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Rotated> {
-    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    at.require(actor, Action::ManageProjects)?;
     let mut tx = state.database.write().await?;
     project::lock(&mut tx, &at.project.id).await?;
     let done = replace_publishing(state, &mut tx, actor, at).await?;
@@ -159,7 +159,7 @@ pub async fn revoke(
             let (organisation, project) =
                 project::by_id(&mut tx, id).await?.ok_or(ApiError::NotFound("project"))?;
             let at = ProjectAt { organisation, project };
-            actor.require(&at.organisation.id, Action::ManageProjects)?;
+            at.require(actor, Action::ManageProjects)?;
             project::lock(&mut tx, &at.project.id).await?;
             if key.state == "active" {
                 replace_publishing(state, &mut tx, actor, &at).await?;
@@ -200,7 +200,7 @@ pub async fn revoke(
 
 /// Takes up a publishing key that is not ours, to be revoked.
 async fn learn(tx: &mut Tx, actor: &Actor, at: &ProjectAt, public_key: &str) -> Result<SigningKey> {
-    actor.require(&at.organisation.id, Action::ManageProjects)?;
+    at.require(actor, Action::ManageProjects)?;
     if !public_key.starts_with('A') || nkeys::KeyPair::from_public_key(public_key).is_err() {
         let detail = "this is no publishing key: A and 55 more letters and digits, as a certificate names it";
         return Err(ApiError::invalid("invalid", "key", detail));

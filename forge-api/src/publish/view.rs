@@ -109,7 +109,7 @@ pub async fn list(
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<PublicationFull>> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let below = before.unwrap_or(i64::MAX);
     Ok(publication::of_project(&mut conn, &at.project.id, below, limit.clamp(1, LIST_MAX)).await?)
@@ -120,7 +120,7 @@ pub async fn list(
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn list_of_set(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<PublicationFull>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(publication::of_set(&mut conn, &set.set.id, LIST_MAX).await?)
 }
@@ -135,7 +135,7 @@ pub async fn live(
     set: &SetAt,
     environment: &Environment,
 ) -> Result<Option<PublicationFull>> {
-    actor.require(&set.at.organisation.id, Action::View)?;
+    set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(publication::head(&mut conn, &environment.id, &set.set.id).await?)
 }
@@ -161,7 +161,7 @@ pub async fn current_bundle(
 /// # Errors
 /// [`ApiError::NotFound`].
 pub async fn find(state: &AppState, actor: &Actor, at: &ProjectAt, number: i64) -> Result<PublicationView> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let full = publication::by_number(&mut conn, &at.project.id, number)
         .await?
@@ -179,7 +179,7 @@ pub async fn find_by_id(
     at: &ProjectAt,
     id: &str,
 ) -> Result<PublicationView> {
-    actor.require(&at.organisation.id, Action::View)?;
+    at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let full = publication::by_id(&mut conn, id)
         .await?

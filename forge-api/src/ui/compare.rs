@@ -101,7 +101,7 @@ pub(super) async fn get_compare(
         base: base(&set),
         set: set.set.slug.clone(),
         summary,
-        may_lock: visitor.actor.may(&set.at.organisation.id, Action::Lock)
+        may_lock: set.at.lets(&visitor.actor, Action::Lock)
             && set.set.state != "locked"
             && to == publish::DRAFT,
         from: from_choices,

@@ -156,7 +156,7 @@ async fn show(
         Ok(created) => (created, None),
         Err(why) => (None, Some(why)),
     };
-    let may = visitor.actor.may(&at.organisation.id, Action::ManageCredentials);
+    let may = at.lets(&visitor.actor, Action::ManageCredentials);
     let rows = credential::list(state, &visitor.actor, at).await?;
     let environments = author::environments(state, &visitor.actor, at).await?;
     let about_name = why.is_some() && form.get("name").trim().is_empty();

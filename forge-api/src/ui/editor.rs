@@ -342,8 +342,8 @@ async fn shell(
     draft: &Draft,
     typed: Option<&Typed>,
 ) -> Result<Page, Fault> {
-    let may_edit = visitor.actor.may(&set.at.organisation.id, Action::Edit);
-    let may_lock = visitor.actor.may(&set.at.organisation.id, Action::Lock);
+    let may_edit = set.at.lets(&visitor.actor, Action::Edit);
+    let may_lock = set.at.lets(&visitor.actor, Action::Lock);
     let editing = set.set.state == "editing";
     let versions = lock::versions(state, &visitor.actor, set).await?;
     let latest = versions.iter().find(|v| v.kind == "locked");

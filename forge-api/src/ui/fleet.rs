@@ -196,7 +196,7 @@ pub(crate) async fn fleet(state: &AppState, actor: &Actor, at: &ProjectAt, filte
         agents: &fleet::agents(state, actor, at, chosen).await?,
         orders: &orders,
         standing: &by_environment(&orders),
-        may_order: actor.may(&at.organisation.id, Action::Order),
+        may_order: at.lets(actor, Action::Order),
     };
     Ok(Fleet::of(&seen, filter))
 }

@@ -149,7 +149,7 @@ pub(super) async fn post_review(
     form: Form,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    visitor.actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(&visitor.actor, Action::Edit)?;
     match form.get("do") {
         "return" => review::give_back(&state, &visitor.actor, &set).await?,
         _ => drop(review::request(&state, &visitor.actor, &set, "").await?),
@@ -165,7 +165,7 @@ pub(super) async fn post_verdict(
     form: Form,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    visitor.actor.require(&set.at.organisation.id, Action::Review)?;
+    set.at.require(&visitor.actor, Action::Review)?;
     match form.get("do") {
         "return" => review::give_back(&state, &visitor.actor, &set).await?,
         _ => review::approve(&state, &visitor.actor, &set, form.get("revision")).await?,
@@ -179,10 +179,8 @@ async fn show(
     set: &SetAt,
     refused: Option<(String, ApiError)>,
 ) -> PageResult {
-    let may = |action| visitor.actor.may(&set.at.organisation.id, action);
-    visitor
-        .actor
-        .require(&set.at.organisation.id, if may(Action::Review) { Action::View } else { Action::Lock })?;
+    let may = |action| set.at.lets(&visitor.actor, action);
+    set.at.require(&visitor.actor, if may(Action::Review) { Action::View } else { Action::Lock })?;
     let draft = author::draft(state, &visitor.actor, set).await?;
     let versions = lock::versions(state, &visitor.actor, set).await?;
     let newest = newest(&versions);
@@ -248,7 +246,7 @@ async fn review_of(
             approved,
             may_approve: !approved
                 && r.requested_by_id != visitor.actor.user_id
-                && visitor.actor.may(&set.at.organisation.id, Action::Review),
+                && set.at.lets(&visitor.actor, Action::Review),
         }
     }))
 }

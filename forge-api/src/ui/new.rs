@@ -159,7 +159,7 @@ async fn new_set(
     refused: &Refused,
 ) -> PageResult {
     let at = visitor.project(state, o, p).await?;
-    visitor.actor.require(&at.organisation.id, Action::Edit)?;
+    at.require(&visitor.actor, Action::Edit)?;
     let view = Page {
         title: "New prompt set".into(),
         intro: "A prompt set is what you lock and publish as one: prompts that change together.",
@@ -206,7 +206,7 @@ pub(super) async fn get_new_prompt(
 }
 
 fn new_prompt(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) -> PageResult {
-    visitor.actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(&visitor.actor, Action::Edit)?;
     let chosen = match form.get("kind") {
         "" => "text",
         kind => kind,
@@ -323,7 +323,7 @@ async fn delete_page(
     status: StatusCode,
     problem: Option<Callout>,
 ) -> PageResult {
-    visitor.actor.require(&set.at.organisation.id, Action::Edit)?;
+    set.at.require(&visitor.actor, Action::Edit)?;
     let stored = author::prompt_draft(state, &visitor.actor, set, id).await?;
     let page = Confirm {
         title: format!("Delete {id}"),

@@ -82,7 +82,7 @@ pub(super) async fn get_project(
     let page = Page {
         name: at.project.name.clone(),
         description,
-        may_create: visitor.actor.may(&at.organisation.id, Action::Edit),
+        may_create: at.lets(&visitor.actor, Action::Edit),
         environments: overview.environments.iter().map(|e| EnvironmentView::of(e, &agents)).collect(),
         sets: overview.sets.iter().map(|s| Row::of(s, &overview.environments, &base)).collect(),
         agents: agents.len(),

@@ -302,7 +302,7 @@ pub(super) async fn get_publication(
 fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
     let PublicationFull { publication, environment, set, version } = &view.full;
     let base = format!("/{}/{}/{}", at.organisation.slug, at.project.slug, set.slug);
-    let may_publish = visitor.actor.may(&at.organisation.id, Action::Publish);
+    let may_publish = at.lets(&visitor.actor, Action::Publish);
     let back = view
         .replaced
         .as_ref()

@@ -239,7 +239,7 @@ async fn show(
     problem: Option<Callout>,
 ) -> PageResult {
     let actor = &visitor.actor;
-    actor.require(&set.at.organisation.id, Action::Publish)?;
+    set.at.require(actor, Action::Publish)?;
     let versions = lock::versions(state, actor, set).await?;
     let environments = author::environments(state, actor, &set.at).await?;
     let agents = fleet::agents(state, actor, &set.at, None).await?;

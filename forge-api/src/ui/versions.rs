@@ -72,7 +72,7 @@ pub(super) async fn get_versions(
         .collect();
     let page = VersionsPage {
         set: set.set.slug.clone(),
-        may_publish: visitor.actor.may(&set.at.organisation.id, Action::Publish),
+        may_publish: set.at.lets(&visitor.actor, Action::Publish),
         rows,
         base: base.clone(),
     };

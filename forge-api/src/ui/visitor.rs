@@ -116,7 +116,7 @@ impl Visitor {
     pub(crate) fn in_project(&self, at: &ProjectAt) -> Frame {
         Frame {
             project: Some(Place::new(&at.project.slug, &at.project.name)),
-            may_manage: self.actor.may(&at.organisation.id, Action::ManageProjects),
+            may_manage: at.lets(&self.actor, Action::ManageProjects),
             ..self.in_organisation(&at.organisation)
         }
         .crumb(&at.project.name, format!("/{}/{}", at.organisation.slug, at.project.slug))

@@ -85,7 +85,7 @@ impl Asked {
     }
 
     async fn understood(&self, state: &AppState, visitor: &Visitor, at: &ProjectAt) -> Result<Wanted> {
-        visitor.actor.require(&at.organisation.id, Action::Order)?;
+        at.require(&visitor.actor, Action::Order)?;
         let mode = match self.mode.as_str() {
             "FROZEN" => Mode::Frozen,
             "ACCEPTING" => Mode::Accepting,

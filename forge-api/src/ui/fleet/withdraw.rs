@@ -44,7 +44,7 @@ pub(in crate::ui) async fn get_withdraw(
     Query(place): Query<Place>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    visitor.actor.require(&at.organisation.id, Action::Order)?;
+    at.require(&visitor.actor, Action::Order)?;
     let number = number.parse().map_err(|_| ApiError::NotFound("order"))?;
     let environment = author::find_environment(&state, &visitor.actor, &at, &place.environment).await?;
     let (order, answers) = order::find(&state, &visitor.actor, &at, &environment, number).await?;
@@ -77,7 +77,7 @@ pub(in crate::ui) async fn post_withdraw(
     Query(place): Query<Place>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    visitor.actor.require(&at.organisation.id, Action::Order)?;
+    at.require(&visitor.actor, Action::Order)?;
     let number = number.parse().map_err(|_| ApiError::NotFound("order"))?;
     let environment = author::find_environment(&state, &visitor.actor, &at, &place.environment).await?;
     order::withdraw(&state, &visitor.actor, &at, &environment, number).await?;
