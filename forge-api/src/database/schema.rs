@@ -512,4 +512,6 @@ diesel::allow_tables_to_appear_in_same_query!(credentials, environments);
 diesel::allow_tables_to_appear_in_same_query!(prompt_sets, prompts);
 diesel::allow_tables_to_appear_in_same_query!(publications, heads);
 diesel::allow_tables_to_appear_in_same_query!(publications, outbox);
-diesel::allow_tables_to_appear_in_same_query!(usage_lives, usage_seen);
+diesel::allow_tables_to_appear_in_same_query!(agents, usage_lives);
+diesel::allow_tables_to_appear_in_same_query!(agents, agent_contracts);
+diesel::allow_tables_to_appear_in_same_query!(contracts, agent_contracts);
