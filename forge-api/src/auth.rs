@@ -135,6 +135,16 @@ pub struct Membership {
     pub role: Role,
 }
 
+/// What an actor may do in one project, whatever they are in its organisation.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    pub organisation_id: String,
+    pub organisation: String,
+    pub project_id: String,
+    pub project: String,
+    pub role: Role,
+}
+
 /// How an actor came in.
 #[derive(Clone)]
 pub enum Entry {
@@ -164,6 +174,7 @@ pub struct Actor {
     pub email: String,
     pub entry: Entry,
     pub memberships: Vec<Membership>,
+    pub grants: Vec<Grant>,
 }
 
 impl Actor {
@@ -176,6 +187,7 @@ impl Actor {
             email: String::new(),
             entry: Entry::Console,
             memberships: Vec::new(),
+            grants: Vec::new(),
         }
     }
 
@@ -188,6 +200,24 @@ impl Actor {
         self.memberships.iter().find(|m| m.organisation_id == organisation_id).map(|m| m.role)
     }
 
+    /// The role in a project: the higher of what one is in its organisation and what was granted.
+    #[must_use]
+    pub fn role_at(&self, organisation_id: &str, project_id: &str) -> Option<Role> {
+        let granted = self
+            .grants
+            .iter()
+            .find(|g| g.project_id == project_id && g.organisation_id == organisation_id)
+            .map(|g| g.role);
+        self.role_in(organisation_id).into_iter().chain(granted).max_by_key(|role| role.rank())
+    }
+
+    /// Whether the actor is a member of an organisation, or a guest of one of its projects.
+    #[must_use]
+    pub fn visits(&self, organisation_id: &str) -> bool {
+        self.role_in(organisation_id).is_some()
+            || self.grants.iter().any(|g| g.organisation_id == organisation_id)
+    }
+
     /// What the actor's token may be used for; none: a person, whom no scope limits.
     fn scopes(&self) -> Option<Scopes> {
         match &self.entry {
@@ -196,10 +226,17 @@ impl Actor {
         }
     }
 
-    /// Whether the actor may do this here.
+    /// Whether the actor may do this in the whole organisation.
     #[must_use]
     pub fn may(&self, organisation_id: &str, action: Action) -> bool {
         self.role_in(organisation_id).is_some_and(|r| r.may(action))
+            && self.scopes().is_none_or(|scopes| scopes.allow(action))
+    }
+
+    /// Whether the actor may do this in one project.
+    #[must_use]
+    pub fn may_at(&self, organisation_id: &str, project_id: &str, action: Action) -> bool {
+        self.role_at(organisation_id, project_id).is_some_and(|r| r.may(action))
             && self.scopes().is_none_or(|scopes| scopes.allow(action))
     }
 
@@ -216,14 +253,26 @@ impl Actor {
         }
     }
 
-    /// Refuses unless the actor may do this here.
+    /// Refuses unless the actor may do this in the whole organisation.
     ///
     /// # Errors
     /// [`ApiError::Hidden`] to a stranger, [`ApiError::NotAllowed`] to a member of too small a role or by
     /// a token without the scope.
     pub fn require(&self, organisation_id: &str, action: Action) -> Result<()> {
+        self.hold(organisation_id, self.role_in(organisation_id), action)
+    }
+
+    /// Refuses unless the actor may do this in one project.
+    ///
+    /// # Errors
+    /// As [`Actor::require`]; a stranger is also who was granted another project only.
+    pub fn require_at(&self, organisation_id: &str, project_id: &str, action: Action) -> Result<()> {
+        self.hold(organisation_id, self.role_at(organisation_id, project_id), action)
+    }
+
+    fn hold(&self, organisation_id: &str, role: Option<Role>, action: Action) -> Result<()> {
         let organisation_id = organisation_id.to_owned();
-        match self.role_in(&organisation_id) {
+        match role {
             None => Err(ApiError::Hidden { what: "organisation", organisation_id }),
             Some(role) if !role.may(action) => {
                 let detail = format!(
@@ -288,6 +337,29 @@ mod tests {
         let nothing = ApiError::NotFound("organisation");
         assert_eq!((hidden.to_string(), hidden.code()), (nothing.to_string(), nothing.code()));
         assert_eq!(hidden.problem(), nothing.problem());
+    }
+
+    #[test]
+    fn a_guest_may_in_the_granted_project_what_the_grant_says_and_nothing_beside_it() {
+        let session = Entry::Session { id: String::new(), csrf: String::new() };
+        let mut actor = Actor { entry: session, ..Actor::console() };
+        actor.grants.push(Grant {
+            organisation_id: "o".into(),
+            organisation: "acme".into(),
+            project_id: "p".into(),
+            project: "support".into(),
+            role: Role::ContextEngineer,
+        });
+        assert!(actor.may_at("o", "p", Action::Edit) && actor.visits("o"));
+        assert!(matches!(actor.require_at("o", "p", Action::ReadAudit), Err(ApiError::NotAllowed { .. })));
+        assert!(matches!(actor.require_at("o", "q", Action::View), Err(ApiError::Hidden { .. })));
+        assert!(matches!(actor.require("o", Action::View), Err(ApiError::Hidden { .. })));
+        assert!(actor.require_at("x", "p", Action::View).is_err() && !actor.visits("x"));
+        let organisation =
+            Membership { organisation_id: "o".into(), organisation: "acme".into(), role: Role::Viewer };
+        actor.memberships.push(organisation);
+        assert!(actor.may_at("o", "p", Action::Edit), "the higher of both counts");
+        assert!(actor.may_at("o", "q", Action::View) && !actor.may_at("o", "q", Action::Edit));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod set;
 
 pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,
+    visit_organisation, visited,
 };
 pub use preview::{Check, Rendered, check, render};
 pub use project::{
@@ -60,13 +61,13 @@ impl ProjectAt {
     /// # Errors
     /// As [`Actor::require`].
     pub fn require(&self, actor: &Actor, action: Action) -> Result<()> {
-        actor.require(&self.organisation.id, action)
+        actor.require_at(&self.organisation.id, &self.project.id, action)
     }
 
     /// Whether the actor may do this in this project.
     #[must_use]
     pub fn lets(&self, actor: &Actor, action: Action) -> bool {
-        actor.may(&self.organisation.id, action)
+        actor.may_at(&self.organisation.id, &self.project.id, action)
     }
 
     /// `organisation/project`, as the audit log names it.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::auth::{Action, Actor};
-use crate::author::ProjectAt;
+use crate::author::{self, ProjectAt};
 use crate::clock;
 use crate::database::organisation::Organisation;
 use crate::database::project::{self, Environment};
@@ -54,10 +54,10 @@ pub async fn dashboard(
     actor: &Actor,
     organisation: &Organisation,
 ) -> Result<Vec<ProjectOverview>> {
-    actor.require(&organisation.id, Action::View)?;
+    let projects = author::projects(state, actor, organisation).await?;
     let mut conn = state.database.read().await?;
     let mut out = Vec::new();
-    for project in project::of_organisation(&mut conn, &organisation.id).await? {
+    for project in projects {
         let at = ProjectAt { organisation: organisation.clone(), project };
         out.push(overview(state, &mut conn, at).await?);
     }

@@ -29,11 +29,11 @@ use schemas::canonical::Digest;
 use serde_json::json;
 
 use crate::audit::{self, INSTALLATION, Refusal};
-use crate::auth::{Actor, Entry, Membership, Role};
+use crate::auth::{Actor, Entry, Grant, Membership, Role};
 use crate::clock;
 use crate::database::session::{self, Session};
 use crate::database::user::{self, ApiToken, User};
-use crate::database::{Conn, Tx, organisation};
+use crate::database::{Conn, Tx, grant, organisation};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -224,6 +224,7 @@ async fn begin(state: &AppState, client: &Client, user: User, by: &str) -> Resul
         email: user.email.clone(),
         entry,
         memberships: Vec::new(),
+        grants: Vec::new(),
     };
     let mut tx = state.database.write().await?;
     session::delete_expired(&mut tx, now).await?;
@@ -317,7 +318,7 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
     if row.created_at + micros(state.config.session_max) <= now {
         return Ok(None);
     }
-    let memberships = memberships(&mut conn, &user.id, None).await?;
+    let Standing { memberships, grants } = standing(&mut conn, &user.id, None).await?;
     drop(conn);
     if now - row.last_seen_at > TOUCH_EVERY {
         let mut tx = state.database.write().await?;
@@ -325,7 +326,7 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
         tx.commit().await?;
     }
     let entry = Entry::Session { id: row.id, csrf: csrf_of(token) };
-    Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships }))
+    Ok(Some(Actor { user_id: user.id, name: user.name, email: user.email, entry, memberships, grants }))
 }
 
 /// The actor as they are by now, for what lasts longer than a request. None: the session ended, or the
@@ -335,33 +336,51 @@ pub async fn by_cookie(state: &AppState, token: &str) -> Result<Option<Actor>> {
 /// The database refuses.
 pub async fn again(state: &AppState, actor: &Actor) -> Result<Option<Actor>> {
     let mut conn = state.database.read().await?;
-    let memberships = match &actor.entry {
+    let standing = match &actor.entry {
         Entry::Console => return Ok(Some(actor.clone())),
         Entry::Token { id, .. } => token::again(&mut conn, id).await?,
         Entry::Session { id, .. } => {
             let live = session::of_user(&mut conn, &actor.user_id, clock::now()).await?;
             match live.iter().any(|s| s.id == *id) {
-                true => Some(memberships(&mut conn, &actor.user_id, None).await?),
+                true => Some(standing(&mut conn, &actor.user_id, None).await?),
                 false => None,
             }
         }
     };
-    Ok(memberships.map(|memberships| Actor { memberships, ..actor.clone() }))
+    Ok(standing.map(|Standing { memberships, grants }| Actor { memberships, grants, ..actor.clone() }))
 }
 
-/// The user's organisations; with a token only the token's, and no more than the token's role.
-async fn memberships(conn: &mut Conn, user_id: &str, token: Option<&ApiToken>) -> Result<Vec<Membership>> {
-    let found = organisation::of_user(conn, user_id).await?;
-    Ok(found
-        .into_iter()
-        .filter(|(o, _)| token.is_none_or(|t| t.organisation_id == o.id))
-        .filter_map(|(o, role)| {
-            let own = Role::parse(&role)?;
-            let cap = token.map_or(Some(own), |t| Role::parse(&t.role))?;
-            let role = if cap.rank() < own.rank() { cap } else { own };
-            Some(Membership { organisation_id: o.id, organisation: o.slug, role })
+/// What somebody is: in organisations, and in single projects.
+#[derive(Debug, Default)]
+struct Standing {
+    memberships: Vec<Membership>,
+    grants: Vec<Grant>,
+}
+
+/// What the user is; with a token only in the token's organisation, and no more than the token's role.
+async fn standing(conn: &mut Conn, user_id: &str, token: Option<&ApiToken>) -> Result<Standing> {
+    let cap = |own: &str| {
+        let own = Role::parse(own)?;
+        let cap = token.map_or(Some(own), |t| Role::parse(&t.role))?;
+        Some(if cap.rank() < own.rank() { cap } else { own })
+    };
+    let here = |id: &str| token.is_none_or(|t| t.organisation_id == id);
+    let memberships = organisation::of_user(conn, user_id).await?;
+    let memberships = memberships.into_iter().filter(|(o, _)| here(&o.id)).filter_map(|(o, role)| {
+        Some(Membership { role: cap(&role)?, organisation_id: o.id, organisation: o.slug })
+    });
+    let memberships = memberships.collect();
+    let grants = grant::of_user(conn, user_id).await?;
+    let grants = grants.into_iter().filter(|(o, ..)| here(&o.id)).filter_map(|(o, p, role)| {
+        Some(Grant {
+            role: cap(&role)?,
+            organisation_id: o.id,
+            organisation: o.slug,
+            project_id: p.id,
+            project: p.slug,
         })
-        .collect())
+    });
+    Ok(Standing { memberships, grants: grants.collect() })
 }
 
 /// Whether a form carries the token of the session it was made for.

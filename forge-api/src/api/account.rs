@@ -94,7 +94,7 @@ pub(super) async fn create_token(
     actor: Actor,
     ApiJson(body): ApiJson<NewToken>,
 ) -> Result<(StatusCode, Json<TokenBody>)> {
-    let organisation = author::find_organisation(&state, &actor, &body.organisation).await?;
+    let organisation = author::visit_organisation(&state, &actor, &body.organisation).await?;
     let role = role(&body.role)?;
     let scopes = match &body.scopes {
         Some(names) => Scopes::of(&names.iter().map(|n| scope(n)).collect::<Result<Vec<_>>>()?),

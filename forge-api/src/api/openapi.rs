@@ -161,6 +161,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
     match route.access {
         Access::Public => operation["security"] = json!([]),
         Access::SignedIn => {}
+        Access::Visit => operation["x-needs"] = json!("a role here or in one of its projects"),
         Access::May(action) => operation["x-needs"] = json!(action.to_string()),
         Access::InPerson(action) => {
             operation["x-needs"] = json!(action.to_string());

@@ -23,7 +23,7 @@ pub(super) async fn list_projects(
     actor: Actor,
     Path(organisation): Path<String>,
 ) -> Result<Json<List<ProjectBody>>> {
-    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
     let found = author::projects(&state, &actor, &organisation).await?;
     let items = found
         .into_iter()

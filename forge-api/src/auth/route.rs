@@ -9,6 +9,9 @@ pub enum Access {
     Public,
     /// Who is signed in; what is shown is only one's own.
     SignedIn,
+    /// Who is a member of the organisation that is touched, or a guest of one of its projects; what is shown is only
+    /// what they may see.
+    Visit,
     /// Whose role in the organisation that is touched allows this.
     May(Action),
     /// The same, and only the person: no API token, whatever it may.
@@ -21,6 +24,7 @@ impl Access {
     pub fn action(self) -> Option<Action> {
         match self {
             Self::Public | Self::SignedIn => None,
+            Self::Visit => Some(View),
             Self::May(action) | Self::InPerson(action) => Some(action),
         }
     }
@@ -46,7 +50,7 @@ const fn route(method: &'static str, path: &'static str, access: Access, summary
     Route { method, path, access, summary }
 }
 
-use Access::{InPerson, May, Public, SignedIn};
+use Access::{InPerson, May, Public, SignedIn, Visit};
 use Action::{
     Edit, Lock, ManageCredentials, ManageMembers, ManageProjects, Order, Publish, ReadAudit, Return, Review,
     View,
@@ -100,7 +104,7 @@ pub const API: &[Route] = &[
         May(ReadAudit),
         "the whole audit log with its hashes, oldest first, as JSON Lines",
     ),
-    route(GET, "/api/v1/organisations/{organisation}/projects", May(View), "projects"),
+    route(GET, "/api/v1/organisations/{organisation}/projects", Visit, "the projects that one may see"),
     route(POST, "/api/v1/organisations/{organisation}/projects", May(ManageProjects), "create a project"),
     route(
         GET,
@@ -303,7 +307,7 @@ pub const PAGES: &[Route] = &[
     route(GET, "/-/help", SignedIn, "help and keys"),
     route(GET, "/-/palette", SignedIn, "find a project, a set, a prompt or an action"),
     route(GET, "/-/events", SignedIn, "server-sent events of one page"),
-    route(GET, "/{organisation}", May(View), "dashboard"),
+    route(GET, "/{organisation}", Visit, "dashboard"),
     route(GET, "/{organisation}/-/new", May(ManageProjects), "new project"),
     route(POST, "/{organisation}/-/new", May(ManageProjects), "create a project"),
     route(GET, "/{organisation}/-/audit", May(ReadAudit), "audit log"),

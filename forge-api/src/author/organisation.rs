@@ -7,9 +7,9 @@ use crate::audit;
 use crate::auth::{Action, Actor, Entry, Role};
 use crate::clock;
 use crate::config::Founders;
-use crate::database::Tx;
 use crate::database::organisation::{self, Membership, Organisation};
 use crate::database::user::{self, User};
+use crate::database::{Tx, grant};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -136,6 +136,41 @@ pub async fn find_organisation(state: &AppState, actor: &Actor, slug: &str) -> R
     Ok(found)
 }
 
+/// The same, for who is a member or a guest of one of its projects.
+///
+/// # Errors
+/// As [`find_organisation`].
+pub async fn visit_organisation(state: &AppState, actor: &Actor, slug: &str) -> Result<Organisation> {
+    let mut conn = state.database.read().await?;
+    let found = organisation::by_slug(&mut conn, slug).await?.ok_or(ApiError::NotFound("organisation"))?;
+    visit(actor, &found.id)?;
+    Ok(found)
+}
+
+/// Refuses who is neither a member nor a guest.
+pub(crate) fn visit(actor: &Actor, organisation_id: &str) -> Result<()> {
+    match actor.visits(organisation_id) {
+        true => Ok(()),
+        false => Err(ApiError::Hidden { what: "organisation", organisation_id: organisation_id.to_owned() }),
+    }
+}
+
+/// The organisations in which the actor is a guest only.
+///
+/// # Errors
+/// The database refuses.
+pub async fn visited(state: &AppState, actor: &Actor) -> Result<Vec<Organisation>> {
+    let mut conn = state.database.read().await?;
+    let mut found = Vec::new();
+    for grant in &actor.grants {
+        let known = found.iter().any(|o: &Organisation| o.id == grant.organisation_id);
+        if !known && actor.role_in(&grant.organisation_id).is_none() {
+            found.extend(organisation::by_id(&mut conn, &grant.organisation_id).await?);
+        }
+    }
+    Ok(found)
+}
+
 /// The members of an organisation, with their roles.
 ///
 /// # Errors
@@ -194,8 +229,8 @@ fn another_owner(members: &[(User, String)], user: &User) -> Result<()> {
     }
 }
 
-/// Takes a user, by id or e-mail address, out of an organisation; whoever is a member may go themselves. Their
-/// API tokens for it are revoked: who is taken in again makes new ones.
+/// Takes a user, by id or e-mail address, out of an organisation and all of its projects; whoever is a member may
+/// go themselves. Their API tokens for it are revoked: who is taken in again makes new ones.
 ///
 /// # Errors
 /// Not allowed, a token asks, no such member, or the last owner would be lost.
@@ -222,5 +257,10 @@ pub async fn remove_member(
     }
     another_owner(&members, &user)?;
     organisation::delete_membership(&mut tx, &organisation.id, &user.id).await?;
+    for (guest, project, _) in grant::of_organisation(&mut tx, &organisation.id).await? {
+        if guest.id == user.id {
+            grant::delete(&mut tx, &project.id, &user.id).await?;
+        }
+    }
     Ok(tx.commit().await?)
 }

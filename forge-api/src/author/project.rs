@@ -5,7 +5,7 @@ use schemas::envelope::{AgeAction, MaxAge};
 use serde_json::json;
 
 use super::ProjectAt;
-use super::organisation::{taken, title};
+use super::organisation::{taken, title, visit};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -174,14 +174,16 @@ pub fn max_age(project: &Project) -> Option<MaxAge> {
     Some(MaxAge { seconds: u64::try_from(project.max_age_seconds?).ok()?, action })
 }
 
-/// The projects of an organisation.
+/// The projects of an organisation that the actor may see: all of them, or those that were granted to a guest.
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
 pub async fn projects(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<Project>> {
-    actor.require(&organisation.id, Action::View)?;
+    visit(actor, &organisation.id)?;
     let mut conn = state.database.read().await?;
-    Ok(project::of_organisation(&mut conn, &organisation.id).await?)
+    let mut found = project::of_organisation(&mut conn, &organisation.id).await?;
+    found.retain(|p| actor.may_at(&organisation.id, &p.id, Action::View));
+    Ok(found)
 }
 
 /// A project by the slugs of its address.
@@ -213,7 +215,7 @@ pub async fn find_project_by_id(state: &AppState, actor: &Actor, id: &str) -> Re
 fn visible(actor: &Actor, found: Option<(Organisation, Project)>) -> Result<ProjectAt> {
     let (organisation, project) = found.ok_or(ApiError::NotFound("project"))?;
     let hidden = |_| ApiError::Hidden { what: "project", organisation_id: organisation.id.clone() };
-    actor.require(&organisation.id, Action::View).map_err(hidden)?;
+    actor.require_at(&organisation.id, &project.id, Action::View).map_err(hidden)?;
     Ok(ProjectAt { organisation, project })
 }
 

@@ -46,6 +46,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0007_standing.sql"),
         include_str!("../../migrations/postgres/0007_standing.sql"),
     ),
+    (
+        "0008_people",
+        include_str!("../../migrations/sqlite/0008_people.sql"),
+        include_str!("../../migrations/postgres/0008_people.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

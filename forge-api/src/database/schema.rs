@@ -17,6 +17,7 @@ diesel::table! {
         password_hash -> Nullable<Text>,
         disabled -> Bool,
         created_at -> BigInt,
+        proven_at -> Nullable<BigInt>,
     }
 }
 
@@ -74,6 +75,7 @@ diesel::table! {
         created_at -> BigInt,
         expires_at -> BigInt,
         used_at -> Nullable<BigInt>,
+        mailed -> Bool,
     }
 }
 
@@ -500,6 +502,70 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    project_grants (project_id, user_id) {
+        project_id -> Text,
+        user_id -> Text,
+        role -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    invitations (id) {
+        id -> Text,
+        organisation_id -> Text,
+        email -> Text,
+        role -> Nullable<Text>,
+        token_hash -> Text,
+        invited_by -> Text,
+        invited_by_id -> Text,
+        mail -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+        ended_at -> Nullable<BigInt>,
+        outcome -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    invitation_grants (invitation_id, project_id) {
+        invitation_id -> Text,
+        project_id -> Text,
+        role -> Text,
+    }
+}
+
+diesel::table! {
+    link_requests (user_id) {
+        user_id -> Text,
+        asked_at -> BigInt,
+        address -> Text,
+    }
+}
+
+diesel::table! {
+    identities (issuer, subject) {
+        issuer -> Text,
+        subject -> Text,
+        user_id -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    mails (id) {
+        id -> Text,
+        invitation_id -> Nullable<Text>,
+        recipient -> Text,
+        subject -> Text,
+        sealed -> Binary,
+        attempts -> BigInt,
+        due_at -> BigInt,
+        give_up_at -> BigInt,
+    }
+}
+
 // Only what really meets in one query: the compiler holds each pair of a list against each other, and one list of all
 // tables was most of what it took to check this crate. Each pair stands here once.
 diesel::allow_tables_to_appear_in_same_query!(organisations, projects, environments);
@@ -515,3 +581,11 @@ diesel::allow_tables_to_appear_in_same_query!(publications, outbox);
 diesel::allow_tables_to_appear_in_same_query!(agents, usage_lives);
 diesel::allow_tables_to_appear_in_same_query!(agents, agent_contracts);
 diesel::allow_tables_to_appear_in_same_query!(contracts, agent_contracts);
+diesel::allow_tables_to_appear_in_same_query!(projects, project_grants);
+diesel::allow_tables_to_appear_in_same_query!(organisations, project_grants);
+diesel::allow_tables_to_appear_in_same_query!(users, project_grants);
+diesel::allow_tables_to_appear_in_same_query!(users, projects);
+diesel::allow_tables_to_appear_in_same_query!(projects, invitation_grants);
+diesel::allow_tables_to_appear_in_same_query!(users, link_requests);
+diesel::allow_tables_to_appear_in_same_query!(users, identities);
+diesel::allow_tables_to_appear_in_same_query!(memberships, link_requests);

@@ -17,6 +17,8 @@ pub struct User {
     pub password_hash: Option<String>,
     pub disabled: bool,
     pub created_at: i64,
+    /// When the user showed that the address is theirs; none: somebody else may have typed it.
+    pub proven_at: Option<i64>,
 }
 
 impl fmt::Debug for User {
@@ -34,6 +36,8 @@ pub struct SignInLink {
     pub created_at: i64,
     pub expires_at: i64,
     pub used_at: Option<i64>,
+    /// Whether it went to the user's address and was shown to nobody.
+    pub mailed: bool,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -81,6 +85,27 @@ pub async fn names(conn: &mut Conn, ids: &[String]) -> Result<Vec<(String, Strin
 pub async fn set_password(conn: &mut Conn, id: &str, hash: &str) -> Result<()> {
     on!(conn, c => diesel::update(users::table.find(id))
         .set(users::password_hash.eq(hash))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Takes the password away: sign-in by link or provider only.
+pub async fn clear_password(conn: &mut Conn, id: &str) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id))
+        .set(users::password_hash.eq(None::<String>))
+        .execute(c).await?);
+    Ok(())
+}
+
+pub async fn set_name(conn: &mut Conn, id: &str, name: &str) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id)).set(users::name.eq(name)).execute(c).await?);
+    Ok(())
+}
+
+/// Notes that the address is the user's, unless that was known.
+pub async fn set_proven(conn: &mut Conn, id: &str, now: i64) -> Result<()> {
+    on!(conn, c => diesel::update(users::table.find(id).filter(users::proven_at.is_null()))
+        .set(users::proven_at.eq(now))
         .execute(c).await?);
     Ok(())
 }
@@ -145,7 +170,8 @@ pub async fn insert_link(conn: &mut Conn, row: &SignInLink) -> Result<()> {
     Ok(())
 }
 
-/// Uses a link up: its user, if the link was good at `now` and nobody used it before.
+/// Uses a link up: its user, if the link was good at `now` and nobody used it before. A link that was mailed proves
+/// that the address is theirs.
 pub async fn use_link(conn: &mut Conn, token_hash: &str, now: i64) -> Result<Option<User>> {
     let used = on!(conn, c => diesel::update(sign_in_links::table
             .filter(sign_in_links::token_hash.eq(token_hash))
@@ -156,12 +182,16 @@ pub async fn use_link(conn: &mut Conn, token_hash: &str, now: i64) -> Result<Opt
     if used == 0 {
         return Ok(None);
     }
-    Ok(on!(conn, c => users::table
+    let found: Option<(User, bool)> = on!(conn, c => users::table
         .inner_join(sign_in_links::table.on(sign_in_links::user_id.eq(users::id)))
         .filter(sign_in_links::token_hash.eq(token_hash))
         .filter(users::disabled.eq(false))
-        .select(User::as_select())
-        .first(c).await.optional()?))
+        .select((User::as_select(), sign_in_links::mailed))
+        .first(c).await.optional()?);
+    if let Some((user, true)) = &found {
+        set_proven(conn, &user.id, now).await?;
+    }
+    Ok(found.map(|(user, _)| user))
 }
 
 pub async fn insert_token(conn: &mut Conn, row: &ApiToken) -> Result<()> {

@@ -55,6 +55,7 @@ impl Stage {
             email: user.email,
             entry: auth::Entry::Console,
             memberships: Vec::new(),
+            grants: Vec::new(),
         };
         let at = match author::find_project(state, &owner, "demo", "fabric").await {
             Ok(found) => found,

@@ -21,7 +21,7 @@ use super::client::client;
 use super::cookie;
 use crate::audit::Refusal;
 use crate::auth::route::{self, Access};
-use crate::auth::{Actor, Entry};
+use crate::auth::{Action, Actor, Entry};
 use crate::author;
 use crate::error::{ApiError, Refused, Result};
 use crate::session::{self, Presented};
@@ -197,16 +197,7 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
     if let (Some(action), Some(actor)) = (route.access.action(), &actor)
         && route.path.starts_with("/{organisation}")
     {
-        // The organisation stands in the address of every page.
-        let slug = request.uri().path().split('/').nth(1).unwrap_or_default();
-        match actor.memberships.iter().find(|m| m.organisation == slug) {
-            Some(found) => {
-                attempt.organisation_id = Some(found.organisation_id.clone());
-                actor.require(&found.organisation_id, action)?;
-            }
-            // It is not theirs, if it is there at all: this says which, to the audit log only.
-            None => drop(author::find_organisation(state, actor, slug).await?),
-        }
+        check_page(state, route, request.uri().path(), (actor, action), attempt).await?;
     }
     if !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS) {
         if route.access == Access::Public {
@@ -218,6 +209,33 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
         request.extensions_mut().insert(Found(Arc::new(actor)));
     }
     Ok(request)
+}
+
+/// The organisation stands in the address of every page, and the project of most.
+async fn check_page(
+    state: &AppState,
+    route: &route::Route,
+    path: &str,
+    (actor, action): (&Actor, Action),
+    attempt: &mut Attempt,
+) -> Result<()> {
+    let mut parts = path.split('/').skip(1);
+    let slug = parts.next().unwrap_or_default();
+    let project = parts.next().filter(|_| route.path.starts_with("/{organisation}/{project}"));
+    let granted = actor.grants.iter().filter(|g| g.organisation == slug);
+    let here = granted.clone().find(|g| Some(g.project.as_str()) == project);
+    let member = actor.memberships.iter().find(|m| m.organisation == slug);
+    let known = member.map(|m| &m.organisation_id).or(granted.map(|g| &g.organisation_id).next()).cloned();
+    let Some(organisation_id) = known else {
+        // It is not theirs, if it is there at all: this says which, to the audit log only.
+        return author::find_organisation(state, actor, slug).await.map(drop);
+    };
+    attempt.organisation_id = Some(organisation_id.clone());
+    match here {
+        Some(grant) => actor.require_at(&organisation_id, &grant.project_id, action),
+        None if route.access == Access::Visit => Ok(()),
+        None => actor.require(&organisation_id, action),
+    }
 }
 
 /// Holds the body of a request that anybody may send to what such a request needs.

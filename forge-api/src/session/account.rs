@@ -41,6 +41,7 @@ pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) ->
         password_hash,
         disabled: false,
         created_at: clock::now(),
+        proven_at: None,
     })
 }
 
@@ -57,6 +58,8 @@ pub(super) async fn insert(tx: &mut Tx, actor: &Actor, row: &User) -> Result<()>
 /// An address that is none or taken, or too short a password.
 pub async fn create_user(state: &AppState, email: &str, name: &str, password: Option<&str>) -> Result<User> {
     let row = new_user(email, name, password).await?;
+    // The operator says whose address it is.
+    let row = User { proven_at: Some(row.created_at), ..row };
     let mut tx = state.database.write().await?;
     insert(&mut tx, &Actor::console(), &row).await?;
     tx.commit().await?;
@@ -107,6 +110,7 @@ pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
         created_at: now,
         expires_at: now + LINK_LIFE,
         used_at: None,
+        mailed: false,
     };
     user::insert_link(&mut tx, &row).await?;
     let detail = json!({ "expires_at": clock::rfc3339(row.expires_at) });

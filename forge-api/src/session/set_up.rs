@@ -10,6 +10,7 @@ use crate::audit::{self, INSTALLATION};
 use crate::auth::{Actor, Entry};
 use crate::author::organisation::insert_organisation;
 use crate::clock;
+use crate::database::user::User;
 use crate::database::{set_up, user};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
@@ -73,12 +74,14 @@ pub async fn check(state: &AppState, client: &Client, token: &str) -> Result<()>
 pub async fn finish(state: &AppState, client: &Client, token: &str, first: First<'_>) -> Result<NewSession> {
     check(state, client, token).await?;
     let row = new_user(first.email, first.name, Some(first.password)).await?;
+    let row = User { proven_at: Some(row.created_at), ..row };
     let actor = Actor {
         user_id: row.id.clone(),
         name: row.name.clone(),
         email: row.email.clone(),
         entry: Entry::Session { id: String::new(), csrf: String::new() },
         memberships: Vec::new(),
+        grants: Vec::new(),
     };
     let mut tx = state.database.write().await?;
     // The entry holds the end of the chain until we commit: of two who set up at once, one comes after.

@@ -3,9 +3,9 @@
 use schemas::Micros;
 use serde_json::json;
 
-use super::{TOUCH_EVERY, hash_of, memberships, random_token};
+use super::{Standing, TOUCH_EVERY, hash_of, random_token, standing};
 use crate::audit;
-use crate::auth::{Actor, Entry, Membership, Role, Scopes};
+use crate::auth::{Actor, Entry, Role, Scopes};
 use crate::clock;
 use crate::database::Conn;
 use crate::database::user::{self, ApiToken, User};
@@ -47,7 +47,10 @@ pub async fn create_token(
     organisation_id: &str,
     new: NewToken<'_>,
 ) -> Result<(String, ApiToken)> {
-    let own = actor.role_in(organisation_id).ok_or_else(|| ApiError::Hidden {
+    // A guest's token reaches the projects that were granted, each as far as was granted.
+    let granted = actor.grants.iter().filter(|g| g.organisation_id == organisation_id).map(|g| g.role);
+    let own = actor.role_in(organisation_id).into_iter().chain(granted).max_by_key(|role| role.rank());
+    let own = own.ok_or_else(|| ApiError::Hidden {
         what: "organisation",
         organisation_id: organisation_id.to_owned(),
     })?;
@@ -145,11 +148,11 @@ fn spent(owner: &User, row: &ApiToken, now: Micros) -> Option<&'static str> {
     }
 }
 
-/// The memberships of a token as they are by now. None: it is not good any more.
-pub(super) async fn again(conn: &mut Conn, id: &str) -> Result<Option<Vec<Membership>>> {
+/// What a token's user is by now. None: it is not good any more.
+pub(super) async fn again(conn: &mut Conn, id: &str) -> Result<Option<Standing>> {
     let found = user::token_by_id(conn, id).await?;
     match found.filter(|(owner, row)| spent(owner, row, clock::now()).is_none()) {
-        Some((owner, row)) => memberships(conn, &owner.id, Some(&row)).await.map(Some),
+        Some((owner, row)) => standing(conn, &owner.id, Some(&row)).await.map(Some),
         None => Ok(None),
     }
 }
@@ -171,7 +174,7 @@ pub async fn by_token(state: &AppState, token: &str) -> Result<Presented> {
         let (owner, organisation_id) = ((owner.id, owner.name), row.organisation_id);
         return Ok(Presented::Spent { owner, organisation_id, name: row.name, why });
     }
-    let memberships = memberships(&mut conn, &owner.id, Some(&row)).await?;
+    let Standing { memberships, grants } = standing(&mut conn, &owner.id, Some(&row)).await?;
     drop(conn);
     if row.last_used_at.is_none_or(|at| now - at > TOUCH_EVERY) {
         let mut tx = state.database.write().await?;
@@ -179,5 +182,12 @@ pub async fn by_token(state: &AppState, token: &str) -> Result<Presented> {
         tx.commit().await?;
     }
     let entry = Entry::Token { id: row.id, scopes: Scopes::parse(&row.scopes) };
-    Ok(Presented::Good(Actor { user_id: owner.id, name: owner.name, email: owner.email, entry, memberships }))
+    Ok(Presented::Good(Actor {
+        user_id: owner.id,
+        name: owner.name,
+        email: owner.email,
+        entry,
+        memberships,
+        grants,
+    }))
 }

@@ -77,8 +77,8 @@ struct LiveCell {
 
 /// `GET /`: the first organisation.
 pub(super) async fn get_root(visitor: Visitor) -> Response {
-    match visitor.organisations.first() {
-        Some((organisation, _)) => Redirect::to(&format!("/{}", organisation.slug)).into_response(),
+    match visitor.places().next() {
+        Some(organisation) => Redirect::to(&format!("/{}", organisation.slug)).into_response(),
         None => Redirect::to("/-/account").into_response(),
     }
 }
@@ -89,7 +89,7 @@ pub(super) async fn get_dashboard(
     State(state): State<AppState>,
     Path(o): Path<String>,
 ) -> PageResult {
-    let organisation = visitor.organisation(&o).await?.clone();
+    let organisation = visitor.visit(&o)?.clone();
     let projects = overview::dashboard(&state, &visitor.actor, &organisation).await?;
     let mut attention = Vec::new();
     for project in &projects {
@@ -112,10 +112,10 @@ pub(super) async fn get_dashboard(
         attention,
         projects: projects.iter().map(Where::of).collect(),
     };
-    let frame = visitor
-        .in_organisation(&organisation)
-        .titled("Dashboard", "dashboard")
-        .following(encoded(&format!("organisation/{o}")));
+    let mut frame = visitor.in_organisation(&organisation).titled("Dashboard", "dashboard");
+    if frame.is_member {
+        frame = frame.following(encoded(&format!("organisation/{o}")));
+    }
     Ok(engine::page(StatusCode::OK, "dashboard.html", &frame, &page))
 }
 

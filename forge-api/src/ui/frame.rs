@@ -16,6 +16,8 @@ pub(crate) struct Frame {
     pub user: Option<Person>,
     pub organisation: Option<Place>,
     pub organisations: Vec<Place>,
+    /// Whether the visitor is a member of the organisation, and no mere guest.
+    pub is_member: bool,
     pub project: Option<Place>,
     /// Which entry of the navigation this page is.
     pub here: &'static str,
@@ -90,6 +92,7 @@ impl Frame {
             user: Some(Person { name: "Mara Lindqvist".into(), initials: "ML".into() }),
             organisation: Some(Place::new("fernway", "Fernway")),
             organisations: vec![Place::new("fernway", "Fernway")],
+            is_member: true,
             project: Some(Place::new("support", "Customer support")),
             ..Self::default()
         }

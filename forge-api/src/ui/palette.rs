@@ -51,10 +51,7 @@ pub(super) async fn get_palette(
     State(state): State<AppState>,
     Query(asked): Query<Asked>,
 ) -> PageResult {
-    let organisation = match visitor.organisations.iter().find(|(o, _)| o.slug == asked.organisation) {
-        Some((found, _)) => Some(found.clone()),
-        None => visitor.organisations.first().map(|(o, _)| o.clone()),
-    };
+    let organisation = visitor.visit(&asked.organisation).ok().or_else(|| visitor.places().next()).cloned();
     let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
     let fits = |text: &str| {
         let text = text.to_lowercase();
@@ -74,6 +71,9 @@ pub(super) async fn get_palette(
         }
         if visitor.actor.may(&organisation.id, Action::ReadAudit) {
             act("Audit log".into(), format!("/{o}/-/audit"), "audit");
+        }
+        if visitor.actor.may(&organisation.id, Action::View) {
+            act("People".into(), format!("/{o}/-/settings"), "user");
         }
         act("Account".into(), "/-/account".into(), "user");
         act("Help".into(), "/-/help".into(), "help");

@@ -18,6 +18,8 @@ use crate::state::AppState;
 pub(crate) struct Visitor {
     pub actor: Actor,
     pub organisations: Vec<(Organisation, Role)>,
+    /// Where they are a guest only.
+    pub visited: Vec<Organisation>,
     pub look: Look,
 }
 
@@ -65,11 +67,23 @@ impl FromRequestParts<AppState> for Visitor {
             return Err(Fault::SignIn { next: next.to_owned() });
         };
         let organisations = author::organisations(state, &actor).await?;
-        Ok(Self { actor, organisations, look: Look::of(&parts.headers) })
+        let visited = author::visited(state, &actor).await?;
+        Ok(Self { actor, organisations, visited, look: Look::of(&parts.headers) })
     }
 }
 
 impl Visitor {
+    /// An organisation that the visitor is a member or a guest of: for pages that show only what they may see.
+    pub(crate) fn visit(&self, slug: &str) -> Result<&Organisation> {
+        self.places().find(|o| o.slug == slug).ok_or(ApiError::NotFound("organisation"))
+    }
+
+    /// Every organisation in which the visitor sees something, their own first.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Organisation> {
+        self.organisations.iter().map(|(o, _)| o).chain(&self.visited)
+    }
+
+    /// An organisation of which the visitor is a member.
     pub(crate) async fn organisation(&self, slug: &str) -> Result<&Organisation> {
         let found = self.organisations.iter().find(|(o, _)| o.slug == slug);
         found.map(|(o, _)| o).ok_or(ApiError::NotFound("organisation"))
@@ -102,15 +116,20 @@ impl Visitor {
             theme: self.look.theme,
             csrf: self.actor.csrf().to_owned(),
             user: Some(Person { name: self.actor.name.clone(), initials: initials(&self.actor.name) }),
-            organisations: self.organisations.iter().map(|(o, _)| place(o)).collect(),
-            organisation: self.organisations.first().map(|(o, _)| place(o)),
+            organisations: self.places().map(place).collect(),
+            organisation: self.places().next().map(place),
+            is_member: self.places().next().is_some_and(|o| self.actor.role_in(&o.id).is_some()),
             ..Frame::default()
         }
     }
 
     pub(crate) fn in_organisation(&self, organisation: &Organisation) -> Frame {
-        Frame { organisation: Some(Place::new(&organisation.slug, &organisation.name)), ..self.anywhere() }
-            .crumb(&organisation.name, format!("/{}", organisation.slug))
+        Frame {
+            organisation: Some(Place::new(&organisation.slug, &organisation.name)),
+            is_member: self.actor.role_in(&organisation.id).is_some(),
+            ..self.anywhere()
+        }
+        .crumb(&organisation.name, format!("/{}", organisation.slug))
     }
 
     pub(crate) fn in_project(&self, at: &ProjectAt) -> Frame {

@@ -108,6 +108,7 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
                 email: user.email,
                 entry: Entry::Console,
                 memberships: Vec::new(),
+                grants: Vec::new(),
             };
             let (token, _) = session::create_token(state, &actor, &organisation.id, new).await?;
             println!("{token}");
