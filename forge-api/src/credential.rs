@@ -50,7 +50,7 @@ pub const DAY: Micros = 86_400_000_000;
 /// have expired, and the server takes no more than a megabyte of that.
 const GOOD_MAX: i64 = 1000;
 /// From here on an end comes soon.
-const SOON: Micros = 14 * DAY;
+pub const SOON: Micros = 14 * DAY;
 
 impl Ends {
     /// After so many days from now.

@@ -20,6 +20,7 @@ mod migrate;
 pub mod order;
 pub mod organisation;
 pub mod outbox;
+pub mod overview;
 pub mod project;
 pub mod prompt;
 pub mod prompt_set;

@@ -51,6 +51,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0008_people.sql"),
         include_str!("../../migrations/postgres/0008_people.sql"),
     ),
+    (
+        "0015_first_run",
+        include_str!("../../migrations/sqlite/0015_first_run.sql"),
+        include_str!("../../migrations/postgres/0015_first_run.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

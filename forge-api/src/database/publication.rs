@@ -171,6 +171,27 @@ pub async fn heads_of_project(conn: &mut Conn, project_id: &str) -> Result<Vec<P
     Ok(heads)
 }
 
+/// The same of several projects.
+pub async fn heads_of_projects(conn: &mut Conn, project_ids: &[&str]) -> Result<Vec<PublicationFull>> {
+    let rows = on!(&mut *conn, c => publications::table
+        .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
+        .filter(publications::project_id.eq_any(project_ids))
+        .select(Publication::as_select())
+        .load(c).await?);
+    full(conn, rows).await
+}
+
+/// The newest publications of several projects, the newest first.
+pub async fn newest(conn: &mut Conn, project_ids: &[&str], limit: i64) -> Result<Vec<PublicationFull>> {
+    let rows = on!(&mut *conn, c => publications::table
+        .filter(publications::project_id.eq_any(project_ids))
+        .order(publications::id.desc())
+        .limit(limit)
+        .select(Publication::as_select())
+        .load(c).await?);
+    full(conn, rows).await
+}
+
 /// The newest publication of every set in one environment, by set.
 pub async fn heads_of_environment(conn: &mut Conn, environment_id: &str) -> Result<Vec<PublicationFull>> {
     let rows = on!(&mut *conn, c => publications::table

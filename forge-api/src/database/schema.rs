@@ -563,6 +563,11 @@ diesel::table! {
         attempts -> BigInt,
         due_at -> BigInt,
         give_up_at -> BigInt,
+    dismissals (organisation_id, user_id, what) {
+        organisation_id -> Text,
+        user_id -> Text,
+        what -> Text,
+        dismissed_at -> BigInt,
     }
 }
 

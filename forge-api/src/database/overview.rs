@@ -1,0 +1,299 @@
+//! What dashboards count, of many projects at once: a fixed number of queries, however many there are.
+
+use std::collections::HashMap;
+
+use diesel::dsl::{count_star, max};
+use diesel::prelude::*;
+use diesel_async::RunQueryDsl;
+
+use super::credential::Credential;
+use super::project::Environment;
+use super::prompt_set::PromptSet;
+use super::review::Review;
+use super::schema::{
+    acknowledgements, agents, credentials, dismissals, environments, heads, prompt_sets, prompts,
+    publications, reviews, versions,
+};
+use super::version::{self, Version};
+use super::{Conn, Result, on};
+
+/// Ids that one query asks for: SQLite takes some thousand values in one.
+const IDS: usize = 500;
+
+/// What is live of a set in an environment, without what is signed.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = publications)]
+pub struct Head {
+    pub id: String,
+    pub project_id: String,
+    pub environment_id: String,
+    pub set_id: String,
+    pub version_id: String,
+    pub number: i64,
+    pub rollback: bool,
+    /// `waiting`, `sent`, `superseded` or `failed`.
+    pub state: String,
+    pub error: Option<String>,
+    pub created_at: i64,
+}
+
+/// How many agents an environment has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct AgentTally {
+    pub agents: i64,
+    /// Not heard lately.
+    pub unreachable: i64,
+    /// Of those, the ones that were heard within a day.
+    pub lost: i64,
+    /// Heard lately, and without word of FORGE for long.
+    pub stale: i64,
+}
+
+/// When an agent counts as not heard lately, and when as away for good.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    pub silent: i64,
+    pub away: i64,
+}
+
+/// The environments of projects, in their order.
+pub async fn environments_of(conn: &mut Conn, projects: &[&str]) -> Result<Vec<Environment>> {
+    let mut out = Vec::new();
+    for ids in projects.chunks(IDS) {
+        let rows: Vec<Environment> = on!(&mut *conn, c => environments::table
+            .filter(environments::project_id.eq_any(ids))
+            .order((environments::position.asc(), environments::slug.asc()))
+            .select(Environment::as_select())
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// The sets of projects, by name.
+pub async fn sets_of(conn: &mut Conn, projects: &[&str]) -> Result<Vec<PromptSet>> {
+    let mut out = Vec::new();
+    for ids in projects.chunks(IDS) {
+        let rows: Vec<PromptSet> = on!(&mut *conn, c => prompt_sets::table
+            .filter(prompt_sets::project_id.eq_any(ids))
+            .order(prompt_sets::slug.asc())
+            .select(PromptSet::as_select())
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// What is live in projects.
+pub async fn heads_of(conn: &mut Conn, projects: &[&str]) -> Result<Vec<Head>> {
+    let mut out = Vec::new();
+    for ids in projects.chunks(IDS) {
+        let rows: Vec<Head> = on!(&mut *conn, c => publications::table
+            .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
+            .filter(publications::project_id.eq_any(ids))
+            .select(Head::as_select())
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// How many prompts each of these sets has.
+pub async fn prompts_of(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<String, i64>> {
+    let mut out = HashMap::new();
+    for ids in sets.chunks(IDS) {
+        let rows: Vec<(String, i64)> = on!(&mut *conn, c => prompts::table
+            .filter(prompts::set_id.eq_any(ids))
+            .group_by(prompts::set_id)
+            .select((prompts::set_id, count_star()))
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// The id of the version of each of these sets that was locked last. Ids grow with time.
+pub async fn newest_locked(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<String, String>> {
+    let mut out = HashMap::new();
+    for ids in sets.chunks(IDS) {
+        let rows: Vec<(String, Option<String>)> = on!(&mut *conn, c => versions::table
+            .filter(versions::set_id.eq_any(ids))
+            .filter(versions::kind.eq("locked"))
+            .group_by(versions::set_id)
+            .select((versions::set_id, max(versions::id)))
+            .load(c).await?);
+        out.extend(rows.into_iter().filter_map(|(set, id)| Some((set, id?))));
+    }
+    Ok(out)
+}
+
+/// Versions by their ids.
+pub async fn versions_by_ids(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, Version>> {
+    let mut out = HashMap::new();
+    for ids in ids.chunks(IDS) {
+        out.extend(version::by_ids(conn, ids).await?.into_iter().map(|v| (v.id.clone(), v)));
+    }
+    Ok(out)
+}
+
+/// How many agents answered each of these publications how: publication, state, agents.
+pub async fn answers_to(conn: &mut Conn, publications: &[&str]) -> Result<Vec<(String, String, i64)>> {
+    let mut out = Vec::new();
+    for ids in publications.chunks(IDS) {
+        let rows: Vec<(String, String, i64)> = on!(&mut *conn, c => acknowledgements::table
+            .filter(acknowledgements::publication_id.eq_any(ids))
+            .group_by((acknowledgements::publication_id, acknowledgements::state))
+            .select((acknowledgements::publication_id, acknowledgements::state, count_star()))
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// Who refused one of these publications: publication and agent.
+pub async fn refusals_of(conn: &mut Conn, publications: &[&str]) -> Result<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    for ids in publications.chunks(IDS) {
+        let rows: Vec<(String, String)> = on!(&mut *conn, c => acknowledgements::table
+            .filter(acknowledgements::publication_id.eq_any(ids))
+            .filter(acknowledgements::state.eq("refused"))
+            .select((acknowledgements::publication_id, acknowledgements::agent))
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// How many agents these environments have.
+pub async fn agents_of(
+    conn: &mut Conn,
+    environments: &[&str],
+    since: Since,
+) -> Result<HashMap<String, AgentTally>> {
+    let mut out: HashMap<String, AgentTally> = HashMap::new();
+    for ids in environments.chunks(IDS) {
+        let all: Vec<(String, i64)> = on!(&mut *conn, c => agents::table
+            .filter(agents::environment_id.eq_any(ids))
+            .group_by(agents::environment_id)
+            .select((agents::environment_id, count_star()))
+            .load(c).await?);
+        let gone: Vec<(String, i64)> = on!(&mut *conn, c => agents::table
+            .filter(agents::environment_id.eq_any(ids))
+            .filter(agents::last_seen_at.lt(since.silent)
+                .or(agents::disconnected_at.ge(agents::last_seen_at.nullable())))
+            .group_by(agents::environment_id)
+            .select((agents::environment_id, count_star()))
+            .load(c).await?);
+        let lost: Vec<(String, i64)> = on!(&mut *conn, c => agents::table
+            .filter(agents::environment_id.eq_any(ids))
+            .filter(agents::last_seen_at.ge(since.away))
+            .filter(agents::last_seen_at.lt(since.silent)
+                .or(agents::disconnected_at.ge(agents::last_seen_at.nullable())))
+            .group_by(agents::environment_id)
+            .select((agents::environment_id, count_star()))
+            .load(c).await?);
+        let stale: Vec<(String, i64)> = on!(&mut *conn, c => agents::table
+            .filter(agents::environment_id.eq_any(ids))
+            .filter(agents::stale.eq(true))
+            .filter(agents::last_seen_at.ge(since.silent))
+            .filter(agents::disconnected_at.is_null()
+                .or(agents::disconnected_at.lt(agents::last_seen_at.nullable())))
+            .group_by(agents::environment_id)
+            .select((agents::environment_id, count_star()))
+            .load(c).await?);
+        for (id, n) in all {
+            out.entry(id).or_default().agents = n;
+        }
+        for (id, n) in gone {
+            out.entry(id).or_default().unreachable = n;
+        }
+        for (id, n) in lost {
+            out.entry(id).or_default().lost = n;
+        }
+        for (id, n) in stale {
+            out.entry(id).or_default().stale = n;
+        }
+    }
+    Ok(out)
+}
+
+/// The reviews of these sets that are in one of these states, the newest first.
+pub async fn reviews_of(conn: &mut Conn, sets: &[&str], states: &[&str]) -> Result<Vec<Review>> {
+    let mut out = Vec::new();
+    for ids in sets.chunks(IDS) {
+        let rows: Vec<Review> = on!(&mut *conn, c => reviews::table
+            .filter(reviews::set_id.eq_any(ids))
+            .filter(reviews::state.eq_any(states))
+            .order(reviews::id.desc())
+            .select(Review::as_select())
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// Credentials of projects that are good and end between two times, the first to end first.
+pub async fn ending(
+    conn: &mut Conn,
+    projects: &[&str],
+    from: i64,
+    to: i64,
+    limit: i64,
+) -> Result<Vec<Credential>> {
+    let mut out = Vec::new();
+    for ids in projects.chunks(IDS) {
+        let rows: Vec<Credential> = on!(&mut *conn, c => credentials::table
+            .filter(credentials::project_id.eq_any(ids))
+            .filter(credentials::revoked_at.is_null())
+            .filter(credentials::expires_at.ge(from))
+            .filter(credentials::expires_at.lt(to))
+            .filter(credentials::last_seen_at.is_not_null())
+            .order(credentials::expires_at.asc())
+            .limit(limit)
+            .select(Credential::as_select())
+            .load(c).await?);
+        out.extend(rows);
+    }
+    Ok(out)
+}
+
+/// Whether a project ever had a credential.
+pub async fn has_credential(conn: &mut Conn, project_id: &str) -> Result<bool> {
+    let found: i64 = on!(conn, c => credentials::table
+        .filter(credentials::project_id.eq(project_id))
+        .count()
+        .get_result(c).await?);
+    Ok(found > 0)
+}
+
+/// Whether somebody does not want to be shown something again.
+pub async fn dismissed(conn: &mut Conn, organisation_id: &str, user_id: &str, what: &str) -> Result<bool> {
+    let found: i64 = on!(conn, c => dismissals::table
+        .filter(dismissals::organisation_id.eq(organisation_id))
+        .filter(dismissals::user_id.eq(user_id))
+        .filter(dismissals::what.eq(what))
+        .count()
+        .get_result(c).await?);
+    Ok(found > 0)
+}
+
+/// Notes that somebody does not want to be shown something again.
+pub async fn dismiss(
+    conn: &mut Conn,
+    organisation_id: &str,
+    user_id: &str,
+    what: &str,
+    now: i64,
+) -> Result<()> {
+    on!(conn, c => diesel::insert_into(dismissals::table)
+        .values((
+            dismissals::organisation_id.eq(organisation_id),
+            dismissals::user_id.eq(user_id),
+            dismissals::what.eq(what),
+            dismissals::dismissed_at.eq(now),
+        ))
+        .on_conflict((dismissals::organisation_id, dismissals::user_id, dismissals::what))
+        .do_nothing()
+        .execute(c).await?);
+    Ok(())
+}
