@@ -194,7 +194,7 @@ const live = {
     const answer = await fetch(location.href);
     if (!answer.ok || answer.redirected) return location.reload();
     const page = parse(await answer.text());
-    for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
+    for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "first-steps", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
   },
 };
 // Only what differs is touched, so that focus, selection and a hover stay where they are.

@@ -8,8 +8,10 @@
 //! | [`set`] | prompt sets |
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
+//! | [`example`] | projects to begin with |
 //! | [`import`] | a folder of prompts as a set |
 
+pub mod example;
 pub mod import;
 pub mod organisation;
 pub mod preview;
@@ -17,6 +19,7 @@ pub mod project;
 pub mod prompt;
 pub mod set;
 
+pub use example::create_from_example;
 pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,
     visit_organisation, visited,

@@ -1,11 +1,13 @@
 //! What the first pages show: what is live where, what waits for whom, what needs somebody.
 //!
-//! [`board`] looks at a whole organisation; here stands what is told of each project. Both ask the database for many
+//! [`board`] looks at a whole organisation, [`steps`] at how far a new one came; here stands what is told of each project. Both ask the database for many
 //! projects at once.
 
 pub mod board;
+pub mod steps;
 
-pub use board::{Board, Failing, Fault, Place, Wait, Waiting, board, count_waiting};
+pub use board::{Board, Failing, Fault, PAGE, Place, Wait, Waiting, board, count_waiting};
+pub use steps::{Steps, dismiss_steps, steps, steps_dismissed};
 
 use std::collections::HashMap;
 

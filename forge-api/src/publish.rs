@@ -4,8 +4,10 @@
 //! from then on the database alone says what has to be in the stream, byte for byte. Sending is the
 //! relay's ([`crate::relay`]).
 
+mod retry;
 mod view;
 
+pub use retry::retry;
 pub use view::{
     AgentAnswer, Answer, PublicationView, current_bundle, find, find_by_id, list, list_of_set, live,
     overridden as overridden_by,

@@ -11,7 +11,7 @@
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
 //! | [`view`], [`diff`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
-//! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
+//! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`versions`], [`compare`], [`publications`] | what was before |
@@ -43,6 +43,7 @@ mod publications;
 mod publish;
 mod set_up;
 mod sign_in;
+mod start;
 mod trust;
 mod usage;
 mod versions;
@@ -78,12 +79,19 @@ pub fn router() -> Router<AppState> {
         .route("/-/events", get(live::get_events))
         .route("/{organisation}", get(dashboard::get_dashboard))
         .route("/{organisation}/-/new", get(new::get_new_project).post(new::post_new_project))
+        .route("/{organisation}/-/start", get(start::get_start).post(start::post_start))
+        .route("/{organisation}/-/start/agent", get(start::get_start).post(start::post_agent))
+        .route("/{organisation}/-/start/dismiss", post(start::post_dismiss))
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/-/audit/export", get(audit::get_export))
         .route("/{organisation}/{project}", get(project::get_project))
         .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
         .route("/{organisation}/{project}/-/publications", get(publications::get_publications))
         .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
+        .route(
+            "/{organisation}/{project}/-/publications/{number}/retry",
+            get(publication::get_retry).post(publication::post_retry),
+        )
         .route("/{organisation}/{project}/-/agents", get(fleet::get_agents))
         .route("/{organisation}/{project}/-/agents/order", get(fleet::get_order).post(fleet::post_order))
         .route(

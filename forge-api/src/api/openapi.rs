@@ -47,7 +47,10 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/organisations/{organisation}/audit") => (None, schema::<List<AuditBody>>(g)),
         ("GET", "/organisations/{organisation}/audit/verify") => (None, schema::<ChainBody>(g)),
         ("GET", "/organisations/{organisation}/projects") => (None, schema::<List<ProjectBody>>(g)),
-        ("POST", "/organisations/{organisation}/projects") => (schema::<Named>(g), schema::<ProjectBody>(g)),
+        ("POST", "/organisations/{organisation}/projects") => {
+            (schema::<NewProjectBody>(g), schema::<ProjectBody>(g))
+        }
+        ("GET", "/organisations/{organisation}/overview") => (None, schema::<BoardBody>(g)),
         ("GET", "/") => (None, schema::<OverviewBody>(g)),
         ("GET", "/environments") => (None, schema::<List<EnvironmentBody>>(g)),
         ("POST", "/environments") => (schema::<NewEnvironmentBody>(g), schema::<EnvironmentBody>(g)),
@@ -77,6 +80,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         }
         ("GET", "/publications") => (None, schema::<List<PublicationBody>>(g)),
         ("POST", "/publications") => (schema::<PublishRequest>(g), schema::<PublicationBody>(g)),
+        ("POST", "/publications/{number}/retry") => (None, schema::<PublicationBody>(g)),
         ("GET", "/publications/{number}") => (None, schema::<PublicationDetail>(g)),
         ("GET", "/agents") => (None, schema::<List<AgentBody>>(g)),
         ("GET", "/mode-orders" | "/environments/{environment}/mode-orders") => {

@@ -7,7 +7,8 @@ use axum::http::StatusCode;
 use schemas::envelope::MaxAge;
 
 use super::body::{
-    EnvironmentBody, List, Named, NewEnvironmentBody, OverviewBody, ProjectBody, SigningKeyBody,
+    BoardBody, EnvironmentBody, List, NewEnvironmentBody, NewProjectBody, OverviewBody, ProjectBody,
+    SigningKeyBody,
 };
 use super::project_at;
 use crate::auth::Actor;
@@ -32,15 +33,28 @@ pub(super) async fn list_projects(
     Ok(Json(List::whole(items)))
 }
 
+/// What waits for whoever asks, and what needs somebody.
+pub(super) async fn get_overview(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Json<BoardBody>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    Ok(Json(overview::board(&state, &actor, &organisation, 0).await?.into()))
+}
+
 pub(super) async fn create_project(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-    ApiJson(body): ApiJson<Named>,
+    ApiJson(body): ApiJson<NewProjectBody>,
 ) -> Result<(StatusCode, Json<ProjectBody>)> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let new = NewProject { slug: &body.slug, name: &body.name, description: &body.description };
-    let made = author::create_project(&state, &actor, &organisation, new).await?;
+    let made = match &body.example {
+        Some(example) => author::create_from_example(&state, &actor, &organisation, new, example).await?,
+        None => author::create_project(&state, &actor, &organisation, new).await?,
+    };
     Ok((StatusCode::CREATED, Json(ProjectBody::from(&made))))
 }
 

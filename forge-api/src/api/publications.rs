@@ -44,6 +44,18 @@ pub(super) async fn publish(
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
+/// The same version once more, for the agents that refused it or did not answer.
+pub(super) async fn retry_publication(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, number)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<PublicationBody>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let number = number.parse().map_err(|_| ApiError::NotFound("publication"))?;
+    let made = publish::retry(&state, &actor, &at, number).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
 /// By its number within the project, or by its id.
 pub(super) async fn get_publication(
     State(state): State<AppState>,

@@ -108,6 +108,12 @@ pub const API: &[Route] = &[
     route(POST, "/api/v1/organisations/{organisation}/projects", May(ManageProjects), "create a project"),
     route(
         GET,
+        "/api/v1/organisations/{organisation}/overview",
+        Visit,
+        "what waits for whoever asks, and what needs somebody",
+    ),
+    route(
+        GET,
         "/api/v1/projects/{project}",
         May(View),
         "a project at a glance; {project} is its id or organisation:project",
@@ -221,6 +227,12 @@ pub const API: &[Route] = &[
         May(View),
         "a publication with every agent's answer",
     ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/publications/{number}/retry",
+        May(Publish),
+        "publish the same version once more, for agents that refused it or did not answer",
+    ),
     route(GET, "/api/v1/projects/{project}/agents", May(View), "agents"),
     route(
         GET,
@@ -310,6 +322,21 @@ pub const PAGES: &[Route] = &[
     route(GET, "/{organisation}", Visit, "dashboard"),
     route(GET, "/{organisation}/-/new", May(ManageProjects), "new project"),
     route(POST, "/{organisation}/-/new", May(ManageProjects), "create a project"),
+    route(GET, "/{organisation}/-/start", May(ManageProjects), "the first steps"),
+    route(POST, "/{organisation}/-/start", May(ManageProjects), "create a project from an example"),
+    route(GET, "/{organisation}/-/start/agent", May(ManageProjects), "the first steps"),
+    route(
+        POST,
+        "/{organisation}/-/start/agent",
+        May(ManageCredentials),
+        "create a credential for the first agent; it is shown once",
+    ),
+    route(
+        POST,
+        "/{organisation}/-/start/dismiss",
+        May(ManageProjects),
+        "hide the first steps from the dashboard",
+    ),
     route(GET, "/{organisation}/-/audit", May(ReadAudit), "audit log"),
     route(GET, "/{organisation}/-/audit/export", May(ReadAudit), "the whole audit log, as a file"),
     route(GET, "/{organisation}/{project}", May(View), "project"),
@@ -321,6 +348,18 @@ pub const PAGES: &[Route] = &[
         "/{organisation}/{project}/-/publications/{number}",
         May(View),
         "a publication with every agent's answer",
+    ),
+    route(
+        GET,
+        "/{organisation}/{project}/-/publications/{number}/retry",
+        May(Publish),
+        "asks before it publishes the same version once more",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/-/publications/{number}/retry",
+        May(Publish),
+        "publish the same version once more",
     ),
     route(GET, "/{organisation}/{project}/-/agents", May(View), "agents"),
     route(

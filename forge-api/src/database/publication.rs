@@ -131,6 +131,25 @@ pub async fn by_serial(
     one(conn, row).await
 }
 
+/// The newest publication of a set below a serial that is of another version.
+pub async fn before_with_another(
+    conn: &mut Conn,
+    environment_id: &str,
+    set_id: &str,
+    serial: i64,
+    version_id: &str,
+) -> Result<Option<PublicationFull>> {
+    let row = on!(&mut *conn, c => publications::table
+        .filter(publications::environment_id.eq(environment_id))
+        .filter(publications::set_id.eq(set_id))
+        .filter(publications::serial.lt(serial))
+        .filter(publications::version_id.ne(version_id))
+        .order(publications::serial.desc())
+        .select(Publication::as_select())
+        .first(c).await.optional()?);
+    one(conn, row).await
+}
+
 /// Publications of a project below a number (exclusive), newest first.
 pub async fn of_project(
     conn: &mut Conn,

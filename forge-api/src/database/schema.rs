@@ -279,6 +279,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    dismissals (organisation_id, user_id, what) {
+        organisation_id -> Text,
+        user_id -> Text,
+        what -> Text,
+        dismissed_at -> BigInt,
+    }
+}
+
+diesel::table! {
     outbox (publication_id) {
         publication_id -> Text,
         created_at -> BigInt,
@@ -563,11 +572,6 @@ diesel::table! {
         attempts -> BigInt,
         due_at -> BigInt,
         give_up_at -> BigInt,
-    dismissals (organisation_id, user_id, what) {
-        organisation_id -> Text,
-        user_id -> Text,
-        what -> Text,
-        dismissed_at -> BigInt,
     }
 }
 

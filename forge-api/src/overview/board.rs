@@ -9,13 +9,13 @@ use crate::auth::{Action, Actor};
 use crate::author::{self, ProjectAt};
 use crate::clock;
 use crate::credential::SOON;
+use crate::database::organisation::Organisation;
 use crate::database::overview::{self as rows, AgentTally, Head};
 use crate::database::project::Environment;
 use crate::database::prompt_set::PromptSet;
 use crate::database::publication::{self, PublicationFull};
 use crate::database::version::Version;
 use crate::database::{Conn, agent};
-use crate::database::organisation::Organisation;
 use crate::error::Result;
 use crate::fleet;
 use crate::state::AppState;
@@ -258,8 +258,12 @@ async fn waiting(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<
 
 /// What is under review, and what was given back to whom it belongs.
 async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let reviewed: Vec<&str> =
-        ground.sets.values().filter(|s| s.state != "locked" && s.reviews > 0).map(|s| s.id.as_str()).collect();
+    let reviewed: Vec<&str> = ground
+        .sets
+        .values()
+        .filter(|s| s.state != "locked" && s.reviews > 0)
+        .map(|s| s.id.as_str())
+        .collect();
     let mut out = Vec::new();
     for review in rows::reviews_of(conn, &reviewed, &["open", "approved", "returned"]).await? {
         let Some(set) = ground.sets.get(&review.set_id) else { continue };
@@ -284,7 +288,8 @@ async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Ve
 
 /// What was locked and is live nowhere, or is older in an environment where nobody rolled it back.
 async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let may = |set: &&PromptSet| ground.project(&set.project_id).is_some_and(|at| at.lets(actor, Action::Publish));
+    let may =
+        |set: &&PromptSet| ground.project(&set.project_id).is_some_and(|at| at.lets(actor, Action::Publish));
     let ids: Vec<&str> = ground.sets.values().filter(may).map(|s| s.id.as_str()).collect();
     let newest = rows::newest_locked(conn, &ids).await?;
     let mut found = Vec::new();
@@ -318,12 +323,7 @@ async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<V
     Ok(told.collect())
 }
 
-async fn failing(
-    state: &AppState,
-    conn: &mut Conn,
-    actor: &Actor,
-    ground: &Ground,
-) -> Result<Vec<Failing>> {
+async fn failing(state: &AppState, conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Failing>> {
     let mut out = unsent(conn, ground).await?;
     out.extend(refused(state, conn, ground).await?);
     let ids: Vec<&str> = ground.environments.iter().map(|e| e.id.as_str()).collect();

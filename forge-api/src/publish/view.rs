@@ -70,6 +70,8 @@ pub struct PublicationView {
     pub full: PublicationFull,
     /// What it replaced.
     pub replaced: Option<PublicationFull>,
+    /// The last before it with another version: where a rollback goes.
+    pub back: Option<PublicationFull>,
     /// The newest of its set and environment, if that is another one.
     pub newer: Option<PublicationFull>,
     /// While it waits to be sent.
@@ -200,6 +202,19 @@ async fn view(state: &AppState, conn: &mut Conn, full: PublicationFull) -> Resul
         ..=1 => None,
         serial => publication::by_serial(conn, environment, set, serial - 1).await?,
     };
+    let back = match &replaced {
+        Some(old) if old.version.id == full.version.id => {
+            publication::before_with_another(
+                conn,
+                environment,
+                set,
+                full.publication.serial,
+                &full.version.id,
+            )
+            .await?
+        }
+        other => other.clone(),
+    };
     let newer = publication::head(conn, environment, set)
         .await?
         .filter(|head| head.publication.serial > full.publication.serial);
@@ -231,5 +246,5 @@ async fn view(state: &AppState, conn: &mut Conn, full: PublicationFull) -> Resul
         .collect();
     answers.sort_by(|a, b| a.answer.cmp(&b.answer).then_with(|| a.agent.name.cmp(&b.agent.name)));
     let outbox = outbox::find(conn, &full.publication.id).await?;
-    Ok(PublicationView { full, replaced, newer, outbox, answers })
+    Ok(PublicationView { full, replaced, back, newer, outbox, answers })
 }

@@ -2,12 +2,16 @@
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
 use super::editor::sentence;
 use super::engine;
 use super::fault::PageResult;
-use super::view::{Bar, Callout, Moment, Tally, bytes, count, duration, encoded, grouped, short};
+use super::new::{Ask, ask};
+use super::view::{
+    Action as Way, Bar, Callout, Moment, Tally, bytes, count, duration, encoded, grouped, short,
+};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::ProjectAt;
@@ -25,6 +29,10 @@ const ROWS_MAX: usize = 200;
 const PROMPTS_SHOWN: usize = 5;
 /// Longer than this, in microseconds, a publication is only sent when the broker is away.
 const SENDING: i64 = 3_000_000;
+/// So long, in microseconds, an agent that is there may take to answer.
+const ANSWERING: i64 = 5_000_000;
+/// Agents that are named before a retry.
+const NAMED: usize = 5;
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -119,6 +127,8 @@ pub(crate) struct AnswerView {
     pub more: Option<String>,
     pub environment: String,
     pub project: String,
+    /// For whom it can be tried again.
+    pub retry: Option<Way>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -148,7 +158,7 @@ const GROUPS: [(&str, &[Answer]); 4] = [
 ];
 
 impl AnswerView {
-    pub(crate) fn of(at: &ProjectAt, view: &PublicationView) -> Self {
+    pub(crate) fn of(at: &ProjectAt, view: &PublicationView, may_publish: bool) -> Self {
         let total = view.answers.len();
         let active = view.count(Answer::Active);
         let legend: Vec<Tally> = [
@@ -195,8 +205,30 @@ impl AnswerView {
                 .then(|| format!("{} more are not listed here.", count(hidden as u64, "agent", "agents"))),
             environment: view.full.environment.slug.clone(),
             project: format!("/{}/{}", at.organisation.slug, at.project.slug),
+            retry: retry_way(at, view).filter(|_| may_publish),
         }
     }
+}
+
+/// The way to try it again, once those that are there had time to answer.
+fn retry_way(at: &ProjectAt, view: &PublicationView) -> Option<Way> {
+    let publication = &view.full.publication;
+    let fresh = clock::now() - publication.created_at < ANSWERING;
+    if view.retryable().is_err() || (fresh && view.count(Answer::Refused) == 0) {
+        return None;
+    }
+    Some(Way { text: retry_words(view), href: retry_address(at, publication.number) })
+}
+
+fn retry_words(view: &PublicationView) -> String {
+    match view.unserved() {
+        0 => format!("Retry publication {}", view.full.publication.number),
+        n => format!("Retry {}", grouped(n as u64)),
+    }
+}
+
+fn retry_address(at: &ProjectAt, number: i64) -> String {
+    format!("/{}/{}/-/publications/{number}/retry", at.organisation.slug, at.project.slug)
 }
 
 /// The look of an answer: what is held back looks the same, whoever holds it.
@@ -299,22 +331,83 @@ pub(super) async fn get_publication(
     Ok(engine::page(StatusCode::OK, "publication.html", &frame, &page))
 }
 
+/// `GET /{organisation}/{project}/-/publications/{number}/retry`: for whom, and what it does.
+pub(super) async fn get_retry(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, number)): Path<(String, String, i64)>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    at.require(&visitor.actor, Action::Publish)?;
+    let view = publish::find(&state, &visitor.actor, &at, number).await?;
+    let back = format!("/{o}/{p}/-/publications/{number}");
+    if view.retryable().is_err() {
+        return Ok(Redirect::to(&back).into_response());
+    }
+    let title = retry_words(&view);
+    let frame = visitor
+        .in_project(&at)
+        .crumb("Publications", format!("/{o}/{p}/-/publications"))
+        .crumb(number.to_string(), &back)
+        .titled(&title, "publications")
+        .narrow();
+    Ok(ask(
+        &frame,
+        Ask {
+            text: format!(
+                "{} {} is published to {} once more, with the next serial. Agents that serve it find the same bytes and change nothing; the others look at it again.",
+                view.full.set.slug, view.full.version.version, view.full.environment.slug
+            ),
+            action: retry_address(&at, number),
+            back,
+            button: title.clone(),
+            facts: unserved(&view),
+            title,
+        },
+    ))
+}
+
+/// Who does not have it, and why.
+fn unserved(view: &PublicationView) -> Vec<(&'static str, String)> {
+    let version = &view.full.version.version;
+    let without = view.answers.iter().filter(|a| matches!(a.answer, Answer::Refused | Answer::Waiting));
+    let mut facts: Vec<_> = without
+        .take(NAMED)
+        .map(|a| {
+            let row = AgentRow::of(a, version);
+            ("Agent", format!("{}: {}, {}", row.id, row.word, row.why))
+        })
+        .collect();
+    let more = view.unserved().saturating_sub(NAMED);
+    if more > 0 {
+        facts.push(("Agent", format!("and {} more", grouped(more as u64))));
+    }
+    facts
+}
+
+/// `POST /{organisation}/{project}/-/publications/{number}/retry`.
+pub(super) async fn post_retry(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, number)): Path<(String, String, i64)>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    let made = publish::retry(&state, &visitor.actor, &at, number).await?;
+    Ok(Redirect::to(&format!("/{o}/{p}/-/publications/{}", made.publication.number)).into_response())
+}
+
 fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
     let PublicationFull { publication, environment, set, version } = &view.full;
     let base = format!("/{}/{}/{}", at.organisation.slug, at.project.slug, set.slug);
     let may_publish = at.lets(&visitor.actor, Action::Publish);
-    let back = view
-        .replaced
-        .as_ref()
-        .filter(|old| may_publish && view.newer.is_none() && old.version.version != version.version)
-        .map(|old| Back {
-            version: old.version.version.clone(),
-            href: format!(
-                "{base}/-/publish?version={}&environment={}",
-                encoded(&old.version.version),
-                encoded(&environment.slug)
-            ),
-        });
+    let back = view.back.as_ref().filter(|_| may_publish && view.newer.is_none()).map(|old| Back {
+        version: old.version.version.clone(),
+        href: format!(
+            "{base}/-/publish?version={}&environment={}",
+            encoded(&old.version.version),
+            encoded(&environment.slug)
+        ),
+    });
     let key = signer(&publication.attestation);
     Page {
         set: set.slug.clone(),
@@ -330,7 +423,7 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
         replaces: view.replaced.as_ref().map(|old| old.version.version.clone()),
         back,
         stage: Stage::of(publication, view.newer.is_some()),
-        answer: AnswerView::of(at, view),
+        answer: AnswerView::of(at, view, may_publish),
         digest_short: short(&version.digest),
         digest: version.digest.clone(),
         size: Some(bytes(version.size.unsigned_abs())),
@@ -389,7 +482,8 @@ pub(super) async fn fragments(
     let number = number.parse().map_err(|_| ApiError::NotFound("publication"))?;
     let view = publish::find(state, &visitor.actor, &at, number).await?;
     let stage = Stage::of(&view.full.publication, view.newer.is_some());
-    Ok((AnswerView::of(&at, &view), stage, life(&view)))
+    let may_publish = at.lets(&visitor.actor, Action::Publish);
+    Ok((AnswerView::of(&at, &view, may_publish), stage, life(&view)))
 }
 
 #[cfg(test)]

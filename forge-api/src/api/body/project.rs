@@ -12,6 +12,20 @@ use crate::database::signing::SigningKey;
 use crate::overview::ProjectOverview;
 use crate::overview::SetOverview;
 
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct NewProjectBody {
+    /// Its name in addresses. Left out, that of the example.
+    #[serde(default)]
+    pub slug: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// An example to begin with, `support` or `writing`: its prompt sets come with it, locked as 1.0.0.
+    #[serde(default)]
+    pub example: Option<String>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct ProjectBody {
     pub id: String,
