@@ -211,6 +211,12 @@ pub const OPTIONS: &[Setting] = &[
         "who makes organisations, besides the console: owners (of one already), anyone, or console (nobody else)",
     ),
     setting(
+        "models-file",
+        "FORGE_MODELS_FILE",
+        "",
+        "file (TOML) that names the model endpoints of the playground; default: prompts are rendered, and not run",
+    ),
+    setting(
         "trusted-proxies",
         "FORGE_TRUSTED_PROXIES",
         "",
@@ -281,6 +287,8 @@ pub struct Config {
     pub organisations: Founders,
     /// Whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// What the playground runs prompts with; empty: nothing.
+    pub models: models::Endpoints,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -525,6 +533,7 @@ impl Config {
             session_max: Duration::from_secs(days.clamp(1, 365) * 24 * 3600),
             organisations: founders(&values)?,
             trusted_proxies: trusted_proxies(&values)?,
+            models: model_endpoints(&values, environment)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),
             requests_per_second: values.parsed::<std::num::NonZeroU32>("requests-per-second")?.get(),
             log: values.text("log")?.unwrap_or_else(|| "info".into()),
@@ -573,6 +582,14 @@ fn founders(values: &Values<'_>) -> Result<Founders, ConfigError> {
 }
 
 /// Networks, or single addresses.
+fn model_endpoints(
+    values: &Values<'_>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<models::Endpoints, ConfigError> {
+    let Some(path) = values.path("models-file")? else { return Ok(models::Endpoints::default()) };
+    models::Endpoints::read(&path, environment).map_err(|e| bad(values.setting("models-file"), e.to_string()))
+}
+
 fn trusted_proxies(values: &Values<'_>) -> Result<Vec<IpNet>, ConfigError> {
     let network = |text: &String| {
         let address = text.parse::<IpAddr>().map(IpNet::from);

@@ -7,6 +7,7 @@
 //! | [`forge`] | `forge` and `live` processes, and a client of the API |
 //! | [`certificate`] | certificates of authorities of their own |
 //! | [`browser`] | a real Chromium |
+//! | [`model`] | a model endpoint that speaks both protocols, and misbehaves as it is told |
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`stage`] | an agent of that broker, and what is put before it |
 //! | [`proxy`] | a line to that server which can be made bad in every way |
@@ -19,6 +20,7 @@
 pub mod browser;
 pub mod certificate;
 pub mod forge;
+pub mod model;
 pub mod nats;
 pub mod postgres;
 pub mod proxy;
