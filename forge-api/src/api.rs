@@ -13,8 +13,10 @@ mod projects;
 mod prompts;
 mod publications;
 mod reviews;
+mod runs;
 mod sets;
 mod usage;
+mod variables;
 mod versions;
 
 pub use current_bundle::BUNDLE_TYPE;
@@ -47,6 +49,15 @@ pub fn router() -> Router<AppState> {
         )
         .route("/sets/{set}/check", post(prompts::check_prompt))
         .route("/sets/{set}/preview", post(prompts::preview_prompt))
+        .route("/sets/{set}/render", post(runs::render_prompt))
+        .route("/sets/{set}/runs", post(runs::run_prompt))
+        .route("/sets/{set}/variable-sets", get(variables::list_variable_sets))
+        .route(
+            "/sets/{set}/variable-sets/{variable_set}",
+            get(variables::get_variable_set)
+                .put(variables::put_variable_set)
+                .delete(variables::delete_variable_set),
+        )
         .route("/sets/{set}/import", post(prompts::import_prompts))
         .route("/sets/{set}/lock", post(versions::lock_set))
         .route("/sets/{set}/reopen", post(versions::reopen_set))
@@ -82,6 +93,7 @@ pub fn router() -> Router<AppState> {
         .route("/sessions/current", delete(account::delete_session))
         .route("/sessions/{session}", delete(account::end_session))
         .route("/me", get(account::get_me))
+        .route("/models", get(runs::list_models))
         .route("/tokens", get(account::list_tokens).post(account::create_token))
         .route("/tokens/{token}", delete(account::revoke_token))
         .route(

@@ -9,6 +9,9 @@
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
 //! | [`example`] | projects to begin with |
+//! | [`trial`] | a stored prompt rendered: of the draft, a version, or what is live in an environment |
+//! | [`run`] | a prompt run with a model |
+//! | [`variables`] | values to try a prompt with, saved by name |
 //! | [`import`] | a folder of prompts as a set |
 
 pub mod example;
@@ -17,14 +20,17 @@ pub mod organisation;
 pub mod preview;
 pub mod project;
 pub mod prompt;
+pub mod run;
 pub mod set;
+pub mod trial;
+pub mod variables;
 
 pub use example::create_from_example;
 pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,
     visit_organisation, visited,
 };
-pub use preview::{Check, Rendered, check, render};
+pub use preview::{Check, Given, History, Rendered, check, render, render_measured};
 pub use project::{
     NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,
     find_project, find_project_by_id, max_age, projects, set_max_age,
@@ -33,7 +39,12 @@ pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
     prompts_named, revisions, save_partial, save_prompt,
 };
+pub use run::{RunEvent, Running, run};
 pub use set::{NewSet, create_set, find_set, sets};
+pub use trial::{Measure, Of, Stored, Tried, stored, try_prompt};
+pub use variables::{
+    SaveVariables, VariableSet, delete_variable_set, save_variable_set, variable_set, variable_sets,
+};
 
 use schemas::{Scope, Slug};
 

@@ -32,6 +32,7 @@ pub mod set_up;
 pub mod signing;
 pub mod usage;
 pub mod user;
+pub mod variable_set;
 pub mod version;
 
 use std::fmt;

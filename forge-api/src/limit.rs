@@ -43,10 +43,17 @@ const STREAMS_MAX: usize = 20;
 /// After so many seconds one may be free again.
 const STREAM_AGAIN: u64 = 10;
 
+/// Prompts that one user runs with a model at the same time: one in each column.
+const RUNS_MAX: usize = 4;
+/// The same of all users together.
+const RUNS_ALL_MAX: usize = 64;
+/// Runs of one user in a minute.
+const RUNS_PER_MINUTE: u32 = 30;
+
 /// The live pages of each user.
 type Streams = Arc<Mutex<HashMap<String, usize>>>;
 
-/// The place of one live page; given back when it is dropped.
+/// The place of one live page or of one run; given back when it is dropped.
 #[derive(Debug)]
 pub struct StreamPlace {
     user: String,
@@ -68,6 +75,8 @@ impl Drop for StreamPlace {
 /// The limits of this process.
 pub struct Limits {
     streams: Streams,
+    running: Streams,
+    runs: Limiter<String>,
     sign_in: Limiter<IpAddr>,
     sign_in_from: Limiter<(String, String)>,
     sign_in_to: Limiter<String>,
@@ -107,6 +116,8 @@ impl Limits {
             .allow_burst(at_least_one(attempts));
         Self {
             streams: Streams::default(),
+            running: Streams::default(),
+            runs: RateLimiter::keyed(Quota::per_minute(at_least_one(RUNS_PER_MINUTE))),
             sign_in: RateLimiter::keyed(Quota::per_minute(at_least_one(attempts))),
             sign_in_from: RateLimiter::keyed(Quota::per_minute(at_least_one(attempts / ACCOUNT_SHARE))),
             sign_in_to: RateLimiter::keyed(slow),
@@ -170,13 +181,16 @@ impl Limits {
     /// # Errors
     /// [`ApiError::TooMany`].
     pub fn stream(&self, user_id: &str) -> Result<StreamPlace> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = streams.get(user_id).copied().unwrap_or_default();
-        if count >= STREAMS_MAX {
-            return Err(ApiError::TooMany { retry_after_s: STREAM_AGAIN });
-        }
-        streams.insert(user_id.to_owned(), count + 1);
-        Ok(StreamPlace { user: user_id.to_owned(), streams: Arc::clone(&self.streams) })
+        place(&self.streams, user_id, STREAMS_MAX, usize::MAX)
+    }
+
+    /// Counts a run with a model, and takes a place for it.
+    ///
+    /// # Errors
+    /// [`ApiError::TooMany`].
+    pub fn run(&self, user_id: &str) -> Result<StreamPlace> {
+        self.check(&self.runs, &user_id.to_owned())?;
+        place(&self.running, user_id, RUNS_MAX, RUNS_ALL_MAX)
     }
 
     fn check<K: std::hash::Hash + Eq + Clone>(&self, limiter: &Limiter<K>, key: &K) -> Result<()> {
@@ -188,6 +202,17 @@ impl Limits {
             ApiError::TooMany { retry_after_s: wait.as_secs().saturating_add(1) }
         })
     }
+}
+
+/// Takes a place of a user, of whom `most` have one at once, and `all` of everybody.
+fn place(streams: &Streams, user_id: &str, most: usize, all: usize) -> Result<StreamPlace> {
+    let mut held = streams.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = held.get(user_id).copied().unwrap_or_default();
+    if count >= most || held.values().sum::<usize>() >= all {
+        return Err(ApiError::TooMany { retry_after_s: STREAM_AGAIN });
+    }
+    held.insert(user_id.to_owned(), count + 1);
+    Ok(StreamPlace { user: user_id.to_owned(), streams: Arc::clone(streams) })
 }
 
 #[cfg(test)]

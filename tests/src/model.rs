@@ -17,6 +17,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -98,6 +99,18 @@ impl Stub {
             )
         };
         endpoint("open", "openai", "/v1") + &endpoint("anthropic", "anthropic", "")
+    }
+
+    /// Writes that file, and one with the key, into a folder; gives its path.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, folder: &Path, models: &[&str]) -> Result<PathBuf> {
+        let (file, key) = (folder.join("models.toml"), folder.join("model.key"));
+        std::fs::write(&key, KEY)?;
+        let key = format!("key_file = {:?}", key.display().to_string());
+        std::fs::write(&file, self.file(models).replace("key_env = \"STUB_KEY\"", &key))?;
+        Ok(file)
     }
 
     /// Every request until now.

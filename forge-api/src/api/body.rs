@@ -8,6 +8,7 @@ mod overview;
 mod project;
 mod publication;
 mod set;
+mod trying;
 mod usage;
 mod version;
 
@@ -19,6 +20,7 @@ pub use overview::*;
 pub use project::*;
 pub use publication::*;
 pub use set::*;
+pub use trying::*;
 pub use usage::*;
 pub use version::*;
 

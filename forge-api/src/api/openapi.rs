@@ -68,6 +68,14 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("PUT", "/sets/{set}/partials/{*partial}") => (schema::<PartialSource>(g), schema::<PartialBody>(g)),
         ("POST", "/sets/{set}/check") => (schema::<Preview>(g), schema::<CheckBody>(g)),
         ("POST", "/sets/{set}/preview") => (schema::<Preview>(g), schema::<PreviewBody>(g)),
+        ("POST", "/sets/{set}/render") => (schema::<RenderRequest>(g), schema::<RenderedBody>(g)),
+        ("POST", "/sets/{set}/runs") => (schema::<RunRequest>(g), None),
+        ("GET", "/sets/{set}/variable-sets") => (None, schema::<List<VariableSetBody>>(g)),
+        ("GET", "/sets/{set}/variable-sets/{variable_set}") => (None, schema::<VariableSetBody>(g)),
+        ("PUT", "/sets/{set}/variable-sets/{variable_set}") => {
+            (schema::<PutVariableSet>(g), schema::<VariableSetBody>(g))
+        }
+        ("GET", "/models") => (None, schema::<List<ModelBody>>(g)),
         ("POST", "/sets/{set}/import") => (schema::<Import>(g), schema::<ImportBody>(g)),
         ("POST", "/sets/{set}/lock") => (schema::<LockRequest>(g), schema::<VersionBody>(g)),
         ("GET", "/sets/{set}/reviews") => (None, schema::<List<ReviewBody>>(g)),
@@ -177,6 +185,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
 
 fn queries(path: &str, method: &str) -> Vec<Value> {
     let names: &[(&str, bool)] = match (method, path.rsplit('/').next()) {
+        (_, Some("variable-sets" | "{variable_set}")) => &[("prompt", true)],
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
         ("GET", Some("breaks")) => &[("set", true), ("version", true)],
         ("GET", Some("usage")) => &[

@@ -9,11 +9,11 @@ use schemas::prompt::{Partial, Prompt};
 use serde::Serialize;
 
 use super::body::{
-    CheckBody, Import, ImportBody, MessageBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody,
+    CheckBody, Import, ImportBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody, given,
 };
 use super::{if_match, set_at};
 use crate::auth::Actor;
-use crate::author::{self, Rendered};
+use crate::author;
 use crate::error::{ApiError, Result};
 use crate::server::ApiJson;
 use crate::state::AppState;
@@ -21,7 +21,7 @@ use crate::state::AppState;
 type SetPart = Path<(String, String, String)>;
 
 /// A draft with its revision as its tag.
-fn tagged<T: Serialize>(status: StatusCode, revision: i64, body: T) -> Response {
+pub(super) fn tagged<T: Serialize>(status: StatusCode, revision: i64, body: T) -> Response {
     (status, [(header::ETAG, format!("\"{revision}\""))], Json(body)).into_response()
 }
 
@@ -120,12 +120,9 @@ pub(super) async fn preview_prompt(
     ApiJson(body): ApiJson<Preview>,
 ) -> Result<Json<PreviewBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    Ok(Json(match author::render(&state, &actor, &set, &body.prompt, body.values).await? {
-        Rendered::Text(text) => PreviewBody::Text { text },
-        Rendered::Messages(messages) => PreviewBody::Messages {
-            messages: messages.into_iter().map(|(role, text)| MessageBody { role, text }).collect(),
-        },
-    }))
+    let given = given(body.values, body.history);
+    let (rendered, measure) = author::render_measured(&state, &actor, &set, &body.prompt, given).await?;
+    Ok(Json(PreviewBody::new(rendered, measure)))
 }
 
 pub(super) async fn import_prompts(

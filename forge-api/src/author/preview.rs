@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::SetAt;
 use super::prompt::load;
+use super::trial::Measure;
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
 use crate::error::{ApiError, Result};
@@ -19,6 +20,24 @@ pub struct Check {
     pub errors: Vec<TemplateError>,
     /// Free variables of the text, in order of first use.
     pub variables: Vec<String>,
+}
+
+/// Messages of the caller, by the placeholder that they fill.
+pub type History = Vec<(String, Vec<RenderedMessage>)>;
+
+/// What a caller would give.
+#[derive(Clone, Default, PartialEq)]
+pub struct Given {
+    pub values: Map<String, Value>,
+    pub history: History,
+}
+
+impl std::fmt::Debug for Given {
+    /// Names only: values are nobody's business.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let history = self.history.iter().map(|(name, _)| name);
+        f.debug_set().entries(self.values.keys().chain(history)).finish()
+    }
 }
 
 /// A rendered prompt.
@@ -61,20 +80,46 @@ pub async fn render(
     prompt: &Prompt,
     values: Map<String, Value>,
 ) -> Result<Rendered> {
+    let given = Given { values, history: History::new() };
+    Ok(render_measured(state, actor, set, prompt, given).await?.0)
+}
+
+/// Renders a prompt as it is being written, and measures the text.
+///
+/// # Errors
+/// As [`render`], or messages for a placeholder that there is not.
+pub async fn render_measured(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    prompt: &Prompt,
+    given: Given,
+) -> Result<(Rendered, Measure)> {
     let partials = partials(state, actor, set).await?;
     let prompt = prompt.clone();
     aside(&PREVIEWS, move || {
-        let compiled = CompiledPrompt::compile(&prompt, &partials).map_err(ApiError::Template)?;
-        let values = Values::from_json(values);
-        match &prompt.content {
-            Content::Text { .. } => compiled.render(&values).map(Rendered::Text).map_err(refused),
-            Content::Chat { .. } => compiled
-                .render_messages(&values, &[])
-                .map(|found| Rendered::Messages(found.into_iter().map(pair).collect()))
-                .map_err(refused),
-        }
+        let rendered = rendered(&prompt, &partials, given)?;
+        let measure = Measure::of(&prompt, &rendered);
+        Ok((rendered, measure))
     })
     .await
+}
+
+/// Renders a prompt as an agent does.
+pub(super) fn rendered(prompt: &Prompt, partials: &[Partial], given: Given) -> Result<Rendered> {
+    let compiled = CompiledPrompt::compile(prompt, partials).map_err(ApiError::Template)?;
+    let values = Values::from_json(given.values);
+    match &prompt.content {
+        Content::Text { .. } => compiled.render(&values).map(Rendered::Text).map_err(refused),
+        Content::Chat { .. } => {
+            let history: Vec<(&str, &[RenderedMessage])> =
+                given.history.iter().map(|(name, messages)| (name.as_str(), messages.as_slice())).collect();
+            compiled
+                .render_messages(&values, &history)
+                .map(|found| Rendered::Messages(found.into_iter().map(pair).collect()))
+                .map_err(refused)
+        }
+    }
 }
 
 fn pair(message: RenderedMessage) -> (Role, String) {

@@ -52,6 +52,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0008_people.sql"),
     ),
     (
+        "0011_trying",
+        include_str!("../../migrations/sqlite/0011_trying.sql"),
+        include_str!("../../migrations/postgres/0011_trying.sql"),
+    ),
+    (
         "0015_first_run",
         include_str!("../../migrations/sqlite/0015_first_run.sql"),
         include_str!("../../migrations/postgres/0015_first_run.sql"),

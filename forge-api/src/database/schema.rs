@@ -168,6 +168,7 @@ diesel::table! {
         body -> Text,
         updated_at -> BigInt,
         updated_by -> Text,
+        revision -> BigInt,
     }
 }
 

@@ -39,11 +39,13 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{user}", "guest@example.org")
         .replace("{session}", "nothing")
         .replace("{key}", "nothing")
-        .replace("{name}", "forge.css");
+        .replace("{name}", "forge.css")
+        .replace("{variable_set}", "usual");
     match path.rsplit('/').next() {
         Some("current_bundle") => format!("{path}?environment=prod&set=chat"),
         Some("breaks") => format!("{path}?set=chat&version=1.0.0"),
         Some("usage") => format!("{path}?set=chat"),
+        Some("variable-sets" | "usual" | "playground") => format!("{path}?prompt=welcome.message"),
         Some("delete") => format!("{path}?prompt=welcome.message"),
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),
@@ -62,6 +64,9 @@ pub(crate) fn body(route: &Route) -> Value {
         ("PUT", "{*prompt}") => prompt("welcome.message", "Hello", &[]),
         ("PUT", "{*partial}") => json!({ "source": "Hello" }),
         ("POST", "check" | "preview") => json!({ "prompt": prompt("x", "Hello", &[]) }),
+        ("POST", "render") => json!({ "prompt": "welcome.message" }),
+        ("POST", "runs") => json!({ "prompt": "welcome.message", "model": "main/none" }),
+        ("PUT", "{variable_set}") => json!({ "values": {} }),
         ("POST", "import") => json!({ "prompts": [] }),
         ("POST", "lock") => json!({ "version": "9.9.9" }),
         ("POST", "reviews") => json!({}),
@@ -82,6 +87,9 @@ pub(crate) async fn furnish(app: &App) -> String {
         .await
         .unwrap();
     app.save("welcome.message", "Hello", &[]).await;
+    let usual = format!("{SET}/variable-sets/usual?prompt=welcome.message");
+    let usual = app.request(Role::Owner, Method::PUT, &usual).json(&json!({ "values": {} }));
+    assert_eq!(usual.send().await.unwrap().status(), 201);
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;
     app.reopen().await;
@@ -154,7 +162,8 @@ async fn the_api_lets_each_role_do_what_the_table_says(app: App) {
             };
             let answer = request.json(&body).send().await.unwrap();
             let status = answer.status().as_u16();
-            let looks = route.method == "GET" || path.ends_with("/check") || path.ends_with("/preview");
+            let looks = route.method == "GET"
+                || ["/check", "/preview", "/render"].iter().any(|end| path.ends_with(end));
             // What is revoked is revoked: the second one changes nothing.
             let looks = looks || (route.method == "DELETE" && nth > 0);
             assert!(

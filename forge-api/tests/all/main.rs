@@ -19,4 +19,5 @@ mod set_up;
 mod sign_in;
 mod throttle;
 mod tokens;
+mod trying;
 mod usage;

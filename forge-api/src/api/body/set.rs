@@ -4,8 +4,6 @@ use schemars::JsonSchema;
 use schemas::prompt::Partial;
 use schemas::prompt::Prompt;
 use serde::{Deserialize, Serialize};
-use serde_json::Map;
-use serde_json::Value;
 
 use crate::author::Draft;
 use crate::author::PartialDraft;
@@ -103,26 +101,6 @@ impl From<PartialDraft> for PartialBody {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct PartialSource {
     pub source: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct Preview {
-    pub prompt: Prompt,
-    #[serde(default)]
-    pub values: Map<String, Value>,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum PreviewBody {
-    Text { text: String },
-    Messages { messages: Vec<MessageBody> },
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct MessageBody {
-    pub role: schemas::prompt::Role,
-    pub text: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
