@@ -13,6 +13,7 @@
 //! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
+//! | [`playground`] | one prompt in several versions on the same values, and run |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`versions`], [`compare`], [`publications`] | what was before |
 //! | [`usage`] | who was built for a set, and its use |
@@ -37,6 +38,7 @@ mod live;
 mod lock;
 mod new;
 mod palette;
+mod playground;
 mod project;
 mod publication;
 mod publications;
@@ -111,6 +113,10 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/{set}/-/new", get(new::get_new_prompt).post(new::post_new_prompt))
         .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))
         .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
+        .route(
+            "/{organisation}/{project}/{set}/-/playground",
+            get(playground::get_playground).post(playground::post_playground),
+        )
         .route("/{organisation}/{project}/{set}/-/lock", get(lock::get_lock).post(lock::post_lock))
         .route("/{organisation}/{project}/{set}/-/reopen", post(lock::post_reopen))
         .route("/{organisation}/{project}/{set}/-/review", post(lock::post_review))

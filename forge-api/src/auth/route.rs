@@ -455,6 +455,18 @@ pub const PAGES: &[Route] = &[
         May(View),
         "check and render what is being written",
     ),
+    route(
+        GET,
+        "/{organisation}/{project}/{set}/-/playground",
+        May(View),
+        "one prompt in several versions on the same values",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/playground",
+        May(View),
+        "render them, or save the values as a variable set",
+    ),
     route(GET, "/{organisation}/{project}/{set}/-/lock", May(Lock), "what the next version would be"),
     route(POST, "/{organisation}/{project}/{set}/-/lock", May(Lock), "lock the draft as a version"),
     route(POST, "/{organisation}/{project}/{set}/-/reopen", May(Edit), "open a locked set again"),

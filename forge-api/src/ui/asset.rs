@@ -26,6 +26,7 @@ const ASSETS: &[Asset] = assets! {
     "forge.js": "text/javascript; charset=utf-8",
     "icons.svg": "image/svg+xml",
     "mark.svg": "image/svg+xml",
+    "playground.js": "text/javascript; charset=utf-8",
 };
 
 /// One short name for this build's assets: an address with it never changes its content.

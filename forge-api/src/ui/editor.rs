@@ -6,6 +6,7 @@ mod tree;
 mod typed;
 
 pub(crate) use page::sentence;
+pub(crate) use parameter::{Row, shown, value};
 pub(crate) use typed::role_name;
 
 use axum::extract::{Path, State};
@@ -16,7 +17,6 @@ use schemas::prompt::{Content, Partial, Prompt};
 use serde_json::{Value, json};
 
 use self::page::{Conflict, Page, Previewed};
-use self::parameter::Row;
 use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
 use super::diff::Diff;
 use super::engine;

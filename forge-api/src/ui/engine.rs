@@ -43,6 +43,8 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "palette.html",
     "parameter.html",
     "parts.html",
+    "playground-text.html",
+    "playground.html",
     "preview.html",
     "previewed.html",
     "problems.html",

@@ -169,7 +169,7 @@ fn shape<T: serde::de::DeserializeOwned>(text: &str, none: Value, such: &str) ->
 }
 
 /// A value as the form shows it.
-fn shown(kind: &Kind, value: Option<&Value>) -> String {
+pub(crate) fn shown(kind: &Kind, value: Option<&Value>) -> String {
     match (kind, value) {
         (_, None) => String::new(),
         (Kind::String { .. } | Kind::Enum { .. }, Some(Value::String(text)))
