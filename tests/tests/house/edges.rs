@@ -9,10 +9,11 @@ use tests::tools::repo_root;
 /// The edges of the design, in the order of the line. What is not here is not allowed.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("schemas", &[]),
+    ("exchange", &["schemas"]),
     ("models", &[]),
     ("nats-config", &["schemas"]),
     ("publisher", &["nats-config", "schemas"]),
-    ("forge-api", &["models", "nats-config", "publisher", "schemas"]),
+    ("forge-api", &["exchange", "models", "nats-config", "publisher", "schemas"]),
     ("live-agent", &["nats-config", "schemas"]),
     ("hostile", &["nats-config", "publisher", "schemas"]),
     ("tests", &["live-agent", "nats-config", "publisher", "schemas"]),
@@ -31,6 +32,11 @@ const NEVER: &[(&str, &[&str], &str)] = &[
         "models",
         &["axum", "diesel", "diesel-async", "libsqlite3-sys", "tracing"],
         "it knows nothing of FORGE, and logs nothing of what it carries",
+    ),
+    (
+        "exchange",
+        &["tokio", "futures", "rand", "reqwest", "nix", "tempfile", "tracing", "diesel", "axum"],
+        "it is pure: bytes in, prompts and a report out",
     ),
     ("publisher", &["diesel", "diesel-async", "libsqlite3-sys", "axum"], "it knows no database and no web"),
     (

@@ -1,0 +1,266 @@
+//! A prompt of what a format holds.
+//!
+//! All templates of a prompt are converted, or none: where one cannot be, all stay as they were written, as
+//! plain text, and the report names the place.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemas::PromptId;
+use schemas::parameter::{Kind, Parameter};
+use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
+use schemas::template;
+use serde_json::{Map, Value, json};
+
+use crate::dialect::{self, Dialect, tera, tree};
+use crate::found::{Note, shown};
+use crate::parameters::{required, sound};
+
+/// A prompt as a format holds it.
+pub(crate) struct Raw {
+    /// The file, or the name within it.
+    pub(crate) place: String,
+    pub(crate) id: PromptId,
+    pub(crate) description: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) model: Map<String, Value>,
+    pub(crate) metadata: Map<String, Value>,
+    /// What the format declares; what is used besides is added.
+    pub(crate) parameters: Vec<Parameter>,
+    pub(crate) body: Body,
+    pub(crate) dialect: Dialect,
+}
+
+impl Raw {
+    pub(crate) fn new(place: &str, id: PromptId, dialect: Dialect, body: Body) -> Self {
+        Self {
+            place: place.to_owned(),
+            id,
+            description: String::new(),
+            tags: Vec::new(),
+            model: Map::new(),
+            metadata: Map::new(),
+            parameters: Vec::new(),
+            body,
+            dialect,
+        }
+    }
+}
+
+pub(crate) fn text(template: impl Into<String>) -> Body {
+    Body::Text { template: template.into() }
+}
+
+pub(crate) fn message(role: Role, template: impl Into<String>) -> Message {
+    Message::Message { role, template: template.into() }
+}
+
+/// The role of a name; another one is noted.
+pub(crate) fn role(name: &str, place: &str, notes: &mut Vec<Note>) -> Role {
+    match name.to_ascii_lowercase().as_str() {
+        "system" => Role::System,
+        "user" | "human" => Role::User,
+        "assistant" | "ai" | "model" => Role::Assistant,
+        "tool" | "function" => Role::Tool,
+        "developer" => {
+            notes.push(Note::new(place, "role developer", "is the role system here"));
+            Role::System
+        }
+        other => {
+            notes.push(Note::new(place, format!("role {other}"), "is no role here; taken as user"));
+            Role::User
+        }
+    }
+}
+
+/// The name of a role in files.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User | Role::Other => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+    }
+}
+
+/// Partials as Tera; what cannot be converted is left out.
+pub(crate) fn partials(
+    dialect: Dialect,
+    raw: Vec<(PromptId, String)>,
+    notes: &mut Vec<Note>,
+) -> Vec<Partial> {
+    let mut out = Vec::new();
+    for (name, source) in raw {
+        match dialect::convert(dialect, &source) {
+            Ok(done) => {
+                remark(&format!("partial {name}"), &done.remarks, notes);
+                out.push(Partial { name, source: done.tera });
+            }
+            Err(why) => {
+                let place = format!("partial {name}, line {}", why.line);
+                notes.push(Note::new(place, why.what, format!("{}; the partial is left out", why.why)));
+            }
+        }
+    }
+    out
+}
+
+fn remark(place: &str, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
+    notes.extend(remarks.iter().map(|r| Note::new(format!("{place}, line {}", r.line), &r.what, &r.why)));
+}
+
+/// The prompt, with what was not taken over as it stands.
+pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> Prompt {
+    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect } = raw;
+    let declared = sound(parameters, &place, notes);
+    let mut prompt = Prompt {
+        id,
+        description,
+        engine: Engine::Plain,
+        content: body,
+        parameters: declared.clone(),
+        model,
+        metadata,
+        tags,
+    };
+    unresolved(&prompt, &place, notes);
+    if dialect == Dialect::Plain {
+        return prompt;
+    }
+    let failed = match converted(&prompt, dialect, &place, notes) {
+        Ok(content) => {
+            let mut tera = Prompt { engine: Engine::Tera, content, ..prompt.clone() };
+            declare(&mut tera, partials);
+            match template::check(&tera, partials).into_iter().find(|e| !e.is_warning()) {
+                None => return tera,
+                Some(error) => Note::new(
+                    format!("{place}, line {}", error.line),
+                    error.source_line.clone(),
+                    format!("{}; the prompt keeps its text as it is, as plain text", error.message),
+                ),
+            }
+        }
+        Err(note) => note,
+    };
+    notes.push(failed);
+    if dialect != Dialect::Tera {
+        prompt.metadata.insert("dialect".into(), json!(dialect.as_str()));
+    }
+    // Plain text has no variables.
+    if !prompt.parameters.is_empty() {
+        let what = prompt.parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
+        notes.push(Note::new(&place, what, "plain text uses no parameters; they are kept in the metadata"));
+        let kept = serde_json::to_value(&prompt.parameters).unwrap_or_default();
+        prompt.metadata.insert("parameters".into(), kept);
+        prompt.parameters.clear();
+    }
+    prompt
+}
+
+fn converted(prompt: &Prompt, dialect: Dialect, place: &str, notes: &mut Vec<Note>) -> Result<Body, Note> {
+    let mut remarks = Vec::new();
+    let mut one = |source: &str| {
+        dialect::convert(dialect, source).map(|done| {
+            remark(place, &done.remarks, &mut remarks);
+            done.tera
+        })
+    };
+    let all = match &prompt.content {
+        Body::Text { template } => one(template).map(text),
+        Body::Chat { messages } => messages
+            .iter()
+            .map(|m| match m {
+                Message::Message { role, template } => one(template).map(|t| message(*role, t)),
+                Message::Placeholder { name } => Ok(Message::Placeholder { name: name.clone() }),
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(|messages| Body::Chat { messages }),
+    };
+    match all {
+        Ok(body) => {
+            notes.append(&mut remarks);
+            Ok(body)
+        }
+        Err(why) => Err(Note::new(
+            format!("{place}, line {}", why.line),
+            why.what,
+            format!("{}; the prompt keeps its text as it is, as plain text", why.why),
+        )),
+    }
+}
+
+/// Declares what the templates use and nobody declared, with the kind that the use shows.
+pub(crate) fn declare(prompt: &mut Prompt, partials: &[Partial]) {
+    let included = included(prompt, partials);
+    let mut found = Vec::new();
+    let mut kinds: BTreeMap<String, Kind> = BTreeMap::new();
+    for source in prompt.templates().map(str::to_owned).chain(included.into_iter().map(|p| p.source.clone()))
+    {
+        found.extend(template::extract(&source).unwrap_or_default());
+        if let Ok(nodes) = tera::read(&source) {
+            kinds.extend(tree::kinds(&nodes));
+        }
+    }
+    for name in found {
+        if prompt.parameters.iter().all(|p| p.name != name) {
+            let kind = kinds.get(&name).cloned().unwrap_or_else(tree::string);
+            prompt.parameters.push(required(&name, kind));
+        }
+    }
+}
+
+/// The partials that a prompt includes, directly or through others.
+fn included<'p>(prompt: &Prompt, partials: &'p [Partial]) -> Vec<&'p Partial> {
+    let names = |source: &str, partial: &Partial| {
+        source.contains(&format!("\"{}\"", partial.name)) || source.contains(&format!("'{}'", partial.name))
+    };
+    let mut sources: Vec<&str> = prompt.templates().collect();
+    let (mut seen, mut out) = (BTreeSet::new(), Vec::new());
+    while let Some(source) = sources.pop() {
+        for partial in partials.iter().filter(|p| source.contains("include") && names(source, p)) {
+            if seen.insert(&partial.name) {
+                out.push(partial);
+                sources.push(&partial.source);
+            }
+        }
+    }
+    out.sort_by(|a, b| a.name.cmp(&b.name));
+    out
+}
+
+/// What would be looked up elsewhere, and is not.
+fn unresolved(prompt: &Prompt, place: &str, notes: &mut Vec<Note>) {
+    let mut found = BTreeSet::new();
+    for template in prompt.templates() {
+        references(template, &mut found);
+    }
+    for value in prompt.model.values().chain(prompt.metadata.values()) {
+        in_value(value, &mut found);
+    }
+    for parameter in &prompt.parameters {
+        [&parameter.default, &parameter.example].into_iter().flatten().for_each(|v| in_value(v, &mut found));
+    }
+    notes.extend(
+        found
+            .into_iter()
+            .map(|what| Note::new(place, what, "is never looked up by an import; it stays as it is written")),
+    );
+}
+
+fn in_value(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::String(text) => references(text, found),
+        Value::Array(items) => items.iter().for_each(|v| in_value(v, found)),
+        Value::Object(map) => map.values().for_each(|v| in_value(v, found)),
+        _ => {}
+    }
+}
+
+fn references(text: &str, found: &mut BTreeSet<String>) {
+    for open in ["${env:", "${file:", "${ENV:", "${FILE:"] {
+        for (at, _) in text.match_indices(open) {
+            let rest = text.get(at..).unwrap_or_default();
+            let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+            found.insert(shown(rest.get(..end).unwrap_or_default()));
+        }
+    }
+}

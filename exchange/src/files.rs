@@ -1,0 +1,195 @@
+//! An upload as files. Whatever is not as it should be refuses the whole of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Cursor, Read as _, Write as _};
+
+use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
+
+use crate::found::{Refusal, Result};
+
+/// Most files of one upload.
+pub const FILES_MAX: usize = 10_000;
+/// Largest upload, in bytes.
+pub const UPLOAD_MAX: usize = 16 * 1024 * 1024;
+/// Largest file within an archive, in bytes, unpacked.
+pub const FILE_MAX: u64 = 16 * 1024 * 1024;
+/// All files of an archive together, in bytes, unpacked.
+pub const TOTAL_MAX: u64 = 128 * 1024 * 1024;
+/// An archive that unpacks to more than so many times its size holds no prompts.
+pub const RATIO_MAX: u64 = 200;
+/// Deepest folder.
+pub const DEPTH_MAX: usize = 16;
+/// Longest path, in bytes.
+pub const PATH_MAX: usize = 512;
+/// Below this no ratio is looked at: a few repeated letters are no attack.
+const RATIO_FROM: u64 = 1024 * 1024;
+
+/// Files by their path, `/` between its parts.
+pub type Files = BTreeMap<String, Vec<u8>>;
+
+/// Whether these are the bytes of a zip archive.
+#[must_use]
+pub fn is_zip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
+}
+
+/// Reads an upload: the files of a zip archive, or the one file that it is.
+///
+/// # Errors
+/// Too many or too large, a path that leaves the archive, a link, two files of one name, an archive that
+/// unpacks to far more than it is, or one that is damaged.
+pub fn unpack(name: &str, bytes: &[u8]) -> Result<Files> {
+    if bytes.is_empty() {
+        return Err(Refusal::new("empty", "the file is empty"));
+    }
+    if bytes.len() > UPLOAD_MAX {
+        return Err(too_large(format!("the file has {} bytes; at most {UPLOAD_MAX} are read", bytes.len())));
+    }
+    if is_zip(bytes) {
+        return unzip(bytes);
+    }
+    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.get(257..262) == Some(b"ustar") {
+        let detail = "tar archives are not read; pack the files as a zip archive";
+        return Err(Refusal::new("wrong_type", detail));
+    }
+    let name = name.rsplit(['/', '\\']).next().filter(|n| !n.is_empty()).unwrap_or("file");
+    Ok(Files::from([(path(name)?, bytes.to_vec())]))
+}
+
+fn too_large(detail: impl Into<String>) -> Refusal {
+    Refusal::new("too_large", detail)
+}
+
+fn damaged(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new("damaged", format!("the zip archive cannot be read: {why}"))
+}
+
+/// How many entries the archive says that it has: two of one name count as two here.
+fn entries(bytes: &[u8]) -> Option<usize> {
+    let end = bytes.windows(4).rposition(|w| w == b"PK\x05\x06")?;
+    let count: [u8; 2] = bytes.get(end + 10..end + 12)?.try_into().ok()?;
+    Some(usize::from(u16::from_le_bytes(count)))
+}
+
+fn unzip(bytes: &[u8]) -> Result<Files> {
+    let counted = entries(bytes).ok_or_else(|| damaged("its end is missing"))?;
+    if counted > FILES_MAX {
+        return Err(too_large(format!("the archive has {counted} entries; at most {FILES_MAX} are read")));
+    }
+    let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
+    if zip.len() > FILES_MAX {
+        return Err(too_large(format!(
+            "the archive has {} entries; at most {FILES_MAX} are read",
+            zip.len()
+        )));
+    }
+    if zip.len() != counted {
+        return Err(Refusal::new("duplicate", "two entries of the archive have the same name"));
+    }
+    let bound = (bytes.len() as u64).saturating_mul(RATIO_MAX).max(RATIO_FROM).min(TOTAL_MAX);
+    let (mut files, mut seen, mut total) = (Files::new(), BTreeSet::new(), 0u64);
+    for index in 0..zip.len() {
+        let mut entry = zip.by_index(index).map_err(damaged)?;
+        let name = std::str::from_utf8(entry.name_raw())
+            .map_err(|_| Refusal::new("bad_path", "the name of a file in the archive is not UTF-8"))?
+            .to_owned();
+        if entry.encrypted() {
+            return Err(Refusal::new(
+                "wrong_type",
+                format!("{name} is encrypted; pack it without a password"),
+            ));
+        }
+        // Regular file, folder, or nothing said.
+        if entry.is_symlink()
+            || entry.unix_mode().is_some_and(|m| !matches!(m & 0o170_000, 0 | 0o100_000 | 0o040_000))
+        {
+            return Err(Refusal::new(
+                "bad_path",
+                format!("{name} is a link or a device; only files are read"),
+            ));
+        }
+        let path = path(name.trim_end_matches('/'))?;
+        if entry.is_dir() || name.ends_with('/') {
+            continue;
+        }
+        if !seen.insert(path.to_lowercase()) {
+            let detail = format!("two files of the archive are called {path}, or differ only in capitals");
+            return Err(Refusal::new("duplicate", detail));
+        }
+        let mut content = Vec::new();
+        entry.by_ref().take(FILE_MAX + 1).read_to_end(&mut content).map_err(damaged)?;
+        total += content.len() as u64;
+        if content.len() as u64 > FILE_MAX {
+            return Err(too_large(format!("{path} has more than {FILE_MAX} bytes")));
+        }
+        if total > bound {
+            let detail = "the archive unpacks to far more than prompts would; it may be a zip bomb";
+            return Err(too_large(detail));
+        }
+        if !is_rubbish(&path) {
+            files.insert(path, content);
+        }
+    }
+    if files.is_empty() {
+        return Err(Refusal::new("empty", "the archive holds no file"));
+    }
+    Ok(files)
+}
+
+/// What file managers leave in every archive.
+fn is_rubbish(path: &str) -> bool {
+    path.starts_with("__MACOSX/")
+        || path.rsplit('/').next().is_some_and(|n| n == ".DS_Store" || n == "Thumbs.db")
+}
+
+/// A path as we take it: relative, `/` between names, no way up and no control characters.
+fn path(text: &str) -> Result<String> {
+    let bad = |why: &str| Err(Refusal::new("bad_path", format!("{:?} {why}", crate::found::shown(text))));
+    if text.is_empty() || text.len() > PATH_MAX {
+        return bad("is no path of a file: it is empty or too long");
+    }
+    if text.contains('\\') || text.chars().any(char::is_control) {
+        return bad("is no path of a file: write / between folders, and no control characters");
+    }
+    if text.starts_with('/') || text.as_bytes().get(1) == Some(&b':') {
+        return bad("is an absolute path; paths in an archive are relative");
+    }
+    let parts: Vec<&str> = text.split('/').filter(|part| *part != ".").collect();
+    if parts.iter().any(|part| part.is_empty() || *part == "..") {
+        return bad("leaves the archive or has an empty part");
+    }
+    if parts.len() > DEPTH_MAX {
+        return bad("is nested too deep");
+    }
+    Ok(parts.join("/"))
+}
+
+/// Packs files into a zip archive: the same files give the same bytes.
+///
+/// # Errors
+/// More or larger files than such an archive holds.
+pub fn pack(files: &Files) -> Result<Vec<u8>> {
+    let options = SimpleFileOptions::default()
+        .compression_method(CompressionMethod::Deflated)
+        .last_modified_time(DateTime::default())
+        .unix_permissions(0o644);
+    let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
+    for (path, content) in files {
+        zip.start_file(path.as_str(), options).map_err(damaged)?;
+        zip.write_all(content).map_err(damaged)?;
+    }
+    Ok(zip.finish().map_err(damaged)?.into_inner())
+}
+
+/// A file as text.
+pub(crate) fn text<'f>(path: &str, bytes: &'f [u8]) -> Result<&'f str> {
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        Refusal::new("not_utf8", format!("{path} is not UTF-8 text (byte {})", e.valid_up_to()))
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains('\0') {
+        return Err(Refusal::new("wrong_type", format!("{path} holds NUL characters; it is no text")));
+    }
+    Ok(text)
+}

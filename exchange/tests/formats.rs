@@ -1,0 +1,8 @@
+//! What other tools write, read; what we write, read back; what an attacker writes, refused.
+
+#[path = "formats/hostile.rs"]
+mod hostile;
+#[path = "formats/reading.rs"]
+mod reading;
+#[path = "formats/round.rs"]
+mod round;
