@@ -45,6 +45,7 @@ on("click", (e) => {
   if (hit("[data-reconnect]")) live.open();
   if (hit("[data-palette]") && !e.ctrlKey && !e.metaKey) { e.preventDefault(); palette.open(); }
   if (hit("[data-problem-at]")) editor?.focus();
+  for (const menu of $$("details.more[open]")) if (!menu.contains(e.target)) menu.open = false;
 });
 on("change", (e) => { if (e.target.closest("[data-submit]")) e.target.form.requestSubmit(); });
 on("submit", (e) => {                              // the button keeps its place while it works
@@ -234,19 +235,63 @@ addEventListener("DOMContentLoaded", () => {
   let dirty = "dirty" in form.dataset, timer, idle, turn = 0, edits = 0;
   const words = () => {
     const fixed = JSON.parse(form.dataset.words || "{}");
-    return { ...fixed, parameters: $$('[name="p-name"]').map((i) => i.value).concat(fixed.variables ?? []) };
+    return { ...fixed, parameters: $$('[name="p-name"]').map((i) => i.value).filter(Boolean).concat(fixed.variables ?? []) };
   };
   const changed = () => {
     dirty = true;
     edits += 1;
     clearTimeout(timer);
     timer = setTimeout(preview, 250);
+    keepSoon();
     saveSoon();
   };
   const views = new Map();
   if (window.ForgeEditor) for (const area of areas) views.set(area.dataset.part, ForgeEditor.mount(area, { nonce: form.dataset.nonce, words, changed }));
   const body = (what) => { const data = new URLSearchParams(new FormData(form)); if (what) data.set("do", what); return data; };
 
+  // What is not saved yet stays in this browser, and is offered after a reload. Nothing of a form's secrets is in it.
+  const stored = (name) => { try { return localStorage.getItem(name); } catch { return null; } };
+  const shelf = `unsaved:${new URL(form.action).pathname}`;
+  let keeping;
+  function keepSoon() {
+    clearTimeout(keeping);
+    if ("editable" in form.dataset) keeping = setTimeout(keep, 300);
+  }
+  function keep() {
+    const fields = [...new FormData(form)].filter(([name]) => name !== "csrf" && name !== "do");
+    try { localStorage.setItem(shelf, JSON.stringify({ at: Date.now(), revision: form.elements.revision.value, fields })); } catch { /* it is full, or switched off */ }
+  }
+  function forget() {
+    clearTimeout(keeping);
+    try { localStorage.removeItem(shelf); } catch { /* switched off */ }
+  }
+  function offer() {
+    let kept;
+    try { kept = JSON.parse(stored(shelf)); } catch { return; }
+    const box = $("#unsaved");
+    if (!kept?.fields || !box || dirty || !("editable" in form.dataset)) return;
+    const words = (fields) => JSON.stringify(fields.filter(([name]) => name !== "revision" && !name.startsWith("v-")));
+    if (words(kept.fields) === words([...new FormData(form)].filter(([name]) => name !== "csrf" && name !== "do"))) return forget();
+    const time = $("[data-unsaved-at]", box);
+    time.dateTime = new Date(kept.at).toISOString();
+    time.textContent = ago(kept.at);
+    $("[data-unsaved-older]", box).hidden = kept.revision === form.elements.revision.value;
+    box.hidden = false;
+    $('[data-unsaved="discard"]', box).addEventListener("click", () => { forget(); box.hidden = true; });
+    // The server shows it as typed, with the revision that it started from: saving it never hides a newer one.
+    $('[data-unsaved="restore"]', box).addEventListener("click", () => {
+      const back = Object.assign(document.createElement("form"), { method: "post", action: form.action, hidden: true });
+      for (const [name, value] of [...kept.fields, ["csrf", form.elements.csrf.value], ["do", "restore"]]) {
+        const field = document.createElement("textarea");
+        field.name = name;
+        field.value = value;
+        back.append(field);
+      }
+      document.body.append(back);
+      dirty = false;
+      back.submit();
+    });
+  }
   function showProblems() {
     const list = $$("#problems [data-problem]").map((p) => ({ part: p.dataset.part, line: +p.dataset.line, column: +p.dataset.column, message: p.dataset.message }));
     for (const [part, view] of views) view.problems(list.filter((p) => p.part === part));
@@ -280,13 +325,14 @@ addEventListener("DOMContentLoaded", () => {
     if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "Save says why";
     form.elements.revision.value = page.getElementById("revision").value;
     for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
-    if (edits === before) dirty = false;
+    if (edits === before) { dirty = false; forget(); }
     return "";
   }
   // Drafts save themselves when one stops to think. What cannot be saved yet stays here, and says so.
   function saveSoon() {
     clearTimeout(idle);
-    if ($("#save") && !form.dataset.conflict) idle = setTimeout(saveNow, 1500);
+    const by = stored("autosave") !== "off" && !["conflict", "review"].some((word) => word in form.dataset);
+    if ($("#save") && by) idle = setTimeout(saveNow, 1500);
   }
   async function saveNow() {
     const button = $("#save");
@@ -314,6 +360,14 @@ addEventListener("DOMContentLoaded", () => {
   $("#refresh")?.addEventListener("click", (e) => { e.preventDefault(); preview(); });
   $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
   form.addEventListener("submit", () => { clearTimeout(idle); dirty = false; });
+  const byItself = $("[data-autosave]");
+  const says = () => { if (byItself) $("span", byItself).textContent = `Save while I write: ${stored("autosave") === "off" ? "off" : "on"}`; };
+  byItself?.addEventListener("click", () => {
+    try { localStorage.setItem("autosave", stored("autosave") === "off" ? "on" : "off"); } catch { /* switched off */ }
+    says();
+    if (dirty) saveSoon();
+  });
+  says();
   addEventListener("beforeunload", (e) => { if (dirty) e.preventDefault(); });
   editor = {
     save, preview,
@@ -323,5 +377,6 @@ addEventListener("DOMContentLoaded", () => {
     },
   };
   showProblems();
+  offer();
   if (dirty && !$("[data-state=bad].callout")) saveSoon();
 });

@@ -6,6 +6,8 @@ mod agents;
 pub mod body;
 mod current_bundle;
 mod health;
+mod items;
+mod notes;
 mod openapi;
 mod orders;
 mod organisations;
@@ -15,6 +17,7 @@ mod publications;
 mod reviews;
 mod runs;
 mod sets;
+mod settings;
 mod usage;
 mod variables;
 mod versions;
@@ -24,7 +27,7 @@ pub use openapi::document;
 
 use axum::Router;
 use axum::http::{HeaderMap, header};
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 
 use crate::auth::Actor;
 use crate::author::{self, ProjectAt, SetAt};
@@ -34,11 +37,18 @@ use crate::state::AppState;
 /// Every route of the API.
 pub fn router() -> Router<AppState> {
     let project = Router::new()
-        .route("/", get(projects::get_project))
+        .route("/", get(projects::get_project).patch(settings::patch_project))
         .route("/environments", get(projects::list_environments).post(projects::create_environment))
         .route("/environments/{environment}/breaks", get(usage::list_breaks))
         .route("/sets", get(sets::list_sets).post(sets::create_set))
-        .route("/sets/{set}", get(sets::get_set))
+        .route("/sets/{set}", get(sets::get_set).patch(settings::patch_set))
+        .route("/sets/{set}/duplicate", post(items::duplicate_set))
+        .route("/sets/{set}/archived", get(items::list_archived))
+        .route("/sets/{set}/actions/rename", post(items::rename))
+        .route("/sets/{set}/actions/duplicate", post(items::duplicate))
+        .route("/sets/{set}/actions/archive", post(items::archive))
+        .route("/sets/{set}/actions/restore", post(items::restore))
+        .route("/sets/{set}/notes/{*prompt}", get(notes::get_note).put(notes::put_note))
         .route(
             "/sets/{set}/prompts/{*prompt}",
             get(prompts::get_prompt).put(prompts::put_prompt).delete(prompts::delete_prompt),
@@ -100,6 +110,7 @@ pub fn router() -> Router<AppState> {
             "/organisations",
             get(organisations::list_organisations).post(organisations::create_organisation),
         )
+        .route("/organisations/{organisation}", patch(settings::patch_organisation))
         .route("/organisations/{organisation}/members", get(organisations::list_members))
         .route("/organisations/{organisation}/members", put(organisations::put_member))
         .route("/organisations/{organisation}/members/{user}", delete(organisations::remove_member))
@@ -134,6 +145,19 @@ fn if_match(headers: &HeaderMap) -> Result<i64> {
     value.to_str().ok().and_then(|v| v.trim().trim_matches('"').parse().ok()).ok_or_else(|| {
         ApiError::invalid("bad_revision", "If-Match", "write the revision, such as If-Match: \"3\"")
     })
+}
+
+/// Whether a list shows what is in use, or what is archived.
+#[derive(Debug, serde::Deserialize)]
+struct Which {
+    #[serde(default)]
+    archived: bool,
+}
+
+/// The tag that a change of settings started from: `If-Match: "…"`; none where the caller does not care.
+fn seen(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::IF_MATCH)?.to_str().ok()?.trim();
+    (value != "*").then(|| value.trim_start_matches("W/").trim_matches('"'))
 }
 
 /// The cursor of a list: a number below which it goes on.

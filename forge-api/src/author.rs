@@ -6,7 +6,11 @@
 //! | [`organisation`] | organisations and their members |
 //! | [`project`] | projects and environments |
 //! | [`set`] | prompt sets |
+//! | [`settings`] | names, descriptions, tags; archiving and restoring projects and sets |
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
+//! | [`rename`], [`duplicate`], [`archive`] | moving them: other names, copies, out of the draft and back |
+//! | [`item`], [`partial`] | what both have in common, and who takes in a partial |
+//! | [`model`], [`note`] | model settings and tags; what people note on a prompt |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
 //! | [`example`] | projects to begin with |
 //! | [`trial`] | a stored prompt rendered: of the draft, a version, or what is live in an environment |
@@ -14,33 +18,48 @@
 //! | [`variables`] | values to try a prompt with, saved by name |
 //! | [`import`] | a folder of prompts as a set |
 
+pub mod archive;
+pub mod duplicate;
 pub mod example;
 pub mod import;
+pub mod item;
+pub mod model;
+pub mod note;
 pub mod organisation;
+pub mod partial;
 pub mod preview;
 pub mod project;
 pub mod prompt;
+pub mod rename;
 pub mod run;
 pub mod set;
+pub mod settings;
 pub mod trial;
 pub mod variables;
 
+pub use archive::{Restore, archive, archived, archived_count, restore};
+pub use duplicate::{duplicate, duplicate_set};
 pub use example::create_from_example;
+pub use item::Item;
+pub use note::{note, put_note};
 pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,
     visit_organisation, visited,
 };
+pub use partial::users;
 pub use preview::{Check, Given, History, Rendered, check, render, render_measured};
 pub use project::{
-    NewEnvironment, NewProject, create_environment, create_project, environments, find_environment,
-    find_project, find_project_by_id, max_age, projects, set_max_age,
+    NewEnvironment, NewProject, archived_projects, create_environment, create_project, environments,
+    find_environment, find_project, find_project_by_id, max_age, projects, set_max_age,
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
     prompts_named, revisions, save_partial, save_prompt,
 };
+pub use rename::{Moved, rename, renamed};
 pub use run::{RunEvent, Running, run};
-pub use set::{NewSet, create_set, find_set, sets};
+pub use set::{NewSet, archived_sets, create_set, find_set, sets};
+pub use settings::{Change, change_organisation, change_project, change_set};
 pub use trial::{Measure, Of, Stored, Tried, stored, try_prompt};
 pub use variables::{
     SaveVariables, VariableSet, delete_variable_set, save_variable_set, variable_set, variable_sets,
@@ -111,6 +130,12 @@ impl SetAt {
     #[must_use]
     pub fn path(&self) -> String {
         format!("{}/{}", self.at.path(), self.set.slug)
+    }
+
+    /// Whether it, or its project, takes no changes any more.
+    #[must_use]
+    pub fn is_archived(&self) -> bool {
+        self.set.archived_at.is_some() || self.at.project.archived_at.is_some()
     }
 
     pub(crate) fn changed(&self, state: &crate::state::AppState) {

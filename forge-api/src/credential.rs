@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::audit;
 use crate::auth::{Action, Actor};
+use crate::author::set::project_in_use;
 use crate::author::{ProjectAt, find_environment};
 use crate::broker;
 use crate::clock;
@@ -147,6 +148,7 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         tls: state.tls.for_agents(&state.config)?,
     };
     let mut tx = state.database.write().await?;
+    project_in_use(&mut tx, at).await?;
     if credential::count_good(&mut tx, &at.project.id, now).await? >= GOOD_MAX {
         return Err(ApiError::conflict(
             "too_many",

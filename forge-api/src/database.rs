@@ -8,6 +8,7 @@
 //! an order among writers first updates the row that stands for it.
 
 pub mod agent;
+pub mod archive;
 pub mod audit;
 pub mod contract;
 pub mod credential;
@@ -17,6 +18,7 @@ pub mod invitation;
 pub mod key;
 pub mod mail;
 mod migrate;
+pub mod note;
 pub mod order;
 pub mod organisation;
 pub mod outbox;
@@ -25,6 +27,7 @@ pub mod project;
 pub mod prompt;
 pub mod prompt_set;
 pub mod publication;
+pub mod redirect;
 pub mod review;
 pub mod schema;
 pub mod session;

@@ -9,6 +9,7 @@ use crate::aside::{LOCKS, aside};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::author::prompt::load;
+use crate::author::set::refuse_archived;
 use crate::author::{Draft, SetAt};
 use crate::clock;
 use crate::database::version::{self, NewVersion, Version};
@@ -84,6 +85,7 @@ pub async fn lock(
     let now = prompt_set::touch(&mut tx, &set.set.id, clock::now(), &actor.name)
         .await?
         .ok_or(ApiError::NotFound("prompt set"))?;
+    refuse_archived(&mut tx, set).await?;
     if now.state == "locked" {
         return Err(ApiError::conflict(
             "locked",
@@ -191,6 +193,7 @@ pub async fn reopen(state: &AppState, actor: &Actor, set: &SetAt) -> Result<()> 
     let now = prompt_set::touch(&mut tx, &set.set.id, clock::now(), &actor.name)
         .await?
         .ok_or(ApiError::NotFound("prompt set"))?;
+    refuse_archived(&mut tx, set).await?;
     if now.state != "locked" {
         return Err(ApiError::conflict("not_locked", "the set is not LOCKED; it can be edited as it is"));
     }

@@ -102,6 +102,10 @@ pub(crate) async fn glance(
 
     let mut by_project: HashMap<String, Vec<SetOverview>> = HashMap::new();
     for set in sets {
+        // What is archived and still live stays in sight.
+        if set.archived_at.is_some() && !live.contains_key(&set.id) {
+            continue;
+        }
         let of_project = by_project.entry(set.project_id.clone()).or_default();
         of_project.push(SetOverview {
             prompts: prompts.remove(&set.id).unwrap_or(0),

@@ -85,6 +85,7 @@ pub async fn publish(
     };
     let broken = broken(state, set, &environment, request, snapshot.as_ref().map(|(draft, _)| draft)).await?;
     let mut tx = state.database.write().await?;
+    author::set::refuse_archived(&mut tx, set).await?;
     let version = match snapshot {
         Some((body, digest)) => store_snapshot(&mut tx, actor, set, body, &digest).await?,
         None => locked_version(&mut tx, set, &environment, request.version).await?,

@@ -14,6 +14,7 @@
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
+//! | [`items`], [`settings`] | renaming, copying, archiving; what can be changed of projects and sets |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`versions`], [`compare`], [`publications`] | what was before |
 //! | [`usage`] | who was built for a set, and its use |
@@ -34,6 +35,7 @@ mod fault;
 mod fleet;
 mod form;
 mod frame;
+mod items;
 mod live;
 mod lock;
 mod new;
@@ -44,6 +46,7 @@ mod publication;
 mod publications;
 mod publish;
 mod set_up;
+mod settings;
 mod sign_in;
 mod start;
 mod trust;
@@ -84,10 +87,20 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/-/start", get(start::get_start).post(start::post_start))
         .route("/{organisation}/-/start/agent", get(start::get_start).post(start::post_agent))
         .route("/{organisation}/-/start/dismiss", post(start::post_dismiss))
+        .route("/{organisation}/-/archived", get(settings::get_archived_projects))
+        .route(
+            "/{organisation}/-/organisation",
+            get(settings::get_organisation).post(settings::post_organisation),
+        )
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/-/audit/export", get(audit::get_export))
         .route("/{organisation}/{project}", get(project::get_project))
         .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
+        .route("/{organisation}/{project}/-/archived", get(settings::get_archived_sets))
+        .route(
+            "/{organisation}/{project}/-/settings",
+            get(settings::get_project_settings).post(settings::post_project_settings),
+        )
         .route("/{organisation}/{project}/-/publications", get(publications::get_publications))
         .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
         .route(
@@ -111,7 +124,22 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/-/trust", get(trust::get_trust).post(trust::post_trust))
         .route("/{organisation}/{project}/{set}", get(editor::get_set))
         .route("/{organisation}/{project}/{set}/-/new", get(new::get_new_prompt).post(new::post_new_prompt))
-        .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))
+        .route("/{organisation}/{project}/{set}/-/rename", get(items::get_rename).post(items::post_rename))
+        .route(
+            "/{organisation}/{project}/{set}/-/duplicate",
+            get(items::get_duplicate).post(items::post_duplicate),
+        )
+        .route("/{organisation}/{project}/{set}/-/archive", get(items::get_archive).post(items::post_archive))
+        .route(
+            "/{organisation}/{project}/{set}/-/archived",
+            get(items::get_archived).post(items::post_restore),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/settings",
+            get(settings::get_set_settings).post(settings::post_set_settings),
+        )
+        .route("/{organisation}/{project}/{set}/-/copy", get(settings::get_copy).post(settings::post_copy))
+        .route("/{organisation}/{project}/{set}/-/notes/{*prompt}", post(editor::post_notes))
         .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
         .route(
             "/{organisation}/{project}/{set}/-/playground",

@@ -96,6 +96,9 @@ function complete(words) {
     const open = Math.max(before.lastIndexOf("{{"), before.lastIndexOf("{%"));
     if (open < 0 || /\}\}|%\}/.test(before.slice(open))) return null;
     const inside = before.slice(open + 2);
+    // The name of a partial: {% include "…" %}
+    const quoted = before[open + 1] === "%" && /^-?\s*include\s+["'`]([^"'`]*)$/.exec(inside);
+    if (quoted) return { from: context.pos - quoted[1].length, options: (words().partials ?? []).map((label) => ({ label, type: "text", detail: "partial" })) };
     const word = context.matchBefore(/[A-Za-z_][\w.]*/);
     if (!word && !context.explicit && !/[|%{]\s*$/.test(before)) return null;
     const from = word ? word.from : context.pos;

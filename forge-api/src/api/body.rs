@@ -2,24 +2,28 @@
 
 mod account;
 mod agent;
+mod item;
 mod order;
 mod organisation;
 mod overview;
 mod project;
 mod publication;
 mod set;
+mod settings;
 mod trying;
 mod usage;
 mod version;
 
 pub use account::*;
 pub use agent::*;
+pub use item::*;
 pub use order::*;
 pub use organisation::*;
 pub use overview::*;
 pub use project::*;
 pub use publication::*;
 pub use set::*;
+pub use settings::*;
 pub use trying::*;
 pub use usage::*;
 pub use version::*;

@@ -60,6 +60,19 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/sets") => (None, schema::<List<SetBody>>(g)),
         ("POST", "/sets") => (schema::<Named>(g), schema::<SetBody>(g)),
         ("GET", "/sets/{set}") => (None, schema::<DraftBody>(g)),
+        ("PATCH", "/organisations/{organisation}") => {
+            (schema::<OrganisationChange>(g), schema::<OrganisationBody>(g))
+        }
+        ("PATCH", "/") => (schema::<ProjectChange>(g), schema::<ProjectBody>(g)),
+        ("PATCH", "/sets/{set}") => (schema::<SetChange>(g), schema::<SetBody>(g)),
+        ("POST", "/sets/{set}/duplicate") => (schema::<Named>(g), schema::<SetBody>(g)),
+        ("GET", "/sets/{set}/archived") => (None, schema::<List<ArchivedBody>>(g)),
+        ("POST", "/sets/{set}/actions/rename") => (schema::<RenameRequest>(g), schema::<MovedBody>(g)),
+        ("POST", "/sets/{set}/actions/duplicate") => (schema::<DuplicateRequest>(g), schema::<MovedBody>(g)),
+        ("POST", "/sets/{set}/actions/archive") => (schema::<ArchiveRequest>(g), schema::<ArchivedBody>(g)),
+        ("POST", "/sets/{set}/actions/restore") => (schema::<RestoreRequest>(g), schema::<MovedBody>(g)),
+        ("GET", "/sets/{set}/notes/{*prompt}") => (None, schema::<NoteBody>(g)),
+        ("PUT", "/sets/{set}/notes/{*prompt}") => (schema::<NoteText>(g), schema::<NoteBody>(g)),
         ("GET", "/sets/{set}/prompts/{*prompt}") => (None, schema::<PromptBody>(g)),
         ("PUT", "/sets/{set}/prompts/{*prompt}") => {
             (schema::<schemas::prompt::Prompt>(g), schema::<PromptBody>(g))
@@ -197,6 +210,7 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
             ("by", false),
         ],
         ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
+        ("GET", Some("sets" | "projects")) => &[("archived", false)],
         ("GET", Some("agents")) => &[("environment", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],

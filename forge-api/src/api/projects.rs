@@ -1,7 +1,7 @@
 //! Projects and environments.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 
 use schemas::envelope::MaxAge;
@@ -10,7 +10,7 @@ use super::body::{
     BoardBody, EnvironmentBody, List, NewEnvironmentBody, NewProjectBody, OverviewBody, ProjectBody,
     SigningKeyBody,
 };
-use super::project_at;
+use super::{Which, project_at};
 use crate::auth::Actor;
 use crate::author::{self, NewEnvironment, NewProject, ProjectAt};
 use crate::error::Result;
@@ -23,9 +23,13 @@ pub(super) async fn list_projects(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<ProjectBody>>> {
     let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
-    let found = author::projects(&state, &actor, &organisation).await?;
+    let found = match which.archived {
+        true => author::archived_projects(&state, &actor, &organisation).await?,
+        false => author::projects(&state, &actor, &organisation).await?,
+    };
     let items = found
         .into_iter()
         .map(|project| ProjectBody::from(&ProjectAt { organisation: organisation.clone(), project }))

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::PromptId;
 use schemas::prompt::{Partial, Prompt};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::body::{
 };
 use super::{if_match, set_at};
 use crate::auth::Actor;
-use crate::author;
+use crate::author::{self, Item, SetAt};
 use crate::error::{ApiError, Result};
 use crate::server::ApiJson;
 use crate::state::AppState;
@@ -29,13 +29,32 @@ fn saved(revision: i64) -> StatusCode {
     if revision == 1 { StatusCode::CREATED } else { StatusCode::OK }
 }
 
+/// The way to what had this name before.
+async fn elsewhere(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    project: &str,
+    item: Item,
+    name: &str,
+) -> Result<Response> {
+    let now = author::renamed(state, actor, set, item, name).await?;
+    let to = format!("/api/v1/projects/{project}/sets/{}/{}s/{now}", set.set.slug, item.as_str());
+    Ok(Redirect::permanent(&to).into_response())
+}
+
 pub(super) async fn get_prompt(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set, prompt)): SetPart,
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = author::prompt_draft(&state, &actor, &set, &prompt).await?;
+    let found = match author::prompt_draft(&state, &actor, &set, &prompt).await {
+        Err(ApiError::NotFound(_)) => {
+            return elsewhere(&state, &actor, &set, &project, Item::Prompt, &prompt).await;
+        }
+        found => found?,
+    };
     Ok(tagged(StatusCode::OK, found.revision, PromptBody::from(found)))
 }
 
@@ -74,7 +93,12 @@ pub(super) async fn get_partial(
     Path((project, set, name)): SetPart,
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = author::partial_draft(&state, &actor, &set, &name).await?;
+    let found = match author::partial_draft(&state, &actor, &set, &name).await {
+        Err(ApiError::NotFound(_)) => {
+            return elsewhere(&state, &actor, &set, &project, Item::Partial, &name).await;
+        }
+        found => found?,
+    };
     Ok(tagged(StatusCode::OK, found.revision, PartialBody::from(found)))
 }
 

@@ -1,11 +1,11 @@
 //! Prompt sets.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 
 use super::body::{DraftBody, List, Named, SetBody};
-use super::{project_at, set_at};
+use super::{Which, project_at, set_at};
 use crate::auth::Actor;
 use crate::author::{self, NewSet};
 use crate::error::Result;
@@ -16,9 +16,13 @@ pub(super) async fn list_sets(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
+    Query(which): Query<Which>,
 ) -> Result<Json<List<SetBody>>> {
     let at = project_at(&state, &actor, &project).await?;
-    let found = author::sets(&state, &actor, &at).await?;
+    let found = match which.archived {
+        true => author::archived_sets(&state, &actor, &at).await?,
+        false => author::sets(&state, &actor, &at).await?,
+    };
     Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
 }
 

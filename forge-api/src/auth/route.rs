@@ -60,6 +60,7 @@ const GET: &str = "GET";
 const POST: &str = "POST";
 const PUT: &str = "PUT";
 const DELETE: &str = "DELETE";
+const PATCH: &str = "PATCH";
 
 /// The routes of the API and of operation.
 pub const API: &[Route] = &[
@@ -79,6 +80,12 @@ pub const API: &[Route] = &[
     route(DELETE, "/api/v1/tokens/{token}", SignedIn, "revoke an API token"),
     route(GET, "/api/v1/organisations", SignedIn, "one's organisations"),
     route(POST, "/api/v1/organisations", SignedIn, "create an organisation"),
+    route(
+        PATCH,
+        "/api/v1/organisations/{organisation}",
+        May(ManageProjects),
+        "change an organisation's name for people; If-Match names its settings_tag",
+    ),
     route(GET, "/api/v1/organisations/{organisation}/members", May(View), "members and roles"),
     route(
         PUT,
@@ -119,6 +126,12 @@ pub const API: &[Route] = &[
         May(View),
         "a project at a glance; {project} is its id or organisation:project",
     ),
+    route(
+        PATCH,
+        "/api/v1/projects/{project}",
+        May(ManageProjects),
+        "change a project's name and description, archive or restore it; If-Match names its settings_tag",
+    ),
     route(GET, "/api/v1/projects/{project}/environments", May(View), "environments"),
     route(POST, "/api/v1/projects/{project}/environments", May(ManageProjects), "create an environment"),
     route(
@@ -130,7 +143,66 @@ pub const API: &[Route] = &[
     route(GET, "/api/v1/projects/{project}/sets", May(View), "prompt sets"),
     route(POST, "/api/v1/projects/{project}/sets", May(Edit), "create a prompt set"),
     route(GET, "/api/v1/projects/{project}/sets/{set}", May(View), "a prompt set with its draft"),
-    route(GET, "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}", May(View), "a prompt of the draft"),
+    route(
+        PATCH,
+        "/api/v1/projects/{project}/sets/{set}",
+        May(Edit),
+        "change a set's name, description and tags, archive or restore it; If-Match names its settings_tag",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/duplicate",
+        May(Edit),
+        "copy a set's draft into a new set of its project",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/sets/{set}/archived",
+        May(View),
+        "prompts and partials that were archived, the last first",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/actions/rename",
+        May(Edit),
+        "give a prompt or a partial another name; the old one leads to it",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/actions/duplicate",
+        May(Edit),
+        "copy a prompt or a partial, within its set or into another of the project",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/actions/archive",
+        May(Edit),
+        "take a prompt or a partial out of the draft, into the archive",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/actions/restore",
+        May(Edit),
+        "bring a prompt or a partial back out of the archive",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/sets/{set}/notes/{*prompt}",
+        May(View),
+        "what people noted on a prompt",
+    ),
+    route(
+        PUT,
+        "/api/v1/projects/{project}/sets/{set}/notes/{*prompt}",
+        May(Edit),
+        "write the notes on a prompt; If-Match names the revision one started from",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}",
+        May(View),
+        "a prompt of the draft; the name that it had before leads to it",
+    ),
     route(
         PUT,
         "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}",
@@ -141,7 +213,7 @@ pub const API: &[Route] = &[
         DELETE,
         "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}",
         May(Edit),
-        "delete a prompt; If-Match names its revision",
+        "archive a prompt; If-Match names its revision",
     ),
     route(
         GET,
@@ -159,7 +231,7 @@ pub const API: &[Route] = &[
         DELETE,
         "/api/v1/projects/{project}/sets/{set}/partials/{*partial}",
         May(Edit),
-        "delete a partial; If-Match names its revision",
+        "archive a partial; If-Match names its revision",
     ),
     route(
         POST,
@@ -374,11 +446,22 @@ pub const PAGES: &[Route] = &[
         May(ManageProjects),
         "hide the first steps from the dashboard",
     ),
+    route(GET, "/{organisation}/-/archived", Visit, "archived projects"),
+    route(GET, "/{organisation}/-/organisation", May(ManageProjects), "the organisation's name"),
+    route(POST, "/{organisation}/-/organisation", May(ManageProjects), "change the organisation's name"),
     route(GET, "/{organisation}/-/audit", May(ReadAudit), "audit log"),
     route(GET, "/{organisation}/-/audit/export", May(ReadAudit), "the whole audit log, as a file"),
     route(GET, "/{organisation}/{project}", May(View), "project"),
     route(GET, "/{organisation}/{project}/-/new", May(Edit), "new prompt set"),
     route(POST, "/{organisation}/{project}/-/new", May(Edit), "create a prompt set"),
+    route(GET, "/{organisation}/{project}/-/archived", May(View), "archived prompt sets"),
+    route(GET, "/{organisation}/{project}/-/settings", May(ManageProjects), "settings of a project"),
+    route(
+        POST,
+        "/{organisation}/{project}/-/settings",
+        May(ManageProjects),
+        "change a project, archive or restore it",
+    ),
     route(GET, "/{organisation}/{project}/-/publications", May(View), "publications"),
     route(
         GET,
@@ -447,8 +530,39 @@ pub const PAGES: &[Route] = &[
     route(GET, "/{organisation}/{project}/{set}", May(View), "prompt set: its first prompt"),
     route(GET, "/{organisation}/{project}/{set}/-/new", May(Edit), "new prompt"),
     route(POST, "/{organisation}/{project}/{set}/-/new", May(Edit), "create a prompt"),
-    route(GET, "/{organisation}/{project}/{set}/-/delete", May(Edit), "asks before it deletes a prompt"),
-    route(POST, "/{organisation}/{project}/{set}/-/delete", May(Edit), "delete a prompt"),
+    route(
+        GET,
+        "/{organisation}/{project}/{set}/-/rename",
+        May(Edit),
+        "another name for a prompt or a partial",
+    ),
+    route(POST, "/{organisation}/{project}/{set}/-/rename", May(Edit), "rename a prompt or a partial"),
+    route(GET, "/{organisation}/{project}/{set}/-/duplicate", May(Edit), "a copy of a prompt or a partial"),
+    route(POST, "/{organisation}/{project}/{set}/-/duplicate", May(Edit), "copy a prompt or a partial"),
+    route(GET, "/{organisation}/{project}/{set}/-/archive", May(Edit), "asks before it archives a prompt"),
+    route(POST, "/{organisation}/{project}/{set}/-/archive", May(Edit), "archive a prompt or a partial"),
+    route(GET, "/{organisation}/{project}/{set}/-/archived", May(View), "archived prompts and partials"),
+    route(POST, "/{organisation}/{project}/{set}/-/archived", May(Edit), "restore a prompt or a partial"),
+    route(GET, "/{organisation}/{project}/{set}/-/settings", May(Edit), "settings of a prompt set"),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/settings",
+        May(Edit),
+        "change a prompt set, archive or restore it",
+    ),
+    route(GET, "/{organisation}/{project}/{set}/-/copy", May(Edit), "a copy of a prompt set"),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/copy",
+        May(Edit),
+        "copy a prompt set's draft into a new one",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/notes/{*prompt}",
+        May(Edit),
+        "write the notes on a prompt",
+    ),
     route(
         POST,
         "/{organisation}/{project}/{set}/-/preview",

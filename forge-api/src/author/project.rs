@@ -66,6 +66,7 @@ pub async fn create_project(
         created_at: now,
         max_age_seconds: None,
         max_age_action: None,
+        archived_at: None,
     };
     let at = ProjectAt { organisation: organisation.clone(), project };
     let mut tx = state.database.write().await?;
@@ -174,7 +175,7 @@ pub fn max_age(project: &Project) -> Option<MaxAge> {
     Some(MaxAge { seconds: u64::try_from(project.max_age_seconds?).ok()?, action })
 }
 
-/// The projects of an organisation that the actor may see: all of them, or those that were granted to a guest.
+/// The projects in use of an organisation that the actor may see: all of them, or those that were granted to a guest.
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
@@ -182,7 +183,23 @@ pub async fn projects(state: &AppState, actor: &Actor, organisation: &Organisati
     visit(actor, &organisation.id)?;
     let mut conn = state.database.read().await?;
     let mut found = project::of_organisation(&mut conn, &organisation.id).await?;
-    found.retain(|p| actor.may_at(&organisation.id, &p.id, Action::View));
+    found.retain(|p| p.archived_at.is_none() && actor.may_at(&organisation.id, &p.id, Action::View));
+    Ok(found)
+}
+
+/// The archived projects of an organisation that the actor may see.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn archived_projects(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+) -> Result<Vec<Project>> {
+    visit(actor, &organisation.id)?;
+    let mut conn = state.database.read().await?;
+    let mut found = project::of_organisation(&mut conn, &organisation.id).await?;
+    found.retain(|p| p.archived_at.is_some() && actor.may_at(&organisation.id, &p.id, Action::View));
     Ok(found)
 }
 

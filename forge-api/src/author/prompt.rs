@@ -10,6 +10,9 @@ use schemas::template::SOURCE_MAX;
 use schemas::{Micros, PromptId};
 use serde_json::json;
 
+use super::archive::archive;
+use super::item::Item;
+use super::model::check_settings;
 use super::set::begin_edit;
 use super::{ProjectAt, SetAt};
 use crate::audit;
@@ -195,7 +198,8 @@ pub async fn prompts_named(
 /// that is refused only when a version is locked.
 ///
 /// # Errors
-/// Not allowed; not in EDITING; saved by somebody else in between; too long; too many prompts.
+/// Not allowed; not in EDITING; saved by somebody else in between; too long; too many prompts; model
+/// settings or tags that do not fit.
 pub async fn save_prompt(
     state: &AppState,
     actor: &Actor,
@@ -206,6 +210,7 @@ pub async fn save_prompt(
     set.at.require(actor, Action::Edit)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
     short_enough(prompt)?;
+    check_settings(prompt)?;
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there = prompt::find(&mut tx, &set.set.id, prompt.id.as_str()).await?;
@@ -220,7 +225,10 @@ pub async fn save_prompt(
         return Err(conflict(&format!("prompt {}", prompt.id), expected, current, &row.updated_by));
     }
     if there.is_none() && expected != 0 {
-        let detail = format!("prompt {} was deleted after you opened it", prompt.id);
+        let detail = format!(
+            "prompt {} was archived or renamed after you opened it; look for it in the archive of its set",
+            prompt.id
+        );
         return Err(ApiError::conflict("revision_conflict", detail));
     }
     let now = clock::now();
@@ -257,10 +265,10 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
     }
 }
 
-/// Deletes a prompt that stands at revision `expected`.
+/// Takes a prompt that stands at revision `expected` out of the draft, into the archive.
 ///
 /// # Errors
-/// As [`save_prompt`].
+/// As [`archive`].
 pub async fn delete_prompt(
     state: &AppState,
     actor: &Actor,
@@ -268,28 +276,7 @@ pub async fn delete_prompt(
     id: &str,
     expected: i64,
 ) -> Result<()> {
-    set.at.require(actor, Action::Edit)?;
-    let mut tx = state.database.write().await?;
-    begin_edit(&mut tx, actor, set).await?;
-    let row = prompt::find(&mut tx, &set.set.id, id).await?.ok_or(ApiError::NotFound("prompt"))?;
-    if row.revision != expected {
-        let current = json!({ "revision": row.revision });
-        return Err(conflict(&format!("prompt {id}"), expected, current, &row.updated_by));
-    }
-    prompt::delete(&mut tx, &set.set.id, id).await?;
-    let gone = PromptRevision {
-        body: None,
-        revision: row.revision + 1,
-        author: actor.name.clone(),
-        created_at: clock::now(),
-        ..revision_of(&row)
-    };
-    prompt::add_revisions(&mut tx, &[gone]).await?;
-    let subject = format!("{}/{id}", set.path());
-    audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.deleted", &subject, json!({})).await?;
-    tx.commit().await?;
-    set.changed(state);
-    Ok(())
+    archive(state, actor, set, Item::Prompt, id, Some(expected)).await.map(|_| ())
 }
 
 /// What a prompt was, newest first.
@@ -354,10 +341,10 @@ pub async fn save_partial(
     parse_partial(row)
 }
 
-/// Deletes a partial that stands at revision `expected`.
+/// Takes a partial that stands at revision `expected` out of the draft, into the archive.
 ///
 /// # Errors
-/// As [`save_prompt`].
+/// As [`archive`].
 pub async fn delete_partial(
     state: &AppState,
     actor: &Actor,
@@ -365,18 +352,5 @@ pub async fn delete_partial(
     name: &str,
     expected: i64,
 ) -> Result<()> {
-    set.at.require(actor, Action::Edit)?;
-    let mut tx = state.database.write().await?;
-    begin_edit(&mut tx, actor, set).await?;
-    let row = prompt::find_partial(&mut tx, &set.set.id, name).await?.ok_or(ApiError::NotFound("partial"))?;
-    if row.revision != expected {
-        let current = json!({ "revision": row.revision });
-        return Err(conflict(&format!("partial {name}"), expected, current, &row.updated_by));
-    }
-    prompt::delete_partial(&mut tx, &set.set.id, name).await?;
-    let subject = format!("{}/{name}", set.path());
-    audit::record(&mut tx, actor, &set.at.organisation.id, "partial.deleted", &subject, json!({})).await?;
-    tx.commit().await?;
-    set.changed(state);
-    Ok(())
+    archive(state, actor, set, Item::Partial, name, Some(expected)).await.map(|_| ())
 }

@@ -52,6 +52,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0008_people.sql"),
     ),
     (
+        "0009_content",
+        include_str!("../../migrations/sqlite/0009_content.sql"),
+        include_str!("../../migrations/postgres/0009_content.sql"),
+    ),
+    (
         "0011_trying",
         include_str!("../../migrations/sqlite/0011_trying.sql"),
         include_str!("../../migrations/postgres/0011_trying.sql"),

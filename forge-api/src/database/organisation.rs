@@ -30,6 +30,13 @@ pub async fn insert(conn: &mut Conn, row: &Organisation) -> Result<()> {
     Ok(())
 }
 
+pub async fn set_name(conn: &mut Conn, id: &str, name: &str) -> Result<()> {
+    on!(conn, c => diesel::update(organisations::table.find(id))
+        .set(organisations::name.eq(name))
+        .execute(c).await?);
+    Ok(())
+}
+
 pub async fn by_slug(conn: &mut Conn, slug: &str) -> Result<Option<Organisation>> {
     Ok(on!(conn, c => organisations::table
         .filter(organisations::slug.eq(slug))

@@ -22,6 +22,8 @@ pub struct Project {
     pub max_age_seconds: Option<i64>,
     /// `serve`, `warn` or `refuse`.
     pub max_age_action: Option<String>,
+    /// None while it is in use.
+    pub archived_at: Option<i64>,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -88,6 +90,29 @@ pub async fn set_max_age(conn: &mut Conn, id: &str, rule: Option<(i64, &str)>) -
         ))
         .execute(c).await?);
     Ok(())
+}
+
+/// What of a project can be changed.
+#[derive(Debug, Clone, AsChangeset)]
+#[diesel(table_name = projects, treat_none_as_null = true)]
+pub struct Facts<'a> {
+    pub name: &'a str,
+    pub description: &'a str,
+    pub archived_at: Option<i64>,
+}
+
+pub async fn set_facts(conn: &mut Conn, id: &str, facts: &Facts<'_>) -> Result<()> {
+    on!(conn, c => diesel::update(projects::table.find(id)).set(facts).execute(c).await?);
+    Ok(())
+}
+
+/// Since when a project is archived, if it is.
+pub async fn archived_at(conn: &mut Conn, id: &str) -> Result<Option<i64>> {
+    let found: Option<Option<i64>> = on!(conn, c => projects::table
+        .find(id)
+        .select(projects::archived_at)
+        .first(c).await.optional()?);
+    Ok(found.flatten())
 }
 
 /// Holds the project's row: whoever else asks for it waits until we end the transaction.

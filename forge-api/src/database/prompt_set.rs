@@ -7,7 +7,7 @@ use super::schema::prompt_sets;
 use super::{Conn, Result, on};
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
-#[diesel(table_name = prompt_sets)]
+#[diesel(table_name = prompt_sets, treat_none_as_default_value = false)]
 pub struct PromptSet {
     pub id: String,
     pub project_id: String,
@@ -23,6 +23,10 @@ pub struct PromptSet {
     pub created_at: i64,
     pub updated_at: i64,
     pub updated_by: String,
+    /// With commas between them.
+    pub tags: String,
+    /// None while it is in use.
+    pub archived_at: Option<i64>,
 }
 
 pub async fn insert(conn: &mut Conn, row: &PromptSet) -> Result<()> {
@@ -76,6 +80,21 @@ pub async fn set_state(conn: &mut Conn, id: &str, state: &str) -> Result<()> {
     on!(conn, c => diesel::update(prompt_sets::table.find(id))
         .set(prompt_sets::state.eq(state))
         .execute(c).await?);
+    Ok(())
+}
+
+/// What of a set can be changed besides its draft.
+#[derive(Debug, Clone, AsChangeset)]
+#[diesel(table_name = prompt_sets, treat_none_as_null = true)]
+pub struct Facts<'a> {
+    pub name: &'a str,
+    pub description: &'a str,
+    pub tags: &'a str,
+    pub archived_at: Option<i64>,
+}
+
+pub async fn set_facts(conn: &mut Conn, id: &str, facts: &Facts<'_>) -> Result<()> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id)).set(facts).execute(c).await?);
     Ok(())
 }
 

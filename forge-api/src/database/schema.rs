@@ -90,6 +90,7 @@ diesel::table! {
         created_at -> BigInt,
         max_age_seconds -> Nullable<BigInt>,
         max_age_action -> Nullable<Text>,
+        archived_at -> Nullable<BigInt>,
     }
 }
 
@@ -119,6 +120,8 @@ diesel::table! {
         created_at -> BigInt,
         updated_at -> BigInt,
         updated_by -> Text,
+        tags -> Text,
+        archived_at -> Nullable<BigInt>,
     }
 }
 
@@ -518,6 +521,13 @@ diesel::table! {
         user_id -> Text,
         role -> Text,
         created_at -> BigInt,
+    prompt_notes (prompt_row) {
+        prompt_row -> Text,
+        set_id -> Text,
+        body -> Text,
+        revision -> BigInt,
+        updated_at -> BigInt,
+        updated_by -> Text,
     }
 }
 
@@ -573,6 +583,27 @@ diesel::table! {
         attempts -> BigInt,
         due_at -> BigInt,
         give_up_at -> BigInt,
+    prompt_redirects (set_id, kind, old_id) {
+        set_id -> Text,
+        kind -> Text,
+        old_id -> Text,
+        prompt_row -> Text,
+        created_at -> BigInt,
+        created_by -> Text,
+    }
+}
+
+diesel::table! {
+    archived_prompts (id) {
+        id -> Text,
+        set_id -> Text,
+        kind -> Text,
+        name -> Text,
+        body -> Text,
+        revision -> BigInt,
+        created_at -> BigInt,
+        archived_at -> BigInt,
+        archived_by -> Text,
     }
 }
 

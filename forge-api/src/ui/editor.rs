@@ -2,6 +2,8 @@
 
 mod page;
 mod parameter;
+mod settings;
+mod shell;
 mod tree;
 mod typed;
 
@@ -14,21 +16,20 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::PromptId;
 use schemas::prompt::{Content, Partial, Prompt};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use self::page::{Conflict, Page, Previewed};
+use self::page::{Conflict, Previewed, ReviewView};
+use self::shell::{frame, notes, shell};
 use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
+use super::changes::{Changes, Side};
 use super::diff::Diff;
 use super::engine;
-use super::fault::{Fault, PageResult};
-use super::form::Form;
-use super::frame::Frame;
-use super::view::{Callout, Moment};
+use super::fault::{Fault, PageResult, beside_form};
+use super::form::{Form, lines};
+use super::view::Callout;
 use super::visitor::Visitor;
-use crate::auth::Action;
-use crate::author::{self, Check, Draft, SetAt};
+use crate::author::{self, Check, Item, SetAt};
 use crate::error::ApiError;
-use crate::lock;
 use crate::state::AppState;
 
 /// `/{organisation}/{project}/{set}`.
@@ -69,7 +70,13 @@ pub(super) async fn get_prompt(
     Path((o, p, s, id)): PromptPath,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    let stored = author::prompt_draft(&state, &visitor.actor, &set, &id).await?;
+    let stored = match author::prompt_draft(&state, &visitor.actor, &set, &id).await {
+        Err(ApiError::NotFound(_)) => {
+            let now = author::renamed(&state, &visitor.actor, &set, Item::Prompt, &id).await?;
+            return Ok(Redirect::permanent(&format!("{}/{now}", base(&set))).into_response());
+        }
+        found => found?,
+    };
     let typed = Typed::of_prompt(&stored.prompt, stored.revision);
     show(&state, &visitor, &set, &typed, Shown::default()).await
 }
@@ -81,7 +88,13 @@ pub(super) async fn get_partial(
     Path((o, p, s, name)): PromptPath,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    let stored = author::partial_draft(&state, &visitor.actor, &set, &name).await?;
+    let stored = match author::partial_draft(&state, &visitor.actor, &set, &name).await {
+        Err(ApiError::NotFound(_)) => {
+            let now = author::renamed(&state, &visitor.actor, &set, Item::Partial, &name).await?;
+            return Ok(Redirect::permanent(&format!("{}/-/partials/{now}", base(&set))).into_response());
+        }
+        found => found?,
+    };
     let typed = Typed::of_partial(&stored.partial, stored.revision);
     show(&state, &visitor, &set, &typed, Shown::default()).await
 }
@@ -96,25 +109,13 @@ pub(super) async fn post_prompt(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let mut typed = Typed { name: id, ..Typed::of_form(&form) };
     let (what, argument) = form.get("do").split_once(':').unwrap_or((form.get("do"), ""));
-    let number = argument.parse::<usize>().ok();
-    match (what, number) {
-        ("save", _) => return save_prompt(&state, &visitor, &set, typed).await,
-        ("add-message", _) => typed.parts.push(Part { role: "user".into(), text: String::new() }),
-        ("remove", Some(i)) if i < typed.parts.len() => {
-            typed.parts.remove(i);
-        }
-        ("drop", Some(i)) if i < typed.parameters.len() => {
-            typed.parameters.remove(i);
-        }
-        ("add", _) => {
-            typed.parameters.push(Row::named(argument));
-            let open = Some(typed.parameters.len() - 1);
-            return show(&state, &visitor, &set, &typed, Shown { dirty: true, open, ..Shown::default() })
-                .await;
-        }
+    match what {
+        "save" => return save_prompt(&state, &visitor, &set, typed).await,
+        "review" => return review(&state, &visitor, &set, &typed).await,
         _ => {}
     }
-    show(&state, &visitor, &set, &typed, Shown { dirty: true, ..Shown::default() }).await
+    let open = typed.change(what, argument);
+    show(&state, &visitor, &set, &typed, Shown { dirty: true, open, ..Shown::default() }).await
 }
 
 /// `POST /{organisation}/{project}/{set}/-/partials/{partial}`.
@@ -126,6 +127,9 @@ pub(super) async fn post_partial(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let typed = Typed { name, what: What::Partial, ..Typed::of_form(&form) };
+    if form.get("do") == "review" {
+        return review(&state, &visitor, &set, &typed).await;
+    }
     if form.get("do") != "save" {
         return show(&state, &visitor, &set, &typed, Shown { dirty: true, ..Shown::default() }).await;
     }
@@ -149,6 +153,25 @@ pub(super) async fn post_preview(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let (_, previewed) = look(&state, &visitor, &set, &Typed::of_form(&form)).await?;
     Ok(engine::answer(StatusCode::OK, engine::fragment("previewed.html", &previewed), None))
+}
+
+/// `POST /{organisation}/{project}/{set}/-/notes/{prompt}`.
+pub(super) async fn post_notes(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, id)): PromptPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let (body, revision) = (lines(form.get("notes")), form.get("revision").parse().unwrap_or_default());
+    let error = match author::put_note(&state, &visitor.actor, &set, &id, &body, revision).await {
+        Ok(_) => return Ok(Redirect::to(&format!("{}/{id}#notes", base(&set))).into_response()),
+        Err(error) => error,
+    };
+    let (status, why) = beside_form(error)?;
+    let stored = author::prompt_draft(&state, &visitor.actor, &set, &id).await?;
+    let typed = Typed::of_prompt(&stored.prompt, stored.revision);
+    show(&state, &visitor, &set, &typed, Shown { status, notes: Some((body, why)), ..Shown::default() }).await
 }
 
 async fn save_prompt(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Typed) -> PageResult {
@@ -175,6 +198,23 @@ async fn save_prompt(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Ty
         Ok(_) => Ok(Redirect::to(&href(set, &typed)).into_response()),
         Err(error) => refused(state, visitor, set, typed, error).await,
     }
+}
+
+/// What is about to be saved beside what is stored: nothing is saved by looking.
+async fn review(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed) -> PageResult {
+    let diffs = if typed.what == What::Partial {
+        let stored = author::partial_draft(state, &visitor.actor, set, &typed.name).await?.partial;
+        let mine = Partial { name: stored.name.clone(), source: typed.text().to_owned() };
+        let (old, new) = ([stored], [mine]);
+        Changes::between(Side { prompts: &[], partials: &old }, Side { prompts: &[], partials: &new }).diffs
+    } else {
+        let stored = author::prompt_draft(state, &visitor.actor, set, &typed.name).await?.prompt;
+        let (mine, _) = typed.prompt(Some(&stored)).map_err(ApiError::from)?;
+        let (old, new) = ([stored], [mine]);
+        Changes::between(Side { prompts: &old, partials: &[] }, Side { prompts: &new, partials: &[] }).diffs
+    };
+    let shown = Shown { dirty: true, review: Some(ReviewView { diffs }), ..Shown::default() };
+    show(state, visitor, set, typed, shown).await
 }
 
 /// A save that was refused: every word stays, and a conflict shows both texts.
@@ -237,11 +277,22 @@ struct Shown {
     open: Option<usize>,
     flash: Option<Callout>,
     conflict: Option<Conflict>,
+    review: Option<ReviewView>,
+    /// Notes that were not saved, and why.
+    notes: Option<(String, String)>,
 }
 
 impl Default for Shown {
     fn default() -> Self {
-        Self { status: StatusCode::OK, dirty: false, open: None, flash: None, conflict: None }
+        Self {
+            status: StatusCode::OK,
+            dirty: false,
+            open: None,
+            flash: None,
+            conflict: None,
+            review: None,
+            notes: None,
+        }
     }
 }
 
@@ -250,8 +301,13 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, s
     let (unfit, previewed) = look(state, visitor, set, typed).await?;
     let mut page = shell(state, visitor, set, &draft, Some(typed)).await?;
     page.fill(typed, &unfit, previewed, shown.open);
+    page.notes = notes(state, visitor, set, typed).await?;
+    if let (Some(notes), Some((body, error))) = (&mut page.notes, shown.notes) {
+        (notes.body, notes.error) = (body, Some(error));
+    }
     page.dirty = shown.dirty;
     page.conflict = shown.conflict;
+    page.review = shown.review;
     let mut frame = frame(visitor, set, Some(typed));
     frame.flash = shown.flash;
     Ok(engine::page(shown.status, "editor.html", &frame, &page))
@@ -312,6 +368,11 @@ fn parameter_sentences(problems: &Value, detail: &str) -> Vec<String> {
     if said.is_empty() { vec![sentence(detail)] } else { said }
 }
 
+/// Whether the visitor may change the draft of a set as it stands.
+pub(crate) fn may_change(visitor: &Visitor, set: &SetAt) -> bool {
+    shell::editable(visitor, set)
+}
+
 /// The address of a set.
 pub(crate) fn base(set: &SetAt) -> String {
     format!("/{}/{}/{}", set.at.organisation.slug, set.at.project.slug, set.set.slug)
@@ -322,83 +383,6 @@ fn href(set: &SetAt, typed: &Typed) -> String {
         What::Partial => format!("{}/-/partials/{}", base(set), typed.name),
         What::Text | What::Chat => format!("{}/{}", base(set), typed.name),
     }
-}
-
-fn frame(visitor: &Visitor, set: &SetAt, typed: Option<&Typed>) -> Frame {
-    let frame = visitor.in_project(&set.at);
-    let mut frame = match typed {
-        Some(typed) => frame.crumb(&set.set.slug, base(set)).titled(&typed.name, "sets"),
-        None => frame.titled(&set.set.slug, "sets"),
-    };
-    frame.bench = true;
-    frame.nonce = Some(crate::clock::new_id());
-    frame
-}
-
-async fn shell(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    draft: &Draft,
-    typed: Option<&Typed>,
-) -> Result<Page, Fault> {
-    let may_edit = set.at.lets(&visitor.actor, Action::Edit);
-    let may_lock = set.at.lets(&visitor.actor, Action::Lock);
-    let editing = set.set.state == "editing";
-    let versions = lock::versions(state, &visitor.actor, set).await?;
-    let latest = versions.iter().find(|v| v.kind == "locked");
-    let last = match latest {
-        Some(version) => {
-            let body = lock::version_body(state, &visitor.actor, set, version).await?;
-            schemas::bundle::Bundle::from_body(&body).ok()
-        }
-        None => None,
-    };
-    let current = typed.map(|t| (t.name.as_str(), t.what));
-    let saved = typed.and_then(|t| saved(draft, t));
-    let why_not = match set.set.state.as_str() {
-        _ if !may_edit => Some("You may read this set. Ask an owner of the organisation for the role of a context engineer to edit it.".into()),
-        "locked" => Some(format!(
-            "This set is LOCKED as {}. To change it, take it back to EDITING; what is published stays as it is.",
-            latest.map_or("a version", |v| v.version.as_str())
-        )),
-        "review" => Some("This set is in REVIEW. It can be edited again after it was returned or locked.".into()),
-        _ => None,
-    };
-    let words = json!({
-        "filters": schemas::template::filter_names().collect::<Vec<_>>(),
-        "tags": ["if", "elif", "else", "endif", "for", "endfor", "set", "include", "raw", "endraw"],
-        "variables": ["loop.index", "loop.first", "loop.last"],
-    });
-    Ok(Page {
-        base: base(set),
-        href: typed.map_or_else(|| base(set), |t| href(set, t)),
-        set: set.set.slug.clone(),
-        state: set.set.state.to_uppercase(),
-        draft: match latest {
-            Some(v) if set.set.state == "locked" => v.version.clone(),
-            _ => format!("draft of {}", lock::suggest(&versions)),
-        },
-        tree: tree::tree(&base(set), draft, last.as_ref().map(|b| b.prompts.as_slice()), current),
-        saved: saved.as_ref().map(|(at, _)| Moment::relative(*at)),
-        saved_by: saved.map(|(_, by)| by).unwrap_or_default(),
-        editable: may_edit && editing,
-        may_add: may_edit && editing,
-        may_lock: may_lock && set.set.state != "locked" && !draft.prompts.is_empty(),
-        may_reopen: may_edit && set.set.state == "locked",
-        why_not,
-        words: words.to_string(),
-        ..Page::default()
-    })
-}
-
-fn saved(draft: &Draft, typed: &Typed) -> Option<(schemas::Micros, String)> {
-    if typed.what == What::Partial {
-        let found = draft.partials.iter().find(|p| p.partial.name.as_str() == typed.name)?;
-        return Some((found.updated_at, found.updated_by.clone()));
-    }
-    let found = draft.prompts.iter().find(|p| p.prompt.id.as_str() == typed.name)?;
-    Some((found.updated_at, found.updated_by.clone()))
 }
 
 /// The content of a prompt that is new: one text, or a chat of a system and a user message.

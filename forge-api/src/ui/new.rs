@@ -1,18 +1,18 @@
-//! Forms that make something new: a project, a prompt set, a prompt; and the one that deletes a prompt.
+//! Forms that make something new: a project, a prompt set, a prompt; and the page that asks first.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::prompt::{Engine, Partial, Prompt};
 use schemas::{PromptId, Slug};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::editor::{base, new_content};
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::frame::Frame;
-use super::view::{Callout, Field};
+use super::view::{Callout, Choice, Field};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, NewProject, NewSet, SetAt};
@@ -20,21 +20,32 @@ use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 #[derive(Debug, Default, Serialize)]
-struct Page {
-    title: String,
-    intro: &'static str,
-    action: String,
-    back: String,
-    submit: &'static str,
-    problem: Option<Callout>,
-    fields: Vec<Field>,
-    choices: Vec<Radio>,
-    choices_label: &'static str,
-    choices_name: &'static str,
+pub(super) struct Page {
+    pub title: String,
+    pub intro: String,
+    pub action: String,
+    pub back: String,
+    pub submit: &'static str,
+    pub problem: Option<Callout>,
+    pub hidden: Vec<Pair>,
+    pub fields: Vec<Field>,
+    pub select: Option<Select>,
+    pub choices: Vec<Radio>,
+    pub choices_label: &'static str,
+    pub choices_name: &'static str,
+}
+
+/// One choice out of a list.
+#[derive(Debug, Serialize)]
+pub(super) struct Select {
+    pub name: &'static str,
+    pub label: &'static str,
+    pub error: Option<String>,
+    pub choices: Vec<Choice>,
 }
 
 #[derive(Debug, Serialize)]
-struct Radio {
+pub(super) struct Radio {
     value: &'static str,
     label: &'static str,
     hint: &'static str,
@@ -43,14 +54,14 @@ struct Radio {
 
 /// A form that is shown again says beside the field what is wrong with it.
 #[derive(Debug, Default)]
-struct Refused {
-    status: StatusCode,
-    field: Option<&'static str>,
-    why: Option<String>,
+pub(super) struct Refused {
+    pub status: StatusCode,
+    pub field: Option<&'static str>,
+    pub why: Option<String>,
 }
 
 impl Refused {
-    fn of(error: ApiError) -> Result<Self, super::fault::Fault> {
+    pub(super) fn of(error: ApiError) -> Result<Self, super::fault::Fault> {
         let field = match &error {
             ApiError::Invalid { field, code, .. } => field.or((*code == "bad_name").then_some("slug")),
             ApiError::Conflict { code: "name_taken", .. } => Some("slug"),
@@ -60,17 +71,17 @@ impl Refused {
         Ok(Self { status, field, why: Some(why) })
     }
 
-    fn at(&self, field: &str) -> Option<String> {
+    pub(super) fn at(&self, field: &str) -> Option<String> {
         self.why.clone().filter(|_| self.field == Some(field))
     }
 
-    fn callout(&self, title: &str) -> Option<Callout> {
+    pub(super) fn callout(&self, title: &str) -> Option<Callout> {
         self.why.clone().filter(|_| self.field.is_none()).map(|why| Callout::bad(title, why))
     }
 }
 
 /// Name, address and description of a project or a set, as typed.
-fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec<Field> {
+pub(super) fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec<Field> {
     vec![
         Field {
             autofocus: refused.field.is_none_or(|f| f == "name"),
@@ -93,14 +104,14 @@ fn hinted(why: &str, typed: &str) -> String {
 }
 
 /// The address that was typed, or the nearest to the name.
-fn slug_of(form: &Form) -> String {
+pub(super) fn slug_of(form: &Form) -> String {
     match form.get("slug").trim() {
         "" => Slug::from_title(form.get("name")).map(|s| s.to_string()).unwrap_or_default(),
         typed => typed.to_owned(),
     }
 }
 
-fn page(visitor_frame: Frame, status: StatusCode, page: &Page) -> Response {
+pub(super) fn page(visitor_frame: Frame, status: StatusCode, page: &Page) -> Response {
     engine::page(status, "new.html", &visitor_frame.titled(&page.title, "sets").narrow(), page)
 }
 
@@ -114,7 +125,7 @@ async fn new_project(visitor: &Visitor, o: &str, form: &Form, refused: &Refused)
     visitor.actor.require(&organisation.id, Action::ManageProjects)?;
     let view = Page {
         title: "New project".into(),
-        intro: "A project holds the prompt sets of one product. It starts with the environments dev, staging and prod.",
+        intro: "A project holds the prompt sets of one product. It starts with the environments dev, staging and prod.".into(),
         action: format!("/{o}/-/new"),
         back: format!("/{o}"),
         submit: "Create project",
@@ -162,7 +173,7 @@ async fn new_set(
     at.require(&visitor.actor, Action::Edit)?;
     let view = Page {
         title: "New prompt set".into(),
-        intro: "A prompt set is what you lock and publish as one: prompts that change together.",
+        intro: "A prompt set is what you lock and publish as one: prompts that change together.".into(),
         action: format!("/{o}/{p}/-/new"),
         back: format!("/{o}/{p}"),
         submit: "Create prompt set",
@@ -213,7 +224,7 @@ fn new_prompt(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) ->
     };
     let view = Page {
         title: "New prompt".into(),
-        intro: "Callers ask for it by its name. A point or a slash makes folders, such as welcome.message.",
+        intro: "Callers ask for it by its name. A slash makes folders, such as refunds/decide.".into(),
         action: format!("{}/-/new", base(set)),
         back: base(set),
         submit: "Create prompt",
@@ -230,6 +241,7 @@ fn new_prompt(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) ->
             .into(),
         choices_label: "Kind",
         choices_name: "kind",
+        ..Page::default()
     };
     let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set));
     Ok(page(frame, refused.status, &view))
@@ -276,88 +288,26 @@ async fn create(state: &AppState, visitor: &Visitor, set: &SetAt, form: &Form) -
     Ok(href)
 }
 
-/// Which prompt.
-#[derive(Debug, Deserialize)]
-pub(super) struct Which {
-    prompt: String,
+#[derive(Debug, Serialize)]
+pub(super) struct Confirm {
+    pub title: String,
+    pub text: String,
+    pub action: String,
+    pub back: String,
+    pub button: String,
+    pub hidden: Vec<Pair>,
+    pub facts: Vec<Pair>,
+    pub problem: Option<Callout>,
 }
 
 #[derive(Debug, Serialize)]
-struct Confirm {
-    title: String,
-    text: String,
-    action: String,
-    back: String,
-    button: String,
-    hidden: Vec<Pair>,
-    facts: Vec<Pair>,
-    problem: Option<Callout>,
-}
-
-#[derive(Debug, Serialize)]
-struct Pair {
+pub(super) struct Pair {
     name: String,
     value: String,
 }
 
-fn pair(name: &str, value: impl Into<String>) -> Pair {
+pub(super) fn pair(name: &str, value: impl Into<String>) -> Pair {
     Pair { name: name.into(), value: value.into() }
-}
-
-/// `GET /{organisation}/{project}/{set}/-/delete?prompt=…`.
-pub(super) async fn get_delete(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s)): Path<(String, String, String)>,
-    Query(Which { prompt }): Query<Which>,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    delete_page(&state, &visitor, &set, &prompt, StatusCode::OK, None).await
-}
-
-async fn delete_page(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    id: &str,
-    status: StatusCode,
-    problem: Option<Callout>,
-) -> PageResult {
-    set.at.require(&visitor.actor, Action::Edit)?;
-    let stored = author::prompt_draft(state, &visitor.actor, set, id).await?;
-    let page = Confirm {
-        title: format!("Delete {id}"),
-        text:
-            "It goes from the draft. Versions that were locked keep it, and what is published stays as it is."
-                .into(),
-        action: format!("{}/-/delete", base(set)),
-        back: format!("{}/{id}", base(set)),
-        button: format!("Delete {id}"),
-        hidden: vec![pair("prompt", id), pair("revision", stored.revision.to_string())],
-        facts: vec![pair("Prompt set", &set.set.slug), pair("Last saved by", stored.updated_by)],
-        problem,
-    };
-    let frame =
-        visitor.in_project(&set.at).crumb(&set.set.slug, base(set)).titled(&page.title, "sets").narrow();
-    Ok(engine::page(status, "confirm.html", &frame, &page))
-}
-
-/// `POST /{organisation}/{project}/{set}/-/delete`.
-pub(super) async fn post_delete(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s)): Path<(String, String, String)>,
-    form: Form,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    let (id, revision) = (form.get("prompt"), form.get("revision").parse().unwrap_or_default());
-    match author::delete_prompt(&state, &visitor.actor, &set, id, revision).await {
-        Ok(()) => Ok(Redirect::to(&base(&set)).into_response()),
-        Err(error) => {
-            let (status, why) = beside_form(error)?;
-            delete_page(&state, &visitor, &set, id, status, Some(Callout::bad("Not deleted.", why))).await
-        }
-    }
 }
 
 /// A page that asks before it does something that cannot be taken back.

@@ -47,6 +47,9 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         Some("usage") => format!("{path}?set=chat"),
         Some("variable-sets" | "usual" | "playground") => format!("{path}?prompt=welcome.message"),
         Some("delete") => format!("{path}?prompt=welcome.message"),
+        Some("archive" | "rename" | "duplicate") if !route.path.starts_with("/api/") => {
+            format!("{path}?prompt=welcome.message")
+        }
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),
         Some("order") => format!("{path}?environment=prod&mode=FROZEN"),
@@ -61,6 +64,14 @@ pub(crate) fn body(route: &Route) -> Value {
         ("POST", "organisations" | "projects" | "sets" | "environments") => json!({ "slug": "another" }),
         ("PUT", "members") => json!({ "email": "viewer@example.org", "role": "viewer" }),
         ("POST", "tokens") => json!({ "organisation": "acme", "role": "viewer" }),
+        ("POST", "rename") => json!({ "id": "spare.one", "to": "spare.renamed" }),
+        ("POST", "duplicate") if route.path.ends_with("/actions/duplicate") => {
+            json!({ "id": "spare.one", "to": "spare.copied" })
+        }
+        ("POST", "duplicate") => json!({ "slug": "copied" }),
+        ("POST", "archive" | "restore") => json!({ "id": "spare.two" }),
+        ("PATCH", _) => json!({ "name": "Another name" }),
+        ("PUT", "{*prompt}") if route.path.contains("/notes/") => json!({ "body": "Ask Mara first." }),
         ("PUT", "{*prompt}") => prompt("welcome.message", "Hello", &[]),
         ("PUT", "{*partial}") => json!({ "source": "Hello" }),
         ("POST", "check" | "preview") => json!({ "prompt": prompt("x", "Hello", &[]) }),
@@ -93,6 +104,8 @@ pub(crate) async fn furnish(app: &App) -> String {
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;
     app.reopen().await;
+    app.save("spare.one", "To be renamed", &[]).await;
+    app.save("spare.two", "To be archived", &[]).await;
     let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/greeting"));
     assert_eq!(partial.json(&json!({ "source": "Hi" })).send().await.unwrap().status(), 201);
     let prod = author::find_environment(&app.state, &Actor::console(), &app.at, "prod").await.unwrap();

@@ -5,6 +5,7 @@ mod app;
 mod audit;
 mod authorization;
 mod bundle;
+mod content;
 mod database;
 mod drafts;
 mod headers;

@@ -26,11 +26,14 @@ pub struct OrganisationBody {
     pub slug: String,
     pub name: String,
     pub role: String,
+    /// What If-Match names when its name is changed.
+    pub settings_tag: String,
 }
 
 impl OrganisationBody {
     pub(crate) fn new(o: Organisation, role: Role) -> Self {
-        Self { id: o.id, slug: o.slug, name: o.name, role: role.as_str().into() }
+        let settings_tag = crate::author::settings::tag_of_organisation(&o);
+        Self { id: o.id, slug: o.slug, name: o.name, role: role.as_str().into(), settings_tag }
     }
 }
 

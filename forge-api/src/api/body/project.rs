@@ -37,6 +37,11 @@ pub struct ProjectBody {
     /// What agents do with content that FORGE did not confirm for long, if anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<MaxAge>,
+    /// Since when it takes no changes any more; absent while it is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<String>,
+    /// What If-Match names when its settings are changed.
+    pub settings_tag: String,
 }
 
 /// A publishing key of the project.
@@ -77,6 +82,8 @@ impl From<&ProjectAt> for ProjectBody {
             description: at.project.description.clone(),
             created_at: rfc3339(at.project.created_at),
             max_age: author::max_age(&at.project),
+            archived_at: at.project.archived_at.map(rfc3339),
+            settings_tag: author::settings::tag_of_project(&at.project),
         }
     }
 }

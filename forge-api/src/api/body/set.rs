@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::author::Draft;
 use crate::author::PartialDraft;
 use crate::author::PromptDraft;
+use crate::author::settings;
 use crate::clock::rfc3339;
 use crate::database::prompt_set::PromptSet;
 
@@ -20,6 +21,12 @@ pub struct SetBody {
     /// editing, review or locked.
     pub state: String,
     pub revision: i64,
+    pub tags: Vec<String>,
+    /// Since when it takes no changes any more; absent while it is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived_at: Option<String>,
+    /// What If-Match names when its settings are changed.
+    pub settings_tag: String,
     pub updated_at: String,
     pub updated_by: String,
 }
@@ -27,6 +34,9 @@ pub struct SetBody {
 impl From<PromptSet> for SetBody {
     fn from(s: PromptSet) -> Self {
         Self {
+            tags: settings::tags(&s),
+            archived_at: s.archived_at.map(rfc3339),
+            settings_tag: settings::tag_of_set(&s),
             id: s.id,
             slug: s.slug,
             name: s.name,

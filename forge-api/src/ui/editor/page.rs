@@ -4,7 +4,8 @@ use schemas::template::{TemplateError, TemplateErrorCode};
 use serde::Serialize;
 
 use super::parameter::{self, Row};
-use super::tree::Folder;
+use super::settings::SettingsView;
+use super::tree::Node;
 use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What};
 use crate::author::{Check, Rendered};
 use crate::ui::diff::Diff;
@@ -18,7 +19,7 @@ pub(crate) struct Page {
     pub set: String,
     pub state: String,
     pub draft: String,
-    pub tree: Vec<Folder>,
+    pub tree: Vec<Node>,
     pub prompt: Option<String>,
     pub kind: &'static str,
     pub engine: &'static str,
@@ -28,7 +29,16 @@ pub(crate) struct Page {
     pub editable: bool,
     pub may_add: bool,
     pub may_lock: bool,
+    pub may_publish: bool,
+    /// What is open, in the query of the pages that move it.
+    pub which: String,
     pub may_reopen: bool,
+    /// Whether the visitor may edit sets at all, whatever state this one is in.
+    pub may_edit: bool,
+    /// How many prompts and partials of the set are archived.
+    pub archived: i64,
+    /// What takes in the partial that is open.
+    pub used_by: Vec<String>,
     pub why_not: Option<String>,
     pub dirty: bool,
     pub conflict: Option<Conflict>,
@@ -39,13 +49,19 @@ pub(crate) struct Page {
     pub verdict: String,
     pub size: String,
     pub found: Vec<String>,
+    pub unused: Vec<Unused>,
     pub parameters: Vec<ParameterView>,
     pub values_open: bool,
     pub preview: Preview,
     pub description: String,
     pub tags: String,
-    pub model: String,
-    pub model_error: Option<String>,
+    pub settings: SettingsView,
+    pub metadata: String,
+    pub metadata_error: Option<String>,
+    /// Notes of people, none where nobody may read them.
+    pub notes: Option<NotesView>,
+    /// What is about to be saved, beside what is stored.
+    pub review: Option<ReviewView>,
     /// JSON for completion: filters, tags, variables.
     pub words: String,
 }
@@ -57,10 +73,36 @@ pub(crate) struct Conflict {
     pub diffs: Vec<Diff>,
 }
 
+/// What is about to be saved.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ReviewView {
+    pub diffs: Vec<Diff>,
+}
+
+/// What people noted on a prompt.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct NotesView {
+    pub body: String,
+    pub revision: i64,
+    pub saved: Option<Moment>,
+    pub saved_by: String,
+    pub editable: bool,
+    pub error: Option<String>,
+}
+
+/// A parameter that stands in no text.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Unused {
+    pub name: String,
+    pub index: usize,
+}
+
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct PartView {
     pub index: usize,
     pub number: usize,
+    pub first: bool,
+    pub last: bool,
     pub role: String,
     pub label: String,
     pub text: String,
@@ -85,6 +127,8 @@ pub(crate) struct ParameterView {
     pub r#type: String,
     pub summary: String,
     pub required: bool,
+    pub first: bool,
+    pub last: bool,
     pub description: String,
     pub default: String,
     pub example: String,
@@ -127,8 +171,7 @@ pub(crate) struct Previewed {
     pub preview: Preview,
     /// How long the text is.
     pub size: String,
-    #[serde(skip)]
-    pub unused: Vec<String>,
+    pub unused: Vec<Unused>,
 }
 
 impl Previewed {
@@ -156,10 +199,14 @@ impl Previewed {
             }
             None => {}
         }
-        let verdict = match problems.len() + unfit.parameters.len() {
+        let verdict = match problems.len() + unfit.sentences(typed).len() {
             0 => "no problems".to_owned(),
             n => count(n as u64, "problem", "problems"),
         };
+        let unused =
+            typed.parameters.iter().enumerate().filter(|(_, row)| {
+                !row.name.is_empty() && warnings.iter().any(|w| names(&w.message, &row.name))
+            });
         let characters: usize = typed.parts.iter().map(|p| p.text.chars().count()).sum();
         Self {
             verdict,
@@ -167,7 +214,7 @@ impl Previewed {
             found,
             preview,
             size: count(characters as u64, "character", "characters"),
-            unused: warnings.iter().map(|w| w.message.clone()).collect(),
+            unused: unused.map(|(index, row)| Unused { name: row.name.clone(), index }).collect(),
         }
     }
 }
@@ -252,6 +299,8 @@ impl ParameterView {
             r#type: row.kind.clone(),
             summary: row.summary(),
             required: row.required,
+            first: false,
+            last: false,
             description: row.description.clone(),
             default: row.default.clone(),
             example: row.example.clone(),
@@ -283,6 +332,8 @@ impl Page {
             .map(|(index, part)| PartView {
                 index,
                 number: index + 1,
+                first: index == 0,
+                last: index + 1 == typed.parts.len(),
                 role: part.role.clone(),
                 label: match typed.what {
                     What::Chat => format!("Message {}, {}", index + 1, part.role),
@@ -307,18 +358,22 @@ impl Page {
             .enumerate()
             .map(|(i, row)| {
                 let error = unfit.parameters.iter().find(|(at, _)| *at == i).map(|(_, what)| sentence(what));
-                let unused = !row.name.is_empty() && previewed.unused.iter().any(|w| names(w, &row.name));
-                ParameterView::of(row, typed, open == Some(i) || row.name.is_empty(), unused, error)
+                let unused = previewed.unused.iter().any(|u| u.index == i);
+                let view =
+                    ParameterView::of(row, typed, open == Some(i) || row.name.is_empty(), unused, error);
+                ParameterView { first: i == 0, last: i + 1 == typed.parameters.len(), ..view }
             })
             .collect();
         self.values_open = !typed.values.is_empty();
         self.description = typed.description.clone();
         self.tags = typed.tags.clone();
-        self.model = typed.model.clone();
-        self.model_error = unfit.model.as_deref().map(sentence);
+        self.settings = typed.settings.view(&unfit.settings);
+        self.metadata = typed.metadata.clone().unwrap_or_default();
+        self.metadata_error = unfit.metadata.as_deref().map(sentence);
         self.problems = previewed.problems;
         self.verdict = previewed.verdict;
         self.found = previewed.found;
+        self.unused = previewed.unused;
         self.preview = previewed.preview;
     }
 }

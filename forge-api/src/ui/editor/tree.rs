@@ -1,4 +1,4 @@
-//! The prompts of a set as a tree.
+//! The prompts of a set as a tree: a slash in a name makes a folder, and so does a point that several share.
 
 use schemas::prompt::Prompt;
 use serde::Serialize;
@@ -6,11 +6,13 @@ use serde::Serialize;
 use super::typed::What;
 use crate::author::Draft;
 
+/// One step of the tree as it is written: a folder begins, something stands in it, it ends.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Folder {
-    pub name: Option<String>,
-    pub open: bool,
-    pub items: Vec<Item>,
+#[serde(tag = "step", rename_all = "snake_case")]
+pub(crate) enum Node {
+    Open { name: String, count: usize },
+    Item(Item),
+    Close,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -28,58 +30,90 @@ pub(crate) struct Mark {
     pub title: &'static str,
 }
 
-/// The prompts of a draft as a tree: folders by the first part of the name where it is shared.
+/// The prompts of a draft, then its partials.
 pub(crate) fn tree(
     base: &str,
     draft: &Draft,
     live: Option<&[Prompt]>,
     current: Option<(&str, What)>,
-) -> Vec<Folder> {
-    let first = |id: &str| id.find(['/', '.']).map(|at| id[..at].to_owned());
-    let mut folders: Vec<Folder> = Vec::new();
-    for one in &draft.prompts {
-        let id = one.prompt.id.as_str();
-        let folder = first(id);
-        let label = folder.as_ref().map_or(id, |f| &id[f.len() + 1..]);
-        let item = Item {
-            id: id.to_owned(),
-            label: label.to_owned(),
-            href: format!("{base}/{id}"),
-            current: current.is_some_and(|(name, what)| name == id && what != What::Partial),
-            mark: live.and_then(|live| change(live, &one.prompt)),
+) -> Vec<Node> {
+    let prompts: Vec<Item> = draft
+        .prompts
+        .iter()
+        .map(|one| {
+            let id = one.prompt.id.as_str();
+            Item {
+                id: id.to_owned(),
+                label: id.to_owned(),
+                href: format!("{base}/{id}"),
+                current: current.is_some_and(|(name, what)| name == id && what != What::Partial),
+                mark: live.and_then(|live| change(live, &one.prompt)),
+            }
+        })
+        .collect();
+    let partials: Vec<Item> = draft
+        .partials
+        .iter()
+        .map(|one| {
+            let id = one.partial.name.to_string();
+            Item {
+                href: format!("{base}/-/partials/{id}"),
+                label: id.clone(),
+                current: current.is_some_and(|(name, what)| name == id && what == What::Partial),
+                mark: None,
+                id,
+            }
+        })
+        .collect();
+    let mut nodes = Vec::new();
+    write(&prompts, &mut nodes);
+    if !partials.is_empty() {
+        nodes.push(Node::Open { name: "partials".into(), count: partials.len() });
+        write(&partials, &mut nodes);
+        nodes.push(Node::Close);
+    }
+    nodes
+}
+
+/// The folder that a label stands in: up to its slash, or up to its first point.
+fn folder(label: &str) -> Option<(&str, bool)> {
+    match label.split_once('/') {
+        Some((first, _)) => Some((first, true)),
+        None => label.split_once('.').map(|(first, _)| (first, false)),
+    }
+}
+
+/// Writes items whose labels are what is left of their names at this depth. What shares a folder stands
+/// together, where the first of it stands; folders have as many levels as names have slashes.
+fn write(items: &[Item], nodes: &mut Vec<Node>) {
+    let mut written: Vec<(&str, bool)> = Vec::new();
+    for item in items {
+        let Some(found) = folder(&item.label) else {
+            nodes.push(Node::Item(item.clone()));
+            continue;
         };
-        match folders.iter_mut().find(|f| f.name == folder) {
-            Some(there) => there.items.push(item),
-            None => folders.push(Folder { name: folder, open: true, items: vec![item] }),
+        let (name, slash) = found;
+        if written.contains(&found) {
+            continue;
         }
-    }
-    // A folder of one is no folder.
-    for folder in &mut folders {
-        if let [only] = folder.items.as_mut_slice()
-            && folder.name.is_some()
-        {
-            only.label.clone_from(&only.id);
-            folder.name = None;
-        }
-    }
-    if !draft.partials.is_empty() {
-        let items = draft
-            .partials
+        let within: Vec<Item> = items
             .iter()
-            .map(|one| {
-                let id = one.partial.name.to_string();
-                Item {
-                    href: format!("{base}/-/partials/{id}"),
-                    label: id.clone(),
-                    current: current.is_some_and(|(name, what)| name == id && what == What::Partial),
-                    mark: None,
-                    id,
-                }
-            })
+            .filter(|other| folder(&other.label) == Some(found))
+            .map(|other| Item { label: other.label[name.len() + 1..].to_owned(), ..other.clone() })
             .collect();
-        folders.push(Folder { name: Some("partials".into()), open: true, items });
+        // A point that nobody shares is a part of the name.
+        if !slash && within.len() == 1 {
+            nodes.push(Node::Item(item.clone()));
+            continue;
+        }
+        written.push(found);
+        nodes.push(Node::Open { name: name.to_owned(), count: within.len() });
+        match slash {
+            true => write(&within, nodes),
+            false => nodes.extend(within.into_iter().map(Node::Item)),
+        }
+        nodes.push(Node::Close);
     }
-    folders
 }
 
 fn change(live: &[Prompt], prompt: &Prompt) -> Option<Mark> {
@@ -111,23 +145,21 @@ mod tests {
         Draft { prompts, partials: Vec::new(), digest: Digest::of(b"") }
     }
 
+    fn shape(nodes: &[Node]) -> String {
+        let word = |node: &Node| match node {
+            Node::Open { name, count } => format!("{name}{count}("),
+            Node::Item(item) => format!("{} ", item.label),
+            Node::Close => ")".into(),
+        };
+        nodes.iter().map(word).collect()
+    }
+
     #[test]
-    fn prompts_that_share_a_beginning_stand_in_a_folder() {
-        let found = tree(
-            "/o/p/s",
-            &draft(&["plain", "refund.ask", "refund.decide", "summary/one"]),
-            None,
-            Some(("refund.ask", What::Text)),
-        );
-        let shape: Vec<_> = found
-            .iter()
-            .map(|f| (f.name.as_deref(), f.items.iter().map(|i| i.label.as_str()).collect::<Vec<_>>()))
-            .collect();
-        assert_eq!(
-            shape,
-            [(None, vec!["plain"]), (Some("refund"), vec!["ask", "decide"]), (None, vec!["summary/one"]),]
-        );
-        assert!(found[1].items[0].current);
-        assert_eq!(found[1].items[0].href, "/o/p/s/refund.ask");
+    fn slashes_make_folders_and_points_do_where_they_are_shared() {
+        let ids = ["mail/a", "mail/de/b", "mail/de/c.d", "plain", "refund.ask", "refund.decide", "sum.one"];
+        let found = tree("/o/p/s", &draft(&ids), None, Some(("refund.ask", What::Text)));
+        assert_eq!(shape(&found), "mail3(a de2(b c.d ))plain refund2(ask decide )sum.one ");
+        let Node::Item(current) = &found[9] else { panic!("{found:?}") };
+        assert_eq!((current.href.as_str(), current.current), ("/o/p/s/refund.ask", true));
     }
 }

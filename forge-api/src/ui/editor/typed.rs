@@ -5,6 +5,7 @@ use schemas::prompt::{Content, Engine, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value};
 
 use super::parameter::{self, Row};
+use super::settings::{self, Flaw, Settings};
 use crate::ui::form::{Form, lines};
 
 /// The roles that the form offers; a placeholder is the place of the caller's messages.
@@ -45,7 +46,9 @@ pub(crate) struct Typed {
     pub plain: bool,
     pub description: String,
     pub tags: String,
-    pub model: String,
+    pub settings: Settings,
+    /// As JSON; none where the form did not hold it, and what is stored stays.
+    pub metadata: Option<String>,
     pub parts: Vec<Part>,
     pub parameters: Vec<Row>,
     /// Values for the preview, by parameter.
@@ -57,12 +60,13 @@ pub(crate) struct Typed {
 pub(crate) struct Unfit {
     /// By the number of the parameter.
     pub parameters: Vec<(usize, String)>,
-    pub model: Option<String>,
+    pub settings: Vec<Flaw>,
+    pub metadata: Option<String>,
 }
 
 impl Unfit {
     pub(crate) fn is_empty(&self) -> bool {
-        self.parameters.is_empty() && self.model.is_none()
+        self.parameters.is_empty() && self.settings.is_empty() && self.metadata.is_none()
     }
 
     /// All of it in one sentence each.
@@ -71,8 +75,12 @@ impl Unfit {
             let name = typed.parameters.get(*i).map_or("", |row| row.name.as_str());
             format!("Parameter {name}: {what}")
         };
-        let model = self.model.iter().map(|m| format!("Model settings: {m}"));
-        self.parameters.iter().map(named).chain(model).collect()
+        let setting = |(key, what): &Flaw| match key {
+            Some(key) => format!("Model setting {key} {what}"),
+            None => format!("Model settings: {what}"),
+        };
+        let metadata = self.metadata.iter().map(|m| format!("Metadata: {m}"));
+        self.parameters.iter().map(named).chain(self.settings.iter().map(setting)).chain(metadata).collect()
     }
 }
 
@@ -117,7 +125,8 @@ impl Typed {
             plain: form.get("engine") == "plain",
             description: lines(form.get("description")),
             tags: form.get("tags").to_owned(),
-            model: lines(form.get("model")),
+            settings: Settings::of_form(form),
+            metadata: form.all("metadata").first().map(|text| lines(text)),
             parts,
             parameters,
             values: form.beginning("v-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
@@ -138,11 +147,12 @@ impl Typed {
             plain: prompt.engine == Engine::Plain,
             description: prompt.description.clone(),
             tags: prompt.tags.join(", "),
-            model: if prompt.model.is_empty() {
+            settings: Settings::of(&prompt.model),
+            metadata: Some(if prompt.metadata.is_empty() {
                 String::new()
             } else {
-                serde_json::to_string_pretty(&prompt.model).unwrap_or_default()
-            },
+                serde_json::to_string_pretty(&prompt.metadata).unwrap_or_default()
+            }),
             parts,
             parameters: prompt.parameters.iter().map(Row::of).collect(),
             values: Vec::new(),
@@ -164,8 +174,64 @@ impl Typed {
         self.parts.first().map_or("", |p| p.text.as_str())
     }
 
-    /// The prompt as far as the fields fit, and the fields that do not. What the form does not
-    /// show (`metadata`) is taken from what is stored.
+    /// Changes the form as one of its buttons says; gives the number of the parameter to open.
+    /// What names nothing changes nothing.
+    pub(crate) fn change(&mut self, what: &str, argument: &str) -> Option<usize> {
+        let number = argument.parse::<usize>().ok();
+        match (what, number) {
+            ("add-message", _) => {
+                let role = if ROLES.contains(&argument) { argument } else { "user" };
+                let text = if role == PLACEHOLDER { "history" } else { "" };
+                self.parts.push(Part { role: role.into(), text: text.into() });
+            }
+            ("remove", Some(i)) if i < self.parts.len() => {
+                self.parts.remove(i);
+            }
+            ("up", Some(i)) if i > 0 && i < self.parts.len() => self.parts.swap(i, i - 1),
+            ("down", Some(i)) if i + 1 < self.parts.len() => self.parts.swap(i, i + 1),
+            ("drop", Some(i)) if i < self.parameters.len() => {
+                self.parameters.remove(i);
+            }
+            ("param-up", Some(i)) if i > 0 && i < self.parameters.len() => self.parameters.swap(i, i - 1),
+            ("param-down", Some(i)) if i + 1 < self.parameters.len() => self.parameters.swap(i, i + 1),
+            ("add", _) => {
+                self.parameters.push(Row::named(argument));
+                return Some(self.parameters.len() - 1);
+            }
+            ("add-all", _) => {
+                for name in argument.split(',').filter(|n| !n.is_empty()) {
+                    if !self.parameters.iter().any(|p| p.name == name) {
+                        self.parameters.push(Row::named(name));
+                    }
+                }
+            }
+            ("kind", _) => self.turn_into(argument),
+            _ => {}
+        }
+        None
+    }
+
+    /// A text becomes the first message of a chat, and the messages of a chat one text.
+    fn turn_into(&mut self, kind: &str) {
+        match (self.what, kind) {
+            (What::Text, "chat") => {
+                self.what = What::Chat;
+                for part in &mut self.parts {
+                    part.role = "system".into();
+                }
+            }
+            (What::Chat, "text") => {
+                self.what = What::Text;
+                let texts = self.parts.iter().filter(|p| p.role != PLACEHOLDER).map(|p| p.text.as_str());
+                let text = texts.collect::<Vec<_>>().join("\n\n");
+                self.parts = vec![Part { role: "text".into(), text }];
+            }
+            _ => {}
+        }
+    }
+
+    /// The prompt as far as the fields fit, and the fields that do not. What the form did not
+    /// hold is taken from what is stored.
     ///
     /// # Errors
     /// The prompt's name is none.
@@ -181,13 +247,14 @@ impl Typed {
                 Err(what) => unfit.parameters.push((i, what)),
             }
         }
-        let model = if self.model.trim().is_empty() {
-            Map::new()
-        } else {
-            serde_json::from_str(&self.model).unwrap_or_else(|e| {
-                unfit.model = Some(format!("not a JSON object ({e}); write {{\"temperature\": 0.2}}"));
+        let (model, flaws) = self.settings.parse();
+        unfit.settings = flaws;
+        let metadata = match &self.metadata {
+            None => stored.map(|p| p.metadata.clone()).unwrap_or_default(),
+            Some(text) => settings::object(text, "{\"owner\": \"support\"}").unwrap_or_else(|why| {
+                unfit.metadata = Some(why);
                 Map::new()
-            })
+            }),
         };
         let content = match self.what {
             What::Chat => Content::Chat { messages: self.parts.iter().map(message_of).collect() },
@@ -200,7 +267,7 @@ impl Typed {
             content,
             parameters,
             model,
-            metadata: stored.map(|p| p.metadata.clone()).unwrap_or_default(),
+            metadata,
             tags: self.tags.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect(),
         };
         Ok((prompt, unfit))
@@ -298,6 +365,7 @@ mod tests {
             ("p-required", "no"),
             ("p-default", "many"),
             ("model", "{"),
+            ("metadata", "[]"),
             ("v-n", "5"),
         ]));
         assert_eq!(typed.revision, 7);
@@ -305,8 +373,41 @@ mod tests {
         let (prompt, unfit) = typed.prompt(None).unwrap();
         assert_eq!(prompt.templates().collect::<Vec<_>>(), ["one\ntwo"]);
         let sentences = unfit.sentences(&typed);
-        assert_eq!(sentences.len(), 2, "{sentences:?}");
+        assert_eq!(sentences.len(), 3, "{sentences:?}");
         assert!(sentences[0].starts_with("Parameter n: the default"), "{sentences:?}");
+        assert!(sentences[1].starts_with("Model settings: not JSON at line 1"), "{sentences:?}");
+        assert!(sentences[2].starts_with("Metadata: not a JSON object"), "{sentences:?}");
+    }
+
+    #[test]
+    fn buttons_move_add_and_take_away_and_nothing_else() {
+        let part = |role: &str, text: &str| Part { role: role.into(), text: text.into() };
+        let mut typed = Typed {
+            name: "a".into(),
+            what: What::Chat,
+            parts: vec![part("system", "one"), part("user", "two")],
+            ..Typed::default()
+        };
+        typed.change("down", "0");
+        typed.change("up", "0");
+        typed.change("down", "1");
+        typed.change("remove", "7");
+        typed.change("add-message", "placeholder");
+        typed.change("add-message", "boss");
+        let shape: Vec<_> = typed.parts.iter().map(|p| (p.role.as_str(), p.text.as_str())).collect();
+        assert_eq!(shape, [("user", "two"), ("system", "one"), ("placeholder", "history"), ("user", "")]);
+
+        assert_eq!(typed.change("add", "a"), Some(0));
+        typed.change("add-all", "a,b,,c");
+        typed.change("param-up", "2");
+        typed.change("param-down", "2");
+        typed.change("drop", "0");
+        assert_eq!(typed.parameters.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["c", "b"]);
+
+        typed.change("kind", "text");
+        assert_eq!((typed.what, typed.text()), (What::Text, "two\n\none\n\n"));
+        typed.change("kind", "chat");
+        assert_eq!(typed.parts, [part("system", "two\n\none\n\n")]);
     }
 
     #[test]

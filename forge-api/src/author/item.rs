@@ -1,0 +1,190 @@
+//! A prompt or a partial by its name: what both have in common when they are moved.
+
+use schemas::prompt::Prompt;
+use schemas::{Micros, PromptId};
+
+use super::SetAt;
+use super::prompt::revision_of;
+use crate::clock;
+use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
+use crate::database::{Conn, DatabaseError, archive, redirect};
+use crate::error::{ApiError, Result};
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    Prompt,
+    Partial,
+}
+
+impl Item {
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::Partial => "partial",
+        }
+    }
+
+    /// Reads `prompt` or `partial`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Prompt, Self::Partial].into_iter().find(|item| item.as_str() == text)
+    }
+}
+
+/// A row of a draft, whichever it is of.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub id: String,
+    pub name: String,
+    /// A prompt's JSON, or a partial's source.
+    pub body: String,
+    pub revision: i64,
+    pub created_at: Micros,
+    pub updated_by: String,
+}
+
+/// What stands under a name.
+pub(super) async fn held(conn: &mut Conn, set_id: &str, item: Item, name: &str) -> Result<Option<Held>> {
+    Ok(match item {
+        Item::Prompt => prompt::find(conn, set_id, name).await?.map(|row| Held {
+            id: row.id,
+            name: row.prompt_id,
+            body: row.body,
+            revision: row.revision,
+            created_at: row.created_at,
+            updated_by: row.updated_by,
+        }),
+        Item::Partial => prompt::find_partial(conn, set_id, name).await?.map(|row| Held {
+            id: row.id,
+            name: row.name,
+            body: row.source,
+            revision: row.revision,
+            created_at: row.updated_at,
+            updated_by: row.updated_by,
+        }),
+    })
+}
+
+/// What stands under a name, or under the one that it has now.
+///
+/// # Errors
+/// It is archived, and may be restored; or there is none.
+pub(super) async fn found(conn: &mut Conn, set_id: &str, item: Item, name: &str) -> Result<Held> {
+    if let Some(held) = held(conn, set_id, item, name).await? {
+        return Ok(held);
+    }
+    if let Some(now) = name_now(conn, set_id, item, name).await?
+        && let Some(held) = held(conn, set_id, item, &now).await?
+    {
+        return Ok(held);
+    }
+    let what = item.as_str();
+    match archive::last(conn, set_id, what, name).await? {
+        Some(_) => {
+            Err(ApiError::conflict("archived", format!("{what} {name} is archived; restore it first")))
+        }
+        None => Err(ApiError::NotFound(what)),
+    }
+}
+
+/// The name that whoever had this one before has now.
+pub(super) async fn name_now(
+    conn: &mut Conn,
+    set_id: &str,
+    item: Item,
+    name: &str,
+) -> Result<Option<String>> {
+    let Some(row) = redirect::row_of(conn, set_id, item.as_str(), name).await? else { return Ok(None) };
+    Ok(match item {
+        Item::Prompt => redirect::prompt_name(conn, &row).await?,
+        Item::Partial => redirect::partial_name(conn, &row).await?,
+    })
+}
+
+/// Refuses a name that something in the draft has.
+pub(super) async fn free(conn: &mut Conn, set: &SetAt, item: Item, name: &PromptId) -> Result<()> {
+    let what = item.as_str();
+    match held(conn, &set.set.id, item, name.as_str()).await? {
+        None => Ok(()),
+        Some(_) => Err(ApiError::conflict(
+            "name_taken",
+            format!(
+                "there is a {what} {name} in {} already; choose another name, or rename or archive that one first",
+                set.set.slug
+            ),
+        )),
+    }
+}
+
+/// Puts a row into a set's draft. A prompt takes its name into its body; its revision follows on
+/// whatever stood under that name before.
+///
+/// # Errors
+/// The database refuses, or holds what is no prompt.
+pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, by: &str) -> Result<i64> {
+    let now = clock::now();
+    let id = PromptId::new(&held.name)?;
+    match item {
+        Item::Prompt => {
+            let mut body: Prompt = serde_json::from_str(&held.body)
+                .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", held.name)))?;
+            body.id = id;
+            let before = prompt::revisions(conn, &set.set.id, &held.name, 1).await?;
+            let last = before.first().map_or(0, |r| r.revision);
+            let row = PromptRow {
+                id: held.id.clone(),
+                set_id: set.set.id.clone(),
+                prompt_id: held.name.clone(),
+                body: serde_json::to_string(&body).map_err(ApiError::internal)?,
+                revision: held.revision.max(last) + 1,
+                created_at: held.created_at,
+                updated_at: now,
+                updated_by: by.to_owned(),
+            };
+            prompt::put_all(conn, std::slice::from_ref(&row)).await?;
+            prompt::add_revisions(conn, &[revision_of(&row)]).await?;
+            Ok(row.revision)
+        }
+        Item::Partial => {
+            let row = PartialRow {
+                id: held.id.clone(),
+                set_id: set.set.id.clone(),
+                name: held.name.clone(),
+                source: held.body.clone(),
+                revision: held.revision + 1,
+                updated_at: now,
+                updated_by: by.to_owned(),
+            };
+            prompt::put_partial(conn, &row).await?;
+            Ok(row.revision)
+        }
+    }
+}
+
+/// Takes a row out of a set's draft; a prompt's history says that it went.
+///
+/// # Errors
+/// The database refuses.
+pub(super) async fn take(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, by: &str) -> Result<()> {
+    match item {
+        Item::Prompt => {
+            prompt::delete(conn, &set.set.id, &held.name).await?;
+            let row = PromptRow {
+                id: held.id.clone(),
+                set_id: set.set.id.clone(),
+                prompt_id: held.name.clone(),
+                body: String::new(),
+                revision: held.revision + 1,
+                created_at: held.created_at,
+                updated_at: clock::now(),
+                updated_by: by.to_owned(),
+            };
+            let gone = PromptRevision { body: None, ..revision_of(&row) };
+            prompt::add_revisions(conn, &[gone]).await?;
+        }
+        Item::Partial => prompt::delete_partial(conn, &set.set.id, &held.name).await?,
+    }
+    Ok(())
+}
