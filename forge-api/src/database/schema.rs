@@ -521,6 +521,10 @@ diesel::table! {
         user_id -> Text,
         role -> Text,
         created_at -> BigInt,
+    }
+}
+
+diesel::table! {
     prompt_notes (prompt_row) {
         prompt_row -> Text,
         set_id -> Text,
@@ -583,6 +587,10 @@ diesel::table! {
         attempts -> BigInt,
         due_at -> BigInt,
         give_up_at -> BigInt,
+    }
+}
+
+diesel::table! {
     prompt_redirects (set_id, kind, old_id) {
         set_id -> Text,
         kind -> Text,
