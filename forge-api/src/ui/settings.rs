@@ -1,7 +1,6 @@
 //! What can be changed of an organisation, a project and a set; copies of sets; what is archived.
 
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
@@ -187,7 +186,7 @@ pub(super) async fn post_project_settings(
     let description = lines(form.get("description"));
     let mut change = Change { archived, seen: Some(form.get("seen")), ..Change::default() };
     if archived.is_none() {
-        (change.name, change.description) = (Some(form.get("name")), Some(&description));
+        (change.name, change.description) = (Some(form.get("name")), Some(description.as_str()));
     }
     match author::change_project(&state, &visitor.actor, &at, change).await {
         Ok(_) => Ok(Redirect::to(&format!("/{o}/{p}/-/settings?done={word}")).into_response()),
@@ -264,7 +263,7 @@ pub(super) async fn post_set_settings(
         form.get("tags").split(',').map(str::trim).filter(|t| !t.is_empty()).map(Into::into).collect();
     let mut change = Change { archived, seen: Some(form.get("seen")), ..Change::default() };
     if archived.is_none() {
-        (change.name, change.description) = (Some(form.get("name")), Some(&description));
+        (change.name, change.description) = (Some(form.get("name")), Some(description.as_str()));
         change.tags = Some(&tags);
     }
     match author::change_set(&state, &visitor.actor, &set, change).await {
