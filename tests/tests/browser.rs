@@ -1,5 +1,7 @@
 //! The pages, used by hand: a real Chromium against a real `forge`, with a real agent.
 
+#[path = "browser/content.rs"]
+mod content;
 #[path = "browser/contracts.rs"]
 mod contracts;
 #[path = "browser/credentials.rs"]

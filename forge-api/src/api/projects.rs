@@ -1,7 +1,7 @@
 //! Projects and environments.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use schemas::envelope::MaxAge;
@@ -16,14 +16,14 @@ use crate::author::{self, NewEnvironment, NewProject, ProjectAt};
 use crate::error::Result;
 use crate::keys::change;
 use crate::overview;
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 pub(super) async fn list_projects(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-    Query(which): Query<Which>,
+    ApiQuery(which): ApiQuery<Which>,
 ) -> Result<Json<List<ProjectBody>>> {
     let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
     let found = match which.archived {

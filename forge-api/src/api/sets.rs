@@ -1,7 +1,7 @@
 //! Prompt sets.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::body::{DraftBody, List, Named, SetBody};
@@ -9,14 +9,14 @@ use super::{Which, project_at, set_at};
 use crate::auth::Actor;
 use crate::author::{self, NewSet};
 use crate::error::Result;
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 pub(super) async fn list_sets(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-    Query(which): Query<Which>,
+    ApiQuery(which): ApiQuery<Which>,
 ) -> Result<Json<List<SetBody>>> {
     let at = project_at(&state, &actor, &project).await?;
     let found = match which.archived {

@@ -22,6 +22,7 @@ struct Page {
     name: String,
     description: String,
     may_create: bool,
+    archived: bool,
     environments: Vec<EnvironmentView>,
     sets: Vec<Row>,
     agents: usize,
@@ -82,7 +83,8 @@ pub(super) async fn get_project(
     let page = Page {
         name: at.project.name.clone(),
         description,
-        may_create: at.lets(&visitor.actor, Action::Edit),
+        may_create: at.lets(&visitor.actor, Action::Edit) && at.project.archived_at.is_none(),
+        archived: at.project.archived_at.is_some(),
         environments: overview.environments.iter().map(|e| EnvironmentView::of(e, &agents)).collect(),
         sets: overview.sets.iter().map(|s| Row::of(s, &overview.environments, &base)).collect(),
         agents: agents.len(),
