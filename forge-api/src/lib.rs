@@ -30,7 +30,7 @@
 //! | [`server`], [`api`], [`ui`] | the web server, the API, the pages |
 //! | [`tls`] | certificates, and what they are held against |
 //! | [`republish`] | rebuilds the streams of a broker that lost its store |
-//! | [`run`], [`demo`] | `forge serve` and `forge demo` |
+//! | [`run`], [`demo`], [`seed`] | `forge serve`, `forge demo` and `forge seed` |
 //! | [`request`] | one HTTP request to our own server |
 //! | [`config`], [`state`], [`limit`], [`clock`], [`error`] | what everything shares |
 //! | `aside` | work that needs a processor: so much at once and no more |
@@ -63,6 +63,7 @@ pub mod request;
 pub mod review;
 pub mod run;
 pub mod seal;
+pub mod seed;
 pub mod serial;
 pub mod server;
 pub mod session;

@@ -4,9 +4,11 @@
 //! from then on the database alone says what has to be in the stream, byte for byte. Sending is the
 //! relay's ([`crate::relay`]).
 
+mod foresee;
 mod retry;
 mod view;
 
+pub use foresee::{Foreseen, Will, foresee};
 pub use retry::retry;
 pub use view::{
     AgentAnswer, Answer, PublicationView, current_bundle, find, find_by_id, list, list_of_set, live,

@@ -12,7 +12,6 @@ use super::diff::Diff;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
-use super::fleet::Health;
 use super::form::Form;
 use super::lock::Content;
 use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, grouped, short};
@@ -25,13 +24,15 @@ use crate::database::publication::PublicationFull;
 use crate::database::version::Version;
 use crate::fleet::{self, AgentView};
 use crate::lock;
-use crate::publish::{self, Request};
+use crate::publish::{self, Foreseen, Request, Will};
 use crate::state::AppState;
 
 /// Most versions to choose from.
 const VERSIONS_MAX: usize = 100;
 /// Agents of one contract that are shown.
 const AGENTS_SHOWN: usize = 5;
+/// Agents that will not simply apply it, of those that are listed.
+const FORESEEN: usize = 50;
 
 #[derive(Debug, Default, Serialize)]
 struct Page {
@@ -55,6 +56,9 @@ struct Page {
     diffs: Vec<Diff>,
     more: Option<String>,
     will_title: String,
+    /// Agents that will not simply apply it.
+    not_at_once: Vec<ForeseenView>,
+    not_at_once_more: Option<String>,
     will: Bar,
     legend: Vec<Tally>,
     undo: String,
@@ -134,6 +138,57 @@ fn named(connected: &[String], away: &[String]) -> String {
         text.push_str(&format!(" and {} more", all - AGENTS_SHOWN));
     }
     text
+}
+
+/// An agent that will not simply apply it, and why.
+#[derive(Debug, Serialize)]
+struct ForeseenView {
+    agent: String,
+    service: String,
+    state: &'static str,
+    word: &'static str,
+    why: String,
+}
+
+impl ForeseenView {
+    fn of(one: &Foreseen) -> Self {
+        let heard = || Moment::relative(one.heard_at).text;
+        let (state, _) = words(&one.will);
+        let (word, why) = match &one.will {
+            Will::Refuse => {
+                ("refuses", "its program was built for something else; it keeps what it has".into())
+            }
+            Will::CutOff { revoked: true } => (
+                "cut off",
+                "its credential was revoked; it hears of nothing until it is given another".into(),
+            ),
+            Will::CutOff { revoked: false } => (
+                "cut off",
+                "its credential has expired; it hears of nothing until it is given another".into(),
+            ),
+            Will::Away => ("unreachable", format!("last heard {}; applies it when it is back", heard())),
+            Will::Pinned { to } => {
+                ("pinned", format!("its owner pinned the set to {to}; it keeps what it has"))
+            }
+            Will::Frozen => ("frozen", "checks it, and holds it back until it accepts again".into()),
+            Will::Late => ("stale", "has not heard from FORGE for a while; it may take it late".into()),
+            Will::Apply => ("applies", String::new()),
+        };
+        Self { agent: one.agent.clone(), service: one.service.clone(), state, word, why }
+    }
+}
+
+/// The look of what an agent will do, and its words in the legend.
+fn words(will: &Will) -> (&'static str, &'static str) {
+    match will {
+        Will::Refuse => ("refused", "built for something else: refuse it"),
+        Will::CutOff { .. } => ("revoked", "cut off: cannot hear of it"),
+        Will::Away => ("unreachable", "unreachable: apply it when back"),
+        Will::Pinned { .. } => ("frozen", "pinned: keep what they have"),
+        Will::Frozen => ("frozen", "frozen: hold it back"),
+        Will::Late => ("stale", "stale: may take it late"),
+        Will::Apply => ("active", "will check and apply it"),
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -276,7 +331,8 @@ async fn show(
         page.choose(&versions, &environments, &agents, version, environment);
         page.swap(version, environment, live.as_ref(), Changes::between(before.side(), after.side()));
         let breaks = contract::breaks(state, actor, set, environment, &version.version).await?;
-        page.foresee(environment, &agents, &breaks.agents());
+        let foreseen = publish::foresee(state, actor, set, environment, &version.version, &breaks).await?;
+        page.foresee(environment, &foreseen);
         page.warn(&breaks, &version.version, &chosen.accepted);
     }
     let frame = visitor
@@ -365,44 +421,26 @@ impl Page {
     }
 
     /// What the agents are going to do with it, as far as can be said before.
-    fn foresee(&mut self, environment: &Environment, agents: &[AgentView], refusing: &HashSet<&str>) {
-        let (refuse, here): (Vec<&AgentView>, Vec<&AgentView>) = agents
-            .iter()
-            .filter(|a| a.environment.id == environment.id)
-            .partition(|a| refusing.contains(a.agent.name.as_str()));
-        let all = refuse.len() + here.len();
-        let tally = |state, word, kinds: &[Health]| Tally {
-            state,
-            word,
-            count: here.iter().filter(|a| kinds.contains(&Health::of(a))).count() as u64,
-        };
-        let frozen =
-            here.iter().filter(|a| a.agent.mode == "FROZEN" && Health::of(a) != Health::Unreachable).count()
-                as u64;
-        let mut legend = vec![
-            tally("active", "will check and apply it", &[Health::Active, Health::Refused, Health::Stale]),
-            tally("frozen", "frozen: hold it back", &[Health::Frozen]),
-            tally("unreachable", "unreachable: apply it when back", &[Health::Unreachable]),
-            Tally {
-                state: "refused",
-                word: "built for something else: refuse it",
-                count: refuse.len() as u64,
-            },
-        ];
-        // A frozen agent that also refused or is stale waits all the same.
-        if let [applies, held, ..] = legend.as_mut_slice() {
-            let more = frozen.saturating_sub(held.count);
-            applies.count = applies.count.saturating_sub(more);
-            held.count += more;
+    fn foresee(&mut self, environment: &Environment, foreseen: &[Foreseen]) {
+        let mut legend: Vec<Tally> = Vec::new();
+        // What goes well first, as in every bar.
+        for one in foreseen.iter().rev() {
+            let (state, word) = words(&one.will);
+            match legend.iter_mut().find(|t| t.word == word) {
+                Some(tally) => tally.count += 1,
+                None => legend.push(Tally { state, word, count: 1 }),
+            }
         }
-        legend.retain(|t| t.count > 0);
         self.will = Bar::of(&legend);
         self.legend = legend;
-        let n = count(all as u64, "agent", "agents");
-        self.will_title = match all {
+        let n = count(foreseen.len() as u64, "agent", "agents");
+        self.will_title = match foreseen.len() {
             0 => format!("Agents of {}", environment.slug),
             _ => format!("What {n} of {} will do", environment.slug),
         };
+        let not: Vec<&Foreseen> = foreseen.iter().filter(|one| one.will != Will::Apply).collect();
+        self.not_at_once = not.iter().take(FORESEEN).map(|one| ForeseenView::of(one)).collect();
+        self.not_at_once_more = more(not.len().saturating_sub(FORESEEN));
         if let Some(live) = &mut self.live {
             live.agents = n;
         }

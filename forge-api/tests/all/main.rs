@@ -8,6 +8,7 @@ mod bundle;
 mod content;
 mod database;
 mod drafts;
+mod first;
 mod headers;
 mod hostile;
 mod input;

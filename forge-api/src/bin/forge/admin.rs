@@ -117,6 +117,23 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
     }
 }
 
+/// Makes the organisation to develop with.
+pub(crate) async fn seed(state: &AppState) -> anyhow::Result<()> {
+    if !forge_api::seed::seed(state).await? {
+        println!("organisation {} is there already; nothing was changed", forge_api::seed::ORGANISATION);
+        return Ok(());
+    }
+    println!(
+        "organisation {}; everybody's password is {:?}",
+        forge_api::seed::ORGANISATION,
+        forge_api::seed::PASSWORD
+    );
+    for (name, email, role) in forge_api::seed::PEOPLE {
+        println!("  {email}  {name}, {}", role.as_str());
+    }
+    Ok(())
+}
+
 pub(crate) async fn project(state: &AppState, path: &str, name: &str) -> anyhow::Result<()> {
     let Some((slug, project)) = path.split_once('/') else { bail!("write organisation/project") };
     let organisation = organisation(state, slug).await?;

@@ -79,6 +79,8 @@ pub(crate) enum Command {
         #[arg(long, default_value_t = 1000)]
         skip: i64,
     },
+    /// For development: an organisation with people of every role and sets in every state
+    Seed,
     /// Writes a folder of prompts into a set's draft
     Import(Import),
     /// Writes a set's draft into a folder

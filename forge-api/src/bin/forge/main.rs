@@ -110,6 +110,7 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
             println!("{raised} serials raised by {skip}");
             Ok(())
         }
+        Command::Seed => admin::seed(&open(config).await?).await,
         Command::Import(import) => prompts::import(&open(config).await?, &import).await,
         Command::Export { path, directory } => prompts::export(&open(config).await?, &path, &directory).await,
     }
