@@ -10,7 +10,7 @@
 //! | [`frame`], [`visitor`] | what stands around every page, and who looks at it |
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
 //! | [`view`], [`diff`], [`changes`] | what several pages show |
-//! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
+//! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
@@ -36,6 +36,7 @@ mod fleet;
 mod form;
 mod frame;
 mod items;
+mod help;
 mod live;
 mod lock;
 mod new;
@@ -79,7 +80,8 @@ pub fn router() -> Router<AppState> {
         .route("/-/account/sessions/{session}/end", post(account::post_end_session))
         .route("/-/account/keys", post(account::post_key))
         .route("/-/account/keys/{key}/revoke", post(account::post_revoke_key))
-        .route("/-/help", get(account::get_help))
+        .route("/-/help", get(help::get_help))
+        .route("/-/help/{guide}", get(help::get_guide))
         .route("/-/palette", get(palette::get_palette))
         .route("/-/events", get(live::get_events))
         .route("/{organisation}", get(dashboard::get_dashboard))

@@ -6,6 +6,8 @@ mod content;
 mod contracts;
 #[path = "browser/credentials.rs"]
 mod credentials;
+#[path = "browser/first_run.rs"]
+mod first_run;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

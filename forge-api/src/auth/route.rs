@@ -426,6 +426,7 @@ pub const PAGES: &[Route] = &[
     route(POST, "/-/account/keys", SignedIn, "make an API key; it is shown once"),
     route(POST, "/-/account/keys/{key}/revoke", SignedIn, "revoke an API key"),
     route(GET, "/-/help", SignedIn, "help and keys"),
+    route(GET, "/-/help/{guide}", SignedIn, "a guide"),
     route(GET, "/-/palette", SignedIn, "find a project, a set, a prompt or an action"),
     route(GET, "/-/events", SignedIn, "server-sent events of one page"),
     route(GET, "/{organisation}", Visit, "dashboard"),

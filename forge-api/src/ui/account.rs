@@ -1,4 +1,4 @@
-//! One's own account: look, keys of the keyboard, password, sessions, API keys; and the help page.
+//! One's own account: look, keys of the keyboard, password, sessions, API keys.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -399,41 +399,6 @@ pub(super) async fn post_password(
             Ok(waiting(wait, show(&state, &visitor, status, &Form::default(), shown).await?))
         }
     }
-}
-
-#[derive(Debug, Serialize)]
-struct Help {
-    keys: Vec<Key>,
-}
-
-#[derive(Debug, Serialize)]
-struct Key {
-    what: &'static str,
-    keys: &'static [&'static str],
-}
-
-const KEYS: &[(&str, &[&str])] = &[
-    ("Find or do anything", &["Ctrl", "K"]),
-    ("This list", &["?"]),
-    ("Find on this page", &["/"]),
-    ("Next, previous row", &["J", "K"]),
-    ("Open the row", &["Enter"]),
-    ("Save the prompt", &["Ctrl", "S"]),
-    ("Refresh the preview, or send the form", &["Ctrl", "Enter"]),
-    ("Next problem in the text", &["F8"]),
-    ("Compare with the last version", &["C"]),
-    ("Publish", &["P"]),
-    ("Go to the dashboard", &["G", "D"]),
-    ("Go to the project", &["G", "P"]),
-    ("Go to agents", &["G", "A"]),
-    ("Go to credentials", &["G", "C"]),
-    ("Close", &["Esc"]),
-];
-
-/// `GET /-/help`.
-pub(super) async fn get_help(visitor: Visitor) -> Response {
-    let page = Help { keys: KEYS.iter().map(|(what, keys)| Key { what, keys }).collect() };
-    engine::page(StatusCode::OK, "help.html", &visitor.anywhere().titled("Help", "help"), &page)
 }
 
 #[cfg(test)]

@@ -46,7 +46,12 @@ const PAGES: &[(&str, &str)] = &[
     ("usage-none", "/acme/support/chat/-/usage?environment=staging"),
     ("compare", "/acme/support/chat/-/compare"),
     ("palette", "/-/palette?q=wel"),
+    ("start", "/acme/-/start"),
+    ("retry", "/acme/support/-/publications/2/retry"),
     ("help", "/-/help"),
+    ("help-templates", "/-/help/templates"),
+    ("help-keys", "/-/help/keys"),
+    ("help-publishing", "/-/help/publishing"),
     ("account", "/-/account"),
     ("not-found", "/acme/nothing/here"),
 ];

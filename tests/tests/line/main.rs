@@ -7,6 +7,7 @@ mod kill;
 mod orders;
 mod outage;
 mod refusal;
+mod retry;
 mod secrets;
 mod set_up;
 mod tls;
