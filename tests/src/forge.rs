@@ -352,7 +352,8 @@ impl Forge {
         Self::begin(place).await
     }
 
-    async fn begin(place: Place) -> Result<Self> {
+    /// FORGE in a place that was made ready for it.
+    pub async fn begin(place: Place) -> Result<Self> {
         place.add_owner().await?;
         let mut process = place.spawn(0)?;
         process.ready(&place).await?;

@@ -12,6 +12,7 @@ mod first_run;
 mod orders;
 #[path = "browser/pages.rs"]
 mod pages;
+mod playground;
 #[path = "browser/session.rs"]
 mod session;
 #[path = "browser/walk.rs"]

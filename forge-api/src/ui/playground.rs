@@ -83,6 +83,9 @@ pub(super) async fn post_playground(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let mut typed = Typed::of_form(&form);
+    if typed.columns.is_empty() {
+        typed.columns = usual(&state, &visitor, &set).await?;
+    }
     let (what, argument) = form.get("do").split_once(':').unwrap_or((form.get("do"), ""));
     let mut said = (StatusCode::OK, None);
     match what {

@@ -14,6 +14,7 @@ on_both!(
     a_history_fills_its_placeholder,
     variable_sets_are_saved_renamed_and_deleted_against_their_revision,
     without_an_endpoint_a_run_says_what_is_missing,
+    the_playground_shows_versions_on_the_same_values_and_keeps_what_was_typed,
 );
 
 const SETS: &str = "/api/v1/projects/acme:support/sets/chat/variable-sets";
@@ -220,4 +221,54 @@ async fn who_leaves_a_run_stops_it_and_nobody_runs_too_many() {
         (answer.status() == 200).then_some(())
     };
     until("there is room again", secs(10), statuses).await;
+}
+
+/// A form of the playground, sent by the owner.
+async fn play(app: &App, fields: &[(&str, &str)]) -> (u16, String) {
+    let path = "/acme/support/chat/-/playground";
+    let request = app.request(Role::Owner, Method::POST, path).header("accept", "text/html");
+    let fields = [&[("prompt", "welcome"), ("column", "draft"), ("column", "@prod")], fields].concat();
+    let answer = request.form(&fields).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn the_playground_shows_versions_on_the_same_values_and_keeps_what_was_typed(app: App) {
+    let open = async |query: &str| {
+        let path = format!("/acme/support/chat/-/playground{query}");
+        let answer = app.request(Role::Viewer, Method::GET, &path).header("accept", "text/html");
+        let answer = answer.send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{query}");
+        answer.text().await.unwrap()
+    };
+    assert!(open("").await.contains("No prompt to try"));
+    app.save("welcome", "One {{ name }}", &["name"]).await;
+    app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+    app.reopen().await;
+    app.save_from("welcome", "Two {{ name }} and {{ nmae }}", &["name"], Some(1), 200).await;
+    let html = open("?prompt=welcome&columns=draft,1.0.0,@prod,@staging").await;
+    assert_eq!(html.matches("One name").count(), 2, "as a version, and as it is live: {html}");
+    assert!(html.contains("Line 1, column ") && html.contains("nmae"), "{html}");
+    assert!(html.contains("Nothing of this set is live in staging."), "{html}");
+    assert!(html.contains("No model endpoint is configured"), "{html}");
+    assert!(open("?prompt=nothing&columns=9.9.9").await.contains("There is no version 9.9.9."));
+
+    let (status, html) = play(&app, &[("v-name", "<Zoë>"), ("do", "render")]).await;
+    assert_eq!(status, 200);
+    assert!(html.contains("One &lt;Zoë&gt;") && html.contains("characters"), "{html}");
+    let (status, html) = play(&app, &[("v-name", "Zoë"), ("do", "save-new"), ("name-as", "a/b")]).await;
+    assert_eq!(status, 422);
+    assert!(html.contains("without a slash") && html.contains("One Zoë"), "{html}");
+    let (status, html) = play(&app, &[("v-name", "Zoë"), ("do", "save-new"), ("name-as", "guest")]).await;
+    assert_eq!(status, 200);
+    assert!(html.contains("the variable set guest"), "{html}");
+    assert!(open("?prompt=welcome&columns=1.0.0&variables=guest").await.contains("One Zoë"));
+    // Somebody else saved it meanwhile: what was typed stays.
+    let stale = [("v-name", "Ada"), ("do", "save"), ("name", "guest"), ("revision", "7")];
+    let (status, html) = play(&app, &stale).await;
+    assert_eq!(status, 409);
+    assert!(html.contains("after you opened it") && html.contains("One Ada"), "{html}");
+    let (_, html) = play(&app, &[("do", "delete"), ("name", "guest"), ("revision", "1")]).await;
+    assert!(html.contains("Deleted."), "{html}");
+    assert!(open("?prompt=welcome&variables=guest").await.contains("There is no variable set guest"));
 }

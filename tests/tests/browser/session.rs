@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use tests::browser::Browser;
-use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD};
+use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD, Place};
 
 /// What a test looks at.
 #[derive(Debug)]
@@ -15,6 +15,15 @@ impl Session {
     /// Starts both; nobody is signed in.
     pub(crate) async fn start() -> Result<Self> {
         Ok(Self { forge: Forge::start(Database::Sqlite).await?, browser: Browser::start().await? })
+    }
+
+    /// The same, with options of FORGE by their variables.
+    pub(crate) async fn start_with(options: &[(&str, &str)]) -> Result<Self> {
+        let mut place = Place::new(Database::Sqlite)?;
+        for (variable, value) in options {
+            place.set(variable, value);
+        }
+        Ok(Self { forge: Forge::begin(place).await?, browser: Browser::start().await? })
     }
 
     /// The address of a page.
