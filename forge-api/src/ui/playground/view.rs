@@ -68,8 +68,8 @@ struct Spoken {
 }
 
 /// One text beside the others.
-#[derive(Debug, Serialize)]
-struct Column {
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Column {
     index: usize,
     number: usize,
     title: String,
@@ -84,10 +84,18 @@ struct Column {
     model: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Part {
-    role: Option<&'static str>,
-    text: String,
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Part {
+    pub(crate) role: Option<&'static str>,
+    pub(crate) text: String,
+}
+
+/// What was typed for a prompt: by parameter, and by placeholder.
+#[derive(Debug, Clone)]
+pub(crate) struct Texts {
+    pub(crate) prompt: String,
+    pub(crate) values: Vec<(String, String)>,
+    pub(crate) history: Vec<(String, String)>,
 }
 
 /// The prompts of the columns, as far as they are there.
@@ -132,6 +140,21 @@ fn title(column: &str) -> String {
         Of::Version(version) => version,
         Of::Environment(name) => format!("Now in {name}"),
     }
+}
+
+/// A prompt as the agents of an environment have it now, on these values and messages.
+pub(crate) async fn now_in(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    environment: &str,
+    texts: Texts,
+) -> Result<Column, Fault> {
+    let column = format!("@{environment}");
+    let Texts { prompt, values, history } = texts;
+    let typed = Typed { prompt, columns: vec![column.clone()], values, history, ..Typed::default() };
+    let found = read(state, &visitor.actor, set, &typed, &column).await?;
+    Column::of(&typed, 0, found, &[], &[]).await
 }
 
 impl Page {
