@@ -5,6 +5,7 @@ mod parameter;
 mod settings;
 mod shell;
 mod tree;
+mod trial;
 mod typed;
 
 pub(crate) use page::sentence;
@@ -112,6 +113,7 @@ pub(super) async fn post_prompt(
     match what {
         "save" => return save_prompt(&state, &visitor, &set, typed).await,
         "review" => return review(&state, &visitor, &set, &typed).await,
+        "load-variables" => trial::load(&state, &visitor, &set, &mut typed).await?,
         _ => {}
     }
     let open = typed.change(what, argument);
@@ -301,6 +303,7 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, s
     let (unfit, previewed) = look(state, visitor, set, typed).await?;
     let mut page = shell(state, visitor, set, &draft, Some(typed)).await?;
     page.fill(typed, &unfit, previewed, shown.open);
+    page.trial = trial::trial(state, visitor, set, typed).await?;
     page.notes = notes(state, visitor, set, typed).await?;
     if let (Some(notes), Some((body, error))) = (&mut page.notes, shown.notes) {
         (notes.body, notes.error) = (body, Some(error));
@@ -313,8 +316,19 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, s
     Ok(engine::page(shown.status, "editor.html", &frame, &page))
 }
 
-/// Checks and renders what was typed, with the code that agents render with.
+/// Checks and renders what was typed, with the code that agents render with, and what stands beside it.
 async fn look(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    typed: &Typed,
+) -> Result<(Unfit, Previewed), Fault> {
+    let (unfit, mut previewed) = look_at_text(state, visitor, set, typed).await?;
+    previewed.preview.beside = trial::beside(state, visitor, set, typed).await?;
+    Ok((unfit, previewed))
+}
+
+async fn look_at_text(
     state: &AppState,
     visitor: &Visitor,
     set: &SetAt,
@@ -332,9 +346,9 @@ async fn look(
     if faulty || !unfit.is_empty() {
         return Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, None)));
     }
-    let (values, mut refusals) = typed.trials();
+    let (given, mut refusals) = typed.given();
     let rendered = if refusals.is_empty() {
-        match author::render(state, &visitor.actor, set, &prompt, values).await {
+        match author::render_measured(state, &visitor.actor, set, &prompt, given).await {
             Ok(rendered) => Ok(rendered),
             Err(ApiError::Template(errors)) => {
                 check = Check { errors, ..check };

@@ -11,7 +11,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use self::typed::Typed;
+pub(crate) use self::typed::{messages, spoken};
 use self::view::Page;
+pub(crate) use self::view::{Column, Texts, now_in, size as length};
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{Fault, PageResult, beside_form};

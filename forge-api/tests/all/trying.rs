@@ -14,6 +14,7 @@ on_both!(
     a_history_fills_its_placeholder,
     variable_sets_are_saved_renamed_and_deleted_against_their_revision,
     without_an_endpoint_a_run_says_what_is_missing,
+    the_preview_takes_saved_values_and_messages_and_shows_what_is_live_beside_it,
     the_playground_shows_versions_on_the_same_values_and_keeps_what_was_typed,
 );
 
@@ -271,4 +272,53 @@ async fn the_playground_shows_versions_on_the_same_values_and_keeps_what_was_typ
     let (_, html) = play(&app, &[("do", "delete"), ("name", "guest"), ("revision", "1")]).await;
     assert!(html.contains("Deleted."), "{html}");
     assert!(open("?prompt=welcome&variables=guest").await.contains("There is no variable set guest"));
+}
+
+async fn the_preview_takes_saved_values_and_messages_and_shows_what_is_live_beside_it(app: App) {
+    let chat = |text: &str| {
+        json!({ "id": "talk", "parameters": [{ "name": "name", "type": "string", "required": true }],
+            "content": { "type": "chat", "messages": [
+                { "type": "message", "role": "system", "template": text },
+                { "type": "placeholder", "name": "history" }] } })
+    };
+    let put =
+        ask(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/talk"), chat("Old {{ name }}")).await;
+    assert_eq!(put.status(), 201);
+    app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+    app.reopen().await;
+    let saved =
+        json!({ "values": { "name": "Mara" }, "history": { "history": [{ "role": "user", "text": "Hm" }] } });
+    let saved = ask(&app, Role::Owner, Method::PUT, &format!("{SETS}/usual?prompt=talk"), saved).await;
+    assert_eq!(saved.status(), 201);
+    let send = async |path: &str, more: &[(&str, &str)]| {
+        let fields = [
+            &[
+                ("prompt", "talk"),
+                ("kind", "chat"),
+                ("role", "system"),
+                ("text", "New {{ name }}"),
+                ("role", "placeholder"),
+                ("text", "history"),
+                ("p-name", "name"),
+                ("p-type", "string"),
+                ("p-required", "yes"),
+            ],
+            more,
+        ]
+        .concat();
+        let request = app.request(Role::Owner, Method::POST, &format!("/acme/support/chat/{path}"));
+        let answer = request.header("accept", "text/html").form(&fields).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    let typed = [("v-name", "Ada"), ("h-history", "user: Hello?\nassistant: Yes"), ("beside", "prod")];
+    let html = send("-/preview", &typed).await;
+    for part in ["New Ada", "Hello?", "Old Ada", "Now in prod", "version 1.0.0", "tokens (o200k)"] {
+        assert!(html.contains(part), "{part}: {html}");
+    }
+    let html = send("-/preview", &[("v-name", "Ada"), ("h-history", "Hello?")]).await;
+    assert!(html.contains("write user: Hello"), "{html}");
+    let html = send("talk", &[("do", "load-variables"), ("variables", "usual")]).await;
+    assert!(html.contains("New Mara") && html.contains("user: Hm"), "{html}");
 }

@@ -6,10 +6,12 @@ use serde::Serialize;
 use super::parameter::{self, Row};
 use super::settings::SettingsView;
 use super::tree::Node;
-use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What};
-use crate::author::{Check, Rendered};
+use super::trial::Trial;
+use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What, role_name};
+use crate::author::{Check, Measure, Rendered};
 use crate::ui::diff::Diff;
-use crate::ui::view::{Moment, count, grouped};
+use crate::ui::playground::{Column, length};
+use crate::ui::view::{Moment, count};
 
 /// The whole editor.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -52,6 +54,7 @@ pub(crate) struct Page {
     pub unused: Vec<Unused>,
     pub parameters: Vec<ParameterView>,
     pub values_open: bool,
+    pub trial: Trial,
     pub preview: Preview,
     pub description: String,
     pub tags: String,
@@ -153,6 +156,8 @@ pub(crate) struct Preview {
     pub parts: Vec<RenderedPart>,
     pub empty: Option<&'static str>,
     pub size: Option<String>,
+    /// As the agents of an environment have it now.
+    pub beside: Option<Column>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -179,7 +184,7 @@ impl Previewed {
         typed: &Typed,
         check: &Check,
         unfit: &Unfit,
-        rendered: Option<Result<Rendered, Vec<String>>>,
+        rendered: Option<Result<(Rendered, Measure), Vec<String>>>,
     ) -> Self {
         let (warnings, errors): (Vec<_>, Vec<_>) = check.errors.iter().partition(|e| e.is_warning());
         let problems: Vec<Problem> = errors.iter().map(|e| Problem::of(e, typed)).collect();
@@ -192,7 +197,10 @@ impl Previewed {
         let mut preview =
             Preview { stale: !problems.is_empty(), refusals: unfit.sentences(typed), ..Preview::default() };
         match rendered {
-            Some(Ok(rendered)) => preview.show(typed, rendered),
+            Some(Ok((rendered, measure))) => {
+                preview.show(typed, rendered);
+                preview.size = Some(length(measure));
+            }
             Some(Err(refusals)) => preview.refusals.extend(refusals),
             None if preview.refusals.is_empty() => {
                 preview.empty = Some("The preview comes back when the problem in the text is solved.");
@@ -223,18 +231,27 @@ impl Preview {
     fn show(&mut self, typed: &Typed, rendered: Rendered) {
         match rendered {
             Rendered::Text(text) => {
-                self.size = Some(format!("{} characters", grouped(text.chars().count() as u64)));
                 self.parts.push(RenderedPart { role: None, placeholder: None, text });
             }
             Rendered::Messages(messages) => {
                 let mut messages = messages.into_iter();
                 for part in &typed.parts {
-                    let placeholder = (part.role == PLACEHOLDER).then(|| part.text.trim().to_owned());
-                    let text = match &placeholder {
-                        None => messages.next().map(|(_, text)| text).unwrap_or_default(),
-                        Some(_) => String::new(),
-                    };
-                    self.parts.push(RenderedPart { role: Some(part.role.clone()), placeholder, text });
+                    if part.role != PLACEHOLDER {
+                        let text = messages.next().map(|(_, text)| text).unwrap_or_default();
+                        let role = Some(part.role.clone());
+                        self.parts.push(RenderedPart { role, placeholder: None, text });
+                        continue;
+                    }
+                    let said = typed.said_at(part.text.trim()).len();
+                    for (role, text) in messages.by_ref().take(said) {
+                        let role = Some(role_name(role).to_owned());
+                        self.parts.push(RenderedPart { role, placeholder: None, text });
+                    }
+                    if said == 0 {
+                        let (role, placeholder) =
+                            (Some(part.role.clone()), Some(part.text.trim().to_owned()));
+                        self.parts.push(RenderedPart { role, placeholder, text: String::new() });
+                    }
                 }
             }
         }

@@ -53,6 +53,12 @@ pub(crate) struct Typed {
     pub parameters: Vec<Row>,
     /// Values for the preview, by parameter.
     pub values: Vec<(String, String)>,
+    /// Messages for the preview, by placeholder.
+    pub history: Vec<(String, String)>,
+    /// The variable set to take values from.
+    pub variables: String,
+    /// The environment whose text stands beside the preview.
+    pub beside: String,
 }
 
 /// Fields of the form that do not fit, as far as they are no matter of the text.
@@ -130,6 +136,9 @@ impl Typed {
             parts,
             parameters,
             values: form.beginning("v-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
+            history: form.beginning("h-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
+            variables: form.get("variables").to_owned(),
+            beside: form.get("beside").to_owned(),
         }
     }
 
@@ -156,6 +165,9 @@ impl Typed {
             parts,
             parameters: prompt.parameters.iter().map(Row::of).collect(),
             values: Vec::new(),
+            history: Vec::new(),
+            variables: String::new(),
+            beside: String::new(),
         }
     }
 

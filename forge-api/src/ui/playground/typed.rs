@@ -127,7 +127,7 @@ pub(super) fn placeholders<'p>(prompts: &[&'p Prompt]) -> Vec<&'p str> {
 ///
 /// # Errors
 /// What is wrong and what works.
-fn messages(text: &str) -> Result<Vec<RenderedMessage>, String> {
+pub(crate) fn messages(text: &str) -> Result<Vec<RenderedMessage>, String> {
     let mut found: Vec<(Role, String)> = Vec::new();
     for line in text.lines() {
         let begins = line.split_once(':').and_then(|(word, rest)| Some((role_of(word.trim())?, rest)));
@@ -149,7 +149,7 @@ fn role_of(word: &str) -> Option<Role> {
 }
 
 /// Messages as people write them.
-fn spoken(messages: &[RenderedMessage]) -> String {
+pub(crate) fn spoken(messages: &[RenderedMessage]) -> String {
     let said: Vec<String> =
         messages.iter().map(|m| format!("{}: {}", role_name(m.role), m.content)).collect();
     said.join("\n")
