@@ -11,6 +11,7 @@ mod notes;
 mod openapi;
 mod orders;
 mod organisations;
+mod people;
 mod projects;
 mod prompts;
 mod publications;
@@ -93,7 +94,9 @@ pub fn router() -> Router<AppState> {
         .route("/credentials/{credential}", delete(agents::revoke_credential))
         .route("/current_bundle", get(current_bundle::get_current_bundle))
         .route("/max-age", put(projects::put_max_age).delete(projects::delete_max_age))
-        .route("/signing-keys", get(projects::list_signing_keys));
+        .route("/signing-keys", get(projects::list_signing_keys))
+        .route("/grants", get(people::list_grants).put(people::put_grant))
+        .route("/grants/{person}", delete(people::remove_grant));
     let v1 = Router::new()
         .route("/openapi.json", get(openapi::get_openapi))
         .route(
@@ -102,8 +105,10 @@ pub fn router() -> Router<AppState> {
         )
         .route("/sessions/current", delete(account::delete_session))
         .route("/sessions/{session}", delete(account::end_session))
-        .route("/me", get(account::get_me))
         .route("/models", get(runs::list_models))
+        .route("/sign-in-links", post(account::ask_link))
+        .route("/invitations/accept", post(people::accept_invitation))
+        .route("/me", get(account::get_me).put(account::put_me))
         .route("/tokens", get(account::list_tokens).post(account::create_token))
         .route("/tokens/{token}", delete(account::revoke_token))
         .route(
@@ -115,6 +120,15 @@ pub fn router() -> Router<AppState> {
         .route("/organisations/{organisation}/members", put(organisations::put_member))
         .route("/organisations/{organisation}/members/{user}", delete(organisations::remove_member))
         .route("/organisations/{organisation}/overview", get(projects::get_overview))
+        .route(
+            "/organisations/{organisation}/invitations",
+            get(people::list_invitations).post(people::invite),
+        )
+        .route("/organisations/{organisation}/invitations/{invitation}", delete(people::withdraw_invitation))
+        .route(
+            "/organisations/{organisation}/sign-in-links",
+            get(people::list_asked_links).post(people::make_link),
+        )
         .route("/organisations/{organisation}/audit", get(organisations::list_audit))
         .route("/organisations/{organisation}/audit/export", get(organisations::export_audit))
         .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))

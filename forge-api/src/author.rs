@@ -4,6 +4,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`organisation`] | organisations and their members |
+//! | [`invitation`] | invitations into an organisation |
+//! | [`grant`] | roles in single projects |
 //! | [`project`] | projects and environments |
 //! | [`set`] | prompt sets |
 //! | [`settings`] | names, descriptions, tags; archiving and restoring projects and sets |
@@ -21,7 +23,9 @@
 pub mod archive;
 pub mod duplicate;
 pub mod example;
+pub mod grant;
 pub mod import;
+pub mod invitation;
 pub mod item;
 pub mod model;
 pub mod note;
@@ -40,6 +44,8 @@ pub mod variables;
 pub use archive::{Restore, archive, archived, archived_count, restore};
 pub use duplicate::{duplicate, duplicate_set};
 pub use example::create_from_example;
+pub use grant::{grants, guests, put_grant, remove_grant};
+pub use invitation::{Mailed, NewInvitation, invitations, invite, withdraw_invitation};
 pub use item::Item;
 pub use note::{note, put_note};
 pub use organisation::{

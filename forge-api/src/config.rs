@@ -1,6 +1,8 @@
 //! Configuration: flag > environment > file > default. Every option stands once, in [`OPTIONS`],
 //! from which the flags, `forge config --table` and the check of the documentation are made.
 
+mod people;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -8,6 +10,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use nats_config::tls;
+
+pub use people::{Security, Smtp};
 
 use crate::database::Address;
 use crate::seal::{SealError, Sealer};
@@ -210,6 +214,10 @@ pub const OPTIONS: &[Setting] = &[
         "owners",
         "who makes organisations, besides the console: owners (of one already), anyone, or console (nobody else)",
     ),
+    people::OPTIONS[0],
+    people::OPTIONS[1],
+    people::OPTIONS[2],
+    people::OPTIONS[3],
     setting(
         "models-file",
         "FORGE_MODELS_FILE",
@@ -285,6 +293,10 @@ pub struct Config {
     pub sign_in_per_minute: u32,
     pub requests_per_second: u32,
     pub organisations: Founders,
+    /// Whether each new person gets an organisation of their own.
+    pub personal_organisations: bool,
+    /// None: no mail is sent.
+    pub smtp: Option<Smtp>,
     /// Whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What the playground runs prompts with; empty: nothing.
@@ -532,6 +544,8 @@ impl Config {
             session: Duration::from_secs(hours.clamp(1, 24 * 365) * 3600),
             session_max: Duration::from_secs(days.clamp(1, 365) * 24 * 3600),
             organisations: founders(&values)?,
+            personal_organisations: values.parsed("personal-organisations")?,
+            smtp: people::smtp(&values)?,
             trusted_proxies: trusted_proxies(&values)?,
             models: model_endpoints(&values, environment)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),

@@ -85,6 +85,16 @@ impl Keys {
         Ok(Self { sealer, ring: Arc::new(RwLock::new(Arc::new(ring))), projects: Arc::default() })
     }
 
+    /// Encrypts what waits in the database under a name, such as the text of a mail.
+    pub(crate) fn seal(&self, name: &str, secret: &[u8]) -> Result<Vec<u8>> {
+        self.sealer.seal(name, secret).map_err(ApiError::internal)
+    }
+
+    /// Decrypts what [`Keys::seal`] made.
+    pub(crate) fn unseal(&self, name: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>> {
+        self.sealer.open(name, sealed).map_err(ApiError::internal)
+    }
+
     /// The keys of the installation.
     #[must_use]
     pub fn ring(&self) -> Arc<KeyRing> {

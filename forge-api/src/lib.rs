@@ -24,7 +24,7 @@
 //! | [`keys`], [`seal`] | private keys, their rotation and revocation, and how they lie at rest |
 //! | [`serial`] | serials that never go back, not even after a restore |
 //! | [`credential`] | what agents connect with |
-//! | [`auth`], [`session`] | roles, the table of routes; signing in |
+//! | [`auth`], [`session`], [`mail`] | roles, the table of routes; coming in; mail with links |
 //! | [`audit`] | who did what, append-only and chained |
 //! | [`overview`], [`events`] | what the pages show, and when to look again |
 //! | [`server`], [`api`], [`ui`] | the web server, the API, the pages |
@@ -54,6 +54,7 @@ pub mod heartbeat;
 pub mod keys;
 pub mod limit;
 pub mod lock;
+pub mod mail;
 pub mod order;
 pub mod overview;
 pub mod publish;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::state::AppState;
-use crate::{broker, fleet, heartbeat, relay, server, session, tls, usage};
+use crate::{broker, fleet, heartbeat, mail, relay, server, session, tls, usage};
 
 /// How long the tasks may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
         };
     keep(&mut tasks, "broker", |state, stop| Box::pin(broker::run(state, stop)));
     keep(&mut tasks, "relay", |state, stop| Box::pin(relay::run(state, stop)));
+    keep(&mut tasks, "mail", |state, stop| Box::pin(mail::run(state, stop)));
     keep(&mut tasks, "fleet", |state, stop| Box::pin(fleet::run(state, stop)));
     keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
     keep(&mut tasks, "usage", |state, stop| Box::pin(usage::run(state, stop)));

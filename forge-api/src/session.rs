@@ -5,17 +5,23 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`account`] | users: made, disabled, given links; one's own password |
+//! | [`account`] | users: made, disabled, given links; one's own name and password |
+//! | [`invitation`] | coming in by an invitation |
+//! | [`link`] | a sign-in link that somebody asked for |
 //! | [`password`] | hashing and checking |
 //! | [`set_up`] | the first user |
 //! | [`token`] | personal API tokens |
 
 pub mod account;
+pub mod invitation;
+pub mod link;
 mod password;
 pub mod set_up;
 pub mod token;
 
-pub use account::{ChangePassword, change_password, create_user, set_disabled, sign_in_link, user_by_email};
+pub use account::{
+    ChangePassword, change_password, create_user, rename, set_disabled, sign_in_link, user_by_email,
+};
 pub use password::PASSWORD_MIN;
 pub use token::{
     NewToken, Presented, TOKEN_DAYS, TOKEN_PREFIX, by_token, create_token, end_after, revoke_token, tokens,
@@ -116,12 +122,24 @@ impl std::fmt::Debug for NewSession {
     }
 }
 
-fn random_token() -> String {
+/// Somebody who came in just now, for what is written down in their name.
+fn newcomer(user: &User) -> Actor {
+    Actor {
+        user_id: user.id.clone(),
+        name: user.name.clone(),
+        email: user.email.clone(),
+        entry: Entry::Session { id: String::new(), csrf: String::new() },
+        memberships: Vec::new(),
+        grants: Vec::new(),
+    }
+}
+
+pub(crate) fn random_token() -> String {
     let bytes: [u8; 32] = rand::random();
     data_encoding::BASE64URL_NOPAD.encode(&bytes)
 }
 
-fn hash_of(token: &str) -> String {
+pub(crate) fn hash_of(token: &str) -> String {
     Digest::of(token.as_bytes()).hex()
 }
 

@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::heartbeat::Early;
 use crate::keys::Keys;
 use crate::limit::Limits;
+use crate::mail::Post;
 use crate::relay::Bell;
 use crate::seal::MacKey;
 use crate::tls::TlsFiles;
@@ -33,6 +34,7 @@ pub struct Shared {
     pub events: Events,
     pub broker: BrokerLink,
     pub relay: Bell,
+    pub post: Post,
     pub early: Early,
     pub limits: Limits,
     pub refusals: Refusals,
@@ -85,6 +87,7 @@ impl AppState {
             events: Events::default(),
             broker,
             relay: Bell::default(),
+            post: Post::default(),
             early: Early::default(),
             started_at: clock::now(),
             statuses_dropped: AtomicU64::new(0),

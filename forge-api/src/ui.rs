@@ -12,6 +12,8 @@
 //! | [`view`], [`diff`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
+//! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
+//! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
 //! | [`items`], [`settings`] | renaming, copying, archiving; what can be changed of projects and sets |
@@ -35,12 +37,16 @@ mod fault;
 mod fleet;
 mod form;
 mod frame;
+mod invitation;
+mod items;
 mod help;
 mod items;
 mod live;
 mod lock;
 mod new;
+mod organisation;
 mod palette;
+mod people;
 mod playground;
 mod project;
 mod publication;
@@ -71,9 +77,13 @@ pub fn router() -> Router<AppState> {
         .route("/assets/{name}", get(asset::get_asset))
         .route("/-/sign-in", get(sign_in::get_sign_in).post(sign_in::post_sign_in))
         .route("/-/sign-in/{token}", get(sign_in::get_link).post(sign_in::post_link))
+        .route("/-/sign-in-link", get(sign_in::get_ask_link).post(sign_in::post_ask_link))
+        .route("/-/invitations/{token}", get(invitation::get_invitation).post(invitation::post_invitation))
+        .route("/-/new", get(organisation::get_new_organisation).post(organisation::post_new_organisation))
         .route("/-/set-up/{token}", get(set_up::get_set_up).post(set_up::post_set_up))
         .route("/-/sign-out", post(sign_in::post_sign_out))
         .route("/-/account", get(account::get_account))
+        .route("/-/account/name", post(account::post_name))
         .route("/-/account/look", post(account::post_look))
         .route("/-/account/password", post(account::post_password))
         .route("/-/account/sessions/end", post(account::post_end_sessions))
@@ -94,6 +104,16 @@ pub fn router() -> Router<AppState> {
             "/{organisation}/-/organisation",
             get(settings::get_organisation).post(settings::post_organisation),
         )
+        .route("/{organisation}/-/settings", get(people::get_people))
+        .route("/{organisation}/-/settings/members", post(people::post_member))
+        .route(
+            "/{organisation}/-/settings/members/{user}/remove",
+            get(people::get_remove).post(people::post_remove),
+        )
+        .route("/{organisation}/-/settings/invitations", post(people::post_invitation))
+        .route("/{organisation}/-/settings/invitations/{invitation}/withdraw", post(people::post_withdraw))
+        .route("/{organisation}/-/settings/grants", post(people::post_grant))
+        .route("/{organisation}/-/settings/links", post(people::post_link))
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/-/audit/export", get(audit::get_export))
         .route("/{organisation}/{project}", get(project::get_project))

@@ -5,7 +5,9 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 
-use super::body::{List, Me, MembershipBody, NewToken, SessionBody, SignIn, SignedIn, TokenBody};
+use super::body::{
+    AskLink, List, Me, MembershipBody, NewToken, PutMe, SessionBody, SignIn, SignedIn, TokenBody,
+};
 use crate::auth::{Actor, Entry, Role, Scope, Scopes};
 use crate::author;
 use crate::clock;
@@ -23,9 +25,14 @@ pub(super) async fn create_session(
         Some(link) => session::sign_in_by_link(&state, &client, link).await?,
         None => session::sign_in(&state, &client, &body.email, &body.password).await?,
     };
-    let actor = session::by_cookie(&state, &new.token).await?.ok_or(ApiError::SignInRequired)?;
+    signed_in(&state, new).await
+}
+
+/// The answer that carries a new session.
+pub(super) async fn signed_in(state: &AppState, new: session::NewSession) -> Result<Response> {
+    let actor = session::by_cookie(state, &new.token).await?.ok_or(ApiError::SignInRequired)?;
     let answer = SignedIn { csrf_token: actor.csrf().to_owned(), name: actor.name };
-    let cookies = session_cookies(&state, &new).map(|cookie| (header::SET_COOKIE, cookie));
+    let cookies = session_cookies(state, &new).map(|cookie| (header::SET_COOKIE, cookie));
     Ok((StatusCode::CREATED, AppendHeaders(cookies), Json(answer)).into_response())
 }
 
@@ -77,8 +84,28 @@ pub(super) async fn get_me(actor: Actor) -> Json<Me> {
         .iter()
         .map(|m| MembershipBody { organisation: m.organisation.clone(), role: m.role.as_str().into() })
         .collect();
+    let grants = actor.grants.iter().map(Into::into).collect();
     let csrf_token = actor.csrf().to_owned();
-    Json(Me { name: actor.name, email: actor.email, csrf_token, organisations })
+    Json(Me { name: actor.name, email: actor.email, csrf_token, organisations, grants })
+}
+
+pub(super) async fn put_me(
+    State(state): State<AppState>,
+    actor: Actor,
+    ApiJson(body): ApiJson<PutMe>,
+) -> Result<StatusCode> {
+    session::rename(&state, &actor, &body.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whoever asks, and whoever is known: the answer is the same.
+pub(super) async fn ask_link(
+    State(state): State<AppState>,
+    client: Client,
+    ApiJson(body): ApiJson<AskLink>,
+) -> Result<StatusCode> {
+    session::link::ask_link(&state, &client, &body.email)?;
+    Ok(StatusCode::ACCEPTED)
 }
 
 pub(super) async fn list_tokens(

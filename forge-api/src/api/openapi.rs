@@ -38,6 +38,19 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("POST", "/sessions") => (schema::<SignIn>(g), schema::<SignedIn>(g)),
         ("GET", "/sessions") => (None, schema::<List<SessionBody>>(g)),
         ("GET", "/me") => (None, schema::<Me>(g)),
+        ("PUT", "/me") => (schema::<PutMe>(g), None),
+        ("POST", "/sign-in-links") => (schema::<AskLink>(g), None),
+        ("POST", "/invitations/accept") => (schema::<AcceptInvitation>(g), schema::<SignedIn>(g)),
+        ("GET", "/organisations/{organisation}/invitations") => (None, schema::<List<InvitationBody>>(g)),
+        ("POST", "/organisations/{organisation}/invitations") => {
+            (schema::<NewInvitationBody>(g), schema::<InvitationBody>(g))
+        }
+        ("GET", "/organisations/{organisation}/sign-in-links") => (None, schema::<List<AskedLink>>(g)),
+        ("POST", "/organisations/{organisation}/sign-in-links") => {
+            (schema::<AskLink>(g), schema::<MadeLink>(g))
+        }
+        ("GET", "/grants") => (None, schema::<List<MemberBody>>(g)),
+        ("PUT", "/grants") => (schema::<PutMember>(g), None),
         ("GET", "/tokens") => (None, schema::<List<TokenBody>>(g)),
         ("POST", "/tokens") => (schema::<NewToken>(g), schema::<TokenBody>(g)),
         ("GET", "/organisations") => (None, schema::<List<OrganisationBody>>(g)),

@@ -27,7 +27,9 @@ pub(super) async fn list_organisations(
     actor: Actor,
 ) -> Result<Json<List<OrganisationBody>>> {
     let found = author::organisations(&state, &actor).await?;
-    Ok(Json(List::whole(found.into_iter().map(|(o, role)| OrganisationBody::new(o, role)).collect())))
+    let mut items: Vec<_> = found.into_iter().map(|(o, role)| OrganisationBody::new(o, role)).collect();
+    items.extend(author::visited(&state, &actor).await?.into_iter().map(OrganisationBody::guest));
+    Ok(Json(List::whole(items)))
 }
 
 pub(super) async fn create_organisation(

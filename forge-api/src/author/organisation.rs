@@ -3,6 +3,7 @@
 use schemas::Slug;
 use serde_json::json;
 
+use super::invitation;
 use crate::audit;
 use crate::auth::{Action, Actor, Entry, Role};
 use crate::clock;
@@ -47,7 +48,7 @@ pub async fn create_organisation(
 }
 
 /// Refuses who may not make organisations.
-fn may_found(founders: Founders, actor: &Actor) -> Result<()> {
+pub(crate) fn may_found(founders: Founders, actor: &Actor) -> Result<()> {
     let owns = || actor.memberships.iter().any(|m| m.role == Role::Owner);
     match founders {
         _ if matches!(actor.entry, Entry::Console) => Ok(()),
@@ -91,6 +92,24 @@ pub(crate) async fn insert_organisation(
     }
     audit::record(tx, actor, &row.id, "organisation.created", &row.slug, json!({})).await?;
     Ok(row)
+}
+
+/// Makes an organisation of a new person's own, where FORGE is told to.
+pub(crate) async fn personal(state: &AppState, tx: &mut Tx, actor: &Actor) -> Result<()> {
+    if !state.config.personal_organisations {
+        return Ok(());
+    }
+    let own = |name: &str| Slug::from_title(name).filter(|s| !RESERVED.contains(&s.as_str()));
+    let local = actor.email.split('@').next().unwrap_or_default();
+    let base =
+        own(&actor.name).or_else(|| own(local)).map_or_else(|| "personal".to_owned(), |s| s.to_string());
+    let mut slug = base.clone();
+    while organisation::by_slug(tx, &slug).await?.is_some() {
+        // As long as any slug may be, with room for what tells it from the others.
+        let short: String = base.chars().take(48).collect();
+        slug = format!("{}-{:06x}", short.trim_end_matches('-'), rand::random::<u32>() >> 8);
+    }
+    insert_organisation(tx, actor, &slug, &actor.name).await.map(drop)
 }
 
 /// A human name, or the slug where none was given.
@@ -207,6 +226,7 @@ pub async fn add_member(
     audit::record(&mut tx, actor, &organisation.id, "member.changed", &user.email, detail).await?;
     if role != Role::Owner {
         another_owner(&organisation::members(&mut tx, &organisation.id).await?, &user)?;
+        invitation::withdraw_of(&mut tx, organisation, &user.id).await?;
     }
     let row = Membership {
         organisation_id: organisation.id.clone(),
@@ -256,6 +276,7 @@ pub async fn remove_member(
         return Err(ApiError::NotFound("member"));
     }
     another_owner(&members, &user)?;
+    invitation::withdraw_of(&mut tx, organisation, &user.id).await?;
     organisation::delete_membership(&mut tx, &organisation.id, &user.id).await?;
     for (guest, project, _) in grant::of_organisation(&mut tx, &organisation.id).await? {
         if guest.id == user.id {

@@ -64,6 +64,11 @@ const RECORDED: &[(&str, &str)] = &[
     ("POST", "/-/sign-in/{token}"),
     ("GET", "/-/set-up/{token}"),
     ("POST", "/-/set-up/{token}"),
+    ("GET", "/-/invitations/{token}"),
+    ("POST", "/-/invitations/{token}"),
+    ("POST", "/api/v1/invitations/accept"),
+    ("POST", "/-/sign-in-link"),
+    ("POST", "/api/v1/sign-in-links"),
 ];
 
 /// What is known of a request, should it be refused.

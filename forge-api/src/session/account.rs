@@ -13,14 +13,16 @@ use crate::state::AppState;
 
 /// A one-time link is good for so long, in microseconds.
 const LINK_LIFE: schemas::Micros = 60 * 60 * 1_000_000;
+/// Longest name of a user, in characters.
+const NAME_MAX: usize = 200;
 /// A first password is set within so long of signing in, in microseconds.
 const FRESH: schemas::Micros = 10 * 60 * 1_000_000;
 
-/// A row for a new user. An empty password means: only by link.
+/// An e-mail address as it is stored.
 ///
 /// # Errors
-/// An address that is none, or too short a password.
-pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) -> Result<User> {
+/// It is none.
+pub(crate) fn address(email: &str) -> Result<String> {
     let email = email.trim().to_lowercase();
     let parts: Vec<_> = email.split('@').collect();
     if email.len() > 254
@@ -28,8 +30,18 @@ pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) ->
         || parts.iter().any(|p| p.is_empty())
         || email.contains(|c: char| c.is_whitespace() || c.is_control())
     {
-        return Err(ApiError::invalid("invalid", "email", "this is no e-mail address"));
+        let detail = "this is no e-mail address; write one such as mara@example.org";
+        return Err(ApiError::invalid("invalid", "email", detail));
     }
+    Ok(email)
+}
+
+/// A row for a new user. An empty password means: only by link.
+///
+/// # Errors
+/// An address that is none, or too short a password.
+pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) -> Result<User> {
+    let email = address(email)?;
     let password_hash = match password {
         Some(password) => Some(password::hash(password).await?),
         None => None,
@@ -98,26 +110,54 @@ pub async fn set_disabled(state: &AppState, email: &str, disabled: bool) -> Resu
 /// # Errors
 /// No such user.
 pub async fn sign_in_link(state: &AppState, email: &str) -> Result<String> {
-    let token = random_token();
     let mut tx = state.database.write().await?;
     let user =
         user::by_email(&mut tx, &email.trim().to_lowercase()).await?.ok_or(ApiError::NotFound("user"))?;
-    let now = clock::now();
+    let link = insert_link(&mut tx, &Actor::console(), INSTALLATION, &user, false).await?;
+    tx.commit().await?;
+    Ok(link)
+}
+
+/// Makes a one-time link within a transaction, for the record of this chain.
+pub(super) async fn insert_link(
+    tx: &mut Tx,
+    actor: &Actor,
+    chain: &str,
+    user: &User,
+    mailed: bool,
+) -> Result<String> {
+    let (token, now) = (random_token(), clock::now());
     let row = SignInLink {
         id: clock::new_id(),
-        user_id: user.id,
+        user_id: user.id.clone(),
         token_hash: hash_of(&token),
         created_at: now,
         expires_at: now + LINK_LIFE,
         used_at: None,
-        mailed: false,
+        mailed,
     };
-    user::insert_link(&mut tx, &row).await?;
-    let detail = json!({ "expires_at": clock::rfc3339(row.expires_at) });
-    let action = "sign_in_link.created";
-    audit::record(&mut tx, &Actor::console(), INSTALLATION, action, &user.email, detail).await?;
-    tx.commit().await?;
+    user::insert_link(tx, &row).await?;
+    let detail = json!({ "expires_at": clock::rfc3339(row.expires_at), "mailed": mailed });
+    audit::record(tx, actor, chain, "sign_in_link.created", &user.email, detail).await?;
     Ok(format!("/-/sign-in/{token}"))
+}
+
+/// Changes one's own name, which others read beside what one did from now on.
+///
+/// # Errors
+/// A token asks, or the name is empty or longer than 200 characters.
+pub async fn rename(state: &AppState, actor: &Actor, name: &str) -> Result<()> {
+    actor.in_person()?;
+    let name = name.trim();
+    if name.is_empty() || name.chars().count() > NAME_MAX || name.chars().any(char::is_control) {
+        let detail = format!("a name has 1 to {NAME_MAX} characters, in one line");
+        return Err(ApiError::invalid("invalid", "name", detail));
+    }
+    let mut tx = state.database.write().await?;
+    user::set_name(&mut tx, &actor.user_id, name).await?;
+    let detail = json!({ "name": name });
+    audit::record(&mut tx, actor, INSTALLATION, "user.renamed", &actor.email, detail).await?;
+    Ok(tx.commit().await?)
 }
 
 /// A change of one's own password.

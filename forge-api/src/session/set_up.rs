@@ -5,9 +5,8 @@ use schemas::Micros;
 use serde_json::json;
 
 use super::account::{insert, new_user};
-use super::{Client, NewSession, hash_of, random_token};
+use super::{Client, NewSession, hash_of, newcomer, random_token};
 use crate::audit::{self, INSTALLATION};
-use crate::auth::{Actor, Entry};
 use crate::author::organisation::insert_organisation;
 use crate::clock;
 use crate::database::user::User;
@@ -75,14 +74,7 @@ pub async fn finish(state: &AppState, client: &Client, token: &str, first: First
     check(state, client, token).await?;
     let row = new_user(first.email, first.name, Some(first.password)).await?;
     let row = User { proven_at: Some(row.created_at), ..row };
-    let actor = Actor {
-        user_id: row.id.clone(),
-        name: row.name.clone(),
-        email: row.email.clone(),
-        entry: Entry::Session { id: String::new(), csrf: String::new() },
-        memberships: Vec::new(),
-        grants: Vec::new(),
-    };
+    let actor = newcomer(&row);
     let mut tx = state.database.write().await?;
     // The entry holds the end of the chain until we commit: of two who set up at once, one comes after.
     let detail = json!({ "address": client.address.to_string() });

@@ -142,11 +142,9 @@ async fn show(
         memberships: visitor
             .organisations
             .iter()
-            .map(|(o, role)| Membership {
-                slug: o.slug.clone(),
-                name: o.name.clone(),
-                role: role.as_str().replace('_', " "),
-            })
+            .map(|(o, role)| (o, role.as_str().replace('_', " ")))
+            .chain(visitor.visited.iter().map(|o| (o, "guest".to_owned())))
+            .map(|(o, role)| Membership { slug: o.slug.clone(), name: o.name.clone(), role })
             .collect(),
         themes: [("system", "As the system"), ("light", "Light"), ("dark", "Dark")]
             .map(|(value, text)| Theme { value, text, checked: value == theme })
@@ -363,6 +361,17 @@ fn revokes(form: &Form) -> bool {
 /// Back at the door.
 fn gone(state: &AppState) -> Response {
     with_cookie(server::expired_cookie(state), Redirect::to("/-/sign-in").into_response())
+}
+
+/// `POST /-/account/name`.
+pub(super) async fn post_name(visitor: Visitor, State(state): State<AppState>, form: Form) -> PageResult {
+    match session::rename(&state, &visitor.actor, form.get("name")).await {
+        Ok(()) => Ok(Redirect::to("/-/account").into_response()),
+        Err(error) => {
+            let (status, why) = beside_form(error)?;
+            show(&state, &visitor, status, &form, Shown::problem("Name not changed.", why)).await
+        }
+    }
 }
 
 /// `POST /-/account/look`.

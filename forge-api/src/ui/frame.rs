@@ -18,6 +18,8 @@ pub(crate) struct Frame {
     pub organisations: Vec<Place>,
     /// Whether the visitor is a member of the organisation, and no mere guest.
     pub is_member: bool,
+    /// Whether the visitor may make another organisation.
+    pub may_found: bool,
     pub project: Option<Place>,
     /// Which entry of the navigation this page is.
     pub here: &'static str,

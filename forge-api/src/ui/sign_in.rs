@@ -11,6 +11,7 @@ use super::form::Form;
 use super::frame::Frame;
 use super::visitor::{Look, Visitor};
 use crate::error::ApiError;
+use crate::mail;
 use crate::server;
 use crate::session::{self, Client, NewSession};
 use crate::state::AppState;
@@ -60,6 +61,45 @@ pub(super) async fn post_sign_in(
     match session::sign_in(&state, &client, &email, form.get("password")).await {
         Ok(made) => Ok(enter(&state, &made, &next)),
         Err(error) => again(&headers, error, Page { email, next, ..Page::default() }),
+    }
+}
+
+#[derive(Debug, Default, Serialize)]
+struct AskPage {
+    email: String,
+    /// Whether mail is sent from here.
+    mails: bool,
+    asked: bool,
+    error: Option<String>,
+}
+
+fn ask_page(headers: &HeaderMap, status: StatusCode, page: &AskPage) -> Response {
+    let frame = Frame { theme: Look::of(headers).theme, ..Frame::default() }.titled("Sign in by a link", "");
+    engine::page(status, "sign-in-link.html", &frame, page)
+}
+
+/// `GET /-/sign-in-link`.
+pub(super) async fn get_ask_link(State(state): State<AppState>, headers: HeaderMap) -> Response {
+    let page = AskPage { mails: mail::is_on(&state), ..AskPage::default() };
+    ask_page(&headers, StatusCode::OK, &page)
+}
+
+/// `POST /-/sign-in-link`: says the same whoever asks.
+pub(super) async fn post_ask_link(
+    State(state): State<AppState>,
+    client: Client,
+    headers: HeaderMap,
+    form: Form,
+) -> PageResult {
+    let email = form.get("email").trim().to_owned();
+    let page = AskPage { mails: mail::is_on(&state), email, ..AskPage::default() };
+    match session::link::ask_link(&state, &client, &page.email) {
+        Ok(()) => Ok(ask_page(&headers, StatusCode::OK, &AskPage { asked: true, ..page })),
+        Err(error) => {
+            let wait = error.retry_after_s();
+            let (status, error) = beside_form(error)?;
+            Ok(waiting(wait, ask_page(&headers, status, &AskPage { error: Some(error), ..page })))
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use super::fault::Fault;
 use super::frame::{Frame, Person, Place};
 use super::view::initials;
 use crate::auth::{Action, Actor, Role};
+use crate::author::organisation::may_found;
 use crate::author::{self, ProjectAt, SetAt};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
@@ -20,6 +21,8 @@ pub(crate) struct Visitor {
     pub organisations: Vec<(Organisation, Role)>,
     /// Where they are a guest only.
     pub visited: Vec<Organisation>,
+    /// Whether they may make another organisation.
+    pub may_found: bool,
     pub look: Look,
 }
 
@@ -68,7 +71,8 @@ impl FromRequestParts<AppState> for Visitor {
         };
         let organisations = author::organisations(state, &actor).await?;
         let visited = author::visited(state, &actor).await?;
-        Ok(Self { actor, organisations, visited, look: Look::of(&parts.headers) })
+        let may_found = may_found(state.config.organisations, &actor).is_ok();
+        Ok(Self { actor, organisations, visited, may_found, look: Look::of(&parts.headers) })
     }
 }
 
@@ -118,6 +122,7 @@ impl Visitor {
             user: Some(Person { name: self.actor.name.clone(), initials: initials(&self.actor.name) }),
             organisations: self.places().map(place).collect(),
             organisation: self.places().next().map(place),
+            may_found: self.may_found,
             is_member: self.places().next().is_some_and(|o| self.actor.role_in(&o.id).is_some()),
             ..Frame::default()
         }

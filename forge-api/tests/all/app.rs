@@ -243,8 +243,12 @@ impl App {
 
     /// Signs somebody of `acme` in by a one-time link.
     pub(crate) async fn browser_of(&self, role: Role) -> Browser {
-        let email = format!("{}@example.org", role.as_str());
-        let link = session::sign_in_link(&self.state, &email).await.unwrap();
+        self.browser_by_link(&format!("{}@example.org", role.as_str())).await
+    }
+
+    /// Signs anybody in by a one-time link.
+    pub(crate) async fn browser_by_link(&self, email: &str) -> Browser {
+        let link = session::sign_in_link(&self.state, email).await.unwrap();
         let body = json!({ "link": link.rsplit('/').next().unwrap() });
         let answer = self.anonymous(Method::POST, "/api/v1/sessions").json(&body).send().await.unwrap();
         let cookies = cookies(&answer);

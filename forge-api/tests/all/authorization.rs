@@ -3,8 +3,9 @@
 use forge_api::api;
 use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
-use forge_api::auth::{Actor, Role};
-use forge_api::author;
+use forge_api::auth::{Action, Actor, Role};
+use forge_api::author::{self, NewProject};
+use forge_api::database::invitation::{self, Invitation};
 use forge_api::database::order::{self, Order};
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::app::{App, SET, json_of, on_both, prompt};
 
 on_both!(
+    a_guest_reaches_the_granted_project_and_nothing_else,
     the_api_lets_each_role_do_what_the_table_says,
     pages_let_each_role_see_what_the_table_says,
     names_and_ids_of_another_organisation_open_nothing,
@@ -37,6 +39,8 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{guide}", "keys")
         .replace("{token}", "nothing")
         .replace("{user}", "guest@example.org")
+        .replace("{person}", "granted@example.org")
+        .replace("{invitation}", "invited")
         .replace("{session}", "nothing")
         .replace("{key}", "nothing")
         .replace("{name}", "forge.css")
@@ -62,6 +66,11 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
 pub(crate) fn body(route: &Route) -> Value {
     match (route.method, route.path.rsplit('/').next().unwrap_or_default()) {
         ("POST", "organisations" | "projects" | "sets" | "environments") => json!({ "slug": "another" }),
+        ("PUT", "me") => json!({ "name": "Somebody" }),
+        ("POST", "sign-in-links") => json!({ "email": "asked@example.org" }),
+        ("POST", "accept") => json!({ "token": "nothing", "name": "Somebody", "password": "wrong" }),
+        ("POST", "invitations") => json!({ "email": "new@example.org", "role": "viewer" }),
+        ("PUT", "grants") => json!({ "email": "viewer@example.org", "role": "reviewer" }),
         ("PUT", "members") => json!({ "email": "viewer@example.org", "role": "viewer" }),
         ("POST", "tokens") => json!({ "organisation": "acme", "role": "viewer" }),
         ("POST", "rename") => json!({ "id": "spare.one", "to": "spare.renamed" }),
@@ -97,6 +106,7 @@ pub(crate) async fn furnish(app: &App) -> String {
     author::add_member(&app.state, &Actor::console(), &app.organisation, "guest@example.org", Role::Viewer)
         .await
         .unwrap();
+    furnish_people(app).await;
     app.save("welcome.message", "Hello", &[]).await;
     let usual = format!("{SET}/variable-sets/usual?prompt=welcome.message");
     let usual = app.request(Role::Owner, Method::PUT, &usual).json(&json!({ "values": {} }));
@@ -125,6 +135,35 @@ pub(crate) async fn furnish(app: &App) -> String {
     let path = "/api/v1/projects/acme:support/credentials";
     let made = app.post(path, 201, json!({ "environment": "prod", "name": "a" })).await;
     made["id"].as_str().unwrap().to_owned()
+}
+
+/// An invitation that waits, a role in the project alone, and a member who asked for a link.
+async fn furnish_people(app: &App) {
+    let (state, console) = (&app.state, Actor::console());
+    for email in ["granted@example.org", "asked@example.org"] {
+        session::create_user(state, email, "", None).await.unwrap();
+    }
+    author::put_grant(state, &console, &app.at, "granted@example.org", Role::Viewer).await.unwrap();
+    author::add_member(state, &console, &app.organisation, "asked@example.org", Role::Viewer).await.unwrap();
+    let asked = session::user_by_email(state, "asked@example.org").await.unwrap();
+    let waits = Invitation {
+        id: "invited".into(),
+        organisation_id: app.organisation.id.clone(),
+        email: "invited@example.org".into(),
+        role: Some("viewer".into()),
+        token_hash: "none".into(),
+        invited_by: "Ada".into(),
+        invited_by_id: "ada".into(),
+        mail: "none".into(),
+        created_at: 1,
+        expires_at: i64::MAX,
+        ended_at: None,
+        outcome: None,
+    };
+    let mut tx = state.database.write().await.unwrap();
+    invitation::insert(&mut tx, &waits, &[]).await.unwrap();
+    invitation::ask_link(&mut tx, &asked.id, "192.0.2.1", forge_api::clock::now()).await.unwrap();
+    tx.commit().await.unwrap();
 }
 
 /// How many changes the audit log of `acme` holds.
@@ -231,7 +270,11 @@ async fn pages_let_each_role_see_what_the_table_says(app: App) {
         assert_eq!(changes(&app).await, before, "who may not must not change anything: {what}");
         if method == Method::GET {
             for role in Role::ALL.into_iter().filter(|r| r.may(action)) {
-                let answer = ask(app.request(role, method.clone(), &path)).send().await.unwrap();
+                let request = match route.access.refuses_tokens() {
+                    true => app.by(&app.browser_of(role).await, method.clone(), &path),
+                    false => app.request(role, method.clone(), &path),
+                };
+                let answer = ask(request).send().await.unwrap();
                 let status = answer.status().as_u16();
                 assert!(status < 400, "{} {status}: {what}", role.as_str());
             }
@@ -343,6 +386,91 @@ async fn a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user(app
         }
     }
     assert_eq!(changes(&app).await, before, "who may not must not change anything");
+}
+
+/// A guest of every role that one project has, by a session and by a token, at every address: in the project what
+/// the role may, beside it nothing.
+async fn a_guest_reaches_the_granted_project_and_nothing_else(app: App) {
+    let credential = furnish(&app).await;
+    let (state, console) = (&app.state, Actor::console());
+    let new = NewProject { slug: "secret", name: "Secret", description: "" };
+    author::create_project(state, &console, &app.organisation, new).await.unwrap();
+    let mut asked = 0;
+    for role in [Role::Viewer, Role::Reviewer, Role::ContextEngineer, Role::Admin] {
+        let email = format!("guest-{}@example.org", role.as_str());
+        let user = session::create_user(state, &email, "", None).await.unwrap();
+        author::put_grant(state, &console, &app.at, &email, role).await.unwrap();
+        let browser = app.browser_by_link(&email).await;
+        let (token, _) = {
+            let entry = forge_api::auth::Entry::Session { id: String::new(), csrf: String::new() };
+            let grants = vec![forge_api::auth::Grant {
+                organisation_id: app.organisation.id.clone(),
+                organisation: "acme".into(),
+                project_id: app.at.project.id.clone(),
+                project: "support".into(),
+                role,
+            }];
+            let guest =
+                Actor { user_id: user.id, name: user.name, email, entry, grants, memberships: vec![] };
+            let new = NewToken { name: "guest", role, scopes: Scopes::ALL, expires_at: None };
+            session::create_token(state, &guest, &app.organisation.id, new).await.unwrap()
+        };
+        for route in API.iter().chain(PAGES) {
+            let Some(action) = route.access.action() else { continue };
+            let method: Method = route.method.parse().unwrap();
+            let is_page = !route.path.starts_with("/api/");
+            let send = |path: &str, by_token: bool| {
+                let request = match by_token {
+                    true => app.anonymous(method.clone(), path).bearer_auth(&token),
+                    false => app.by(&browser, method.clone(), path),
+                };
+                let request = match (is_page, method == Method::POST) {
+                    (true, true) => request.header("accept", "text/html").form(&[("nothing", "")]),
+                    (true, false) => request.header("accept", "text/html"),
+                    (false, _) => request.json(&body(route)),
+                };
+                async move { request.send().await.unwrap().status().as_u16() }
+            };
+            let path = address(route, &credential);
+            // What may be done is done by the walk over roles; here only what must not be, and what is read.
+            let (reads, may) = (method == Method::GET, role.may(action));
+            for by_token in [false, true] {
+                let what = format!("{} {method} {path}, by token: {by_token}", role.as_str());
+                asked += 1;
+                if route.path.contains("{project}") {
+                    if !may || (by_token && route.access.refuses_tokens()) {
+                        let status = send(&path, by_token).await;
+                        // To give one's own role back is everybody's right: nobody is named granted@example.org here.
+                        assert!([403, 404, 422].contains(&status), "{status}: {what}");
+                        assert!(
+                            is_page || status == 403 || action == Action::ManageMembers,
+                            "{status}: {what}"
+                        );
+                    } else if reads {
+                        assert!(send(&path, by_token).await < 400, "{what}");
+                    }
+                    let secret =
+                        path.replace("acme:support", "acme:secret").replace("/acme/support", "/acme/secret");
+                    assert_ne!(path, secret);
+                    assert_eq!(send(&secret, by_token).await, 404, "beside it: {what}");
+                } else if route.access == Access::Visit {
+                    assert!(send(&path, by_token).await < 400, "{what}");
+                } else {
+                    assert_eq!(send(&path, by_token).await, 404, "the organisation is not theirs: {what}");
+                }
+            }
+        }
+        let read = async |path: &str| {
+            app.by(&browser, Method::GET, path).send().await.unwrap().text().await.unwrap()
+        };
+        let listed = read("/api/v1/organisations/acme/projects").await;
+        assert!(listed.contains("support") && !listed.contains("secret"), "{listed}");
+        for page in ["/acme", "/-/palette?organisation=acme&q=s", "/-/account"] {
+            let html = read(page).await;
+            assert!(!html.to_lowercase().contains("secret/") && !html.contains(">Secret<"), "{page}: {html}");
+        }
+    }
+    assert!(asked > 800, "{asked}");
 }
 
 #[test]

@@ -16,6 +16,7 @@ mod line;
 mod members;
 mod orders;
 mod organisations;
+mod people;
 mod sessions;
 mod set_up;
 mod sign_in;

@@ -31,6 +31,8 @@ pub struct Me {
     pub email: String,
     pub csrf_token: String,
     pub organisations: Vec<MembershipBody>,
+    /// Roles in single projects, besides.
+    pub grants: Vec<super::OwnGrant>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

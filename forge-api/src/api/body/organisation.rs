@@ -25,12 +25,17 @@ pub struct OrganisationBody {
     pub id: String,
     pub slug: String,
     pub name: String,
+    /// What one is there; `guest` where one sees single projects only.
     pub role: String,
     /// What If-Match names when its name is changed.
     pub settings_tag: String,
 }
 
 impl OrganisationBody {
+    pub(crate) fn guest(o: Organisation) -> Self {
+        Self { id: o.id, slug: o.slug, name: o.name, role: "guest".into() }
+    }
+
     pub(crate) fn new(o: Organisation, role: Role) -> Self {
         let settings_tag = crate::author::settings::tag_of_organisation(&o);
         Self { id: o.id, slug: o.slug, name: o.name, role: role.as_str().into(), settings_tag }

@@ -1,0 +1,153 @@
+//! How people come in: mail that FORGE sends, and organisations of their own.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use zeroize::Zeroizing;
+
+use super::{ConfigError, Setting, Values, bad};
+
+/// Options about people, as they stand in [`super::OPTIONS`].
+pub(super) const OPTIONS: [Setting; 4] = [
+    super::setting(
+        "smtp-url",
+        "FORGE_SMTP_URL",
+        "",
+        "server that takes mail, smtps://user@host:465 or smtp://user@host:587 (STARTTLS; on this machine in the open); default: no mail, links are shown to an owner",
+    ),
+    super::setting(
+        "smtp-password-file",
+        "FORGE_SMTP_PASSWORD_FILE",
+        "",
+        "file with the password of the user in smtp-url",
+    ),
+    super::setting(
+        "smtp-from",
+        "FORGE_SMTP_FROM",
+        "",
+        "address that mail comes from, such as FORGE <forge@example.org>",
+    ),
+    super::setting(
+        "personal-organisations",
+        "FORGE_PERSONAL_ORGANISATIONS",
+        "false",
+        "make an organisation of their own for each new person",
+    ),
+];
+
+/// Where mail goes out.
+#[derive(Clone)]
+pub struct Smtp {
+    pub host: String,
+    pub port: u16,
+    pub security: Security,
+    /// User and password.
+    pub login: Option<(String, Zeroizing<String>)>,
+    pub from: String,
+}
+
+impl fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Smtp").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+/// How the connection to the mail server is secured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS by STARTTLS; without it nothing is sent.
+    StartTls,
+    /// None: only within this machine.
+    Loopback,
+}
+
+pub(super) fn smtp(values: &Values<'_>) -> Result<Option<Smtp>, ConfigError> {
+    let (setting, url) = values.find("smtp-url")?;
+    let Some(url) = url else { return Ok(None) };
+    let wrong = || bad(setting, "write smtps://user@host:465 or smtp://user@host:587".into());
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    // A user's name may be an address itself.
+    let (user, place) = match rest.trim_end_matches('/').rsplit_once('@') {
+        Some((user, place)) => (Some(user), place),
+        None => (None, rest.trim_end_matches('/')),
+    };
+    let (host, port) = match place.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((host, port)) => (host, Some(port.parse().map_err(|_| wrong())?)),
+        None => (place, None),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() {
+        return Err(wrong());
+    }
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let (security, usual) = match scheme {
+        "smtps" => (Security::Tls, 465),
+        "smtp" if here => (Security::Loopback, 25),
+        "smtp" => (Security::StartTls, 587),
+        _ => return Err(wrong()),
+    };
+    let from = values.text("smtp-from")?.ok_or_else(|| {
+        bad(values.setting("smtp-from"), "mail needs a sender: write FORGE <forge@example.org>".into())
+    })?;
+    if from.parse::<lettre::message::Mailbox>().is_err() {
+        return Err(bad(values.setting("smtp-from"), format!("{from:?} is no address")));
+    }
+    let password = match values.path("smtp-password-file")? {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| bad(values.setting("smtp-password-file"), format!("{}: {e}", path.display())))?;
+            Some(Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned()))
+        }
+        None => None,
+    };
+    let login = match (user, password) {
+        (Some(user), Some(password)) => Some((user.to_owned(), password)),
+        (None, None) => None,
+        _ => {
+            let why = "a user in smtp-url and smtp-password-file go together".to_owned();
+            return Err(bad(values.setting("smtp-password-file"), why));
+        }
+    };
+    Ok(Some(Smtp { host: host.to_owned(), port: port.unwrap_or(usual), security, login, from }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    fn load(flags: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::load(&|key| flags.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()), &|_| None)
+    }
+
+    #[test]
+    fn mail_goes_out_in_the_open_only_within_this_machine() {
+        let security = |url| {
+            let config = load(&[("smtp-url", url), ("smtp-from", "forge@example.org")]).unwrap();
+            let smtp = config.smtp.unwrap();
+            (smtp.security, smtp.host, smtp.port)
+        };
+        assert_eq!(security("smtp://127.0.0.1:2525"), (Security::Loopback, "127.0.0.1".into(), 2525));
+        assert_eq!(security("smtp://[::1]:2525"), (Security::Loopback, "::1".into(), 2525));
+        assert_eq!(security("smtp://mail.example.org"), (Security::StartTls, "mail.example.org".into(), 587));
+        assert_eq!(security("smtps://mail.example.org"), (Security::Tls, "mail.example.org".into(), 465));
+    }
+
+    #[test]
+    fn what_is_missing_for_mail_is_named() {
+        let from = ("smtp-from", "forge@example.org");
+        for flags in [
+            &[("smtp-url", "smtp://mail.example.org")][..],
+            &[("smtp-url", "mail.example.org"), from],
+            &[("smtp-url", "smtp://"), from],
+            &[("smtp-url", "smtps://me@mail.example.org"), from],
+            &[("smtp-url", "smtps://mail.example.org"), ("smtp-from", "nobody")],
+        ] {
+            let error = load(flags).unwrap_err().to_string();
+            assert!(error.starts_with("smtp-"), "{error}");
+        }
+        assert!(load(&[]).unwrap().smtp.is_none());
+    }
+}
