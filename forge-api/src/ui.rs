@@ -37,6 +37,7 @@ mod fault;
 mod fleet;
 mod form;
 mod frame;
+mod help;
 mod invitation;
 mod items;
 mod help;
