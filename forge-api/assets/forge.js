@@ -324,6 +324,7 @@ addEventListener("DOMContentLoaded", () => {
     if (answer.status === 409) return "somebody else saved it; Save shows both texts";
     if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "Save says why";
     form.elements.revision.value = page.getElementById("revision").value;
+    if (form.elements.message) form.elements.message.value = "";
     for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
     if (edits === before) { dirty = false; forget(); }
     return "";

@@ -3,9 +3,11 @@
 
 mod account;
 mod agents;
+mod aliases;
 pub mod body;
 mod current_bundle;
 mod health;
+mod history;
 mod items;
 mod notes;
 mod openapi;
@@ -41,6 +43,8 @@ pub fn router() -> Router<AppState> {
         .route("/", get(projects::get_project).patch(settings::patch_project))
         .route("/environments", get(projects::list_environments).post(projects::create_environment))
         .route("/environments/{environment}/breaks", get(usage::list_breaks))
+        .route("/environments/{environment}/approvals", get(reviews::get_approvals))
+        .route("/environments/{environment}/rule", get(reviews::get_rule).put(reviews::put_rule))
         .route("/sets", get(sets::list_sets).post(sets::create_set))
         .route("/sets/{set}", get(sets::get_set).patch(settings::patch_set))
         .route("/sets/{set}/duplicate", post(items::duplicate_set))
@@ -57,6 +61,28 @@ pub fn router() -> Router<AppState> {
         .route(
             "/sets/{set}/partials/{*partial}",
             get(prompts::get_partial).put(prompts::put_partial).delete(prompts::delete_partial),
+        )
+        .route("/sets/{set}/history/{*prompt}", get(history::list_revisions))
+        .route(
+            "/sets/{set}/revisions/{revision}/{*prompt}",
+            get(history::get_revision).post(history::restore_revision),
+        )
+        .route("/sets/{set}/partial-history/{*partial}", get(history::list_partial_revisions))
+        .route(
+            "/sets/{set}/partial-revisions/{revision}/{*partial}",
+            get(history::get_partial_revision).post(history::restore_partial_revision),
+        )
+        .route("/sets/{set}/compare", get(history::compare_states))
+        .route("/sets/{set}/next-version", get(history::get_next_version))
+        .route("/sets/{set}/aliases", get(aliases::list_aliases))
+        .route(
+            "/sets/{set}/aliases/{alias}",
+            get(aliases::get_alias).put(aliases::put_alias).delete(aliases::delete_alias),
+        )
+        .route("/sets/{set}/dependencies", get(aliases::list_dependencies))
+        .route(
+            "/sets/{set}/dependencies/{dependency}",
+            put(aliases::put_dependency).delete(aliases::delete_dependency),
         )
         .route("/sets/{set}/check", post(prompts::check_prompt))
         .route("/sets/{set}/preview", post(prompts::preview_prompt))
@@ -75,10 +101,14 @@ pub fn router() -> Router<AppState> {
         .route("/sets/{set}/reviews", get(reviews::list_reviews).post(reviews::request_review))
         .route("/sets/{set}/reviews/current/approve", post(reviews::approve_review))
         .route("/sets/{set}/reviews/current/return", post(reviews::return_review))
+        .route("/sets/{set}/reviews/{number}", get(reviews::get_review))
+        .route("/sets/{set}/reviews/{number}/verdicts", post(reviews::answer_review))
+        .route("/sets/{set}/reviews/{number}/comments", post(reviews::comment_review))
         .route("/sets/{set}/contracts", get(usage::list_contracts))
         .route("/sets/{set}/versions", get(versions::list_versions))
         .route("/sets/{set}/versions/{version}", get(versions::get_version))
         .route("/sets/{set}/versions/{version}/bundle", get(versions::get_version_bundle))
+        .route("/sets/{set}/versions/{version}/dependencies", get(aliases::list_locked_dependencies))
         .route("/publications", get(publications::list_publications).post(publications::publish))
         .route("/publications/{number}", get(publications::get_publication))
         .route("/publications/{number}/retry", post(publications::retry_publication))
@@ -129,6 +159,8 @@ pub fn router() -> Router<AppState> {
             "/organisations/{organisation}/sign-in-links",
             get(people::list_asked_links).post(people::make_link),
         )
+        .route("/organisations/{organisation}/reviews", get(reviews::list_queue))
+        .route("/resolve", get(aliases::resolve_address))
         .route("/organisations/{organisation}/audit", get(organisations::list_audit))
         .route("/organisations/{organisation}/audit/export", get(organisations::export_audit))
         .route("/organisations/{organisation}/audit/verify", get(organisations::verify_audit))

@@ -13,6 +13,8 @@
 //! | [`rename`], [`duplicate`], [`archive`] | moving them: other names, copies, out of the draft and back |
 //! | [`item`], [`partial`] | what both have in common, and who takes in a partial |
 //! | [`model`], [`note`] | model settings and tags; what people note on a prompt |
+//! | [`history`] | what prompts and partials were after each save, and taking it back |
+//! | [`dependency`] | sets that a draft takes partials from, resolved to locked versions |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
 //! | [`example`] | projects to begin with |
 //! | [`trial`] | a stored prompt rendered: of the draft, a version, or what is live in an environment |
@@ -21,9 +23,11 @@
 //! | [`import`] | a folder of prompts as a set |
 
 pub mod archive;
+pub mod dependency;
 pub mod duplicate;
 pub mod example;
 pub mod grant;
+pub mod history;
 pub mod import;
 pub mod invitation;
 pub mod item;
@@ -60,7 +64,7 @@ pub use project::{
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
-    prompts_named, revisions, save_partial, save_prompt,
+    prompts_named, save_partial, save_partial_because, save_prompt, save_prompt_because,
 };
 pub use rename::{Moved, rename, renamed};
 pub use run::{RunEvent, Running, run};

@@ -8,10 +8,12 @@
 //! an order among writers first updates the row that stands for it.
 
 pub mod agent;
+pub mod alias;
 pub mod archive;
 pub mod audit;
 pub mod contract;
 pub mod credential;
+pub mod dependency;
 pub mod grant;
 pub mod identity;
 pub mod invitation;
@@ -29,6 +31,8 @@ pub mod prompt_set;
 pub mod publication;
 pub mod redirect;
 pub mod review;
+pub mod revision;
+pub mod rule;
 pub mod schema;
 pub mod session;
 pub mod set_up;

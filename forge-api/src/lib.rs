@@ -6,7 +6,10 @@
 //! |---|---|
 //! | [`author`] | what people write: organisations, projects, environments, sets, drafts, import |
 //! | [`review`] | binds an approval to the digest of a draft |
+//! | [`compare`] | two states of a set held against each other, and the version that a change asks for |
 //! | [`lock`] | makes a draft a version, which never changes again |
+//! | [`alias`] | names for versions, and what an address leads to |
+//! | [`rule`] | who may publish where, and after how many approvals |
 //! | [`publish`] | writes publication, serial and outbox row in one transaction |
 //! | [`relay`] | sends what stands in the outbox, once |
 //! | [`fleet`] | takes up what agents say: statuses, answers, enrolments |
@@ -35,6 +38,7 @@
 //! | [`config`], [`state`], [`limit`], [`clock`], [`error`] | what everything shares |
 //! | `aside` | work that needs a processor: so much at once and no more |
 
+pub mod alias;
 pub mod api;
 mod aside;
 pub mod audit;
@@ -42,6 +46,7 @@ pub mod auth;
 pub mod author;
 pub mod broker;
 pub mod clock;
+pub mod compare;
 pub mod config;
 pub mod contract;
 pub mod credential;
@@ -62,6 +67,7 @@ pub mod relay;
 pub mod republish;
 pub mod request;
 pub mod review;
+pub mod rule;
 pub mod run;
 pub mod seal;
 pub mod seed;

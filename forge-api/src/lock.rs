@@ -10,7 +10,7 @@ use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::author::prompt::load;
 use crate::author::set::refuse_archived;
-use crate::author::{Draft, SetAt};
+use crate::author::{Draft, SetAt, dependency};
 use crate::clock;
 use crate::database::version::{self, NewVersion, Version};
 use crate::database::{Conn, prompt, prompt_set, review};
@@ -49,6 +49,7 @@ pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version)
     if draft.prompts.is_empty() {
         return Err(ApiError::invalid("empty", "set", "the set has no prompts yet; write one first"));
     }
+    dependency::all_resolved(&draft.requirements)?;
     let content = draft.bundle(set, version.clone())?;
     aside(&LOCKS, move || {
         CompiledSet::compile(&content).map_err(ApiError::Template)?;
@@ -67,7 +68,7 @@ pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version)
 ///
 /// # Errors
 /// Not allowed; locked already; under review and not approved; the draft changed meanwhile; a
-/// version that exists; templates that do not compile; too large. Nothing is changed then.
+/// version that exists or is not above the last; a dependency that no version fits; templates that do not compile; too large. Nothing is changed then.
 pub async fn lock(
     state: &AppState,
     actor: &Actor,
@@ -100,6 +101,7 @@ pub async fn lock(
             more: json!({ "draft_digest": draft.digest }),
         });
     }
+    higher(&mut tx, set, &number).await?;
     let approved = approver(&mut tx, set, &draft).await?;
     if now.state == "review" && approved.is_none() {
         let detail =
@@ -117,6 +119,7 @@ pub async fn lock(
         approved.as_ref().map(|(_, n)| n.as_str()),
     )
     .await?;
+    dependency::record(&mut tx, &made.id, &draft.requirements).await?;
     prompt_set::set_state(&mut tx, &set.set.id, "locked").await?;
     if let Some((found, _)) = &approved
         && now.state == "review"
@@ -128,6 +131,36 @@ pub async fn lock(
     tx.commit().await?;
     set.changed(state);
     Ok(made)
+}
+
+/// Refuses a version that is not above the highest locked one. Build metadata does not count: two
+/// that differ only there stand side by side.
+async fn higher(conn: &mut Conn, set: &SetAt, number: &semver::Version) -> Result<()> {
+    if version::find(conn, &set.set.id, &number.to_string()).await?.is_some() {
+        // Told by who stores it.
+        return Ok(());
+    }
+    let versions = version::of_set(conn, &set.set.id).await?;
+    let Some((_, last)) = highest(&versions) else { return Ok(()) };
+    let same = number.cmp_precedence(&last).is_eq() && !number.build.is_empty();
+    if number.cmp_precedence(&last).is_gt() || same {
+        return Ok(());
+    }
+    Err(ApiError::Conflict {
+        code: "version_not_higher",
+        detail: format!("{number} is not above {last}, the last version; versions only grow"),
+        more: json!({ "last": last.to_string() }),
+    })
+}
+
+/// The highest locked version and its number.
+#[must_use]
+pub fn highest(versions: &[Version]) -> Option<(&Version, semver::Version)> {
+    versions
+        .iter()
+        .filter(|v| v.kind == "locked")
+        .filter_map(|v| Some((v, v.version.parse::<semver::Version>().ok()?)))
+        .max_by(|(_, a), (_, b)| a.cmp(b))
 }
 
 /// Who wrote what the next version of a set will say that the last one did not.

@@ -32,6 +32,7 @@ use crate::database::{Conn, DatabaseError, Tx, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::events::Kind;
 use crate::lock;
+use crate::rule;
 use crate::serial::SERIAL_MAX;
 use crate::state::AppState;
 
@@ -65,12 +66,14 @@ struct Writing<'a> {
     request: Request<'a>,
     /// Whom it breaks; all of them were named.
     broken: &'a [Broken],
+    /// Who approved it, before or after it was locked.
+    approver: Option<String>,
 }
 
 /// Publishes a version, or an older one again (a rollback), with the next serial.
 ///
 /// # Errors
-/// Not allowed; not locked where only LOCKED is taken; another serial is live than the caller saw;
+/// Not allowed; the environment's rule does not let it through; not locked where only LOCKED is taken; another serial is live than the caller saw;
 /// too large; it breaks what agents were built for, and not all of them are named. Nothing is changed then.
 pub async fn publish(
     state: &AppState,
@@ -92,7 +95,10 @@ pub async fn publish(
         Some((body, digest)) => store_snapshot(&mut tx, actor, set, body, &digest).await?,
         None => locked_version(&mut tx, set, &environment, request.version).await?,
     };
-    let writing = Writing { set, environment: &environment, version: &version, request, broken: &broken };
+    let approved = rule::allow(&mut tx, actor, set, &environment, &version).await?;
+    let approver = version.approver.clone().or_else(|| (!approved.is_empty()).then(|| approved.join(", ")));
+    let writing =
+        Writing { set, environment: &environment, version: &version, request, broken: &broken, approver };
     let row = write(state, &mut tx, actor, writing).await?;
     let full = publication::by_id(&mut tx, &row.id).await?.ok_or(ApiError::NotFound("publication"))?;
     tx.commit().await?;
@@ -123,8 +129,15 @@ pub(crate) async fn again(
         accept_broken: &[],
     };
     // It is what they have: nobody new is broken.
-    let writing =
-        Writing { set, environment: &head.environment, version: &head.version, request, broken: &[] };
+    let approver = head.version.approver.clone();
+    let writing = Writing {
+        set,
+        environment: &head.environment,
+        version: &head.version,
+        request,
+        broken: &[],
+        approver,
+    };
     let row = match write(state, &mut tx, actor, writing).await {
         Err(ApiError::Conflict { code: MISMATCH, .. }) => return Ok(None),
         written => written?,
@@ -230,12 +243,14 @@ async fn store_snapshot(
     let mut number = lock::suggest(&version::of_set(conn, &set.set.id).await?);
     number.pre = semver::Prerelease::new(&format!("dev.{count}")).map_err(ApiError::internal)?;
     let body = lock::build(set, &draft, &number).await?;
-    lock::store(conn, actor, set, &number, "snapshot", &body, "", None).await
+    let made = lock::store(conn, actor, set, &number, "snapshot", &body, "", None).await?;
+    author::dependency::record(conn, &made.id, &draft.requirements).await?;
+    Ok(made)
 }
 
 /// Writes publication, serial and outbox row.
 async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<'_>) -> Result<Publication> {
-    let Writing { set, environment, version, request, broken } = writing;
+    let Writing { set, environment, version, request, broken, approver } = writing;
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
     if serial > SERIAL_MAX {
@@ -280,7 +295,7 @@ async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<
         expires: None,
         previous: replaced.as_ref().and_then(|old| old.version.digest.parse().ok()),
         author: version.author.clone(),
-        approver: version.approver.clone(),
+        approver,
         publisher: actor.name.clone(),
     };
     let signer = state.keys.signer(conn, &set.at).await?;

@@ -11,6 +11,8 @@
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
 //! | [`view`], [`diff`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
+//! | [`view`] | what several pages show |
+//! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
 //! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
@@ -18,7 +20,8 @@
 //! | [`playground`] | one prompt in several versions on the same values, and run |
 //! | [`items`], [`settings`] | renaming, copying, archiving; what can be changed of projects and sets |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
-//! | [`versions`], [`compare`], [`publications`] | what was before |
+//! | [`review`], [`reviews`], [`environments`] | having it approved: one review, all that wait, the rules |
+//! | [`versions`], [`history`], [`compare`], [`publications`] | what was before |
 //! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
 //! | [`live`] | the events that keep a page true |
@@ -26,13 +29,12 @@
 mod account;
 mod asset;
 mod audit;
-mod changes;
 mod compare;
 mod credentials;
 mod dashboard;
-mod diff;
 mod editor;
 mod engine;
+mod environments;
 mod fault;
 mod fleet;
 mod form;
@@ -41,6 +43,7 @@ mod help;
 mod invitation;
 mod items;
 mod help;
+mod history;
 mod items;
 mod live;
 mod lock;
@@ -53,6 +56,8 @@ mod project;
 mod publication;
 mod publications;
 mod publish;
+mod review;
+mod reviews;
 mod set_up;
 mod settings;
 mod sign_in;
@@ -69,6 +74,7 @@ use axum::routing::{get, post};
 pub(crate) use audit::exported;
 pub(crate) use fault::{error_page, wants_page};
 
+use crate::compare::{changes, diff};
 use crate::state::AppState;
 
 /// The routes of every page and asset.
@@ -115,6 +121,7 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/-/settings/invitations/{invitation}/withdraw", post(people::post_withdraw))
         .route("/{organisation}/-/settings/grants", post(people::post_grant))
         .route("/{organisation}/-/settings/links", post(people::post_link))
+        .route("/{organisation}/-/reviews", get(reviews::get_reviews))
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/-/audit/export", get(audit::get_export))
         .route("/{organisation}/{project}", get(project::get_project))
@@ -123,6 +130,10 @@ pub fn router() -> Router<AppState> {
         .route(
             "/{organisation}/{project}/-/settings",
             get(settings::get_project_settings).post(settings::post_project_settings),
+        )
+        .route(
+            "/{organisation}/{project}/-/environments",
+            get(environments::get_environments).post(environments::post_environments),
         )
         .route("/{organisation}/{project}/-/publications", get(publications::get_publications))
         .route("/{organisation}/{project}/-/publications/{number}", get(publication::get_publication))
@@ -176,7 +187,23 @@ pub fn router() -> Router<AppState> {
             "/{organisation}/{project}/{set}/-/publish",
             get(publish::get_publish).post(publish::post_publish),
         )
-        .route("/{organisation}/{project}/{set}/-/versions", get(versions::get_versions))
+        .route(
+            "/{organisation}/{project}/{set}/-/history/{*prompt}",
+            get(history::get_history).post(history::post_history),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/partial-history/{*partial}",
+            get(history::get_partial_history).post(history::post_partial_history),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/reviews/{number}",
+            get(review::get_review).post(review::post_review),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/versions",
+            get(versions::get_versions).post(versions::post_versions),
+        )
+        .route("/{organisation}/{project}/{set}/-/versions/{version}", get(versions::get_version))
         .route("/{organisation}/{project}/{set}/-/usage", get(usage::get_usage))
         .route("/{organisation}/{project}/{set}/-/compare", get(compare::get_compare))
         .route("/{organisation}/{project}/{set}/-/compare/{pair}", get(compare::get_compare_address))

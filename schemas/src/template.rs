@@ -89,7 +89,52 @@ pub fn extract(template: &str) -> Result<Vec<String>, TemplateError> {
     })
 }
 
+/// The partials of another set as this one takes them in: `footer` of the set `brand` becomes
+/// `brand/footer`, and so does what their sources include. A source that cannot be read stays as it is.
+#[must_use]
+pub fn embed(set: &crate::names::Slug, partials: &[Partial]) -> Vec<Partial> {
+    let prefix = format!("{set}/");
+    let embedded = partials.iter().filter_map(|partial| {
+        let name = crate::names::PromptId::new(&format!("{prefix}{}", partial.name)).ok()?;
+        let source = inspect::renamed(&partial.source, &prefix).unwrap_or_else(|_| partial.source.clone());
+        Some(Partial { name, source })
+    });
+    embedded.collect()
+}
+
 /// The filters that a template may use, for completion in an editor.
 pub fn filter_names() -> impl Iterator<Item = &'static str> + Clone {
     filters::names()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{PromptId, Slug};
+
+    #[test]
+    fn embedded_partials_find_each_other_under_the_name_of_their_set() {
+        let partial = |name: &str, source: &str| Partial {
+            name: PromptId::new(name).unwrap(),
+            source: source.to_owned(),
+        };
+        let brand = [
+            partial("footer", "{% if true %}{% include 'sign' %}{% endif %} | {% include \"legal/short\" %}"),
+            partial("sign", "é Fernway"),
+            partial("legal/short", "{% raw %}{% include \"no\" %}{% endraw %}"),
+        ];
+        let found = embed(&Slug::new("brand").unwrap(), &brand);
+        let names: Vec<&str> = found.iter().map(|p| p.name.as_str()).collect();
+        assert_eq!(names, ["brand/footer", "brand/sign", "brand/legal/short"]);
+        assert_eq!(
+            found[0].source,
+            "{% if true %}{% include 'brand/sign' %}{% endif %} | {% include \"brand/legal/short\" %}"
+        );
+        assert_eq!(found[2].source, brand[2].source);
+        let prompt = Prompt::text(PromptId::new("a").unwrap(), "{% include \"brand/footer\" %}");
+        assert_eq!(check(&prompt, &found), []);
+        let compiled = CompiledPrompt::compile(&prompt, &found).unwrap();
+        let text = compiled.render(&Values::from_json(serde_json::Map::new())).unwrap();
+        assert_eq!(text, "é Fernway | {% include \"no\" %}");
+    }
 }

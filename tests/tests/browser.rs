@@ -13,6 +13,8 @@ mod orders;
 #[path = "browser/pages.rs"]
 mod pages;
 mod playground;
+#[path = "browser/review.rs"]
+mod review;
 #[path = "browser/session.rs"]
 mod session;
 #[path = "browser/walk.rs"]

@@ -2,6 +2,8 @@
 
 mod account;
 mod agent;
+mod alias;
+mod history;
 mod item;
 mod order;
 mod organisation;
@@ -9,6 +11,7 @@ mod overview;
 mod people;
 mod project;
 mod publication;
+mod review;
 mod set;
 mod settings;
 mod trying;
@@ -17,6 +20,8 @@ mod version;
 
 pub use account::*;
 pub use agent::*;
+pub use alias::*;
+pub use history::*;
 pub use item::*;
 pub use order::*;
 pub use organisation::*;
@@ -24,6 +29,7 @@ pub use overview::*;
 pub use people::*;
 pub use project::*;
 pub use publication::*;
+pub use review::*;
 pub use set::*;
 pub use settings::*;
 pub use trying::*;

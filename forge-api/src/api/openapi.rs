@@ -92,6 +92,36 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         }
         ("GET", "/sets/{set}/partials/{*partial}") => (None, schema::<PartialBody>(g)),
         ("PUT", "/sets/{set}/partials/{*partial}") => (schema::<PartialSource>(g), schema::<PartialBody>(g)),
+        ("GET", "/sets/{set}/history/{*prompt}" | "/sets/{set}/partial-history/{*partial}") => {
+            (None, schema::<HistoryBody>(g))
+        }
+        (
+            _,
+            "/sets/{set}/revisions/{revision}/{*prompt}"
+            | "/sets/{set}/partial-revisions/{revision}/{*partial}",
+        ) => (None, schema::<RevisionBody>(g)),
+        ("GET", "/sets/{set}/compare") => (None, schema::<ChangesBody>(g)),
+        ("GET", "/sets/{set}/next-version") => (None, schema::<ProposalBody>(g)),
+        ("GET", "/sets/{set}/aliases") => (None, schema::<List<AliasBody>>(g)),
+        ("GET", "/sets/{set}/aliases/{alias}") => (None, schema::<AliasBody>(g)),
+        ("PUT", "/sets/{set}/aliases/{alias}") => (schema::<PutAlias>(g), schema::<AliasBody>(g)),
+        ("GET", "/sets/{set}/dependencies") => (None, schema::<List<RequirementBody>>(g)),
+        ("PUT", "/sets/{set}/dependencies/{dependency}") => {
+            (schema::<PutRequirement>(g), schema::<RequirementBody>(g))
+        }
+        ("GET", "/sets/{set}/versions/{version}/dependencies") => {
+            (None, schema::<List<LockedDependencyBody>>(g))
+        }
+        ("GET", "/resolve") => (None, schema::<ResolvedBody>(g)),
+        ("GET", "/organisations/{organisation}/reviews") => (None, schema::<List<QueuedBody>>(g)),
+        ("GET", "/sets/{set}/reviews/{number}") => (None, schema::<ReviewDetail>(g)),
+        ("POST", "/sets/{set}/reviews/{number}/verdicts") => (schema::<VerdictRequest>(g), None),
+        ("POST", "/sets/{set}/reviews/{number}/comments") => {
+            (schema::<CommentRequest>(g), schema::<CommentBody>(g))
+        }
+        ("GET", "/environments/{environment}/approvals") => (None, schema::<ApprovalsBody>(g)),
+        ("GET", "/environments/{environment}/rule") => (None, schema::<RuleBody>(g)),
+        ("PUT", "/environments/{environment}/rule") => (schema::<PutRule>(g), schema::<RuleBody>(g)),
         ("POST", "/sets/{set}/check") => (schema::<Preview>(g), schema::<CheckBody>(g)),
         ("POST", "/sets/{set}/preview") => (schema::<Preview>(g), schema::<PreviewBody>(g)),
         ("POST", "/sets/{set}/render") => (schema::<RenderRequest>(g), schema::<RenderedBody>(g)),
@@ -213,7 +243,13 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
     let names: &[(&str, bool)] = match (method, path.rsplit('/').next()) {
         (_, Some("variable-sets" | "{variable_set}")) => &[("prompt", true)],
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
-        ("GET", Some("breaks")) => &[("set", true), ("version", true)],
+        ("GET", Some("breaks" | "approvals")) => &[("set", true), ("version", true)],
+        ("GET", Some("resolve")) => &[("address", true), ("project", false)],
+        ("GET", Some("compare")) => &[("old", false), ("new", false)],
+        ("GET", _) if path.contains("/history/") || path.contains("/partial-history/") => {
+            &[("before", false), ("limit", false)]
+        }
+        ("PUT", Some("{*prompt}" | "{*partial}")) => &[("message", false)],
         ("GET", Some("usage")) => &[
             ("set", true),
             ("environment", false),

@@ -9,13 +9,14 @@ use schemas::prompt::{Partial, Prompt};
 use serde::Serialize;
 
 use super::body::{
-    CheckBody, Import, ImportBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody, given,
+    CheckBody, Import, ImportBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody, SaveQuery,
+    given,
 };
 use super::{if_match, set_at};
 use crate::auth::Actor;
 use crate::author::{self, Item, SetAt};
 use crate::error::{ApiError, Result};
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 type SetPart = Path<(String, String, String)>;
@@ -63,6 +64,7 @@ pub(super) async fn put_prompt(
     actor: Actor,
     Path((project, set, id)): SetPart,
     headers: HeaderMap,
+    ApiQuery(because): ApiQuery<SaveQuery>,
     ApiJson(prompt): ApiJson<Prompt>,
 ) -> Result<Response> {
     let id = PromptId::new(&id)?;
@@ -72,7 +74,7 @@ pub(super) async fn put_prompt(
     }
     let set = set_at(&state, &actor, &project, &set).await?;
     let expected = if_match(&headers)?;
-    let done = author::save_prompt(&state, &actor, &set, &prompt, expected).await?;
+    let done = author::save_prompt_because(&state, &actor, &set, &prompt, expected, &because.message).await?;
     Ok(tagged(saved(done.revision), done.revision, PromptBody::from(done)))
 }
 
@@ -107,11 +109,14 @@ pub(super) async fn put_partial(
     actor: Actor,
     Path((project, set, name)): SetPart,
     headers: HeaderMap,
+    ApiQuery(because): ApiQuery<SaveQuery>,
     ApiJson(body): ApiJson<PartialSource>,
 ) -> Result<Response> {
     let partial = Partial { name: PromptId::new(&name)?, source: body.source };
     let set = set_at(&state, &actor, &project, &set).await?;
-    let done = author::save_partial(&state, &actor, &set, &partial, if_match(&headers)?).await?;
+    let done =
+        author::save_partial_because(&state, &actor, &set, &partial, if_match(&headers)?, &because.message)
+            .await?;
     Ok(tagged(saved(done.revision), done.revision, PartialBody::from(done)))
 }
 

@@ -1,18 +1,37 @@
-//! Reviews.
+//! Reviews, and the rules of environments.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::body::{Approve, List, ReviewBody, ReviewRequest};
-use super::set_at;
+use super::body::{
+    ApprovalsBody, ApprovalsQuery, Approve, CommentBody, CommentRequest, List, PutRule, QueuedBody,
+    ReviewBody, ReviewDetail, ReviewRequest, RuleBody, VerdictRequest,
+};
+use super::{project_at, set_at};
 use crate::auth::Actor;
+use crate::author;
 use crate::error::Result;
-use crate::review;
-use crate::server::ApiJson;
+use crate::lock;
+use crate::review::{self, Request, Which};
+use crate::rule::{self, NewRule};
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 type SetPath = Path<(String, String)>;
+type ReviewPath = Path<(String, String, i64)>;
+type EnvironmentPath = Path<(String, String)>;
+
+/// The reviews of an organisation that can still be answered.
+pub(super) async fn list_queue(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(organisation): Path<String>,
+) -> Result<Json<List<QueuedBody>>> {
+    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let found = review::queue(&state, &actor, std::slice::from_ref(&organisation)).await?;
+    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+}
 
 pub(super) async fn list_reviews(
     State(state): State<AppState>,
@@ -31,7 +50,48 @@ pub(super) async fn request_review(
     ApiJson(body): ApiJson<ReviewRequest>,
 ) -> Result<(StatusCode, Json<ReviewBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let made = review::request(&state, &actor, &set, &body.title).await?;
+    let asked = Request { title: &body.title, message: &body.message, reviewers: &body.reviewers };
+    let made = review::request(&state, &actor, &set, asked).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+pub(super) async fn get_review(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number)): ReviewPath,
+) -> Result<Json<ReviewDetail>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    Ok(Json(review::find(&state, &actor, &set, number).await?.into()))
+}
+
+pub(super) async fn answer_review(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number)): ReviewPath,
+    ApiJson(body): ApiJson<VerdictRequest>,
+) -> Result<StatusCode> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let which = Which::Number(number);
+    match body {
+        VerdictRequest::Approve { digest, comment } => {
+            review::approve(&state, &actor, &set, which, &digest, &comment).await?;
+        }
+        VerdictRequest::Changes { comment } => {
+            review::give_back(&state, &actor, &set, which, &comment).await?;
+        }
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn comment_review(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number)): ReviewPath,
+    ApiJson(body): ApiJson<CommentRequest>,
+) -> Result<(StatusCode, Json<CommentBody>)> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let place = body.prompt.as_deref().map(|prompt| (prompt, body.line.unwrap_or_default()));
+    let made = review::comment(&state, &actor, &set, number, place, &body.body).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 
@@ -42,7 +102,7 @@ pub(super) async fn approve_review(
     ApiJson(body): ApiJson<Approve>,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    review::approve(&state, &actor, &set, &body.digest).await?;
+    review::approve(&state, &actor, &set, Which::Current, &body.digest, &body.comment).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -52,6 +112,40 @@ pub(super) async fn return_review(
     Path((project, set)): SetPath,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    review::give_back(&state, &actor, &set).await?;
+    review::give_back(&state, &actor, &set, Which::Current, "").await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn get_rule(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment)): EnvironmentPath,
+) -> Result<Json<RuleBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    Ok(Json(rule::find(&state, &actor, &at, &environment).await?.into()))
+}
+
+pub(super) async fn put_rule(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment)): EnvironmentPath,
+    ApiJson(body): ApiJson<PutRule>,
+) -> Result<Json<RuleBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let new = NewRule { approvals: body.approvals, not_author: body.not_author, roles: &body.roles };
+    Ok(Json(rule::put(&state, &actor, &at, &environment, new).await?.into()))
+}
+
+/// How far a version is with the approvals that an environment asks for.
+pub(super) async fn get_approvals(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, environment)): EnvironmentPath,
+    ApiQuery(asked): ApiQuery<ApprovalsQuery>,
+) -> Result<Json<ApprovalsBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let environment = author::find_environment(&state, &actor, &at, &environment).await?;
+    let set = author::find_set(&state, &actor, &at, &asked.set).await?;
+    let version = lock::find_version(&state, &actor, &set, &asked.version).await?;
+    Ok(Json(rule::standing(&state, &actor, &set, &environment, &version).await?.into()))
 }

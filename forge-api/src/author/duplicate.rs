@@ -11,6 +11,7 @@ use super::{SetAt, find_set};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
+use crate::database::dependency::{self, SetRequirement};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -95,6 +96,9 @@ pub async fn duplicate_set(state: &AppState, actor: &Actor, set: &SetAt, new: Ne
     for one in &draft.prompts {
         let body = serde_json::to_string(&one.prompt).map_err(ApiError::internal)?;
         put(&mut tx, &made, Item::Prompt, &held(&one.prompt.id, body), &actor.name).await?;
+    }
+    for one in dependency::requirements(&mut tx, &set.set.id).await? {
+        dependency::put_requirement(&mut tx, &SetRequirement { set_id: made.set.id.clone(), ..one }).await?;
     }
     let detail =
         json!({ "from": set.path(), "prompts": draft.prompts.len(), "partials": draft.partials.len() });

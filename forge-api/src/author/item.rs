@@ -4,10 +4,10 @@ use schemas::prompt::Prompt;
 use schemas::{Micros, PromptId};
 
 use super::SetAt;
-use super::prompt::revision_of;
+use super::prompt::{partial_revision_of, revision_of};
 use crate::clock;
 use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
-use crate::database::{Conn, DatabaseError, archive, redirect};
+use crate::database::{Conn, DatabaseError, archive, redirect, revision};
 use crate::error::{ApiError, Result};
 
 /// Which of the two.
@@ -131,7 +131,7 @@ pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, b
             let mut body: Prompt = serde_json::from_str(&held.body)
                 .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", held.name)))?;
             body.id = id;
-            let before = prompt::revisions(conn, &set.set.id, &held.name, 1).await?;
+            let before = revision::of_prompt(conn, &set.set.id, &held.name, revision::NEWEST, 1).await?;
             let last = before.first().map_or(0, |r| r.revision);
             let row = PromptRow {
                 id: held.id.clone(),
@@ -158,12 +158,14 @@ pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, b
                 updated_by: by.to_owned(),
             };
             prompt::put_partial(conn, &row).await?;
+            let kept = partial_revision_of(&row, Some(row.source.clone()), "");
+            revision::add_partials(conn, &[kept]).await?;
             Ok(row.revision)
         }
     }
 }
 
-/// Takes a row out of a set's draft; a prompt's history says that it went.
+/// Takes a row out of a set's draft; its history says that it went.
 ///
 /// # Errors
 /// The database refuses.
@@ -184,7 +186,19 @@ pub(super) async fn take(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, 
             let gone = PromptRevision { body: None, ..revision_of(&row) };
             prompt::add_revisions(conn, &[gone]).await?;
         }
-        Item::Partial => prompt::delete_partial(conn, &set.set.id, &held.name).await?,
+        Item::Partial => {
+            prompt::delete_partial(conn, &set.set.id, &held.name).await?;
+            let row = PartialRow {
+                id: held.id.clone(),
+                set_id: set.set.id.clone(),
+                name: held.name.clone(),
+                source: String::new(),
+                revision: held.revision + 1,
+                updated_at: clock::now(),
+                updated_by: by.to_owned(),
+            };
+            revision::add_partials(conn, &[partial_revision_of(&row, None, "")]).await?;
+        }
     }
     Ok(())
 }

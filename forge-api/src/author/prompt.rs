@@ -3,7 +3,7 @@
 //! A save names the revision it started from (0 for a new one). Where somebody saved in between,
 //! nothing is written and the answer carries what is there now, so that both texts can be shown.
 
-use schemas::bundle::{BODY_MAX, Bundle, PROMPTS_MAX, SCHEMA_VERSION};
+use schemas::bundle::{BODY_MAX, Bundle, Dependency, PROMPTS_MAX, SCHEMA_VERSION};
 use schemas::canonical::{self, Digest};
 use schemas::prompt::{Partial, Prompt};
 use schemas::template::SOURCE_MAX;
@@ -11,6 +11,7 @@ use schemas::{Micros, PromptId};
 use serde_json::json;
 
 use super::archive::archive;
+use super::dependency::{self, Requirement};
 use super::item::Item;
 use super::model::check_settings;
 use super::set::begin_edit;
@@ -19,12 +20,13 @@ use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
 use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
+use crate::database::revision::{self, PartialRevision};
 use crate::database::{Conn, DatabaseError};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
-/// Most revisions that are shown.
-const REVISIONS_MAX: i64 = 100;
+/// Longest message of a save, in characters.
+const MESSAGE_MAX: usize = 500;
 /// Most names that one look finds.
 const NAMES_MAX: i64 = 500;
 
@@ -52,7 +54,9 @@ pub struct PartialDraft {
 pub struct Draft {
     pub prompts: Vec<PromptDraft>,
     pub partials: Vec<PartialDraft>,
-    /// Of the draft's content: what an approval is bound to.
+    /// Sets that it takes partials from, and what that comes to now.
+    pub requirements: Vec<Requirement>,
+    /// Of the draft's content, with what it takes from other sets: what an approval is bound to.
     pub digest: Digest,
 }
 
@@ -70,15 +74,33 @@ impl Draft {
             version,
             prompts: self.prompts.iter().map(|p| p.prompt.clone()).collect(),
             partials: self.partials(),
-            dependencies: Vec::new(),
+            dependencies: self.dependencies(),
         })
     }
 
-    /// Its partials.
+    /// Its partials, and those that it takes from other sets.
     #[must_use]
     pub fn partials(&self) -> Vec<Partial> {
-        self.partials.iter().map(|p| p.partial.clone()).collect()
+        let own = self.partials.iter().map(|p| p.partial.clone());
+        let taken = self.requirements.iter().filter_map(|r| r.resolved.as_ref());
+        own.chain(taken.flat_map(|r| r.partials.iter().cloned())).collect()
     }
+
+    /// What it takes from other sets, as a version keeps it.
+    #[must_use]
+    pub fn dependencies(&self) -> Vec<Dependency> {
+        let taken = self.requirements.iter().filter_map(|r| r.resolved.as_ref());
+        taken.map(|r| r.dependency.clone()).collect()
+    }
+}
+
+/// The digest of content without its version: the same for a draft and for what was locked of it.
+pub(crate) fn content_digest(mut content: Bundle) -> Result<Digest> {
+    content.version = semver::Version::new(0, 0, 0);
+    content.prompts.sort_by(|a, b| a.id.cmp(&b.id));
+    content.partials.sort_by(|a, b| a.name.cmp(&b.name));
+    content.dependencies.sort_by(|a, b| a.set.cmp(&b.set));
+    Ok(Digest::of(&canonical::to_canonical(&content).map_err(ApiError::internal)?))
 }
 
 fn parse(row: PromptRow) -> Result<PromptDraft> {
@@ -105,9 +127,9 @@ pub(crate) async fn load(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
         .into_iter()
         .map(parse_partial)
         .collect::<Result<_>>()?;
-    let mut draft = Draft { prompts, partials, digest: Digest::of(b"") };
-    let content = draft.bundle(set, semver::Version::new(0, 0, 0))?;
-    draft.digest = Digest::of(&canonical::to_canonical(&content).map_err(ApiError::internal)?);
+    let requirements = dependency::resolve(conn, &set.set.id).await?;
+    let mut draft = Draft { prompts, partials, requirements, digest: Digest::of(b"") };
+    draft.digest = content_digest(draft.bundle(set, semver::Version::new(0, 0, 0))?)?;
     Ok(draft)
 }
 
@@ -194,18 +216,33 @@ pub async fn prompts_named(
     Ok(prompt::named_like(&mut conn, &at.project.id, word, NAMES_MAX).await?)
 }
 
-/// Saves a prompt that started from `expected` (0: it must be new). The text may still be wrong:
-/// that is refused only when a version is locked.
+/// As [`save_prompt_because`], with nothing to say.
 ///
 /// # Errors
-/// Not allowed; not in EDITING; saved by somebody else in between; too long; too many prompts; model
-/// settings or tags that do not fit.
+/// As [`save_prompt_because`].
 pub async fn save_prompt(
     state: &AppState,
     actor: &Actor,
     set: &SetAt,
     prompt: &Prompt,
     expected: i64,
+) -> Result<PromptDraft> {
+    save_prompt_because(state, actor, set, prompt, expected, "").await
+}
+
+/// Saves a prompt that started from `expected` (0: it must be new), with a message for its history.
+/// The text may still be wrong: that is refused only when a version is locked.
+///
+/// # Errors
+/// Not allowed; not in EDITING; saved by somebody else in between; too long; too many prompts; model
+/// settings or tags that do not fit.
+pub async fn save_prompt_because(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    prompt: &Prompt,
+    expected: i64,
+    message: &str,
 ) -> Result<PromptDraft> {
     set.at.require(actor, Action::Edit)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
@@ -244,7 +281,7 @@ pub async fn save_prompt(
     };
     prompt::put_all(&mut tx, std::slice::from_ref(&row)).await?;
     small_enough(&mut tx, set).await?;
-    prompt::add_revisions(&mut tx, &[revision_of(&row)]).await?;
+    prompt::add_revisions(&mut tx, &[PromptRevision { message: said(message), ..revision_of(&row) }]).await?;
     let detail = json!({ "revision": row.revision });
     let subject = format!("{}/{}", set.path(), prompt.id);
     audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.saved", &subject, detail).await?;
@@ -262,6 +299,30 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
         body: Some(row.body.clone()),
         author: row.updated_by.clone(),
         created_at: row.updated_at,
+        message: String::new(),
+    }
+}
+
+/// A message as it is kept.
+fn said(message: &str) -> String {
+    message.trim().chars().take(MESSAGE_MAX).collect()
+}
+
+/// A partial as its history keeps it; no source means that it was deleted.
+pub(super) fn partial_revision_of(
+    row: &PartialRow,
+    source: Option<String>,
+    message: &str,
+) -> PartialRevision {
+    PartialRevision {
+        id: clock::new_id(),
+        set_id: row.set_id.clone(),
+        name: row.name.clone(),
+        revision: row.revision,
+        source,
+        author: row.updated_by.clone(),
+        created_at: row.updated_at,
+        message: said(message),
     }
 }
 
@@ -279,31 +340,31 @@ pub async fn delete_prompt(
     archive(state, actor, set, Item::Prompt, id, Some(expected)).await.map(|_| ())
 }
 
-/// What a prompt was, newest first.
+/// As [`save_partial_because`], with nothing to say.
 ///
 /// # Errors
-/// Not allowed, or the database refuses.
-pub async fn revisions(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    id: &str,
-) -> Result<Vec<PromptRevision>> {
-    set.at.require(actor, Action::View)?;
-    let mut conn = state.database.read().await?;
-    Ok(prompt::revisions(&mut conn, &set.set.id, id, REVISIONS_MAX).await?)
-}
-
-/// Saves a partial that started from `expected` (0: it must be new).
-///
-/// # Errors
-/// As [`save_prompt`].
+/// As [`save_prompt_because`].
 pub async fn save_partial(
     state: &AppState,
     actor: &Actor,
     set: &SetAt,
     partial: &Partial,
     expected: i64,
+) -> Result<PartialDraft> {
+    save_partial_because(state, actor, set, partial, expected, "").await
+}
+
+/// Saves a partial that started from `expected` (0: it must be new), with a message for its history.
+///
+/// # Errors
+/// As [`save_prompt_because`].
+pub async fn save_partial_because(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    partial: &Partial,
+    expected: i64,
+    message: &str,
 ) -> Result<PartialDraft> {
     set.at.require(actor, Action::Edit)?;
     if partial.source.len() > SOURCE_MAX {
@@ -333,6 +394,8 @@ pub async fn save_partial(
     };
     prompt::put_partial(&mut tx, &row).await?;
     small_enough(&mut tx, set).await?;
+    let kept = partial_revision_of(&row, Some(row.source.clone()), message);
+    revision::add_partials(&mut tx, &[kept]).await?;
     let subject = format!("{}/{name}", set.path());
     let detail = json!({ "revision": row.revision });
     audit::record(&mut tx, actor, &set.at.organisation.id, "partial.saved", &subject, detail).await?;

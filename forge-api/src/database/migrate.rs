@@ -57,6 +57,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0009_content.sql"),
     ),
     (
+        "0010_versions",
+        include_str!("../../migrations/sqlite/0010_versions.sql"),
+        include_str!("../../migrations/postgres/0010_versions.sql"),
+    ),
+    (
         "0011_trying",
         include_str!("../../migrations/sqlite/0011_trying.sql"),
         include_str!("../../migrations/postgres/0011_trying.sql"),

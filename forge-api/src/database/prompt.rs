@@ -6,7 +6,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::schema::{partials, prompt_revisions, prompt_sets, prompts};
+use super::schema::{partial_revisions, partials, prompt_revisions, prompt_sets, prompts};
 use super::{Conn, Result, on, on_rows};
 
 diesel::define_sql_function! {
@@ -38,6 +38,8 @@ pub struct PromptRevision {
     pub body: Option<String>,
     pub author: String,
     pub created_at: i64,
+    /// Why, in the words of who saved it; often nothing.
+    pub message: String,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -139,22 +141,6 @@ pub async fn add_revisions(conn: &mut Conn, rows: &[PromptRevision]) -> Result<(
     Ok(())
 }
 
-/// The last revisions of a prompt, newest first.
-pub async fn revisions(
-    conn: &mut Conn,
-    set_id: &str,
-    prompt_id: &str,
-    limit: i64,
-) -> Result<Vec<PromptRevision>> {
-    Ok(on!(conn, c => prompt_revisions::table
-        .filter(prompt_revisions::set_id.eq(set_id))
-        .filter(prompt_revisions::prompt_id.eq(prompt_id))
-        .order(prompt_revisions::id.desc())
-        .limit(limit)
-        .select(PromptRevision::as_select())
-        .load(c).await?))
-}
-
 /// Who changed prompts or partials of a set after this time, by name, each once.
 pub async fn authors_since(conn: &mut Conn, set_id: &str, since: i64) -> Result<Vec<String>> {
     let mut names: Vec<String> = on!(&mut *conn, c => prompt_revisions::table
@@ -163,10 +149,10 @@ pub async fn authors_since(conn: &mut Conn, set_id: &str, since: i64) -> Result<
         .select(prompt_revisions::author)
         .distinct()
         .load(c).await?);
-    let of_partials: Vec<String> = on!(conn, c => partials::table
-        .filter(partials::set_id.eq(set_id))
-        .filter(partials::updated_at.gt(since))
-        .select(partials::updated_by)
+    let of_partials: Vec<String> = on!(conn, c => partial_revisions::table
+        .filter(partial_revisions::set_id.eq(set_id))
+        .filter(partial_revisions::created_at.gt(since))
+        .select(partial_revisions::author)
         .distinct()
         .load(c).await?);
     names.extend(of_partials);

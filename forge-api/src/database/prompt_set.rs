@@ -3,7 +3,9 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::schema::prompt_sets;
+use super::organisation::Organisation;
+use super::project::Project;
+use super::schema::{organisations, projects, prompt_sets};
 use super::{Conn, Result, on};
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -74,6 +76,30 @@ pub async fn touch(conn: &mut Conn, id: &str, now: i64, by: &str) -> Result<Opti
         ))
         .execute(c).await?);
     by_id(conn, id).await
+}
+
+/// The sets of this name in an organisation, by the name of the project.
+pub async fn named(
+    conn: &mut Conn,
+    organisation: &str,
+    slug: &str,
+) -> Result<Vec<(Organisation, Project, PromptSet)>> {
+    Ok(on!(conn, c => organisations::table
+        .inner_join(projects::table.on(projects::organisation_id.eq(organisations::id)))
+        .inner_join(prompt_sets::table.on(prompt_sets::project_id.eq(projects::id)))
+        .filter(organisations::slug.eq(organisation))
+        .filter(prompt_sets::slug.eq(slug))
+        .order(projects::slug.asc())
+        .select((Organisation::as_select(), Project::as_select(), PromptSet::as_select()))
+        .load(c).await?))
+}
+
+/// Keeps other writers of the set waiting until we commit.
+pub async fn hold(conn: &mut Conn, id: &str) -> Result<()> {
+    on!(conn, c => diesel::update(prompt_sets::table.find(id))
+        .set(prompt_sets::revision.eq(prompt_sets::revision))
+        .execute(c).await?);
+    Ok(())
 }
 
 pub async fn set_state(conn: &mut Conn, id: &str, state: &str) -> Result<()> {

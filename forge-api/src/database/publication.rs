@@ -386,3 +386,13 @@ pub async fn mark(conn: &mut Conn, id: &str, state: &str, error: Option<&str>) -
         .execute(c).await?);
     Ok(())
 }
+
+/// Whether a version was ever published to an environment.
+pub async fn was_live(conn: &mut Conn, environment_id: &str, version_id: &str) -> Result<bool> {
+    let found: Option<String> = on!(conn, c => publications::table
+        .filter(publications::environment_id.eq(environment_id))
+        .filter(publications::version_id.eq(version_id))
+        .select(publications::id)
+        .first(c).await.optional()?);
+    Ok(found.is_some())
+}

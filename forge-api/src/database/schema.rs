@@ -147,6 +147,20 @@ diesel::table! {
         body -> Nullable<Text>,
         author -> Text,
         created_at -> BigInt,
+        message -> Text,
+    }
+}
+
+diesel::table! {
+    partial_revisions (id) {
+        id -> Text,
+        set_id -> Text,
+        name -> Text,
+        revision -> BigInt,
+        source -> Nullable<Text>,
+        author -> Text,
+        created_at -> BigInt,
+        message -> Text,
     }
 }
 
@@ -199,6 +213,28 @@ diesel::table! {
         version_id -> Text,
         updated_at -> BigInt,
         updated_by -> Text,
+        protected -> Bool,
+    }
+}
+
+diesel::table! {
+    set_requirements (set_id, dependency_id) {
+        set_id -> Text,
+        dependency_id -> Text,
+        requirement -> Text,
+        updated_at -> BigInt,
+        updated_by -> Text,
+    }
+}
+
+diesel::table! {
+    environment_rules (environment_id) {
+        environment_id -> Text,
+        approvals -> BigInt,
+        not_author -> Bool,
+        roles -> Text,
+        updated_at -> BigInt,
+        updated_by -> Text,
     }
 }
 
@@ -223,6 +259,22 @@ diesel::table! {
         requested_by_id -> Text,
         requested_at -> BigInt,
         closed_at -> Nullable<BigInt>,
+        message -> Text,
+        base_version_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    review_contents (review_id) {
+        review_id -> Text,
+        body -> Binary,
+    }
+}
+
+diesel::table! {
+    review_reviewers (review_id, user_id) {
+        review_id -> Text,
+        user_id -> Text,
     }
 }
 
@@ -246,6 +298,8 @@ diesel::table! {
         verdict -> Text,
         user_id -> Text,
         created_at -> BigInt,
+        by_author -> Bool,
+        comment -> Text,
     }
 }
 
@@ -638,3 +692,6 @@ diesel::allow_tables_to_appear_in_same_query!(projects, invitation_grants);
 diesel::allow_tables_to_appear_in_same_query!(users, link_requests);
 diesel::allow_tables_to_appear_in_same_query!(users, identities);
 diesel::allow_tables_to_appear_in_same_query!(memberships, link_requests);
+diesel::allow_tables_to_appear_in_same_query!(reviews, prompt_sets, projects);
+diesel::allow_tables_to_appear_in_same_query!(reviews, approvals);
+diesel::allow_tables_to_appear_in_same_query!(organisations, prompt_sets);

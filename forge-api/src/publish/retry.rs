@@ -9,6 +9,7 @@ use crate::author::{ProjectAt, SetAt};
 use crate::contract::{self, Content};
 use crate::database::publication::{self, PublicationFull};
 use crate::error::{ApiError, Result};
+use crate::rule;
 use crate::state::AppState;
 
 impl PublicationView {
@@ -76,12 +77,15 @@ pub async fn retry(state: &AppState, actor: &Actor, at: &ProjectAt, number: i64)
         accept_broken: &[],
     };
     let mut tx = state.database.write().await?;
+    // It was live there, and needs no approvals again; the role has to be one that publishes there.
+    rule::allow(&mut tx, actor, &set, &full.environment, &full.version).await?;
     let writing = Writing {
         set: &set,
         environment: &full.environment,
         version: &full.version,
         request,
         broken: &broken,
+        approver: full.version.approver.clone(),
     };
     let row = write(state, &mut tx, actor, writing).await?;
     let made = publication::by_id(&mut tx, &row.id).await?.ok_or(ApiError::NotFound("publication"))?;

@@ -1,20 +1,19 @@
-//! Two states of a set side by side, word by word.
+//! Two states of a set, word by word: the draft, versions, and what it was at a time of the past.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
-use super::changes::Changes;
 use super::diff::Diff;
 use super::editor::base;
 use super::engine;
 use super::fault::PageResult;
-use super::lock::{Content, newest};
-use super::view::{Choice, encoded};
+use super::view::{Choice, encoded, written};
 use super::visitor::Visitor;
 use crate::auth::Action;
-use crate::author::{self, SetAt};
+use crate::clock;
+use crate::compare::{self, AT};
 use crate::error::ApiError;
 use crate::lock;
 use crate::publish;
@@ -31,17 +30,43 @@ struct ComparePage {
     may_lock: bool,
     from: Vec<Choice>,
     to: Vec<Choice>,
+    view: &'static str,
+    /// Addresses of the same in the one and the other view.
+    split: String,
+    inline: String,
+    reasons: Vec<ReasonView>,
     diffs: Vec<Diff>,
     more: Option<String>,
 }
 
-/// Which two states.
+/// One reason for the next version's number.
+#[derive(Debug, Serialize)]
+pub(super) struct ReasonView {
+    pub weight: &'static str,
+    pub state: &'static str,
+    pub what: String,
+}
+
+impl ReasonView {
+    pub(super) fn of(reason: &compare::Reason) -> Self {
+        let state = match reason.weight {
+            compare::Weight::Major => "bad",
+            compare::Weight::Minor => "info",
+            _ => "waiting",
+        };
+        Self { weight: reason.weight.as_str(), state, what: reason.what.clone() }
+    }
+}
+
+/// Which two states, and how they stand.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Pair {
     #[serde(default)]
     from: String,
     #[serde(default)]
     to: String,
+    #[serde(default)]
+    view: String,
 }
 
 /// `GET /{organisation}/{project}/{set}/-/compare/{from}...{to}`, the address to send to somebody.
@@ -56,7 +81,18 @@ pub(super) async fn get_compare_address(
     Ok(Redirect::to(&format!("/{o}/{p}/{s}/-/compare?from={from}&to={to}")).into_response())
 }
 
-/// `GET /{organisation}/{project}/{set}/-/compare?from=…&to=…`.
+/// How a state is called on the page.
+fn called(name: &str) -> String {
+    match name.strip_prefix(AT) {
+        _ if name == publish::DRAFT => "draft".to_owned(),
+        _ if name.is_empty() => "nothing".to_owned(),
+        Some(time) => clock::parse(time)
+            .map_or_else(|| time.to_owned(), |at| written(at, "as of %-d %b %Y, %H:%M:%S UTC")),
+        None => name.to_owned(),
+    }
+}
+
+/// `GET /{organisation}/{project}/{set}/-/compare?from=…&to=…&view=split|inline`.
 pub(super) async fn get_compare(
     visitor: Visitor,
     State(state): State<AppState>,
@@ -65,38 +101,41 @@ pub(super) async fn get_compare(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let versions = lock::versions(&state, &visitor.actor, &set).await?;
+    let highest = lock::highest(&versions);
     let to = if pair.to.is_empty() { publish::DRAFT.to_owned() } else { pair.to };
     let from = match pair.from.as_str() {
-        "" => newest(&versions).map(|(v, _)| v.version.clone()),
-        from => Some(from.to_owned()),
+        "" => highest.as_ref().map(|(v, _)| v.version.clone()).unwrap_or_default(),
+        from => from.to_owned(),
     };
-    let before = match &from {
-        Some(from) => content(&state, &visitor, &set, from).await?,
-        None => Content::default(),
+    let changes = compare::between(&state, &visitor.actor, &set, &from, &to).await?;
+    let choices = |chosen: &str, draft: bool| {
+        let mut all: Vec<String> = Vec::new();
+        if draft || chosen == publish::DRAFT {
+            all.push(publish::DRAFT.to_owned());
+        }
+        all.extend(versions.iter().map(|v| v.version.clone()).take(VERSIONS_MAX));
+        if !all.iter().any(|one| one == chosen) {
+            all.insert(0, chosen.to_owned());
+        }
+        let choice = |value: String| Choice { text: called(&value), chosen: value == chosen, value };
+        all.into_iter().map(choice).collect::<Vec<_>>()
     };
-    let after = content(&state, &visitor, &set, &to).await?;
-    let changes = Changes::between(before.side(), after.side());
-    let choice = |value: &str, chosen: &str| Choice {
-        value: value.to_owned(),
-        text: if value == publish::DRAFT { "draft".to_owned() } else { value.to_owned() },
-        chosen: value == chosen,
-    };
-    let all = || versions.iter().map(|v| v.version.as_str()).take(VERSIONS_MAX);
-    let chosen_from = from.clone().unwrap_or_default();
     let summary = if changes.why.is_empty() {
         changes.sentence()
     } else {
-        let newest = newest(&versions);
         format!("{} What matters most to callers: {}.", changes.sentence(), changes.why)
-            + &newest.filter(|_| to == publish::DRAFT).map_or(String::new(), |(_, n)| {
+            + &highest.filter(|_| to == publish::DRAFT).map_or(String::new(), |(_, n)| {
                 format!(" The proposed version is {}.", changes.next(Some(&n)))
             })
     };
-    let mut from_choices: Vec<Choice> = all().map(|v| choice(v, &chosen_from)).collect();
-    if from.is_none() {
-        from_choices.insert(0, Choice { value: String::new(), text: "nothing".into(), chosen: true });
-    }
-    let (diffs, more) = changes.shown();
+    let inline = pair.view == "inline";
+    let address = |view: &str| {
+        format!("{}/-/compare?from={}&to={}&view={view}", base(&set), encoded(&from), encoded(&to))
+    };
+    let reasons =
+        changes.reasons.iter().filter(|r| r.weight > compare::Weight::Patch).map(ReasonView::of).collect();
+    let (mut diffs, more) = changes.shown();
+    diffs.iter_mut().for_each(|diff| diff.inline = inline);
     let page = ComparePage {
         base: base(&set),
         set: set.set.slug.clone(),
@@ -104,24 +143,15 @@ pub(super) async fn get_compare(
         may_lock: set.at.lets(&visitor.actor, Action::Lock)
             && set.set.state != "locked"
             && to == publish::DRAFT,
-        from: from_choices,
-        to: std::iter::once(publish::DRAFT).chain(all()).map(|v| choice(v, &to)).collect(),
+        from: choices(&from, false),
+        to: choices(&to, true),
+        view: if inline { "inline" } else { "split" },
+        split: address("split"),
+        inline: address("inline"),
+        reasons,
         diffs,
         more,
     };
     let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(&set)).titled("Compare", "sets");
     Ok(engine::page(StatusCode::OK, "compare.html", &frame, &page))
-}
-
-async fn content(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    version: &str,
-) -> Result<Content, ApiError> {
-    if version == publish::DRAFT {
-        return Ok(Content::of_draft(&author::draft(state, &visitor.actor, set).await?));
-    }
-    let found = lock::find_version(state, &visitor.actor, set, version).await?;
-    Content::of_version(state, &visitor.actor, set, &found).await
 }

@@ -1,5 +1,6 @@
 //! The editor: a set's prompts, one of them open.
 
+mod merge;
 mod page;
 mod parameter;
 mod settings;
@@ -110,10 +111,11 @@ pub(super) async fn post_prompt(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let mut typed = Typed { name: id, ..Typed::of_form(&form) };
     let (what, argument) = form.get("do").split_once(':').unwrap_or((form.get("do"), ""));
-    match what {
-        "save" => return save_prompt(&state, &visitor, &set, typed).await,
-        "review" => return review(&state, &visitor, &set, &typed).await,
-        "load-variables" => trial::load(&state, &visitor, &set, &mut typed).await?,
+    match (what, argument.parse::<i64>().ok()) {
+        ("save", _) => return save_prompt(&state, &visitor, &set, typed).await,
+        ("review", _) => return review(&state, &visitor, &set, &typed).await,
+        ("take-both", Some(base)) => return take_both(&state, &visitor, &set, typed, base).await,
+        ("load-variables", _) => trial::load(&state, &visitor, &set, &mut typed).await?,
         _ => {}
     }
     let open = typed.change(what, argument);
@@ -132,6 +134,9 @@ pub(super) async fn post_partial(
     if form.get("do") == "review" {
         return review(&state, &visitor, &set, &typed).await;
     }
+    if let Some(base) = form.get("do").strip_prefix("take-both:").and_then(|base| base.parse().ok()) {
+        return take_both(&state, &visitor, &set, typed, base).await;
+    }
     if form.get("do") != "save" {
         return show(&state, &visitor, &set, &typed, Shown { dirty: true, ..Shown::default() }).await;
     }
@@ -139,7 +144,9 @@ pub(super) async fn post_partial(
         name: PromptId::new(&typed.name).map_err(ApiError::from)?,
         source: typed.text().to_owned(),
     };
-    match author::save_partial(&state, &visitor.actor, &set, &partial, typed.revision).await {
+    match author::save_partial_because(&state, &visitor.actor, &set, &partial, typed.revision, &typed.message)
+        .await
+    {
         Ok(_) => Ok(Redirect::to(&href(&set, &typed)).into_response()),
         Err(error) => refused(&state, &visitor, &set, typed, error).await,
     }
@@ -196,7 +203,9 @@ async fn save_prompt(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Ty
         };
         return show(state, visitor, set, &typed, shown).await;
     }
-    match author::save_prompt(state, &visitor.actor, set, &prompt, typed.revision).await {
+    match author::save_prompt_because(state, &visitor.actor, set, &prompt, typed.revision, &typed.message)
+        .await
+    {
         Ok(_) => Ok(Redirect::to(&href(set, &typed)).into_response()),
         Err(error) => refused(state, visitor, set, typed, error).await,
     }
@@ -208,15 +217,27 @@ async fn review(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed)
         let stored = author::partial_draft(state, &visitor.actor, set, &typed.name).await?.partial;
         let mine = Partial { name: stored.name.clone(), source: typed.text().to_owned() };
         let (old, new) = ([stored], [mine]);
-        Changes::between(Side { prompts: &[], partials: &old }, Side { prompts: &[], partials: &new }).diffs
+        Changes::between(
+            Side { partials: &old, ..Side::default() },
+            Side { partials: &new, ..Side::default() },
+        )
+        .diffs
     } else {
         let stored = author::prompt_draft(state, &visitor.actor, set, &typed.name).await?.prompt;
         let (mine, _) = typed.prompt(Some(&stored)).map_err(ApiError::from)?;
         let (old, new) = ([stored], [mine]);
-        Changes::between(Side { prompts: &old, partials: &[] }, Side { prompts: &new, partials: &[] }).diffs
+        Changes::between(Side { prompts: &old, ..Side::default() }, Side { prompts: &new, ..Side::default() })
+            .diffs
     };
     let shown = Shown { dirty: true, review: Some(ReviewView { diffs }), ..Shown::default() };
     show(state, visitor, set, typed, shown).await
+}
+
+/// Puts both together into the form, to be looked at and saved.
+async fn take_both(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Typed, base: i64) -> PageResult {
+    let found = merge::proposal(state, visitor, set, &typed, base).await?;
+    let typed = found.map_or(typed, |found| found.typed);
+    show(state, visitor, set, &typed, Shown { dirty: true, ..Shown::default() }).await
 }
 
 /// A save that was refused: every word stays, and a conflict shows both texts.
@@ -230,8 +251,12 @@ async fn refused(
     let status = error.status();
     let (conflict, flash) = match &error {
         ApiError::Conflict { code: "revision_conflict", more, .. } => match theirs(more, &typed) {
-            Some((conflict, revision)) => {
+            Some((mut conflict, revision)) => {
+                conflict.base = typed.revision;
                 typed.revision = revision;
+                if let Some(found) = merge::proposal(state, visitor, set, &typed, conflict.base).await? {
+                    conflict.takes(found);
+                }
                 (Some(conflict), None)
             }
             None => (None, Some(Callout::bad("Not saved.", sentence(&error.to_string())))),
@@ -269,7 +294,7 @@ fn theirs(more: &Value, typed: &Typed) -> Option<(Conflict, i64)> {
         })
         .filter(|d| !d.is_empty())
         .collect();
-    Some((Conflict { who, diffs }, revision))
+    Some((Conflict { who, diffs, ..Conflict::default() }, revision))
 }
 
 /// How a page is shown besides what was typed.

@@ -26,6 +26,8 @@ pub(crate) struct Frame {
     pub crumbs: Vec<Crumb>,
     /// What of FORGE's events this page follows.
     pub topic: Option<String>,
+    /// How many reviews wait for the visitor here.
+    pub reviews: usize,
     /// Whether the visitor may manage the project.
     pub may_manage: bool,
     pub bench: bool,

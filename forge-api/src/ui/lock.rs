@@ -3,24 +3,24 @@
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
-use schemas::bundle::Bundle;
-use schemas::prompt::{Partial, Prompt};
 use serde::Serialize;
 
-use super::changes::{Changes, Side};
+use super::changes::Changes;
+use super::compare::ReasonView;
 use super::diff::Diff;
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
-use super::view::{Action as Way, Callout, count};
+use super::view::{Action as Way, Callout, Choice, count};
 use super::visitor::Visitor;
-use crate::auth::{Action, Actor};
+use crate::auth::Action;
 use crate::author::{self, Draft, SetAt};
+use crate::compare::{Content, Weight};
 use crate::database::version::Version;
 use crate::error::{ApiError, Result};
 use crate::lock;
-use crate::review;
+use crate::review::{self, Request, Which};
 use crate::state::AppState;
 
 /// Most problems that are listed.
@@ -38,9 +38,20 @@ struct Page {
     /// Where the review's buttons post to.
     verdict: &'static str,
     review: Option<Review>,
+    /// People who can be asked.
+    people: Vec<Choice>,
+    ask_title: String,
+    ask_message: String,
+    ask_error: Option<String>,
     version: String,
     version_error: Option<String>,
+    /// The version that was typed is lower than what changed asks for: pressing once more locks it.
+    sure: Option<String>,
+    notes: String,
     why: String,
+    reasons: Vec<ReasonView>,
+    /// Sets that it takes partials from, as they would be locked.
+    dependencies: Vec<Taken>,
     summary: String,
     problem: Option<Callout>,
     problems: Vec<Problem>,
@@ -52,9 +63,26 @@ struct Page {
 /// The review that the set is in.
 #[derive(Debug, Serialize)]
 struct Review {
+    href: String,
     text: String,
     approved: bool,
     may_approve: bool,
+}
+
+/// A set that partials are taken from.
+#[derive(Debug, Serialize)]
+struct Taken {
+    set: String,
+    requirement: String,
+    version: Option<String>,
+}
+
+/// What was typed into one of the two forms, and why it was refused.
+enum Refused {
+    Lock(String, ApiError),
+    /// The version is lower than proposed.
+    Lower(String),
+    Ask(ApiError),
 }
 
 #[derive(Debug, Serialize)]
@@ -67,34 +95,6 @@ struct Problem {
     text: String,
 }
 
-/// Prompts and partials, owned.
-#[derive(Debug, Default)]
-pub(super) struct Content {
-    pub prompts: Vec<Prompt>,
-    pub partials: Vec<Partial>,
-}
-
-impl Content {
-    pub(super) fn of_draft(draft: &Draft) -> Self {
-        Self { prompts: draft.prompts.iter().map(|p| p.prompt.clone()).collect(), partials: draft.partials() }
-    }
-
-    pub(super) async fn of_version(
-        state: &AppState,
-        actor: &Actor,
-        set: &SetAt,
-        version: &Version,
-    ) -> Result<Self> {
-        let body = lock::version_body(state, actor, set, version).await?;
-        let bundle = Bundle::from_body(&body)?;
-        Ok(Self { prompts: bundle.prompts, partials: bundle.partials })
-    }
-
-    pub(super) fn side(&self) -> Side<'_> {
-        Side { prompts: &self.prompts, partials: &self.partials }
-    }
-}
-
 /// `GET /{organisation}/{project}/{set}/-/lock`.
 pub(super) async fn get_lock(
     visitor: Visitor,
@@ -102,7 +102,7 @@ pub(super) async fn get_lock(
     Path((o, p, s)): Path<(String, String, String)>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    show(&state, &visitor, &set, None).await
+    show(&state, &visitor, &set, None, &Form::default()).await
 }
 
 /// `POST /{organisation}/{project}/{set}/-/lock`.
@@ -114,13 +114,27 @@ pub(super) async fn post_lock(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let version = form.get("version").trim().to_owned();
-    match lock::lock(&state, &visitor.actor, &set, &version, Some(form.get("revision")), "").await {
+    set.at.require(&visitor.actor, Action::Lock)?;
+    if form.get("sure") != version && lower(&state, &visitor, &set, &version).await? {
+        return show(&state, &visitor, &set, Some(Refused::Lower(version)), &form).await;
+    }
+    let seen = Some(form.get("revision"));
+    match lock::lock(&state, &visitor.actor, &set, &version, seen, form.get("notes")).await {
         Ok(made) => {
             let href = format!("{}/-/publish?version={}", base(&set), super::view::encoded(&made.version));
             Ok(Redirect::to(&href).into_response())
         }
-        Err(error) => show(&state, &visitor, &set, Some((version, error))).await,
+        Err(error) => show(&state, &visitor, &set, Some(Refused::Lock(version, error)), &form).await,
     }
+}
+
+/// Whether a version says less than what changed asks for.
+async fn lower(state: &AppState, visitor: &Visitor, set: &SetAt, version: &str) -> Result<bool> {
+    let Ok(typed) = lock::parse_version(version) else { return Ok(false) };
+    let asked = crate::compare::proposal(state, &visitor.actor, set).await?;
+    // What is not above the last is refused, and needs no warning.
+    let above = asked.last.as_ref().is_none_or(|last| typed.cmp_precedence(last).is_gt());
+    Ok(asked.last.is_some() && above && typed.pre.is_empty() && typed.cmp_precedence(&asked.next).is_lt())
 }
 
 /// `POST /{organisation}/{project}/{set}/-/reopen`.
@@ -150,11 +164,17 @@ pub(super) async fn post_review(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     set.at.require(&visitor.actor, Action::Edit)?;
-    match form.get("do") {
-        "return" => review::give_back(&state, &visitor.actor, &set).await?,
-        _ => drop(review::request(&state, &visitor.actor, &set, "").await?),
+    if form.get("do") == "return" {
+        review::give_back(&state, &visitor.actor, &set, Which::Current, "").await?;
+        return Ok(Redirect::to(&format!("{}/-/lock", base(&set))).into_response());
     }
-    Ok(Redirect::to(&format!("{}/-/lock", base(&set))).into_response())
+    let reviewers: Vec<String> = form.all("reviewer").into_iter().map(str::to_owned).collect();
+    let message = super::form::lines(form.get("message"));
+    let asked = Request { title: form.get("title"), message: &message, reviewers: &reviewers };
+    match review::request(&state, &visitor.actor, &set, asked).await {
+        Ok(made) => Ok(Redirect::to(&format!("{}/-/reviews/{}", base(&set), made.number)).into_response()),
+        Err(error) => show(&state, &visitor, &set, Some(Refused::Ask(error)), &form).await,
+    }
 }
 
 /// `POST /{organisation}/{project}/{set}/-/verdict`: a reviewer approves the draft, or gives it back.
@@ -167,8 +187,8 @@ pub(super) async fn post_verdict(
     let set = visitor.set(&state, &o, &p, &s).await?;
     set.at.require(&visitor.actor, Action::Review)?;
     match form.get("do") {
-        "return" => review::give_back(&state, &visitor.actor, &set).await?,
-        _ => review::approve(&state, &visitor.actor, &set, form.get("revision")).await?,
+        "return" => review::give_back(&state, &visitor.actor, &set, Which::Current, "").await?,
+        _ => review::approve(&state, &visitor.actor, &set, Which::Current, form.get("revision"), "").await?,
     }
     Ok(Redirect::to(&format!("{}/-/lock", base(&set))).into_response())
 }
@@ -177,13 +197,14 @@ async fn show(
     state: &AppState,
     visitor: &Visitor,
     set: &SetAt,
-    refused: Option<(String, ApiError)>,
+    refused: Option<Refused>,
+    form: &Form,
 ) -> PageResult {
     let may = |action| set.at.lets(&visitor.actor, action);
     set.at.require(&visitor.actor, if may(Action::Review) { Action::View } else { Action::Lock })?;
     let draft = author::draft(state, &visitor.actor, set).await?;
     let versions = lock::versions(state, &visitor.actor, set).await?;
-    let newest = newest(&versions);
+    let newest = lock::highest(&versions);
     let before = match &newest {
         Some((version, _)) => Content::of_version(state, &visitor.actor, set, version).await?,
         None => Content::default(),
@@ -197,7 +218,13 @@ async fn show(
         state: set.set.state.to_uppercase(),
         revision: draft.digest.to_string(),
         may_lock: may(Action::Lock),
-        may_ask: may(Action::Edit) && set.set.state == "editing" && !draft.prompts.is_empty(),
+        may_ask: may(Action::Edit) && set.set.state != "review" && !draft.prompts.is_empty(),
+        people: people(state, visitor, set, form).await?,
+        ask_title: form.get("title").to_owned(),
+        ask_message: form.get("message").to_owned(),
+        notes: form.get("notes").to_owned(),
+        reasons: changes.reasons.iter().filter(|r| r.weight > Weight::Patch).map(ReasonView::of).collect(),
+        dependencies: taken(&draft),
         verdict: if may(Action::Review) { "verdict" } else { "review" },
         review: review_of(state, visitor, set, &draft).await?,
         version: next.to_string(),
@@ -211,9 +238,32 @@ async fn show(
     };
     (page.diffs, page.more) = changes.shown();
     let mut status = StatusCode::OK;
-    if let Some((typed, error)) = refused {
-        page.version = typed;
-        status = page.refuse(set, error)?;
+    match refused {
+        Some(Refused::Lock(typed, error)) => {
+            page.version = typed;
+            status = page.refuse(set, error)?;
+        }
+        Some(Refused::Lower(typed)) => {
+            page.problem = Some(Callout {
+                state: "warn",
+                ..Callout::bad(
+                    format!("{typed} says less than what changed."),
+                    format!(
+                        "Callers would expect {next}: {}. Lock once more if you mean it.",
+                        changes_why(&page.reasons)
+                    ),
+                )
+            });
+            page.sure = Some(typed.clone());
+            page.version = typed;
+            status = StatusCode::UNPROCESSABLE_ENTITY;
+        }
+        Some(Refused::Ask(error)) => {
+            let (code, why) = beside_form(error)?;
+            status = code;
+            page.ask_error = Some(why);
+        }
+        None => {}
     }
     let frame = visitor
         .in_project(&set.at)
@@ -236,6 +286,7 @@ async fn review_of(
     Ok(reviews.first().map(|r| {
         let approved = r.state == "approved" && r.digest == draft.digest.to_string();
         Review {
+            href: format!("{}/-/reviews/{}", base(set), r.number),
             text: match approved {
                 true => format!("{} asked for it; this draft is approved and can be locked.", r.requested_by),
                 false => format!(
@@ -251,13 +302,27 @@ async fn review_of(
     }))
 }
 
-/// The highest locked version and its number.
-pub(super) fn newest(versions: &[Version]) -> Option<(&Version, semver::Version)> {
-    versions
-        .iter()
-        .filter(|v| v.kind == "locked")
-        .filter_map(|v| Some((v, v.version.parse::<semver::Version>().ok()?)))
-        .max_by(|(_, a), (_, b)| a.cmp(b))
+/// The heaviest reason.
+fn changes_why(reasons: &[ReasonView]) -> &str {
+    reasons.first().map_or("something changed", |reason| reason.what.as_str())
+}
+
+/// Who can be asked to review.
+async fn people(state: &AppState, visitor: &Visitor, set: &SetAt, form: &Form) -> Result<Vec<Choice>> {
+    let chosen = form.all("reviewer");
+    let found = review::candidates(state, &visitor.actor, &set.at).await?;
+    let others = found.into_iter().filter(|(id, _)| *id != visitor.actor.user_id);
+    Ok(others.map(|(value, text)| Choice { chosen: chosen.contains(&value.as_str()), value, text }).collect())
+}
+
+/// What the draft takes from other sets.
+fn taken(draft: &Draft) -> Vec<Taken> {
+    let one = |r: &author::dependency::Requirement| Taken {
+        set: r.set.clone(),
+        requirement: r.requirement.clone(),
+        version: r.resolved.as_ref().map(|found| found.dependency.version.to_string()),
+    };
+    draft.requirements.iter().map(one).collect()
 }
 
 fn why(changes: &Changes, last: Option<&Version>, next: &semver::Version) -> String {
@@ -308,7 +373,8 @@ impl Page {
             ApiError::Conflict { code: "version_exists", .. } => {
                 self.version_error = Some(format!("{} exists and never changes. {}", self.version, self.why));
             }
-            ApiError::Invalid { code: "bad_version", detail, .. } => {
+            ApiError::Conflict { code: "version_not_higher", detail, .. }
+            | ApiError::Invalid { code: "bad_version", detail, .. } => {
                 self.version_error = Some(sentence(&detail))
             }
             ApiError::Conflict { code: "locked", .. } => {

@@ -13,11 +13,11 @@ use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
-use super::lock::Content;
 use super::view::{Action as Way, Bar, Callout, Moment, Tally, bytes, count, grouped, short};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, SetAt};
+use crate::compare::Content;
 use crate::contract::{self, Breaks, Broken};
 use crate::database::project::Environment;
 use crate::database::publication::PublicationFull;
@@ -25,6 +25,7 @@ use crate::database::version::Version;
 use crate::fleet::{self, AgentView};
 use crate::lock;
 use crate::publish::{self, Foreseen, Request, Will};
+use crate::rule::{self, Standing};
 use crate::state::AppState;
 
 /// Most versions to choose from.
@@ -73,6 +74,8 @@ struct Page {
     accepted: Vec<String>,
     /// Agents that nobody can say it of.
     not_kept: Option<String>,
+    /// Approvals that the environment asks for and that are missing.
+    unapproved: Option<Callout>,
 }
 
 /// A service that would refuse the version.
@@ -275,6 +278,10 @@ pub(super) async fn post_publish(
                         "They are listed below. Tick each of them to publish it all the same. Nothing was changed."
                             .into();
                 }
+                "approvals_missing" => {
+                    problem.title = "Not published: approvals are missing.".into();
+                    problem.text = "What is missing stands below. Nothing was changed.".into();
+                }
                 "not_locked" => problem
                     .actions
                     .push(Way { text: "Lock it".into(), href: format!("{}/-/lock", base(&set)) }),
@@ -308,7 +315,7 @@ async fn show(
     let version = versions
         .iter()
         .find(|v| v.version == chosen.version)
-        .or_else(|| super::lock::newest(&versions).map(|(v, _)| v))
+        .or_else(|| lock::highest(&versions).map(|(v, _)| v))
         .or(versions.first());
     // Where nothing was chosen: the first environment that serves another version of this set.
     let mut environment = environments.iter().find(|e| e.slug == chosen.environment);
@@ -334,12 +341,37 @@ async fn show(
         let foreseen = publish::foresee(state, actor, set, environment, &version.version, &breaks).await?;
         page.foresee(environment, &foreseen);
         page.warn(&breaks, &version.version, &chosen.accepted);
+        let standing = rule::standing(state, actor, set, environment, version).await?;
+        page.unapproved = unapproved(&base(set), environment, &standing);
     }
     let frame = visitor
         .in_project(&set.at)
         .crumb(&set.set.slug, base(set))
         .titled(format!("Publish {}", set.set.slug), "sets");
     Ok(engine::page(status, "publish.html", &frame, &page))
+}
+
+/// What is missing before the environment takes it, and the way to it.
+fn unapproved(base: &str, environment: &Environment, standing: &Standing) -> Option<Callout> {
+    let missing = u64::try_from(standing.missing()).ok().filter(|n| *n > 0)?;
+    let who = match standing.may_approve.as_slice() {
+        [] => "Nobody else here may approve it: add a reviewer to the organisation.".to_owned(),
+        names => format!("{} may approve it.", names.join(", ")),
+    };
+    let needed = count(missing, "approval is", "approvals are");
+    let mut callout = Callout::bad(
+        format!("{needed} missing."),
+        format!("{} takes only what was approved, word for word. {who}", environment.slug),
+    );
+    callout.state = "review";
+    callout.icon = "review";
+    callout.actions.push(match &standing.review {
+        Some(review) => {
+            Way { text: "Open the review".into(), href: format!("{base}/-/reviews/{}", review.number) }
+        }
+        None => Way { text: "Ask for a review".into(), href: format!("{base}/-/lock#ask") },
+    });
+    Some(callout)
 }
 
 impl Page {

@@ -1,32 +1,54 @@
-//! The versions of a set: each where it is live, and the ways to compare and publish it.
+//! The versions of a set: each where it is live, its names, and the ways to compare and publish it;
+//! and one version with its lock file.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect};
+use schemas::bundle::Bundle;
 use serde::Serialize;
 
 use super::editor::base;
 use super::engine;
-use super::fault::PageResult;
-use super::view::{Moment, bytes, encoded, short};
+use super::fault::{PageResult, beside_form};
+use super::form::Form;
+use super::view::{Callout, Choice, Moment, bytes, encoded, short};
 use super::visitor::Visitor;
+use crate::alias;
 use crate::auth::Action;
-use crate::author;
+use crate::author::{self, SetAt};
+use crate::database::version::Version;
 use crate::lock;
 use crate::publish;
+use crate::review;
+use crate::rule;
 use crate::state::AppState;
 
-#[derive(Debug, Serialize)]
+/// Versions that can be given a name on the page.
+const NAMED_MAX: usize = 100;
+
+#[derive(Debug, Default, Serialize)]
 struct VersionsPage {
     base: String,
     set: String,
     may_publish: bool,
+    may_name: bool,
+    may_protect: bool,
+    problem: Option<Callout>,
     rows: Vec<VersionRow>,
+    aliases: Vec<AliasRow>,
+    /// What can be given a name.
+    locked: Vec<Choice>,
+    alias: String,
+    alias_error: Option<String>,
+    reviews: Vec<ReviewRow>,
 }
 
 #[derive(Debug, Serialize)]
 struct VersionRow {
     version: String,
+    href: String,
     note: Option<&'static str>,
+    aliases: Vec<String>,
     live: Vec<String>,
     size: String,
     digest: String,
@@ -37,45 +59,275 @@ struct VersionRow {
     publish: String,
 }
 
+#[derive(Debug, Serialize)]
+struct AliasRow {
+    name: String,
+    version: String,
+    protected: bool,
+    /// `latest` moves by itself.
+    fixed: bool,
+    at: Moment,
+    by: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ReviewRow {
+    href: String,
+    title: String,
+    state: String,
+    by: String,
+    at: Moment,
+}
+
+type SetPath = Path<(String, String, String)>;
+
 /// `GET /{organisation}/{project}/{set}/-/versions`.
 pub(super) async fn get_versions(
     visitor: Visitor,
     State(state): State<AppState>,
-    Path((o, p, s)): Path<(String, String, String)>,
+    Path((o, p, s)): SetPath,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    let versions = lock::versions(&state, &visitor.actor, &set).await?;
+    show(&state, &visitor, &set, &Form::default(), None).await
+}
+
+/// `POST /{organisation}/{project}/{set}/-/versions`: gives a version a name, or takes one away.
+pub(super) async fn post_versions(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s)): SetPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    set.at.require(&visitor.actor, Action::Lock)?;
+    let name = form.get("alias").trim();
+    let done = match form.get("do") {
+        "unname" => alias::delete(&state, &visitor.actor, &set, name).await,
+        _ => {
+            // Who may not protect leaves that as it is.
+            let may = set.at.lets(&visitor.actor, Action::ManageProjects);
+            let protected = may.then(|| form.get("protected") == "yes");
+            alias::put(&state, &visitor.actor, &set, name, form.get("version"), protected).await.map(drop)
+        }
+    };
+    match done {
+        Ok(()) => Ok(Redirect::to(&format!("{}/-/versions", base(&set))).into_response()),
+        Err(error) => {
+            let refused = beside_form(error)?;
+            show(&state, &visitor, &set, &form, Some(refused)).await
+        }
+    }
+}
+
+async fn show(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    form: &Form,
+    refused: Option<(StatusCode, String)>,
+) -> PageResult {
+    let actor = &visitor.actor;
+    let versions = lock::versions(state, actor, set).await?;
+    let aliases = alias::list(state, actor, set).await?;
     let mut live = Vec::new();
-    for environment in author::environments(&state, &visitor.actor, &set.at).await? {
-        if let Some(full) = publish::live(&state, &visitor.actor, &set, &environment).await? {
+    for environment in author::environments(state, actor, &set.at).await? {
+        if let Some(full) = publish::live(state, actor, set, &environment).await? {
             live.push((environment.slug, full.version.id));
         }
     }
-    let base = base(&set);
-    let rows = versions
-        .into_iter()
-        .map(|v| {
-            let number = encoded(&v.version);
-            VersionRow {
-                note: (v.kind != "locked").then_some("snapshot of a draft"),
-                live: live.iter().filter(|(_, id)| *id == v.id).map(|(e, _)| e.clone()).collect(),
-                size: bytes(v.size.unsigned_abs()),
-                digest_short: short(&v.digest),
-                digest: v.digest,
-                at: Moment::relative(v.created_at),
-                by: v.author,
-                compare: format!("{base}/-/compare?from={number}&to=draft"),
-                publish: format!("{base}/-/publish?version={number}"),
-                version: v.version,
-            }
-        })
-        .collect();
+    let base = base(set);
+    let named = |v: &Version| -> Vec<String> {
+        aliases.iter().filter(|a| a.version.id == v.id).map(|a| a.name.clone()).collect()
+    };
+    let reviews = review::list(state, actor, set).await?;
+    let (status, why) = refused.map_or((StatusCode::OK, None), |(status, why)| (status, Some(why)));
     let page = VersionsPage {
         set: set.set.slug.clone(),
-        may_publish: set.at.lets(&visitor.actor, Action::Publish),
-        rows,
+        may_publish: set.at.lets(actor, Action::Publish),
+        may_name: set.at.lets(actor, Action::Lock),
+        may_protect: set.at.lets(actor, Action::ManageProjects),
+        problem: None,
+        locked: versions
+            .iter()
+            .filter(|v| v.kind == "locked")
+            .take(NAMED_MAX)
+            .map(|v| Choice {
+                value: v.version.clone(),
+                text: v.version.clone(),
+                chosen: v.version == form.get("version"),
+            })
+            .collect(),
+        rows: versions
+            .iter()
+            .map(|v| {
+                let number = encoded(&v.version);
+                VersionRow {
+                    href: format!("{base}/-/versions/{number}"),
+                    note: (v.kind != "locked").then_some("snapshot of a draft"),
+                    aliases: named(v),
+                    live: live.iter().filter(|(_, id)| *id == v.id).map(|(e, _)| e.clone()).collect(),
+                    size: bytes(v.size.unsigned_abs()),
+                    digest_short: short(&v.digest),
+                    digest: v.digest.clone(),
+                    at: Moment::relative(v.created_at),
+                    by: v.author.clone(),
+                    compare: format!("{base}/-/compare?from={number}&to=draft"),
+                    publish: format!("{base}/-/publish?version={number}"),
+                    version: v.version.clone(),
+                }
+            })
+            .collect(),
+        aliases: aliases
+            .into_iter()
+            .map(|a| AliasRow {
+                fixed: a.name == alias::LATEST,
+                name: a.name,
+                version: a.version.version,
+                protected: a.protected,
+                at: Moment::relative(a.updated_at),
+                by: a.updated_by,
+            })
+            .collect(),
+        alias: form.get("alias").to_owned(),
+        alias_error: why,
+        reviews: reviews
+            .into_iter()
+            .take(20)
+            .map(|r| ReviewRow {
+                href: format!("{base}/-/reviews/{}", r.number),
+                title: if r.title.is_empty() { format!("Review {}", r.number) } else { r.title },
+                state: r.state,
+                by: r.requested_by,
+                at: Moment::relative(r.requested_at),
+            })
+            .collect(),
         base: base.clone(),
     };
     let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
-    Ok(engine::page(StatusCode::OK, "versions.html", &frame, &page))
+    Ok(engine::page(status, "versions.html", &frame, &page))
+}
+
+#[derive(Debug, Serialize)]
+struct VersionPage {
+    base: String,
+    set: String,
+    version: String,
+    note: Option<&'static str>,
+    notes: String,
+    by: String,
+    approver: Option<String>,
+    at: Moment,
+    size: String,
+    digest: String,
+    digest_short: String,
+    aliases: Vec<String>,
+    live: Vec<String>,
+    prompts: Vec<String>,
+    partials: Vec<String>,
+    dependencies: Vec<Locked>,
+    /// The lock file as it stands in the bundle.
+    lock_file: String,
+    approvals: Vec<Asked>,
+    compare: String,
+    publish: Option<String>,
+}
+
+/// A set that the version took partials from.
+#[derive(Debug, Serialize)]
+struct Locked {
+    set: String,
+    href: String,
+    requirement: String,
+    version: String,
+    digest: String,
+    digest_short: String,
+}
+
+/// What an environment asks for before it takes the version.
+#[derive(Debug, Serialize)]
+struct Asked {
+    environment: String,
+    state: &'static str,
+    word: String,
+    by: String,
+    href: Option<String>,
+}
+
+/// `GET /{organisation}/{project}/{set}/-/versions/{version}`.
+pub(super) async fn get_version(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, version)): Path<(String, String, String, String)>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    let actor = &visitor.actor;
+    let found = lock::find_version(&state, actor, &set, &version).await?;
+    let bundle = Bundle::from_body(&lock::version_body(&state, actor, &set, &found).await?)
+        .map_err(crate::error::ApiError::from)?;
+    let base = base(&set);
+    let (mut live, mut approvals) = (Vec::new(), Vec::new());
+    for environment in author::environments(&state, actor, &set.at).await? {
+        let now = publish::live(&state, actor, &set, &environment).await?;
+        if now.is_some_and(|full| full.version.id == found.id) {
+            live.push(environment.slug.clone());
+        }
+        let standing = rule::standing(&state, actor, &set, &environment, &found).await?;
+        if standing.rule.approvals == 0 {
+            continue;
+        }
+        let (have, needed) = (standing.approved_by.len(), standing.rule.approvals);
+        approvals.push(Asked {
+            state: if standing.missing() == 0 { "approved" } else { "waiting" },
+            word: format!("{have} of {needed}"),
+            by: standing.approved_by.join(", "),
+            href: standing.review.map(|r| format!("{base}/-/reviews/{}", r.number)),
+            environment: environment.slug,
+        });
+    }
+    let aliases = alias::list(&state, actor, &set).await?;
+    let project = format!("/{o}/{p}");
+    let number = encoded(&found.version);
+    let page = VersionPage {
+        set: set.set.slug.clone(),
+        note: (found.kind != "locked").then_some("snapshot of a draft"),
+        aliases: aliases.into_iter().filter(|a| a.version.id == found.id).map(|a| a.name).collect(),
+        live,
+        prompts: bundle.prompts.iter().map(|one| one.id.to_string()).collect(),
+        partials: bundle.partials.iter().map(|one| one.name.to_string()).collect(),
+        lock_file: if bundle.dependencies.is_empty() {
+            String::new()
+        } else {
+            serde_json::to_string_pretty(&bundle.dependencies).unwrap_or_default()
+        },
+        dependencies: bundle
+            .dependencies
+            .iter()
+            .map(|d| Locked {
+                href: format!("{project}/{}/-/versions/{}", d.set, encoded(&d.version.to_string())),
+                set: d.set.to_string(),
+                requirement: d.requirement.clone(),
+                version: d.version.to_string(),
+                digest_short: short(&d.digest.to_string()),
+                digest: d.digest.to_string(),
+            })
+            .collect(),
+        approvals,
+        compare: format!("{base}/-/compare?from={number}&to=draft"),
+        publish: set.at.lets(actor, Action::Publish).then(|| format!("{base}/-/publish?version={number}")),
+        size: bytes(found.size.unsigned_abs()),
+        digest_short: short(&found.digest),
+        digest: found.digest,
+        notes: found.notes,
+        by: found.author,
+        approver: found.approver,
+        at: Moment::relative(found.created_at),
+        version: found.version.clone(),
+        base: base.clone(),
+    };
+    let frame = visitor
+        .in_project(&set.at)
+        .crumb(&set.set.slug, &base)
+        .crumb("Versions", format!("{base}/-/versions"))
+        .titled(&found.version, "sets");
+    Ok(engine::page(StatusCode::OK, "version.html", &frame, &page))
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::clock;
 
 /// A time: exact for machines, absolute on hover, relative in the text.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Moment {
     pub iso: String,
     pub title: String,

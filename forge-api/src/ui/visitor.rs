@@ -12,6 +12,7 @@ use crate::author::organisation::may_found;
 use crate::author::{self, ProjectAt, SetAt};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
+use crate::review;
 use crate::state::AppState;
 
 /// Somebody who is signed in.
@@ -23,6 +24,8 @@ pub(crate) struct Visitor {
     pub visited: Vec<Organisation>,
     /// Whether they may make another organisation.
     pub may_found: bool,
+    /// Reviews that wait for them, by organisation.
+    pub reviews: Vec<(String, usize)>,
     pub look: Look,
 }
 
@@ -72,11 +75,24 @@ impl FromRequestParts<AppState> for Visitor {
         let organisations = author::organisations(state, &actor).await?;
         let visited = author::visited(state, &actor).await?;
         let may_found = may_found(state.config.organisations, &actor).is_ok();
-        Ok(Self { actor, organisations, visited, may_found, look: Look::of(&parts.headers) })
+        let places = organisations.iter().map(|(o, _)| o).chain(&visited).cloned().collect();
+        let reviews = waiting(state, &actor, places).await?;
+        Ok(Self { actor, organisations, visited, may_found, reviews, look: Look::of(&parts.headers) })
     }
 }
 
+/// How many reviews wait for somebody, by organisation.
+async fn waiting(state: &AppState, actor: &Actor, all: Vec<Organisation>) -> Result<Vec<(String, usize)>> {
+    let queue = review::queue(state, actor, &all).await?;
+    let count = |id: &str| queue.iter().filter(|one| one.for_me && one.at.organisation.id == id).count();
+    Ok(all.into_iter().map(|one| (one.id.clone(), count(&one.id))).collect())
+}
+
 impl Visitor {
+    fn waiting_in(&self, organisation_id: &str) -> usize {
+        self.reviews.iter().find(|(id, _)| id == organisation_id).map_or(0, |(_, n)| *n)
+    }
+
     /// An organisation that the visitor is a member or a guest of: for pages that show only what they may see.
     pub(crate) fn visit(&self, slug: &str) -> Result<&Organisation> {
         self.places().find(|o| o.slug == slug).ok_or(ApiError::NotFound("organisation"))
@@ -124,6 +140,7 @@ impl Visitor {
             organisation: self.places().next().map(place),
             may_found: self.may_found,
             is_member: self.places().next().is_some_and(|o| self.actor.role_in(&o.id).is_some()),
+            reviews: self.places().next().map_or(0, |o| self.waiting_in(&o.id)),
             ..Frame::default()
         }
     }
@@ -132,6 +149,7 @@ impl Visitor {
         Frame {
             organisation: Some(Place::new(&organisation.slug, &organisation.name)),
             is_member: self.actor.role_in(&organisation.id).is_some(),
+            reviews: self.waiting_in(&organisation.id),
             ..self.anywhere()
         }
         .crumb(&organisation.name, format!("/{}", organisation.slug))

@@ -32,6 +32,9 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{*prompt}", "welcome.message")
         .replace("{*partial}", "greeting")
         .replace("{version}", "1.0.0")
+        .replace("{revision}", "1")
+        .replace("{alias}", "latest")
+        .replace("{dependency}", "chat")
         .replace("{number}", "1")
         .replace("{credential}", credential)
         .replace("{id}", credential)
@@ -47,7 +50,9 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{variable_set}", "usual");
     match path.rsplit('/').next() {
         Some("current_bundle") => format!("{path}?environment=prod&set=chat"),
-        Some("breaks") => format!("{path}?set=chat&version=1.0.0"),
+        Some("breaks" | "approvals") => format!("{path}?set=chat&version=1.0.0"),
+        Some("resolve") => format!("{path}?address=@acme/chat"),
+        Some("compare") if path.starts_with("/api/") => format!("{path}?old=1.0.0&new=draft"),
         Some("usage") => format!("{path}?set=chat"),
         Some("variable-sets" | "usual" | "playground") => format!("{path}?prompt=welcome.message"),
         Some("delete") => format!("{path}?prompt=welcome.message"),
@@ -88,6 +93,11 @@ pub(crate) fn body(route: &Route) -> Value {
         ("POST", "runs") => json!({ "prompt": "welcome.message", "model": "main/none" }),
         ("PUT", "{variable_set}") => json!({ "values": {} }),
         ("POST", "import") => json!({ "prompts": [] }),
+        ("PUT", "{alias}") => json!({ "version": "1.0.0" }),
+        ("PUT", "{dependency}") => json!({ "requirement": "^1" }),
+        ("PUT", "rule") => json!({ "approvals": 0 }),
+        ("POST", "verdicts") => json!({ "verdict": "changes", "comment": "shorter" }),
+        ("POST", "comments") => json!({ "body": "why?", "prompt": "welcome.message", "line": 1 }),
         ("POST", "lock") => json!({ "version": "9.9.9" }),
         ("POST", "reviews") => json!({}),
         ("POST", "approve") => json!({ "digest": "sha256:0" }),
@@ -118,6 +128,8 @@ pub(crate) async fn furnish(app: &App) -> String {
     app.save("spare.two", "To be archived", &[]).await;
     let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/greeting"));
     assert_eq!(partial.json(&json!({ "source": "Hi" })).send().await.unwrap().status(), 201);
+    app.post(&format!("{SET}/reviews"), 201, json!({ "title": "Friendlier" })).await;
+    app.post(&format!("{SET}/reviews/current/return"), 204, json!({})).await;
     let prod = author::find_environment(&app.state, &Actor::console(), &app.at, "prod").await.unwrap();
     let first = Order {
         environment_id: prod.id,

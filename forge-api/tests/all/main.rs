@@ -24,3 +24,4 @@ mod throttle;
 mod tokens;
 mod trying;
 mod usage;
+mod versions;

@@ -216,6 +216,23 @@ pub(super) fn line_and_column(source: &str, at: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, last.chars().count() + 1)
 }
 
+/// A source with every partial that it includes called otherwise.
+pub(super) fn renamed(source: &str, prefix: &str) -> Result<String, Flaw> {
+    let mut names = Vec::new();
+    included(&parse::parse(source)?, false, &mut names);
+    let mut places: Vec<usize> = names.into_iter().map(|(_, at, _)| at + 1).collect();
+    places.sort_unstable();
+    let mut out = String::with_capacity(source.len() + places.len() * prefix.len());
+    let mut from = 0;
+    for at in places {
+        out.push_str(source.get(from..at).unwrap_or_default());
+        out.push_str(prefix);
+        from = at;
+    }
+    out.push_str(source.get(from..).unwrap_or_default());
+    Ok(out)
+}
+
 /// Names of the partials that `nodes` include, where, and whether inside of something captured.
 fn included<'s>(nodes: &[Node<'s>], captured: bool, found: &mut Vec<(&'s str, usize, bool)>) {
     for node in nodes {

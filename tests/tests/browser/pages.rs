@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::forge::live::Live;
 use tests::tools::tools_dir;
 use tokio::task::JoinSet;
@@ -14,6 +14,8 @@ const PAGES: &[(&str, &str)] = &[
     ("dashboard", "/acme"),
     ("new-project", "/acme/-/new"),
     ("audit", "/acme/-/audit"),
+    ("reviews", "/acme/-/reviews?show=all"),
+    ("environments", "/acme/support/-/environments"),
     ("project", "/acme/support"),
     ("new-set", "/acme/support/-/new"),
     ("publications", "/acme/support/-/publications"),
@@ -44,6 +46,10 @@ const PAGES: &[(&str, &str)] = &[
     ("publish", "/acme/support/chat/-/publish?version=1.0.0&environment=prod"),
     ("publish-breaks", "/acme/support/chat/-/publish?version=1.1.0&environment=dev"),
     ("versions", "/acme/support/chat/-/versions"),
+    ("version", "/acme/support/chat/-/versions/1.1.0"),
+    ("history", "/acme/support/chat/-/history/welcome.message"),
+    ("review", "/acme/support/chat/-/reviews/1?prompt=welcome.message&line=1"),
+    ("compare-inline", "/acme/support/chat/-/compare?from=1.0.0&to=1.1.0&view=inline"),
     ("usage", "/acme/support/chat/-/usage"),
     ("usage-version", "/acme/support/chat/-/usage?span=day&environment=dev&version=1.1.0"),
     ("usage-none", "/acme/support/chat/-/usage?environment=staging"),
@@ -95,6 +101,10 @@ async fn furnish(session: &mut Session) -> Result<(Live, JoinSet<()>)> {
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
     let programs = super::contracts::programs(&owner).await?;
+    let review = json!({ "title": "Friendlier", "message": "An exclamation mark." });
+    owner.post(&format!("{}/reviews", owner.set()), &review).await?.ok()?;
+    let comment = json!({ "body": "Why?", "prompt": "welcome.message", "line": 1 });
+    owner.post(&format!("{}/reviews/1/comments", owner.set()), &comment).await?.ok()?;
     owner.reopen().await?;
     owner.write("faulty.one", "Dear {{ name | shout }},\n\nbye\n").await?;
     owner.write("welcome.message", "Hello {{ name }}!\nYou are talking to the shop of Fernway.\n").await?;

@@ -1,10 +1,9 @@
-//! Reviews and versions.
+//! Versions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
-use crate::database::review::Review;
 use crate::database::version::Version;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -15,41 +14,6 @@ pub struct LockRequest {
     pub draft_digest: Option<String>,
     #[serde(default)]
     pub notes: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct ReviewRequest {
-    #[serde(default)]
-    pub title: String,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-pub struct Approve {
-    /// Digest of the draft that was read.
-    pub digest: String,
-}
-
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct ReviewBody {
-    pub number: i64,
-    pub digest: String,
-    pub title: String,
-    pub state: String,
-    pub requested_by: String,
-    pub requested_at: String,
-}
-
-impl From<Review> for ReviewBody {
-    fn from(r: Review) -> Self {
-        Self {
-            number: r.number,
-            digest: r.digest,
-            title: r.title,
-            state: r.state,
-            requested_by: r.requested_by,
-            requested_at: rfc3339(r.requested_at),
-        }
-    }
 }
 
 #[derive(Debug, Serialize, JsonSchema)]

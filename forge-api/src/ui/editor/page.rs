@@ -3,11 +3,12 @@
 use schemas::template::{TemplateError, TemplateErrorCode};
 use serde::Serialize;
 
+use super::merge::Together;
 use super::parameter::{self, Row};
 use super::settings::SettingsView;
 use super::tree::Node;
 use super::trial::Trial;
-use super::typed::{PLACEHOLDER, ROLES, Typed, Unfit, What, role_name};
+use super::typed::{PLACEHOLDER, Part, ROLES, Typed, Unfit, What, role_name};
 use crate::author::{Check, Measure, Rendered};
 use crate::ui::diff::Diff;
 use crate::ui::playground::{Column, length};
@@ -26,6 +27,7 @@ pub(crate) struct Page {
     pub kind: &'static str,
     pub engine: &'static str,
     pub revision: i64,
+    pub message: String,
     pub saved: Option<Moment>,
     pub saved_by: String,
     pub editable: bool,
@@ -69,11 +71,28 @@ pub(crate) struct Page {
     pub words: String,
 }
 
-/// Somebody saved in between: theirs beside mine.
-#[derive(Debug, Clone, Serialize)]
+/// Somebody saved in between: theirs beside mine, and both together.
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Conflict {
     pub who: String,
     pub diffs: Vec<Diff>,
+    /// The revision that both started from.
+    pub base: i64,
+    /// Both together, part by part; nothing where they do not go together.
+    pub both: Vec<RenderedPart>,
+    /// What it says of places that both changed.
+    pub clash: Option<String>,
+}
+
+impl Conflict {
+    /// Shows both together.
+    pub(super) fn takes(&mut self, found: Together) {
+        let chat = found.typed.what == What::Chat;
+        let part =
+            |part: Part| RenderedPart { role: chat.then_some(part.role), placeholder: None, text: part.text };
+        self.both = found.typed.parts.into_iter().map(part).collect();
+        self.clash = (found.conflicts > 0).then(|| count(found.conflicts as u64, "place", "places"));
+    }
 }
 
 /// What is about to be saved.
@@ -342,6 +361,7 @@ impl Page {
         self.kind = typed.what.as_str();
         self.engine = if typed.plain { "plain" } else { "tera" };
         self.revision = typed.revision;
+        self.message = typed.message.clone();
         self.parts = typed
             .parts
             .iter()
@@ -441,8 +461,11 @@ mod tests {
         let previewed = Previewed::of(&typed, &Check::default(), &unfit, None);
         let mut page = Page { state: "EDITING".into(), editable: true, ..Page::default() };
         page.fill(&typed, &unfit, previewed, None);
-        page.conflict =
-            Some(Conflict { who: "Tomás".into(), diffs: vec![Diff::of("welcome", "theirs", "mine")] });
+        page.conflict = Some(Conflict {
+            who: "Tomás".into(),
+            diffs: vec![Diff::of("welcome", "theirs", "mine")],
+            ..Conflict::default()
+        });
         let html = render(&page);
         assert!(html.contains("Tomás saved welcome while you were writing"), "{html}");
         assert!(html.contains("<del>theirs</del>") && html.contains("<ins>mine</ins>"), "{html}");

@@ -94,7 +94,7 @@ pub(super) async fn shell(
         "filters": schemas::template::filter_names().collect::<Vec<_>>(),
         "tags": ["if", "elif", "else", "endif", "for", "endfor", "set", "include", "raw", "endraw"],
         "variables": ["loop.index", "loop.first", "loop.last"],
-        "partials": draft.partials.iter().map(|p| p.partial.name.as_str()).collect::<Vec<_>>(),
+        "partials": draft.partials().iter().map(|p| p.name.to_string()).collect::<Vec<_>>(),
     });
     Ok(Page {
         base: base(set),

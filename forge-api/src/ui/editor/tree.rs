@@ -142,7 +142,7 @@ mod tests {
                 updated_by: String::new(),
             })
             .collect();
-        Draft { prompts, partials: Vec::new(), digest: Digest::of(b"") }
+        Draft { prompts, partials: Vec::new(), requirements: Vec::new(), digest: Digest::of(b"") }
     }
 
     fn shape(nodes: &[Node]) -> String {

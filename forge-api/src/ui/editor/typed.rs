@@ -59,6 +59,8 @@ pub(crate) struct Typed {
     pub variables: String,
     /// The environment whose text stands beside the preview.
     pub beside: String,
+    /// Why it is saved, for the history.
+    pub message: String,
 }
 
 /// Fields of the form that do not fit, as far as they are no matter of the text.
@@ -139,6 +141,7 @@ impl Typed {
             history: form.beginning("h-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
             variables: form.get("variables").to_owned(),
             beside: form.get("beside").to_owned(),
+            message: form.get("message").to_owned(),
         }
     }
 
@@ -168,6 +171,7 @@ impl Typed {
             history: Vec::new(),
             variables: String::new(),
             beside: String::new(),
+            message: String::new(),
         }
     }
 

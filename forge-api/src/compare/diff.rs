@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use similar::{ChangeTag, DiffOp, DiffTag, TextDiff};
+use similar::{Algorithm, ChangeTag, DiffOp, DiffTag, TextDiff, capture_diff_slices};
 
 /// Unchanged lines shown around a change.
 const AROUND: usize = 3;
@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 
 /// One text before and after.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Diff {
+pub struct Diff {
     pub title: String,
     pub note: Option<&'static str>,
     pub note_state: &'static str,
@@ -21,12 +21,15 @@ pub(crate) struct Diff {
     pub rows: Vec<Row>,
     /// What changed besides the text, in words.
     pub facts: Vec<String>,
+    /// One column instead of two.
+    pub inline: bool,
 }
 
-/// One line on both sides, or a fold.
+/// One line on both sides, a fold, or the head of a chat's message.
 #[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct Row {
+pub struct Row {
     pub fold: Option<String>,
+    pub head: Option<String>,
     pub same: bool,
     pub old_number: Option<usize>,
     pub new_number: Option<usize>,
@@ -34,15 +37,17 @@ pub(crate) struct Row {
     pub new: Vec<Segment>,
 }
 
+/// Some words of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Segment {
+pub struct Segment {
     pub text: String,
     pub changed: bool,
 }
 
 impl Diff {
     /// Compares two texts line by line.
-    pub(crate) fn of(title: impl Into<String>, old: &str, new: &str) -> Self {
+    #[must_use]
+    pub fn of(title: impl Into<String>, old: &str, new: &str) -> Self {
         let lines = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
         let mut diff = Self { title: title.into(), ..Self::default() };
         let mut at = 0;
@@ -60,7 +65,73 @@ impl Diff {
         diff
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Compares two chats message by message, each a role and a text. Lines are counted through all
+    /// messages, so that a line has one number in its prompt.
+    #[must_use]
+    pub fn of_chat(title: impl Into<String>, old: &[(String, String)], new: &[(String, String)]) -> Self {
+        let mut chat = Self { title: title.into(), ..Self::default() };
+        let (mut old_lines, mut new_lines) = (0, 0);
+        let height =
+            |part: Option<&(String, String)>| part.map_or(0, |(_, text)| text.lines().count().max(1));
+        for op in capture_diff_slices(Algorithm::Myers, old, new) {
+            let (before, after) = (op.old_range(), op.new_range());
+            for i in 0..before.len().max(after.len()) {
+                let at = |parts: &'_ [(String, String)], range: &std::ops::Range<usize>| {
+                    Some(range.start + i).filter(|n| *n < range.end && *n < parts.len())
+                };
+                let (o, n) = (at(old, &before), at(new, &after));
+                let (o_part, n_part) = (o.and_then(|o| old.get(o)), n.and_then(|n| new.get(n)));
+                if op.tag() == DiffTag::Equal {
+                    let what = n_part.map_or("", |(role, _)| role.as_str());
+                    chat.rows.push(Row {
+                        fold: Some(format!("message {} ({what}) unchanged", n.unwrap_or_default() + 1)),
+                        ..Row::default()
+                    });
+                } else {
+                    chat.message((o, o_part), (n, n_part), old_lines, new_lines);
+                }
+                old_lines += height(o_part);
+                new_lines += height(n_part);
+            }
+        }
+        if chat.rows.iter().all(|row| row.fold.is_some()) {
+            chat.rows.clear();
+        }
+        chat
+    }
+
+    fn message(
+        &mut self,
+        (o, old): (Option<usize>, Option<&(String, String)>),
+        (n, new): (Option<usize>, Option<&(String, String)>),
+        old_lines: usize,
+        new_lines: usize,
+    ) {
+        let name = |at: Option<usize>, part: Option<&(String, String)>| {
+            Some(format!("message {} ({})", at? + 1, part?.0))
+        };
+        let head = match (name(o, old), name(n, new)) {
+            (Some(old), Some(new)) if old == new => new,
+            (Some(old), Some(new)) => format!("{old}, now {new}"),
+            (Some(old), None) => format!("{old} removed"),
+            (None, Some(new)) => format!("{new} new"),
+            (None, None) => return,
+        };
+        let text = |part: Option<&(String, String)>| part.map_or("", |(_, text)| text.as_str()).to_owned();
+        let diff = Self::of("", &text(old), &text(new));
+        self.rows.push(Row { head: Some(head), ..Row::default() });
+        self.plus += diff.plus;
+        self.minus += diff.minus;
+        self.rows.extend(diff.rows.into_iter().map(|row| Row {
+            old_number: row.old_number.map(|line| line + old_lines),
+            new_number: row.new_number.map(|line| line + new_lines),
+            ..row
+        }));
+    }
+
+    /// Whether nothing differs.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.facts.is_empty()
     }
 
@@ -90,6 +161,7 @@ impl Diff {
             };
             self.rows.push(Row {
                 fold: None,
+                head: None,
                 same,
                 old_number: before.map(|_| o + 1),
                 new_number: after.map(|_| n + 1),
@@ -151,6 +223,25 @@ mod tests {
         let diff = Diff::of("a", "", "one\ntwo");
         assert_eq!((diff.plus, diff.minus), (2, 0));
         assert!(diff.rows.iter().all(|r| r.old_number.is_none() && r.old.is_empty()));
+    }
+
+    #[test]
+    fn a_chat_is_compared_message_by_message() {
+        let part = |role: &str, text: &str| (role.to_owned(), text.to_owned());
+        let old = [part("system", "You are\nbrief."), part("user", "{{ question }}")];
+        let new =
+            [part("system", "You are\nbrief."), part("assistant", "Yes?"), part("user", "{{ question }}!")];
+        let diff = Diff::of_chat("a", &old, &new);
+        let heads: Vec<&str> = diff.rows.iter().filter_map(|r| r.head.as_deref()).collect();
+        assert_eq!(
+            heads,
+            ["message 2 (user), now message 2 (assistant)", "message 3 (user) new"],
+            "{diff:?}"
+        );
+        assert_eq!(diff.rows[0].fold.as_deref(), Some("message 1 (system) unchanged"));
+        // Lines go on through the messages.
+        assert_eq!(diff.rows.iter().filter_map(|r| r.new_number).collect::<Vec<_>>(), [3, 4]);
+        assert!(Diff::of_chat("a", &old, &old).is_empty());
     }
 
     #[test]

@@ -1,0 +1,485 @@
+//! What differs between two states of a set, for callers and word by word, and which number the
+//! next version should have because of it.
+//!
+//! | what changed | asks for |
+//! |---|---|
+//! | a prompt is gone; a call that was right would fail ([`schemas::contract`]): a parameter is gone, newly required, of another type or narrower | major |
+//! | a prompt is new; a parameter is new and optional, no longer required, or takes more | minor |
+//! | texts, partials, defaults, settings, words for people | patch |
+
+use schemas::Slug;
+use schemas::bundle::Dependency;
+use schemas::contract::Contract;
+use schemas::parameter::{Kind, Parameter};
+use schemas::prompt::{Content, Engine, Message, Partial, Prompt, Role};
+use serde_json::{Map, Value};
+
+use super::diff::Diff;
+
+/// Most prompts whose words are shown on one page.
+const SHOWN_MAX: usize = 20;
+/// Longest value in a sentence, in characters.
+const VALUE_MAX: usize = 60;
+
+/// How much a change means to callers, by semantic versioning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Weight {
+    #[default]
+    None,
+    Patch,
+    Minor,
+    Major,
+}
+
+impl Weight {
+    /// `none`, `patch`, `minor` or `major`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Patch => "patch",
+            Self::Minor => "minor",
+            Self::Major => "major",
+        }
+    }
+}
+
+/// One reason for the next version's number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    pub weight: Weight,
+    pub what: String,
+}
+
+/// The differences of two states.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    pub diffs: Vec<Diff>,
+    pub changed: usize,
+    pub new: usize,
+    pub gone: usize,
+    pub same: usize,
+    pub plus: usize,
+    pub minus: usize,
+    pub weight: Weight,
+    /// The sentence that explains the weight.
+    pub why: String,
+    /// Every change that raises more than the last number, heaviest first.
+    pub reasons: Vec<Reason>,
+}
+
+/// Prompts, partials and dependencies of a draft or of a version.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Side<'a> {
+    pub prompts: &'a [Prompt],
+    pub partials: &'a [Partial],
+    pub dependencies: &'a [Dependency],
+}
+
+impl Changes {
+    /// What `new` has that `old` has not, and the other way round.
+    #[must_use]
+    pub fn between(old: Side<'_>, new: Side<'_>) -> Self {
+        let mut changes = Self::default();
+        for prompt in new.prompts {
+            let before = old.prompts.iter().find(|p| p.id == prompt.id);
+            changes.note_prompt(before, Some(prompt));
+        }
+        for prompt in old.prompts {
+            if !new.prompts.iter().any(|p| p.id == prompt.id) {
+                changes.note_prompt(Some(prompt), None);
+            }
+        }
+        for partial in new.partials {
+            let before = old.partials.iter().find(|p| p.name == partial.name);
+            changes.note_partial(
+                partial.name.as_str(),
+                before.map(|p| p.source.as_str()),
+                Some(&partial.source),
+            );
+        }
+        for partial in old.partials {
+            if !new.partials.iter().any(|p| p.name == partial.name) {
+                changes.note_partial(partial.name.as_str(), Some(&partial.source), None);
+            }
+        }
+        changes.note_dependencies(old.dependencies, new.dependencies);
+        // Stable: within a weight in the order of the prompts.
+        changes.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.weight));
+        if let Some(first) = changes.reasons.first() {
+            changes.weight = first.weight;
+            changes.why = first.what.clone();
+        }
+        changes
+    }
+
+    fn because(&mut self, weight: Weight, what: String) {
+        self.reasons.push(Reason { weight, what });
+    }
+
+    /// The text changed, or what means no more than that.
+    fn patch(&mut self) {
+        if !self.reasons.iter().any(|reason| reason.weight == Weight::Patch) {
+            self.because(Weight::Patch, "only texts changed".to_owned());
+        }
+    }
+
+    fn note_prompt(&mut self, old: Option<&Prompt>, new: Option<&Prompt>) {
+        let id = new.or(old).map(|p| p.id.to_string()).unwrap_or_default();
+        match (old, new) {
+            (Some(old), Some(new)) if old == new => return self.same += 1,
+            (Some(_), Some(_)) => self.changed += 1,
+            (None, _) => {
+                self.new += 1;
+                self.because(Weight::Minor, format!("{id} is new"));
+            }
+            (Some(_), None) => {
+                self.gone += 1;
+                self.because(Weight::Major, format!("{id} is gone"));
+            }
+        }
+        let mut diff = diff(&id, old, new);
+        (diff.note, diff.note_state) = match (old, new) {
+            (None, _) => (Some("new prompt"), "ok"),
+            (_, None) => (Some("removed"), "bad"),
+            _ => (None, ""),
+        };
+        if let (Some(old), Some(new)) = (old, new) {
+            self.note_calls(&id, old, new);
+            note_parameters(&old.parameters, &new.parameters, &mut diff.facts);
+            note_settings(old, new, &mut diff.facts);
+            self.patch();
+        }
+        self.push(diff);
+    }
+
+    /// What it means to who calls the prompt.
+    fn note_calls(&mut self, id: &str, old: &Prompt, new: &Prompt) {
+        let mut broken = false;
+        if let Ok(set) = Slug::new("set") {
+            let contract = Contract::of(set, semver::Version::new(0, 0, 0), [old]);
+            for one in contract.breaks([new]) {
+                broken = true;
+                self.because(Weight::Major, format!("{id}: {}", one.what));
+            }
+        }
+        for parameter in &new.parameters {
+            let name = &parameter.name;
+            match old.parameters.iter().find(|p| p.name == *name) {
+                None if !parameter.required => {
+                    self.because(Weight::Minor, format!("{id} has a new optional parameter {name}"));
+                }
+                Some(before) if before.required && !parameter.required => {
+                    self.because(Weight::Minor, format!("{name} of {id} is now optional"));
+                }
+                Some(before) if before.kind != parameter.kind && !broken => {
+                    self.because(Weight::Minor, format!("{name} of {id} takes more than before"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn note_partial(&mut self, name: &str, old: Option<&str>, new: Option<&str>) {
+        if old == new {
+            return;
+        }
+        let mut diff = Diff::of(name, old.unwrap_or_default(), new.unwrap_or_default());
+        diff.note = Some(match (old, new) {
+            (None, _) => "new partial",
+            (_, None) => "partial removed",
+            _ => "partial",
+        });
+        diff.note_state = "info";
+        self.patch();
+        self.push(diff);
+    }
+
+    fn note_dependencies(&mut self, old: &[Dependency], new: &[Dependency]) {
+        let mut facts = Vec::new();
+        for one in new {
+            match old.iter().find(|o| o.set == one.set) {
+                None => facts.push(format!("takes partials from {} {}", one.set, one.version)),
+                Some(before) if before.version != one.version => {
+                    facts.push(format!("{}: {} → {}", one.set, before.version, one.version));
+                }
+                Some(_) => {}
+            }
+        }
+        let left = old.iter().filter(|o| !new.iter().any(|n| n.set == o.set));
+        facts.extend(left.map(|one| format!("takes nothing from {} any more", one.set)));
+        if !facts.is_empty() {
+            self.patch();
+            self.push(Diff { title: "dependencies".into(), facts, ..Diff::default() });
+        }
+    }
+
+    fn push(&mut self, diff: Diff) {
+        self.plus += diff.plus;
+        self.minus += diff.minus;
+        self.diffs.push(diff);
+    }
+
+    /// `4 prompts changed, 1 new, 9 unchanged.`
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let mut parts = Vec::new();
+        let counts =
+            [(self.changed, "changed"), (self.new, "new"), (self.gone, "removed"), (self.same, "unchanged")];
+        for (n, what) in counts {
+            let noun = if n == 1 { "prompt" } else { "prompts" };
+            match (n, parts.is_empty(), what) {
+                (0, ..) => {}
+                (_, true, "new") => parts.push(format!("{n} new {noun}")),
+                (_, true, _) => parts.push(format!("{n} {noun} {what}")),
+                (_, false, _) => parts.push(format!("{n} {what}")),
+            }
+        }
+        match parts.is_empty() {
+            true => "There are no prompts.".to_owned(),
+            false => format!("{}.", parts.join(", ")),
+        }
+    }
+
+    /// The first diffs, and what to say about the rest.
+    #[must_use]
+    pub fn shown(self) -> (Vec<Diff>, Option<String>) {
+        let hidden = self.diffs.len().saturating_sub(SHOWN_MAX);
+        let more = (hidden > 0).then(|| match hidden {
+            1 => "1 more prompt changed. Compare shows one after the other.".to_owned(),
+            n => format!("{n} more prompts changed. Compare shows one after the other."),
+        });
+        (self.diffs.into_iter().take(SHOWN_MAX).collect(), more)
+    }
+
+    /// The version that these changes ask for above `last`.
+    #[must_use]
+    pub fn next(&self, last: Option<&semver::Version>) -> semver::Version {
+        let Some(last) = last else { return semver::Version::new(1, 0, 0) };
+        if !last.pre.is_empty() {
+            return semver::Version::new(last.major, last.minor, last.patch);
+        }
+        match self.weight {
+            Weight::Major => semver::Version::new(last.major + 1, 0, 0),
+            Weight::Minor => semver::Version::new(last.major, last.minor + 1, 0),
+            Weight::Patch | Weight::None => semver::Version::new(last.major, last.minor, last.patch + 1),
+        }
+    }
+}
+
+/// The texts of a prompt before and after; two chats message by message.
+fn diff(id: &str, old: Option<&Prompt>, new: Option<&Prompt>) -> Diff {
+    let chat = |p: Option<&Prompt>| p.is_none_or(|p| matches!(p.content, Content::Chat { .. }));
+    if chat(old) && chat(new) {
+        let parts = |p: Option<&Prompt>| p.map(parts_of).unwrap_or_default();
+        return Diff::of_chat(id, &parts(old), &parts(new));
+    }
+    let text = |p: Option<&Prompt>| p.map(text_of).unwrap_or_default();
+    Diff::of(id, &text(old), &text(new))
+}
+
+/// The messages of a chat, each by its role and its text.
+fn parts_of(prompt: &Prompt) -> Vec<(String, String)> {
+    match &prompt.content {
+        Content::Text { template } => vec![("text".to_owned(), template.clone())],
+        Content::Chat { messages } => messages
+            .iter()
+            .map(|m| match m {
+                Message::Message { role, template } => (role_name(*role).to_owned(), template.clone()),
+                Message::Placeholder { name } => ("placeholder".to_owned(), format!("messages of {name}")),
+            })
+            .collect(),
+    }
+}
+
+/// All text of a prompt, chat messages one under the other.
+fn text_of(prompt: &Prompt) -> String {
+    match &prompt.content {
+        Content::Text { template } => template.clone(),
+        Content::Chat { .. } => {
+            let parts = parts_of(prompt).into_iter().map(|(role, text)| format!("── {role} ──\n{text}"));
+            parts.collect::<Vec<_>>().join("\n")
+        }
+    }
+}
+
+fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::System => "system",
+        Role::User => "user",
+        Role::Assistant => "assistant",
+        Role::Tool => "tool",
+        Role::Other => "other",
+    }
+}
+
+fn note_parameters(old: &[Parameter], new: &[Parameter], facts: &mut Vec<String>) {
+    for parameter in new {
+        let name = &parameter.name;
+        let Some(before) = old.iter().find(|p| p.name == *name) else {
+            let word = if parameter.required { "required" } else { "optional" };
+            facts.push(format!("new {word} parameter {name}: {}", kind_of(&parameter.kind)));
+            continue;
+        };
+        if before.required != parameter.required {
+            let word = if parameter.required { "required" } else { "optional" };
+            facts.push(format!("{name} is now {word}"));
+        }
+        if before.kind != parameter.kind {
+            facts.push(format!("{name}: {} → {}", kind_of(&before.kind), kind_of(&parameter.kind)));
+        }
+        if before.default != parameter.default {
+            facts.push(format!(
+                "default of {name}: {}",
+                change(before.default.as_ref(), parameter.default.as_ref())
+            ));
+        }
+        if before.example != parameter.example || before.description != parameter.description {
+            facts.push(format!("{name} is described otherwise"));
+        }
+    }
+    for parameter in old.iter().filter(|o| !new.iter().any(|n| n.name == o.name)) {
+        facts.push(format!("parameter {} is gone", parameter.name));
+    }
+}
+
+/// A type with its bounds: `integer, minimum 1`.
+fn kind_of(kind: &Kind) -> String {
+    let Ok(Value::Object(bounds)) = serde_json::to_value(kind) else { return kind.name().to_owned() };
+    let bounds = bounds.iter().filter(|(key, _)| *key != "type");
+    let bounds: String =
+        bounds.map(|(key, value)| format!(", {} {}", key.replace('_', " "), short(value))).collect();
+    format!("{}{bounds}", kind.name())
+}
+
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut out: String = text.chars().take(VALUE_MAX).collect();
+    if out.len() < text.len() {
+        out.push('…');
+    }
+    out
+}
+
+fn change(old: Option<&Value>, new: Option<&Value>) -> String {
+    let word = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), short);
+    format!("{} → {}", word(old), word(new))
+}
+
+fn note_map(what: &str, old: &Map<String, Value>, new: &Map<String, Value>, facts: &mut Vec<String>) {
+    let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
+    keys.sort();
+    keys.dedup();
+    for key in keys.into_iter().filter(|key| old.get(*key) != new.get(*key)) {
+        facts.push(format!("{what} {key}: {}", change(old.get(key), new.get(key))));
+    }
+}
+
+fn note_settings(old: &Prompt, new: &Prompt, facts: &mut Vec<String>) {
+    note_map("model setting", &old.model, &new.model, facts);
+    if old.engine != new.engine {
+        let now = if new.engine == Engine::Plain { "plain text" } else { "a Tera template" };
+        facts.push(format!("the text is now {now}"));
+    }
+    if old.description != new.description {
+        let value = |text: &str| (!text.is_empty()).then(|| Value::String(text.replace('\n', " ")));
+        let (old, new) = (value(&old.description), value(&new.description));
+        facts.push(format!("description: {}", change(old.as_ref(), new.as_ref())));
+    }
+    if old.tags != new.tags {
+        let value = |tags: &[String]| (!tags.is_empty()).then(|| Value::String(tags.join(", ")));
+        facts.push(format!("tags: {}", change(value(&old.tags).as_ref(), value(&new.tags).as_ref())));
+    }
+    note_map("metadata", &old.metadata, &new.metadata, facts);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use schemas::PromptId;
+
+    fn prompt(id: &str, text: &str, parameters: &[(&str, bool)]) -> Prompt {
+        let mut prompt = Prompt::text(PromptId::new(id).unwrap(), text);
+        prompt.parameters = parameters
+            .iter()
+            .map(|(name, required)| Parameter {
+                name: (*name).into(),
+                kind: Kind::Boolean,
+                required: *required,
+                default: None,
+                description: String::new(),
+                example: None,
+            })
+            .collect();
+        prompt
+    }
+
+    fn between(old: &[Prompt], new: &[Prompt]) -> Changes {
+        let side = |prompts| Side { prompts, ..Side::default() };
+        Changes::between(side(old), side(new))
+    }
+
+    #[test]
+    fn the_proposed_version_follows_from_what_changed_for_callers() {
+        let last = semver::Version::new(2, 3, 1);
+        let old = [prompt("a", "x", &[("p", false)]), prompt("b", "y", &[])];
+        let text = between(&old, &[prompt("a", "z", &[("p", false)]), old[1].clone()]);
+        assert_eq!(text.next(Some(&last)).to_string(), "2.3.2");
+        let more = between(&old, &[old[0].clone(), old[1].clone(), prompt("c", "n", &[])]);
+        assert_eq!((more.next(Some(&last)).to_string(), more.why.as_str()), ("2.4.0".into(), "c is new"));
+        let required = between(&old, &[prompt("a", "x", &[("p", true)]), old[1].clone()]);
+        assert_eq!(required.next(Some(&last)).to_string(), "3.0.0");
+        assert_eq!(required.why, "a: the parameter p is required now");
+        let gone = between(&old, &old[..1]);
+        assert_eq!(gone.next(Some(&last)).to_string(), "3.0.0");
+        assert_eq!(gone.next(None).to_string(), "1.0.0");
+        let removed = between(&old, &[prompt("a", "x", &[]), old[1].clone()]);
+        assert_eq!((removed.weight, removed.why.as_str()), (Weight::Major, "a: the parameter p is gone"));
+    }
+
+    #[test]
+    fn a_type_that_takes_more_is_minor_and_one_that_takes_less_is_major() {
+        let with = |max_length| {
+            let mut one = prompt("a", "x", &[("p", true)]);
+            one.parameters[0].kind = Kind::String { min_length: None, max_length };
+            one
+        };
+        let wider = between(&[with(Some(5))], &[with(None)]);
+        assert_eq!(
+            (wider.weight, wider.diffs[0].facts.join("; ")),
+            (Weight::Minor, "p: string, max length 5 → string".into())
+        );
+        assert_eq!(between(&[with(None)], &[with(Some(5))]).weight, Weight::Major);
+    }
+
+    #[test]
+    fn differences_are_counted_and_said() {
+        let old = [prompt("a", "x", &[]), prompt("b", "y", &[])];
+        let mut changed = prompt("a", "x2", &[("q", false)]);
+        changed.tags = vec!["mail".into()];
+        changed.model.insert("temperature".into(), 0.1.into());
+        let changes = between(&old, &[changed, prompt("b", "y", &[]), prompt("c", "", &[])]);
+        assert_eq!(changes.sentence(), "1 prompt changed, 1 new, 1 unchanged.");
+        assert_eq!(
+            changes.diffs[0].facts,
+            [
+                "new optional parameter q: boolean",
+                "model setting temperature: none → 0.1",
+                "tags: none → mail"
+            ]
+        );
+        assert_eq!(changes.diffs.len(), 2);
+        let reasons: Vec<_> = changes.reasons.iter().map(|r| (r.weight.as_str(), r.what.as_str())).collect();
+        assert_eq!(
+            reasons,
+            [
+                ("minor", "a has a new optional parameter q"),
+                ("minor", "c is new"),
+                ("patch", "only texts changed"),
+            ]
+        );
+    }
+}

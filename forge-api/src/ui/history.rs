@@ -1,0 +1,254 @@
+//! What a prompt or a partial was after each save, and the way back to it.
+
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Redirect};
+use schemas::PromptId;
+use schemas::prompt::{Partial, Prompt};
+use serde::{Deserialize, Serialize};
+
+use super::diff::Diff;
+use super::editor::base;
+use super::engine;
+use super::fault::{PageResult, beside_form};
+use super::form::Form;
+use super::view::{Callout, Moment, encoded};
+use super::visitor::Visitor;
+use crate::auth::Action;
+use crate::author::SetAt;
+use crate::author::history::{self, Kept, Part, Revision};
+use crate::clock;
+use crate::compare::{Changes, Side};
+use crate::state::AppState;
+
+/// Revisions of one page.
+const SHOWN: i64 = 50;
+
+type PartPath = Path<(String, String, String, String)>;
+
+#[derive(Debug, Default, Serialize)]
+struct Page {
+    name: String,
+    /// Of this page.
+    href: String,
+    /// Of the editor.
+    back: String,
+    rows: Vec<Row>,
+    older: Option<String>,
+    chosen: Option<Chosen>,
+    problem: Option<Callout>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    number: i64,
+    href: String,
+    by: String,
+    message: String,
+    at: Moment,
+    deleted: bool,
+    current: bool,
+}
+
+/// The revision that is looked at.
+#[derive(Debug, Serialize)]
+struct Chosen {
+    id: String,
+    number: i64,
+    title: String,
+    diffs: Vec<Diff>,
+    /// The set as it was then, beside the draft.
+    compare: String,
+    may_restore: bool,
+}
+
+/// What is looked at.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Asked {
+    #[serde(default)]
+    revision: String,
+    #[serde(default)]
+    before: String,
+}
+
+/// `GET /{organisation}/{project}/{set}/-/history/{prompt}?revision=…`.
+pub(super) async fn get_history(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PartPath,
+    Query(asked): Query<Asked>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    show(&state, &visitor, &set, Part::Prompt(&name), &asked, None).await
+}
+
+/// `GET /{organisation}/{project}/{set}/-/partial-history/{partial}?revision=…`.
+pub(super) async fn get_partial_history(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PartPath,
+    Query(asked): Query<Asked>,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    show(&state, &visitor, &set, Part::Partial(&name), &asked, None).await
+}
+
+/// `POST /{organisation}/{project}/{set}/-/history/{prompt}`: restores a revision.
+pub(super) async fn post_history(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PartPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    restore(&state, &visitor, &set, Part::Prompt(&name), &form).await
+}
+
+/// `POST /{organisation}/{project}/{set}/-/partial-history/{partial}`: restores a revision.
+pub(super) async fn post_partial_history(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p, s, name)): PartPath,
+    form: Form,
+) -> PageResult {
+    let set = visitor.set(&state, &o, &p, &s).await?;
+    restore(&state, &visitor, &set, Part::Partial(&name), &form).await
+}
+
+async fn restore(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    part: Part<'_>,
+    form: &Form,
+) -> PageResult {
+    set.at.require(&visitor.actor, Action::Edit)?;
+    match history::restore(state, &visitor.actor, set, part, form.get("revision"), None).await {
+        Ok(_) => Ok(Redirect::to(&editor(set, part)).into_response()),
+        Err(error) => {
+            let (status, why) = beside_form(error)?;
+            let asked = Asked { revision: form.get("revision").to_owned(), before: String::new() };
+            let problem = Callout::bad("Not restored.", format!("{why} Nothing was changed."));
+            show(state, visitor, set, part, &asked, Some((status, problem))).await
+        }
+    }
+}
+
+fn name(part: Part<'_>) -> &str {
+    match part {
+        Part::Prompt(name) | Part::Partial(name) => name,
+    }
+}
+
+/// The address of the editor.
+fn editor(set: &SetAt, part: Part<'_>) -> String {
+    match part {
+        Part::Prompt(name) => format!("{}/{name}", base(set)),
+        Part::Partial(name) => format!("{}/-/partials/{name}", base(set)),
+    }
+}
+
+/// The address of the history of a prompt or a partial.
+pub(super) fn href(base: &str, part: Part<'_>) -> String {
+    match part {
+        Part::Prompt(name) => format!("{base}/-/history/{name}"),
+        Part::Partial(name) => format!("{base}/-/partial-history/{name}"),
+    }
+}
+
+async fn show(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    part: Part<'_>,
+    asked: &Asked,
+    problem: Option<(StatusCode, Callout)>,
+) -> PageResult {
+    let actor = &visitor.actor;
+    let before = Some(asked.before.as_str()).filter(|b| !b.is_empty());
+    let found = history::history(state, actor, set, part, before, SHOWN).await?;
+    let chosen = match asked.revision.as_str() {
+        "" => found.first().cloned(),
+        key => Some(history::find_revision(state, actor, set, part, key).await?),
+    };
+    let href = href(&base(set), part);
+    let newest = found.first().filter(|_| before.is_none()).map(|one| one.id.clone());
+    let mut page = Page {
+        name: name(part).to_owned(),
+        back: editor(set, part),
+        older: found
+            .last()
+            .filter(|_| found.len() == usize::try_from(SHOWN).unwrap_or_default())
+            .map(|one| format!("{href}?before={}", one.id)),
+        rows: found
+            .iter()
+            .map(|one| Row {
+                number: one.number,
+                href: format!(
+                    "{href}?revision={}{}",
+                    one.id,
+                    before.map_or(String::new(), |b| format!("&before={}", encoded(b)))
+                ),
+                by: one.author.clone(),
+                message: one.message.clone(),
+                at: Moment::relative(one.created_at),
+                deleted: one.kept == Kept::Gone,
+                current: chosen.as_ref().is_some_and(|c| c.id == one.id),
+            })
+            .collect(),
+        href,
+        ..Page::default()
+    };
+    if let Some(one) = chosen {
+        let old = history::before(state, actor, set, part, &one).await?;
+        let changes = between(part, old.as_ref(), &one);
+        page.chosen = Some(Chosen {
+            title: match &old {
+                Some(old) => format!("Revision {}, and what it changed of {}", one.number, old.number),
+                None => format!("Revision {}, the first", one.number),
+            },
+            compare: format!(
+                "{}/-/compare?from={}&to=draft",
+                base(set),
+                encoded(&format!("{}{}", crate::compare::AT, clock::rfc3339(one.created_at)))
+            ),
+            may_restore: set.at.lets(actor, Action::Edit)
+                && set.set.state == "editing"
+                && one.kept != Kept::Gone
+                && newest.as_ref() != Some(&one.id),
+            diffs: changes.shown().0,
+            number: one.number,
+            id: one.id,
+        });
+    }
+    let (status, problem) =
+        problem.map_or((StatusCode::OK, None), |(status, problem)| (status, Some(problem)));
+    page.problem = problem;
+    let frame = visitor
+        .in_project(&set.at)
+        .crumb(&set.set.slug, base(set))
+        .crumb(name(part), &page.back)
+        .titled("History", "sets");
+    Ok(engine::page(status, "history.html", &frame, &page))
+}
+
+/// What one revision changed.
+fn between(part: Part<'_>, old: Option<&Revision>, new: &Revision) -> Changes {
+    let prompts = |one: Option<&Revision>| -> Vec<Prompt> {
+        match one.map(|one| &one.kept) {
+            Some(Kept::Prompt(prompt)) => vec![(**prompt).clone()],
+            _ => Vec::new(),
+        }
+    };
+    let partials = |one: Option<&Revision>| -> Vec<Partial> {
+        match (one.map(|one| &one.kept), PromptId::new(name(part))) {
+            (Some(Kept::Partial(source)), Ok(name)) => vec![Partial { name, source: source.clone() }],
+            _ => Vec::new(),
+        }
+    };
+    let (before, after) = ((prompts(old), partials(old)), (prompts(Some(new)), partials(Some(new))));
+    Changes::between(
+        Side { prompts: &before.0, partials: &before.1, dependencies: &[] },
+        Side { prompts: &after.0, partials: &after.1, dependencies: &[] },
+    )
+}
