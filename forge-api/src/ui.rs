@@ -17,6 +17,7 @@
 //! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
 //! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
+//! | [`editor`], [`dependencies`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
 //! | [`items`], [`settings`] | renaming, copying, archiving; what can be changed of projects and sets |
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
@@ -32,6 +33,7 @@ mod audit;
 mod compare;
 mod credentials;
 mod dashboard;
+mod dependencies;
 mod editor;
 mod engine;
 mod environments;
@@ -194,6 +196,10 @@ pub fn router() -> Router<AppState> {
         .route(
             "/{organisation}/{project}/{set}/-/partial-history/{*partial}",
             get(history::get_partial_history).post(history::post_partial_history),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/dependencies",
+            get(dependencies::get_dependencies).post(dependencies::post_dependencies),
         )
         .route(
             "/{organisation}/{project}/{set}/-/reviews/{number}",

@@ -11,7 +11,7 @@ use super::body::{
 use super::{project_at, set_at};
 use crate::auth::Actor;
 use crate::author;
-use crate::error::Result;
+use crate::error::{ApiError, Result};
 use crate::lock;
 use crate::review::{self, Request, Which};
 use crate::rule::{self, NewRule};
@@ -19,8 +19,13 @@ use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 type SetPath = Path<(String, String)>;
-type ReviewPath = Path<(String, String, i64)>;
+type ReviewPath = Path<(String, String, String)>;
 type EnvironmentPath = Path<(String, String)>;
+
+/// What is no number is the number of no review.
+fn numbered(number: &str) -> Result<i64> {
+    number.parse().map_err(|_| ApiError::NotFound("review"))
+}
 
 /// The reviews of an organisation that can still be answered.
 pub(super) async fn list_queue(
@@ -61,7 +66,7 @@ pub(super) async fn get_review(
     Path((project, set, number)): ReviewPath,
 ) -> Result<Json<ReviewDetail>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    Ok(Json(review::find(&state, &actor, &set, number).await?.into()))
+    Ok(Json(review::find(&state, &actor, &set, numbered(&number)?).await?.into()))
 }
 
 pub(super) async fn answer_review(
@@ -71,7 +76,7 @@ pub(super) async fn answer_review(
     ApiJson(body): ApiJson<VerdictRequest>,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let which = Which::Number(number);
+    let which = Which::Number(numbered(&number)?);
     match body {
         VerdictRequest::Approve { digest, comment } => {
             review::approve(&state, &actor, &set, which, &digest, &comment).await?;
@@ -91,7 +96,7 @@ pub(super) async fn comment_review(
 ) -> Result<(StatusCode, Json<CommentBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let place = body.prompt.as_deref().map(|prompt| (prompt, body.line.unwrap_or_default()));
-    let made = review::comment(&state, &actor, &set, number, place, &body.body).await?;
+    let made = review::comment(&state, &actor, &set, numbered(&number)?, place, &body.body).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 

@@ -866,6 +866,18 @@ pub const PAGES: &[Route] = &[
         May(Edit),
         "restore a revision",
     ),
+    route(
+        GET,
+        "/{organisation}/{project}/{set}/-/dependencies",
+        May(View),
+        "sets that the draft takes partials from",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/dependencies",
+        May(Edit),
+        "take partials from a set, or nothing more",
+    ),
     route(GET, "/{organisation}/{project}/{set}/-/reviews/{number}", May(View), "a review"),
     route(
         POST,

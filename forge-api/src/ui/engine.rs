@@ -28,6 +28,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "confirm.html",
     "credentials.html",
     "dashboard.html",
+    "dependencies.html",
     "diff.html",
     "editor.html",
     "environments.html",

@@ -21,7 +21,7 @@ use crate::review::{self, ReviewView, Verdict, Which};
 use crate::rule;
 use crate::state::AppState;
 
-type ReviewPath = Path<(String, String, String, i64)>;
+type ReviewPath = Path<(String, String, String, String)>;
 
 #[derive(Debug, Default, Serialize)]
 struct Page {
@@ -118,8 +118,15 @@ struct VerdictView {
 pub(super) struct Asked {
     #[serde(default)]
     prompt: String,
+    /// A number, as far as it is one.
     #[serde(default)]
-    line: i64,
+    line: String,
+}
+
+impl Asked {
+    fn line(&self) -> i64 {
+        self.line.parse().unwrap_or_default()
+    }
 }
 
 impl CommentView {
@@ -138,6 +145,11 @@ impl CommentView {
     }
 }
 
+/// What is no number is the number of no review.
+fn numbered(number: &str) -> Result<i64, ApiError> {
+    number.parse().map_err(|_| ApiError::NotFound("review"))
+}
+
 /// `GET /{organisation}/{project}/{set}/-/reviews/{number}?prompt=…&line=…`.
 pub(super) async fn get_review(
     visitor: Visitor,
@@ -146,7 +158,7 @@ pub(super) async fn get_review(
     Query(asked): Query<Asked>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    show(&state, &visitor, &set, number, &asked, None).await
+    show(&state, &visitor, &set, numbered(&number)?, &asked, None).await
 }
 
 /// `POST /{organisation}/{project}/{set}/-/reviews/{number}`: approves, asks for changes, or comments.
@@ -161,7 +173,7 @@ pub(super) async fn post_review(
     let asked =
         Asked { prompt: form.get("prompt").to_owned(), line: form.get("line").parse().unwrap_or_default() };
     let said = lines(form.get("message"));
-    let place = Some((asked.prompt.as_str(), asked.line)).filter(|(prompt, _)| !prompt.is_empty());
+    let place = Some((asked.prompt.as_str(), asked.line())).filter(|(prompt, _)| !prompt.is_empty());
     let (actor, which) = (&visitor.actor, Which::Number(number));
     let done = match form.get("do") {
         "approve" => review::approve(&state, actor, &set, which, form.get("digest"), &said).await,
@@ -305,7 +317,7 @@ impl Page {
                             format!("{}?prompt={}&line={n}#say-line", self.href, super::view::encoded(&title))
                         }),
                         comments: here.into_iter().map(CommentView::of).collect(),
-                        form: asked.prompt == title && line.is_some() && line == Some(asked.line),
+                        form: asked.prompt == title && line.is_some() && line == Some(asked.line()),
                         row,
                     }
                 });
@@ -313,7 +325,7 @@ impl Page {
                 let (here, rest): (Vec<_>, Vec<_>) = left.iter().copied().partition(|c| mine(c));
                 left = rest;
                 DiffView {
-                    form: asked.prompt == title && asked.line == 0,
+                    form: asked.prompt == title && asked.line() == 0,
                     note: diff.note,
                     note_state: diff.note_state,
                     plus: diff.plus,
@@ -326,8 +338,8 @@ impl Page {
             })
             .collect();
         self.comments = left.into_iter().map(CommentView::of).collect();
-        self.place =
-            (!asked.prompt.is_empty()).then(|| PlaceView { prompt: asked.prompt.clone(), line: asked.line });
+        self.place = (!asked.prompt.is_empty())
+            .then(|| PlaceView { prompt: asked.prompt.clone(), line: asked.line() });
     }
 
     /// What the visitor may do here.

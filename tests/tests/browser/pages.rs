@@ -48,6 +48,7 @@ const PAGES: &[(&str, &str)] = &[
     ("versions", "/acme/support/chat/-/versions"),
     ("version", "/acme/support/chat/-/versions/1.1.0"),
     ("history", "/acme/support/chat/-/history/welcome.message"),
+    ("dependencies", "/acme/support/chat/-/dependencies"),
     ("review", "/acme/support/chat/-/reviews/1?prompt=welcome.message&line=1"),
     ("compare-inline", "/acme/support/chat/-/compare?from=1.0.0&to=1.1.0&view=inline"),
     ("usage", "/acme/support/chat/-/usage"),
