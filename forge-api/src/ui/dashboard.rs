@@ -184,7 +184,7 @@ impl Line {
     fn waiting(waiting: &Waiting) -> Self {
         let (base, set) = (base_of(&waiting.at), &waiting.set.slug);
         let place = format!("in {}", waiting.at.project.name);
-        let review = |_number: i64| format!("{base}/{set}/-/lock");
+        let review = |number: i64| format!("{base}/{set}/-/reviews/{number}");
         let (href, state, word, text, action) = match &waiting.wait {
             Wait::Review { number, by, title } => {
                 let about = if title.is_empty() { String::new() } else { format!(": {title}") };
@@ -196,8 +196,8 @@ impl Line {
                     "Review".to_owned(),
                 )
             }
-            Wait::Approved { number } => (
-                review(*number),
+            Wait::Approved { .. } => (
+                format!("{base}/{set}/-/lock"),
                 "approved",
                 "approved",
                 format!("It was approved, and can be locked {place}"),
