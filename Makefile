@@ -41,7 +41,7 @@ faults: ## the faults that need namespaces of their own; the others are in `make
 	scripts/faults
 
 bench: ## measure; prints a table and writes target/bench/results.json
-	$(CARGO) build --locked --release --bin live --bin benches --features benches/flagd
+	$(CARGO) build --locked --release --bin forge --bin live --bin benches --features benches/flagd
 	$(CARGO_TARGET_DIR)/release/benches
 
 fmt: ## format the sources

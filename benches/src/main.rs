@@ -15,6 +15,7 @@
 //! | [`storm`] | the broker's return, until 1,000 agents are current |
 //! | [`resident`] | the memory of an agent with 1,000 prompts |
 //! | [`sidecar`] | requests a second of `live serve`, and its memory |
+//! | [`finding`] | pages, reads and searches of FORGE at 100,000 prompts and 1,000 projects, on both databases |
 //! | [`hostile`] | the longest and the largest of each kind of hostile template |
 //! | [`measure`] | how |
 //! | [`prompts`] | with what |
@@ -22,6 +23,7 @@
 
 mod apply;
 mod bundle;
+mod finding;
 mod fleet;
 mod hostile;
 mod measure;
@@ -58,6 +60,7 @@ const BENCHES: &[Bench] = &[
     ("storm", storm::run),
     ("resident", resident::run),
     ("sidecar", sidecar::run),
+    ("finding", finding::run),
     ("hostile", hostile::run),
 ];
 

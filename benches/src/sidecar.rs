@@ -28,7 +28,7 @@ use crate::prompts;
 use crate::report::Figure;
 use load::Done;
 
-mod load;
+pub(crate) mod load;
 
 /// Each of sidecar and baseline is asked so often, in turn; the middle one counts.
 const ROUNDS: usize = 3;

@@ -88,7 +88,7 @@ const palette = {
   },
   async find(box) {
     const q = $("input", box).value;
-    const answer = await fetch(`/-/palette?organisation=${encodeURIComponent(document.body.dataset.organisation ?? "")}&q=${encodeURIComponent(q)}`);
+    const answer = await fetch(`/-/palette?organisation=${encodeURIComponent(document.body.dataset.organisation ?? "")}&at=${encodeURIComponent(location.pathname)}&q=${encodeURIComponent(q)}`);
     const list = parse(await answer.text()).querySelector("#palette-found");
     if (!list || q !== $("input", box).value) return;
     $$("ul", list).forEach((u) => u.setAttribute("role", "group"));
@@ -108,6 +108,21 @@ const palette = {
     next.scrollIntoView({ block: "nearest" });
   },
 };
+// ── the list of keys: the same as on the page of help ──
+async function keyList() {
+  const answer = await fetch("/-/help/keys");
+  const list = answer.ok && parse(await answer.text()).querySelector(".keys");
+  if (!list) return (location.href = "/-/help/keys");
+  const box = document.createElement("dialog");
+  box.className = "dialog key-list";
+  box.setAttribute("aria-labelledby", "key-list-title");
+  box.innerHTML = `<form method="dialog" class="row row-between"><h2 id="key-list-title">Keys</h2> <button class="btn btn-small">Close</button></form>`;
+  box.append(document.adoptNode(list));
+  box.addEventListener("close", () => box.remove());
+  box.addEventListener("click", (e) => { if (e.target === box) box.close(); });
+  document.body.append(box);
+  box.showModal();
+}
 const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
 // ── keys ──
@@ -124,23 +139,25 @@ on("keydown", (e) => {
   const box = e.target.closest?.("dialog.palette");
   if (box && (e.key === "ArrowDown" || e.key === "ArrowUp")) { e.preventDefault(); return palette.choose(box, e.key === "ArrowDown" ? 1 : -1); }
   if (box && e.key === "Enter") { e.preventDefault(); return $('[aria-selected="true"]', box)?.click(); }
-  if (typing || ctrl || e.altKey || cookie("keys") === "off") return;
+  if (typing || ctrl || e.altKey || cookie("keys") === "off" || $("dialog[open]")) return;
   const { organisation, project } = document.body.dataset;
   const base = project && `/${organisation}/${project}`;
   if (Date.now() - went < 1200) {
     went = 0;
-    const to = { d: organisation && `/${organisation}`, p: base, a: base && `${base}/-/agents`, c: base && `${base}/-/credentials` }[e.key];
+    const to = { d: organisation && `/${organisation}`, r: organisation && `/${organisation}/-/reviews`, p: base, a: base && `${base}/-/agents`, c: base && `${base}/-/credentials` }[e.key];
     if (to) { e.preventDefault(); location.href = to; }
     return;
   }
   if (e.key === "g") went = Date.now();
-  if (e.key === "?") location.href = "/-/help#keys";
-  if (e.key === "/") { const find = $(".find input"); if (find) { e.preventDefault(); find.focus(); } }
-  if (e.key === "c") $('.bench-head a[href$="/-/compare"]')?.click();
-  if (e.key === "p") $('a.btn[href*="/-/publish"]')?.click();
+  if (e.key === "?") { e.preventDefault(); return keyList(); }
+  if (e.key === "/") { e.preventDefault(); const find = $(".main .find input"); return find ? find.select() : palette.open(); }
+  if (e.key === "c") $('.main a[href$="/-/compare"], .main a[href*="/-/compare/"]')?.click();
+  if (e.key === "p") $('.main a[href*="/-/publish"]')?.click();
+  if (e.key === "x") document.activeElement?.closest("tr, li")?.querySelector('input[type="checkbox"]')?.click();
   if (e.key === "j" || e.key === "k") {            // rows of the page's first table or list
-    const links = $$("tbody tr td:first-child a, .list > li a:first-of-type, .tree a:not([hidden])");
-    const at = links.indexOf(document.activeElement);
+    const links = [...new Set($$(".main tbody tr, .main .list > li, .main .tree a:not([hidden])").map((row) => (row.matches("a") ? row : $("a", row))))].filter((a) => a?.checkVisibility());
+    const row = document.activeElement?.closest("tbody tr, .list > li, .tree a");
+    const at = links.findIndex((a) => a === document.activeElement || row?.contains(a));
     links[Math.max(0, Math.min(links.length - 1, at + (e.key === "j" ? 1 : -1)))]?.focus();
   }
 });

@@ -19,6 +19,7 @@ mod prompts;
 mod publications;
 mod reviews;
 mod runs;
+mod search;
 mod sets;
 mod settings;
 mod usage;
@@ -139,6 +140,12 @@ pub fn router() -> Router<AppState> {
         .route("/sign-in-links", post(account::ask_link))
         .route("/invitations/accept", post(people::accept_invitation))
         .route("/me", get(account::get_me).put(account::put_me))
+        .route("/search", get(search::search))
+        .route("/recent", get(search::list_recent))
+        .route(
+            "/favourites",
+            get(search::list_favourites).put(search::put_favourite).delete(search::delete_favourite),
+        )
         .route("/tokens", get(account::list_tokens).post(account::create_token))
         .route("/tokens/{token}", delete(account::revoke_token))
         .route(

@@ -64,7 +64,7 @@ pub use project::{
 };
 pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
-    prompts_named, save_partial, save_partial_because, save_prompt, save_prompt_because,
+    save_partial, save_partial_because, save_prompt, save_prompt_because,
 };
 pub use rename::{Moved, rename, renamed};
 pub use run::{RunEvent, Running, run};

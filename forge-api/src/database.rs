@@ -34,6 +34,7 @@ pub mod review;
 pub mod revision;
 pub mod rule;
 pub mod schema;
+pub mod search;
 pub mod session;
 pub mod set_up;
 pub mod signing;
@@ -41,6 +42,7 @@ pub mod usage;
 pub mod user;
 pub mod variable_set;
 pub mod version;
+pub mod visit;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
@@ -205,6 +207,7 @@ impl Tx {
     /// The database did not take it; then nothing of it lasts.
     pub async fn commit(mut self) -> Result<()> {
         if let Some(conn) = self.conn.as_mut() {
+            search::refresh(conn).await?;
             conn.batch("COMMIT").await?;
         }
         self.conn = None;

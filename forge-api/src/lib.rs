@@ -29,6 +29,7 @@
 //! | [`credential`] | what agents connect with |
 //! | [`auth`], [`session`], [`mail`] | roles, the table of routes; coming in; mail with links |
 //! | [`audit`] | who did what, append-only and chained |
+//! | [`search`], [`visit`] | finding things; what somebody opened last, and starred |
 //! | [`overview`], [`events`] | what the pages show, and when to look again |
 //! | [`server`], [`api`], [`ui`] | the web server, the API, the pages |
 //! | [`tls`] | certificates, and what they are held against |
@@ -71,6 +72,7 @@ pub mod rule;
 pub mod run;
 pub mod seal;
 pub mod seed;
+pub mod search;
 pub mod serial;
 pub mod server;
 pub mod session;
@@ -78,3 +80,4 @@ pub mod state;
 pub mod tls;
 pub mod ui;
 pub mod usage;
+pub mod visit;

@@ -13,7 +13,7 @@ use crate::author::set::refuse_archived;
 use crate::author::{Draft, SetAt, dependency};
 use crate::clock;
 use crate::database::version::{self, NewVersion, Version};
-use crate::database::{Conn, prompt, prompt_set, review};
+use crate::database::{Conn, overview, prompt, prompt_set, review};
 use crate::error::{ApiError, Result};
 use crate::review::approver;
 use crate::state::AppState;
@@ -245,6 +245,19 @@ pub async fn versions(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Ve
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     Ok(version::of_set(&mut conn, &set.set.id).await?)
+}
+
+/// The newest LOCKED version of a set, if there is one.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn newest_version(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Option<String>> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let Some(id) = overview::newest_locked(&mut conn, &[&set.set.id]).await?.remove(&set.set.id) else {
+        return Ok(None);
+    };
+    Ok(version::by_id(&mut conn, &id).await?.map(|v| v.version))
 }
 
 /// One version of a set.

@@ -20,6 +20,7 @@ use crate::mail::Post;
 use crate::relay::Bell;
 use crate::seal::MacKey;
 use crate::tls::TlsFiles;
+use crate::visit::LastSeen;
 
 /// The shared state. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -39,6 +40,7 @@ pub struct Shared {
     pub limits: Limits,
     pub refusals: Refusals,
     pub checks: Checks,
+    pub last_seen: LastSeen,
     /// Seals the audit log.
     pub chain_key: Arc<MacKey>,
     /// Signs what a browser remembers of who signed in with it.
@@ -79,6 +81,7 @@ impl AppState {
             limits: Limits::new(&config),
             refusals: Refusals::default(),
             checks: Checks::default(),
+            last_seen: LastSeen::default(),
             chain_key,
             browser_key,
             config,

@@ -16,6 +16,7 @@
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
 //! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
+//! | [`dashboard`], [`project`], [`new`], [`palette`], [`search`] | finding one's way, making things |
 //! | [`editor`] | prompts: text, parameters, preview |
 //! | [`editor`], [`dependencies`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
@@ -58,6 +59,7 @@ mod publications;
 mod publish;
 mod review;
 mod reviews;
+mod search;
 mod set_up;
 mod settings;
 mod sign_in;
@@ -100,8 +102,10 @@ pub fn router() -> Router<AppState> {
         .route("/-/help", get(help::get_help))
         .route("/-/help/{guide}", get(help::get_guide))
         .route("/-/palette", get(palette::get_palette))
+        .route("/-/favourites", post(search::post_favourites))
         .route("/-/events", get(live::get_events))
         .route("/{organisation}", get(dashboard::get_dashboard))
+        .route("/{organisation}/-/search", get(search::get_search))
         .route("/{organisation}/-/new", get(new::get_new_project).post(new::post_new_project))
         .route("/{organisation}/-/start", get(start::get_start).post(start::post_start))
         .route("/{organisation}/-/start/agent", get(start::get_start).post(start::post_agent))

@@ -8,6 +8,8 @@ mod contracts;
 mod credentials;
 #[path = "browser/first_run.rs"]
 mod first_run;
+#[path = "browser/finding.rs"]
+mod finding;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

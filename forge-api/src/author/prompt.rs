@@ -10,12 +10,12 @@ use schemas::template::SOURCE_MAX;
 use schemas::{Micros, PromptId};
 use serde_json::json;
 
+use super::SetAt;
 use super::archive::archive;
 use super::dependency::{self, Requirement};
 use super::item::Item;
 use super::model::check_settings;
 use super::set::begin_edit;
-use super::{ProjectAt, SetAt};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -27,8 +27,6 @@ use crate::state::AppState;
 
 /// Longest message of a save, in characters.
 const MESSAGE_MAX: usize = 500;
-/// Most names that one look finds.
-const NAMES_MAX: i64 = 500;
 
 /// A prompt as its author left it.
 #[derive(Debug, Clone)]
@@ -199,21 +197,6 @@ pub(super) async fn small_enough(conn: &mut Conn, set: &SetAt) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-/// The prompts of a project whose ids hold this word, each as its set's slug and its id: names only.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn prompts_named(
-    state: &AppState,
-    actor: &Actor,
-    at: &ProjectAt,
-    word: &str,
-) -> Result<Vec<(String, String)>> {
-    at.require(actor, Action::View)?;
-    let mut conn = state.database.read().await?;
-    Ok(prompt::named_like(&mut conn, &at.project.id, word, NAMES_MAX).await?)
 }
 
 /// As [`save_prompt_because`], with nothing to say.

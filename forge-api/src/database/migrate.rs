@@ -67,6 +67,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0011_trying.sql"),
     ),
     (
+        "0014_finding",
+        include_str!("../../migrations/sqlite/0014_finding.sql"),
+        include_str!("../../migrations/postgres/0014_finding.sql"),
+    ),
+    (
         "0015_first_run",
         include_str!("../../migrations/sqlite/0015_first_run.sql"),
         include_str!("../../migrations/postgres/0015_first_run.sql"),

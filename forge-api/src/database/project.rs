@@ -52,6 +52,17 @@ pub async fn by_id(conn: &mut Conn, id: &str) -> Result<Option<(Organisation, Pr
         .first(c).await.optional()?))
 }
 
+pub async fn by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<(Organisation, Project)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(on!(conn, c => projects::table
+        .inner_join(organisations::table.on(organisations::id.eq(projects::organisation_id)))
+        .filter(projects::id.eq_any(ids))
+        .select((Organisation::as_select(), Project::as_select()))
+        .load(c).await?))
+}
+
 pub async fn by_slugs(
     conn: &mut Conn,
     organisation: &str,

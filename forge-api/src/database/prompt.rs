@@ -2,16 +2,12 @@
 
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable};
 use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
-use super::schema::{partial_revisions, partials, prompt_revisions, prompt_sets, prompts};
+use super::schema::{partial_revisions, partials, prompt_revisions, prompts};
 use super::{Conn, Result, on, on_rows};
-
-diesel::define_sql_function! {
-    fn lower(text: Text) -> Text;
-}
 
 /// A prompt's draft. The body is a [`schemas::prompt::Prompt`] as JSON.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -82,31 +78,6 @@ pub async fn size(conn: &mut Conn, set_id: &str) -> Result<(i64, i64, i64)> {
         .select((count_star(), bytes("source")))
         .get_result(c).await?);
     Ok((bodies, sources, body_bytes.unwrap_or_default() + source_bytes.unwrap_or_default()))
-}
-
-/// Ids of a project's prompts that hold this word in any spelling, each with the slug of its set.
-pub async fn named_like(
-    conn: &mut Conn,
-    project_id: &str,
-    word: &str,
-    limit: i64,
-) -> Result<Vec<(String, String)>> {
-    let mut pattern = String::from("%");
-    for c in word.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    Ok(on!(conn, c => prompt_sets::table
-        .inner_join(prompts::table.on(prompts::set_id.eq(prompt_sets::id)))
-        .filter(prompt_sets::project_id.eq(project_id))
-        .filter(lower(prompts::prompt_id).like(&pattern).escape('\\'))
-        .order((prompt_sets::slug.asc(), prompts::prompt_id.asc()))
-        .limit(limit)
-        .select((prompt_sets::slug, prompts::prompt_id))
-        .load(c).await?))
 }
 
 pub async fn count(conn: &mut Conn, set_id: &str) -> Result<i64> {

@@ -177,6 +177,44 @@ diesel::table! {
 }
 
 diesel::table! {
+    search_entries (number) {
+        number -> BigInt,
+        kind -> Text,
+        row_id -> Text,
+        organisation_id -> Text,
+        project_id -> Text,
+        set_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    search_stale (kind, row_id) {
+        kind -> Text,
+        row_id -> Text,
+    }
+}
+
+diesel::table! {
+    favourites (user_id, row_id) {
+        user_id -> Text,
+        kind -> Text,
+        row_id -> Text,
+        organisation_id -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    visits (user_id, row_id) {
+        user_id -> Text,
+        kind -> Text,
+        row_id -> Text,
+        organisation_id -> Text,
+        seen_at -> BigInt,
+    }
+}
+
+diesel::table! {
     variable_sets (id) {
         id -> Text,
         set_id -> Text,

@@ -9,14 +9,19 @@ use serde::{Deserialize, Serialize};
 use super::editor::sentence;
 use super::engine;
 use super::fault::PageResult;
+use super::frame::Shortcut;
 use super::start::{self, Start};
 use super::view::{Bar, Moment, Tally, count, encoded, initials};
-use super::visitor::Visitor;
+use super::visitor::{Visitor, shortcut};
 use crate::auth::Action;
 use crate::author::ProjectAt;
 use crate::database::publication::PublicationFull;
 use crate::overview::{self, Board, Failing, Fault, Live, PAGE, ProjectOverview, SetOverview, Wait, Waiting};
 use crate::state::AppState;
+use crate::visit;
+
+/// Things that the visitor opened last.
+const RECENT: usize = 8;
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -32,6 +37,8 @@ struct Page {
     projects: Vec<Where>,
     pages: Option<Pages>,
     latest: Vec<Latest>,
+    /// What the visitor opened last.
+    recent: Vec<Shortcut>,
 }
 
 /// Something that waits or is wrong, with the way to it.
@@ -139,6 +146,11 @@ pub(super) async fn get_dashboard(
         attention_more: more(board.failing_count, board.failing.len()),
         projects: board.projects.iter().map(Where::of).collect(),
         pages: Pages::of(&o, nth, board.count),
+        recent: visit::recent(&state, &visitor.actor, &organisation, RECENT)
+            .await?
+            .into_iter()
+            .map(shortcut)
+            .collect(),
         latest: board.latest.iter().map(|(at, full)| Latest::of(at, full)).collect(),
     };
     let mut frame = visitor.in_organisation(&organisation).titled("Dashboard", "dashboard");

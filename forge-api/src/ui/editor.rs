@@ -32,6 +32,7 @@ use super::view::Callout;
 use super::visitor::Visitor;
 use crate::author::{self, Check, Item, SetAt};
 use crate::error::ApiError;
+use crate::search::thing::Kind;
 use crate::state::AppState;
 
 /// `/{organisation}/{project}/{set}`.
@@ -338,6 +339,8 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, s
     page.review = shown.review;
     let mut frame = frame(visitor, set, Some(typed));
     frame.flash = shown.flash;
+    let kind = if typed.what == What::Partial { Kind::Partial } else { Kind::Prompt };
+    frame.star = super::search::opened(state, visitor, set, kind, &typed.name).await?;
     Ok(engine::page(shown.status, "editor.html", &frame, &page))
 }
 

@@ -73,6 +73,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "review-say.html",
     "review.html",
     "reviews.html",
+    "search.html",
     "set-up.html",
     "settings.html",
     "sign-in-link.html",

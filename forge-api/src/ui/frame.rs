@@ -32,6 +32,10 @@ pub(crate) struct Frame {
     pub may_manage: bool,
     pub bench: bool,
     pub narrow: bool,
+    /// What the visitor starred in this organisation.
+    pub favourites: Vec<Shortcut>,
+    /// What this page shows, where that can be starred.
+    pub star: Option<Star>,
     /// What was just done, said once.
     pub flash: Option<Callout>,
 }
@@ -56,6 +60,28 @@ impl Place {
         let initial = name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
         Self { slug: slug.into(), name, initial }
     }
+}
+
+/// Something that one starred.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Shortcut {
+    pub icon: &'static str,
+    pub text: String,
+    /// With its place, for who hovers.
+    pub title: String,
+    pub href: String,
+    /// Slug of its organisation.
+    pub organisation: String,
+    pub row: String,
+}
+
+/// Something that can be starred.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Star {
+    pub kind: &'static str,
+    pub row: String,
+    pub name: String,
+    pub on: bool,
 }
 
 /// One step of the way here; the last has no address.

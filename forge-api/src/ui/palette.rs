@@ -1,15 +1,24 @@
-//! Find or do: projects, prompt sets, prompts and actions of one organisation.
+//! Find or do: prompts, sets, projects, and what one may do from where one is.
+
+mod action;
 
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use self::action::Here;
 use super::engine;
 use super::fault::PageResult;
+use super::search::{icon, place};
 use super::visitor::Visitor;
-use crate::auth::Action;
-use crate::author::{self, ProjectAt};
+use crate::database::organisation::Organisation;
+use crate::error::Result;
+use crate::search::mark::{self, Part};
+use crate::search::thing::{Kind, Thing};
+use crate::search::words::{self, Word};
+use crate::search::{self, Asked};
 use crate::state::AppState;
+use crate::visit;
 
 /// Most hits of one kind.
 const HITS: usize = 8;
@@ -18,7 +27,10 @@ const HITS: usize = 8;
 struct Page {
     q: String,
     organisation: String,
+    at: String,
     groups: Vec<Group>,
+    /// The search over texts too.
+    search: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -28,99 +40,154 @@ struct Group {
 }
 
 #[derive(Debug, Serialize)]
-struct Item {
+pub(super) struct Item {
     icon: &'static str,
-    text: String,
+    parts: Vec<Shown>,
     #[serde(rename = "where")]
     place: String,
     href: String,
 }
 
-/// What is looked for, and where.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
-    #[serde(default)]
-    q: String,
-    #[serde(default)]
-    organisation: String,
+#[derive(Debug, Serialize)]
+struct Shown {
+    text: String,
+    hit: bool,
 }
 
-/// `GET /-/palette?organisation=…&q=…`.
+impl Item {
+    fn new(icon: &'static str, text: &str, place: String, href: String, words: &[Word]) -> Self {
+        let parts =
+            mark::mark(text, words).into_iter().map(|Part { text, hit }| Shown { text, hit }).collect();
+        Self { icon, parts, place, href }
+    }
+
+    fn of(thing: &Thing, words: &[Word]) -> Self {
+        let text =
+            if thing.kind == Kind::Project && !thing.name.is_empty() { &thing.name } else { &thing.id };
+        Self::new(icon(thing.kind), text, place(thing), thing.href(), words)
+    }
+}
+
+/// What is looked for, and from where.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Typed {
+    q: String,
+    organisation: String,
+    /// The path of the page one is on.
+    at: String,
+}
+
+/// `GET /-/palette?organisation=…&at=…&q=…`.
 pub(super) async fn get_palette(
     visitor: Visitor,
     State(state): State<AppState>,
-    Query(asked): Query<Asked>,
+    Query(asked): Query<Typed>,
 ) -> PageResult {
-    let organisation = visitor.visit(&asked.organisation).ok().or_else(|| visitor.places().next()).cloned();
-    let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
-    let fits = |text: &str| {
-        let text = text.to_lowercase();
-        words.iter().all(|w| text.contains(w))
+    let of_path = asked.at.split('/').nth(1).unwrap_or_default();
+    let organisation = visitor
+        .visit(&asked.organisation)
+        .or_else(|_| visitor.visit(of_path))
+        .ok()
+        .or_else(|| visitor.places().next())
+        .cloned();
+    let mut page = Page {
+        groups: Vec::new(),
+        search: String::new(),
+        organisation: organisation.as_ref().map(|o| o.slug.clone()).unwrap_or_default(),
+        q: asked.q,
+        at: asked.at,
     };
-    let (mut projects, mut sets, mut prompts, mut actions) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     if let Some(organisation) = &organisation {
-        let o = &organisation.slug;
-        let mut act = |text: String, href: String, icon| {
-            if fits(&text) {
-                actions.push(Item { icon, text, place: String::new(), href });
-            }
+        let here = Here::read(&state, &visitor, organisation, &page.at).await?;
+        page.groups = match page.q.trim() {
+            "" => at_rest(&state, &visitor, organisation, &here).await?,
+            q => looked_for(&state, &visitor, organisation, &here, q).await?,
         };
-        act("Dashboard".into(), format!("/{o}"), "home");
-        if visitor.actor.may(&organisation.id, Action::ManageProjects) {
-            act("New project".into(), format!("/{o}/-/new"), "plus");
-        }
-        if visitor.actor.may(&organisation.id, Action::ReadAudit) {
-            act("Audit log".into(), format!("/{o}/-/audit"), "audit");
-        }
-        if visitor.actor.may(&organisation.id, Action::View) {
-            act("People".into(), format!("/{o}/-/settings"), "user");
-        }
-        act("Account".into(), "/-/account".into(), "user");
-        act("Help".into(), "/-/help".into(), "help");
-        for project in author::projects(&state, &visitor.actor, organisation).await? {
-            let base = format!("/{o}/{}", project.slug);
-            let name = project.name.clone();
-            act(format!("Agents of {name}"), format!("{base}/-/agents"), "agent");
-            act(format!("Publications of {name}"), format!("{base}/-/publications"), "publish");
-            act(format!("New prompt set in {name}"), format!("{base}/-/new"), "plus");
-            if fits(&format!("{} {name}", project.slug)) {
-                projects.push(Item {
-                    icon: "folder",
-                    text: name.clone(),
-                    place: String::new(),
-                    href: base.clone(),
-                });
-            }
-            let at = ProjectAt { organisation: organisation.clone(), project };
-            for row in author::sets(&state, &visitor.actor, &at).await? {
-                let set_base = format!("{base}/{}", row.slug);
-                act(format!("Publish {}", row.slug), format!("{set_base}/-/publish"), "publish");
-                if fits(&format!("{} {}", row.slug, row.name)) {
-                    sets.push(Item {
-                        icon: "set",
-                        text: row.slug.clone(),
-                        place: name.clone(),
-                        href: set_base.clone(),
-                    });
-                }
-            }
-            // Prompts only when something is looked for, and their names only: a set may have thousands.
-            if let Some(word) = words.iter().max_by_key(|w| w.len()).filter(|_| prompts.len() < HITS) {
-                let found = author::prompts_named(&state, &visitor.actor, &at, word).await?;
-                prompts.extend(found.into_iter().filter(|(_, id)| fits(id)).map(|(set, id)| Item {
-                    icon: "prompt",
-                    href: format!("{base}/{set}/{id}"),
-                    text: id,
-                    place: set,
-                }));
-            }
+        if !page.q.trim().is_empty() {
+            page.search =
+                format!("/{}/-/search?q={}", organisation.slug, super::view::encoded(page.q.trim()));
         }
     }
-    let groups = [("Prompts", prompts), ("Prompt sets", sets), ("Projects", projects), ("Do", actions)]
-        .into_iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(title, items)| Group { title, items: items.into_iter().take(HITS).collect() })
-        .collect();
-    let page = Page { q: asked.q, organisation: organisation.map(|o| o.slug).unwrap_or_default(), groups };
+    page.groups.retain(|g| !g.items.is_empty());
     Ok(engine::page(StatusCode::OK, "palette.html", &visitor.anywhere().titled("Find or do", ""), &page))
+}
+
+/// What one sees before one types: what one opened last, and what one may do here.
+async fn at_rest(
+    state: &AppState,
+    visitor: &Visitor,
+    organisation: &Organisation,
+    here: &Here,
+) -> Result<Vec<Group>> {
+    let recent = visit::recent(state, &visitor.actor, organisation, HITS).await?;
+    let mut actions = here.actions(state, visitor, organisation).await?;
+    actions.truncate(3 * HITS);
+    Ok(vec![
+        Group { title: "Recent", items: recent.iter().map(|t| Item::of(t, &[])).collect() },
+        Group { title: "Do", items: actions.into_iter().map(|a| a.item(&[])).collect() },
+    ])
+}
+
+/// What fits what was typed.
+async fn looked_for(
+    state: &AppState,
+    visitor: &Visitor,
+    organisation: &Organisation,
+    here: &Here,
+    q: &str,
+) -> Result<Vec<Group>> {
+    let typed = words::asked(q);
+    let find = async |q: &str, kind: Kind| -> Result<Vec<Thing>> {
+        if words::asked(q).is_empty() {
+            return Ok(Vec::new());
+        }
+        let asked = Asked {
+            q,
+            organisation: &organisation.slug,
+            kind: kind.as_str(),
+            limit: HITS,
+            ..Asked::default()
+        };
+        Ok(search::search(state, &visitor.actor, &asked).await?.hits.into_iter().map(|h| h.thing).collect())
+    };
+    let items = |things: &[Thing]| things.iter().map(|t| Item::of(t, &typed)).collect::<Vec<_>>();
+    let mut prompts = items(&find(q, Kind::Prompt).await?);
+    if prompts.len() < HITS {
+        prompts.extend(items(&find(q, Kind::Partial).await?));
+        prompts.truncate(HITS);
+    }
+    let (sets, projects) = (find(q, Kind::Set).await?, find(q, Kind::Project).await?);
+
+    // What one may do here, and what one may do with what the rest of the words names.
+    let mut actions = here.actions(state, visitor, organisation).await?;
+    if let Some((_, rest)) = q.split_once(char::is_whitespace) {
+        for set in find(rest, Kind::Set).await? {
+            actions.extend(action::of_set(visitor, &set));
+        }
+        for project in find(rest, Kind::Project).await? {
+            actions.extend(action::of_project(visitor, &project));
+        }
+    }
+    let mut done: Vec<Item> = Vec::new();
+    for found in actions.iter().filter(|a| fits(&a.text, &typed)) {
+        if done.len() < HITS && done.iter().all(|i| i.href != found.href) {
+            done.push(found.item(&typed));
+        }
+    }
+    Ok(vec![
+        Group { title: "Prompts", items: prompts },
+        Group { title: "Prompt sets", items: items(&sets) },
+        Group { title: "Projects", items: items(&projects) },
+        Group { title: "Do", items: done },
+    ])
+}
+
+/// Whether every word stands in the text, or begins one that does.
+fn fits(text: &str, typed: &[Word]) -> bool {
+    let has: Vec<Word> = words::asked(text);
+    !typed.is_empty()
+        && typed
+            .iter()
+            .all(|t| has.iter().any(|w| w.text == t.text || (t.prefix && w.text.starts_with(&t.text))))
 }

@@ -14,6 +14,7 @@ use crate::auth::Action;
 use crate::database::project::Environment;
 use crate::fleet::{self, AgentView};
 use crate::overview::{self, Live, SetOverview};
+use crate::search::thing::Kind;
 use crate::state::AppState;
 
 #[derive(Debug, Serialize)]
@@ -92,6 +93,8 @@ pub(super) async fn get_project(
     };
     let mut frame = visitor.in_project(&at);
     frame.crumbs.pop();
+    let this = (Kind::Project, at.project.id.as_str(), at.project.name.as_str());
+    frame.star = visitor.opened(&state, &at.organisation, this);
     let frame = frame.titled(&at.project.name, "sets").following(encoded(&format!("project/{o}/{p}")));
     Ok(engine::page(StatusCode::OK, "project.html", &frame, &page))
 }

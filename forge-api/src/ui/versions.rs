@@ -21,6 +21,7 @@ use crate::lock;
 use crate::publish;
 use crate::review;
 use crate::rule;
+use crate::search::thing::Kind;
 use crate::state::AppState;
 
 /// Versions that can be given a name on the page.
@@ -203,7 +204,9 @@ async fn show(
             .collect(),
         base: base.clone(),
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
+    let mut frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
+    let this = (Kind::Set, set.set.id.as_str(), set.set.slug.as_str());
+    frame.star = visitor.opened(state, &set.at.organisation, this);
     Ok(engine::page(status, "versions.html", &frame, &page))
 }
 

@@ -5,7 +5,8 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 
 use super::fault::Fault;
-use super::frame::{Frame, Person, Place};
+use super::frame::{Frame, Person, Place, Shortcut, Star};
+use super::search;
 use super::view::initials;
 use crate::auth::{Action, Actor, Role};
 use crate::author::organisation::may_found;
@@ -13,7 +14,12 @@ use crate::author::{self, ProjectAt, SetAt};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
 use crate::review;
+use crate::search::thing::{Kind, Thing};
 use crate::state::AppState;
+use crate::visit;
+
+/// Most favourites that the navigation shows.
+const FAVOURITES: usize = 12;
 
 /// Somebody who is signed in.
 #[derive(Debug, Clone)]
@@ -26,6 +32,8 @@ pub(crate) struct Visitor {
     pub may_found: bool,
     /// Reviews that wait for them, by organisation.
     pub reviews: Vec<(String, usize)>,
+    /// What they starred, everywhere.
+    pub favourites: Vec<Shortcut>,
     pub look: Look,
 }
 
@@ -77,7 +85,9 @@ impl FromRequestParts<AppState> for Visitor {
         let may_found = may_found(state.config.organisations, &actor).is_ok();
         let places = organisations.iter().map(|(o, _)| o).chain(&visited).cloned().collect();
         let reviews = waiting(state, &actor, places).await?;
-        Ok(Self { actor, organisations, visited, may_found, reviews, look: Look::of(&parts.headers) })
+        let favourites = visit::favourites(state, &actor).await?.into_iter().map(shortcut).collect();
+        let look = Look::of(&parts.headers);
+        Ok(Self { actor, organisations, visited, may_found, reviews, favourites, look })
     }
 }
 
@@ -150,9 +160,32 @@ impl Visitor {
             organisation: Some(Place::new(&organisation.slug, &organisation.name)),
             is_member: self.actor.role_in(&organisation.id).is_some(),
             reviews: self.waiting_in(&organisation.id),
+            favourites: self
+                .favourites
+                .iter()
+                .filter(|f| f.organisation == organisation.slug)
+                .take(FAVOURITES)
+                .cloned()
+                .collect(),
             ..self.anywhere()
         }
         .crumb(&organisation.name, format!("/{}", organisation.slug))
+    }
+
+    /// Notes that the visitor opened this, and gives the star that its page shows.
+    pub(crate) fn opened(
+        &self,
+        state: &AppState,
+        organisation: &Organisation,
+        (kind, row, name): (Kind, &str, &str),
+    ) -> Option<Star> {
+        visit::opened(state, &self.actor, &organisation.id, kind, row);
+        Some(Star {
+            kind: kind.as_str(),
+            row: row.to_owned(),
+            name: name.to_owned(),
+            on: self.favourites.iter().any(|f| f.row == row),
+        })
     }
 
     pub(crate) fn in_project(&self, at: &ProjectAt) -> Frame {
@@ -162,6 +195,19 @@ impl Visitor {
             ..self.in_organisation(&at.organisation)
         }
         .crumb(&at.project.name, format!("/{}/{}", at.organisation.slug, at.project.slug))
+    }
+}
+
+/// Something as the navigation shows it.
+pub(crate) fn shortcut(thing: Thing) -> Shortcut {
+    let place = search::place(&thing);
+    Shortcut {
+        icon: search::icon(thing.kind),
+        href: thing.href(),
+        title: if place.is_empty() { thing.id.clone() } else { format!("{} in {place}", thing.id) },
+        text: if thing.name.is_empty() { thing.id } else { thing.name },
+        organisation: thing.organisation,
+        row: thing.row_id,
     }
 }
 

@@ -9,6 +9,7 @@ mod content;
 mod database;
 mod drafts;
 mod first;
+mod finding;
 mod headers;
 mod hostile;
 mod input;
