@@ -6,10 +6,10 @@ mod content;
 mod contracts;
 #[path = "browser/credentials.rs"]
 mod credentials;
-#[path = "browser/first_run.rs"]
-mod first_run;
 #[path = "browser/finding.rs"]
 mod finding;
+#[path = "browser/first_run.rs"]
+mod first_run;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

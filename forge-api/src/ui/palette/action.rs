@@ -96,7 +96,12 @@ fn ways(table: &[Way], names: [&str; 3], of: &str, may: impl Fn(Option<Action>) 
         .filter(|(_, path, ..)| route::find("GET", path).is_some_and(|route| may(route.access.action())));
     open.map(|(text, path, rest, icon)| Deed {
         text: text.replace('%', of),
-        href: path.replace("{organisation}", o).replace("{project}", p).replace("{set}", s).replace("{guide}", "keys") + rest,
+        href: path
+            .replace("{organisation}", o)
+            .replace("{project}", p)
+            .replace("{set}", s)
+            .replace("{guide}", "keys")
+            + rest,
         icon,
     })
     .collect()
