@@ -22,12 +22,14 @@ mod runs;
 mod search;
 mod sets;
 mod settings;
+mod transfer;
 mod usage;
 mod variables;
 mod versions;
 
 pub use current_bundle::BUNDLE_TYPE;
 pub use openapi::document;
+pub(crate) use transfer::file;
 
 use axum::Router;
 use axum::http::{HeaderMap, header};
@@ -97,6 +99,11 @@ pub fn router() -> Router<AppState> {
                 .delete(variables::delete_variable_set),
         )
         .route("/sets/{set}/import", post(prompts::import_prompts))
+        .route("/sets/{set}/imports", post(transfer::plan_import))
+        .route("/sets/{set}/imports/{import}", get(transfer::get_import))
+        .route("/sets/{set}/imports/{import}/apply", post(transfer::apply_import))
+        .route("/sets/{set}/export", get(transfer::export_set))
+        .route("/export", get(transfer::export_project))
         .route("/sets/{set}/lock", post(versions::lock_set))
         .route("/sets/{set}/reopen", post(versions::reopen_set))
         .route("/sets/{set}/reviews", get(reviews::list_reviews).post(reviews::request_review))

@@ -21,11 +21,14 @@
 //! | [`run`] | a prompt run with a model |
 //! | [`variables`] | values to try a prompt with, saved by name |
 //! | [`import`] | a folder of prompts as a set |
+//! | [`plan`] | a file of another tool: what would come of it, then all of it or nothing |
+//! | [`export`] | a set or a project as a file |
 
 pub mod archive;
 pub mod dependency;
 pub mod duplicate;
 pub mod example;
+pub mod export;
 pub mod grant;
 pub mod history;
 pub mod import;
@@ -35,6 +38,7 @@ pub mod model;
 pub mod note;
 pub mod organisation;
 pub mod partial;
+pub mod plan;
 pub mod preview;
 pub mod project;
 pub mod prompt;

@@ -16,6 +16,7 @@ pub mod credential;
 pub mod dependency;
 pub mod grant;
 pub mod identity;
+pub mod import;
 pub mod invitation;
 pub mod key;
 pub mod mail;

@@ -1,4 +1,5 @@
-//! One HTTP request to our own server, for `forge health` and `forge demo --check`.
+//! One HTTP request to a FORGE: to our own server, for `forge health` and `forge demo --check`, or to one
+//! elsewhere, for `forge push`, `pull` and `diff`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -46,6 +47,12 @@ pub enum RequestError {
     Late(SocketAddr),
     #[error("what answers at {0} does not speak HTTP")]
     NoHttp(SocketAddr),
+    #[error("{0:?} is no address of a FORGE: write for example https://forge.example.org")]
+    Url(String),
+    #[error("no address is known of {0}")]
+    Unknown(String, #[source] std::io::Error),
+    #[error("no certificate can be checked")]
+    Trust(#[source] tls::TlsError),
 }
 
 impl Request {
@@ -76,12 +83,55 @@ impl Request {
         self.header("content-type", "application/json")
     }
 
+    /// With these bytes as its body.
+    #[must_use]
+    pub fn bytes(mut self, body: Vec<u8>, kind: &str) -> Self {
+        self.body = body;
+        self.header("content-type", kind)
+    }
+
+    /// Sends it to the server of an address such as `https://forge.example.org`: over TLS where the address
+    /// says so, to who shows a certificate of `ca` (PEM), or of an authority that the system trusts.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn send_to(self, url: &str, ca: Option<String>) -> Result<Answer, RequestError> {
+        let bad = || RequestError::Url(url.to_owned());
+        let (scheme, rest) = url.trim_end_matches('/').split_once("://").ok_or_else(bad)?;
+        let is_secure = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return Err(bad()),
+        };
+        if rest.is_empty() || rest.contains(['/', '@', '?', '#', ' ']) {
+            return Err(bad());
+        }
+        let has_port = rest.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let port = if is_secure { 443 } else { 80 };
+        let host = if has_port { rest.to_owned() } else { format!("{rest}:{port}") };
+        let name = host.rsplit_once(':').map_or(rest, |(name, _)| name).trim_matches(['[', ']']).to_owned();
+        let unknown = |e| RequestError::Unknown(name.clone(), e);
+        let mut found = tokio::net::lookup_host(&host).await.map_err(unknown)?;
+        let address = found.next().ok_or_else(|| unknown(std::io::ErrorKind::NotFound.into()))?;
+        if !is_secure {
+            return self.exchange(address, rest, async || TcpStream::connect(address).await).await;
+        }
+        let trust = schemas::connect::Tls { ca, pins: Vec::new() };
+        let config = tls::client_config(&trust, Arc::new(|_| ())).map_err(RequestError::Trust)?;
+        let connect = async || {
+            let stream = TcpStream::connect(address).await?;
+            let name = ServerName::try_from(name.clone()).map_err(std::io::Error::other)?;
+            TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        };
+        self.exchange(address, rest, connect).await
+    }
+
     /// Sends it and reads the answer.
     ///
     /// # Errors
     /// [`RequestError`].
     pub async fn send(self, address: SocketAddr) -> Result<Answer, RequestError> {
-        self.exchange(address, async || TcpStream::connect(address).await).await
+        self.exchange(address, &address.to_string(), async || TcpStream::connect(address).await).await
     }
 
     /// As [`Request::send`], to a server that shows exactly this certificate (PEM file).
@@ -99,17 +149,18 @@ impl Request {
             let name = ServerName::IpAddress(address.ip().into());
             TlsConnector::from(Arc::new(config)).connect(name, stream).await
         };
-        self.exchange(address, connect).await
+        self.exchange(address, &address.to_string(), connect).await
     }
 
     async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         address: SocketAddr,
+        host: &str,
         connect: impl AsyncFnOnce() -> std::io::Result<S>,
     ) -> Result<Answer, RequestError> {
         let exchange = async {
             let mut stream = connect().await?;
-            let head = format!("{}host: {address}\r\ncontent-length: {}\r\n\r\n", self.head, self.body.len());
+            let head = format!("{}host: {host}\r\ncontent-length: {}\r\n\r\n", self.head, self.body.len());
             stream.write_all(head.as_bytes()).await?;
             stream.write_all(&self.body).await?;
             stream.flush().await?;

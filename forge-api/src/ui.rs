@@ -24,6 +24,8 @@
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`review`], [`reviews`], [`environments`] | having it approved: one review, all that wait, the rules |
 //! | [`versions`], [`history`], [`compare`], [`publications`] | what was before |
+//! | [`import`], [`export`] | prompts in and out |
+//! | [`versions`], [`compare`], [`publications`] | what was before |
 //! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
 //! | [`live`] | the events that keep a page true |
@@ -38,6 +40,7 @@ mod dependencies;
 mod editor;
 mod engine;
 mod environments;
+mod export;
 mod fault;
 mod fleet;
 mod form;
@@ -46,6 +49,7 @@ mod help;
 mod history;
 mod invitation;
 mod items;
+mod import;
 mod live;
 mod lock;
 mod new;
@@ -178,6 +182,14 @@ pub fn router() -> Router<AppState> {
         )
         .route("/{organisation}/{project}/{set}/-/copy", get(settings::get_copy).post(settings::post_copy))
         .route("/{organisation}/{project}/{set}/-/notes/{*prompt}", post(editor::post_notes))
+        .route("/{organisation}/{project}/{set}/-/import", get(import::get_import).post(import::post_import))
+        .route(
+            "/{organisation}/{project}/{set}/-/import/{import}",
+            get(import::get_plan).post(import::post_plan),
+        )
+        .route("/{organisation}/{project}/{set}/-/export", get(export::get_export))
+        .route("/{organisation}/{project}/{set}/-/export/file", get(export::get_file))
+        .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))
         .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
         .route(
             "/{organisation}/{project}/{set}/-/playground",

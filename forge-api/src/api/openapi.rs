@@ -135,6 +135,10 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
             (schema::<PutVariableSet>(g), schema::<VariableSetBody>(g))
         }
         ("GET", "/models") => (None, schema::<List<ModelBody>>(g)),
+        ("POST", "/sets/{set}/imports") | ("GET", "/sets/{set}/imports/{import}") => {
+            (None, schema::<PlanBody>(g))
+        }
+        ("POST", "/sets/{set}/imports/{import}/apply") => (schema::<ApplyPlan>(g), schema::<AppliedBody>(g)),
         ("POST", "/sets/{set}/import") => (schema::<Import>(g), schema::<ImportBody>(g)),
         ("POST", "/sets/{set}/lock") => (schema::<LockRequest>(g), schema::<VersionBody>(g)),
         ("GET", "/sets/{set}/reviews") => (None, schema::<List<ReviewBody>>(g)),
@@ -277,6 +281,13 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
         ],
         ("GET", Some("recent")) => &[("organisation", true)],
         ("GET", Some("favourites")) => &[("organisation", false)],
+        ("POST", Some("imports")) => {
+            &[("format", false), ("name", false), ("existing", false), ("others", false)]
+        }
+        ("GET", Some("{import}")) => &[("existing", false), ("others", false)],
+        ("GET", Some("export")) if path.contains("{set}") => {
+            &[("format", false), ("version", false), ("report", false)]
+        }
         ("GET", Some("agents")) => &[("environment", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],

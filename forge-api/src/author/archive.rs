@@ -12,6 +12,7 @@ use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
+use crate::database::Conn;
 use crate::database::archive::{self, ArchivedRow};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
@@ -53,7 +54,24 @@ pub async fn archive(
             });
         }
     }
-    take(&mut tx, set, item, &old, &actor.name).await?;
+    let row = keep(&mut tx, actor, set, item, old).await?;
+    let subject = format!("{}/{}", set.path(), row.name);
+    let action = format!("{}.archived", item.as_str());
+    audit::record(&mut tx, actor, &set.at.organisation.id, &action, &subject, json!({})).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(row)
+}
+
+/// Moves what stands in the draft into the archive.
+pub(super) async fn keep(
+    conn: &mut Conn,
+    actor: &Actor,
+    set: &SetAt,
+    item: Item,
+    old: Held,
+) -> Result<ArchivedRow> {
+    take(conn, set, item, &old, &actor.name).await?;
     let row = ArchivedRow {
         id: old.id,
         set_id: set.set.id.clone(),
@@ -65,12 +83,7 @@ pub async fn archive(
         archived_at: clock::now(),
         archived_by: actor.name.clone(),
     };
-    archive::insert(&mut tx, &row).await?;
-    let subject = format!("{}/{}", set.path(), row.name);
-    let action = format!("{}.archived", item.as_str());
-    audit::record(&mut tx, actor, &set.at.organisation.id, &action, &subject, json!({})).await?;
-    tx.commit().await?;
-    set.changed(state);
+    archive::insert(conn, &row).await?;
     Ok(row)
 }
 

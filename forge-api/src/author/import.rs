@@ -26,6 +26,7 @@ use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
+use crate::database::Conn;
 use crate::database::prompt::{self, PromptRow};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
@@ -153,7 +154,17 @@ pub async fn import(state: &AppState, actor: &Actor, set: &SetAt, prompts: &[Pro
     }
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
-    let there: BTreeMap<String, PromptRow> = prompt::of_set(&mut tx, &set.set.id)
+    let done = put(&mut tx, actor, set, prompts).await?;
+    let detail = json!({ "written": done.written, "unchanged": done.unchanged });
+    audit::record(&mut tx, actor, &set.at.organisation.id, "set.imported", &set.path(), detail).await?;
+    tx.commit().await?;
+    set.changed(state);
+    Ok(done)
+}
+
+/// Writes those prompts that differ from what stands in the set, each with its revision.
+pub(super) async fn put(conn: &mut Conn, actor: &Actor, set: &SetAt, prompts: &[Prompt]) -> Result<Imported> {
+    let there: BTreeMap<String, PromptRow> = prompt::of_set(conn, &set.set.id)
         .await?
         .into_iter()
         .map(|row| (row.prompt_id.clone(), row))
@@ -177,14 +188,9 @@ pub async fn import(state: &AppState, actor: &Actor, set: &SetAt, prompts: &[Pro
             updated_by: actor.name.clone(),
         });
     }
-    prompt::put_all(&mut tx, &rows).await?;
-    small_enough(&mut tx, set).await?;
+    prompt::put_all(conn, &rows).await?;
+    small_enough(conn, set).await?;
     let revisions: Vec<_> = rows.iter().map(revision_of).collect();
-    prompt::add_revisions(&mut tx, &revisions).await?;
-    let done = Imported { written: rows.len(), unchanged: prompts.len() - rows.len() };
-    let detail = json!({ "written": done.written, "unchanged": done.unchanged });
-    audit::record(&mut tx, actor, &set.at.organisation.id, "set.imported", &set.path(), detail).await?;
-    tx.commit().await?;
-    set.changed(state);
-    Ok(done)
+    prompt::add_revisions(conn, &revisions).await?;
+    Ok(Imported { written: rows.len(), unchanged: prompts.len() - rows.len() })
 }

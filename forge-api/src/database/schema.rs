@@ -704,6 +704,14 @@ diesel::table! {
         created_at -> BigInt,
         archived_at -> BigInt,
         archived_by -> Text,
+    imports (id) {
+        id -> Text,
+        set_id -> Text,
+        name -> Text,
+        format -> Text,
+        body -> Binary,
+        created_by -> Text,
+        created_at -> BigInt,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::error::{ApiError, Refused, Result};
 use crate::session::{self, Presented};
 use crate::state::AppState;
 use crate::ui;
+use exchange::files::UPLOAD_MAX;
 
 /// Largest form, in bytes.
 const FORM_MAX: usize = 4 * 1024 * 1024;
@@ -371,21 +372,20 @@ async fn from_us(actor: Option<&Actor>, request: Request) -> Result<Request> {
         session::check_csrf(actor, given.to_str().unwrap_or_default())?;
         return Ok(request);
     }
-    let is_form = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .is_some_and(|v| v.starts_with("application/x-www-form-urlencoded"));
-    if !is_form {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let is_upload = kind.starts_with("multipart/form-data");
+    if !is_upload && !kind.starts_with("application/x-www-form-urlencoded") {
         session::check_csrf(actor, "")?;
         return Ok(request);
     }
+    let most = if is_upload { UPLOAD_MAX + FORM_MAX } else { FORM_MAX };
     let (parts, body) = request.into_parts();
-    let bytes = Limited::new(body, FORM_MAX)
+    let bytes = Limited::new(body, most)
         .collect()
         .await
-        .map_err(|_| ApiError::TooLarge(format!("a form has at most {FORM_MAX} bytes")))?
+        .map_err(|_| ApiError::TooLarge(format!("a form has at most {most} bytes")))?
         .to_bytes();
-    session::check_csrf(actor, &csrf_field(&bytes))?;
+    session::check_csrf(actor, &if is_upload { csrf_part(&bytes) } else { csrf_field(&bytes) })?;
     Ok(Request::from_parts(parts, Body::from(bytes)))
 }
 
@@ -395,6 +395,16 @@ fn csrf_field(form: &Bytes) -> String {
         csrf: String,
     }
     axum::extract::Query::<Field>::try_from_uri(&uri_of(form)).map(|f| f.0.csrf).unwrap_or_default()
+}
+
+/// The field `csrf` of a form with files, which comes first of its fields.
+fn csrf_part(form: &Bytes) -> String {
+    const HEAD: &[u8] = b"name=\"csrf\"\r\n\r\n";
+    let head = form.get(..1024).unwrap_or(form);
+    let Some(at) = head.windows(HEAD.len()).position(|w| w == HEAD) else { return String::new() };
+    let value = head.get(at + HEAD.len()..).unwrap_or_default();
+    let end = value.windows(2).position(|w| w == b"\r\n").unwrap_or(value.len());
+    String::from_utf8_lossy(value.get(..end).unwrap_or_default()).into_owned()
 }
 
 /// Only the field `csrf` of a form, as the query of an address.

@@ -6,6 +6,9 @@ use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Action, Actor, Role};
 use forge_api::author::{self, NewProject};
 use forge_api::database::invitation::{self, Invitation};
+use forge_api::auth::{Actor, Role};
+use forge_api::author;
+use forge_api::database::import::{self, ImportRow};
 use forge_api::database::order::{self, Order};
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
@@ -46,6 +49,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{invitation}", "invited")
         .replace("{session}", "nothing")
         .replace("{key}", "nothing")
+        .replace("{import}", credential)
         .replace("{name}", "forge.css")
         .replace("{variable_set}", "usual");
     match path.rsplit('/').next() {
@@ -102,6 +106,7 @@ pub(crate) fn body(route: &Route) -> Value {
         ("PUT", "rule") => json!({ "approvals": 0 }),
         ("POST", "verdicts") => json!({ "verdict": "changes", "comment": "shorter" }),
         ("POST", "comments") => json!({ "body": "why?", "prompt": "welcome.message", "line": 1 }),
+        ("POST", "apply") => json!({ "digest": "sha256:0" }),
         ("POST", "lock") => json!({ "version": "9.9.9" }),
         ("POST", "reviews") => json!({}),
         ("POST", "approve") => json!({ "digest": "sha256:0" }),
@@ -150,7 +155,21 @@ pub(crate) async fn furnish(app: &App) -> String {
     tx.commit().await.unwrap();
     let path = "/api/v1/projects/acme:support/credentials";
     let made = app.post(path, 201, json!({ "environment": "prod", "name": "a" })).await;
-    made["id"].as_str().unwrap().to_owned()
+    let id = made["id"].as_str().unwrap().to_owned();
+    // A file that waits to be imported has an id of its own; here it is the same, so that one will do.
+    let row = ImportRow {
+        id: id.clone(),
+        set_id: author::find_set(&app.state, &Actor::console(), &app.at, "chat").await.unwrap().set.id,
+        name: "hello.md".into(),
+        format: "folder".into(),
+        body: b"Hello".to_vec(),
+        created_by: "ada".into(),
+        created_at: forge_api::clock::now(),
+    };
+    let mut tx = app.state.database.write().await.unwrap();
+    import::insert(&mut tx, &row).await.unwrap();
+    tx.commit().await.unwrap();
+    id
 }
 
 /// An invitation that waits, a role in the project alone, and a member who asked for a link.

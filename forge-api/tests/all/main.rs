@@ -23,6 +23,7 @@ mod set_up;
 mod sign_in;
 mod throttle;
 mod tokens;
+mod transfer;
 mod trying;
 mod usage;
 mod versions;

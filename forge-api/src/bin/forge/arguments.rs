@@ -90,6 +90,37 @@ pub(crate) enum Command {
         /// The folder to write to
         directory: PathBuf,
     },
+    /// Brings a folder of prompts into the draft of a set of a FORGE elsewhere: what nobody changed there
+    Push(Remote),
+    /// Brings the draft of a set of a FORGE elsewhere into a folder: what nobody changed here
+    Pull(Remote),
+    /// Says how a folder differs from the draft of a set of a FORGE elsewhere: exit code 0 if not at all, 1 if it does
+    Diff(Remote),
+}
+
+/// A folder, and the FORGE that it belongs to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Remote {
+    /// The folder, with its `forge.toml`
+    pub(crate) directory: PathBuf,
+    /// Where FORGE is [default: url of `forge.toml`]
+    #[arg(long, env = "FORGE_URL")]
+    pub(crate) url: Option<String>,
+    /// An API token; say it in the environment, not here
+    #[arg(long, env = "FORGE_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// Certificates (PEM) of who signed that of FORGE [default: those that the system trusts]
+    #[arg(long, env = "FORGE_CA")]
+    pub(crate) ca: Option<PathBuf>,
+    /// organisation/project/set [default: project and set of `forge.toml`]
+    #[arg(long)]
+    pub(crate) set: Option<String>,
+    /// Replaces what was changed on the other side too
+    #[arg(long)]
+    pub(crate) force: bool,
+    /// One JSON value on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -320,7 +351,7 @@ impl Arguments {
             .version(env!("CARGO_PKG_VERSION"))
             .about("Where prompts are written, locked and published")
             .after_help(
-                "Exit codes: 0 done, 1 not done, 2 wrong usage, 64 bad configuration.\n\
+                "Exit codes: 0 done, 1 not done or (diff) it differs, 2 wrong usage or (push, pull) refused, 64 bad configuration.\n\
                  Each option can be set by its variable too; see `forge config --table`.",
             )
             .subcommand_required(true);

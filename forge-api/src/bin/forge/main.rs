@@ -6,6 +6,7 @@ mod arguments;
 mod audit;
 mod keys;
 mod prompts;
+mod remote;
 
 use std::process::ExitCode;
 
@@ -41,7 +42,23 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(act(config, arguments.command)) {
+    let (verb, asked) = match arguments.command {
+        Command::Push(asked) => (remote::Verb::Push, asked),
+        Command::Pull(asked) => (remote::Verb::Pull, asked),
+        Command::Diff(asked) => (remote::Verb::Diff, asked),
+        other => return done(&runtime.block_on(act(config, other))),
+    };
+    match runtime.block_on(remote::run(verb, &asked)) {
+        Ok(code) => ExitCode::from(code),
+        Err(failed) => {
+            eprintln!("forge: {:#}", failed.why);
+            ExitCode::from(failed.code)
+        }
+    }
+}
+
+fn done(result: &anyhow::Result<()>) -> ExitCode {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("forge: {error:#}");
@@ -113,6 +130,9 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         Command::Seed => admin::seed(&open(config).await?).await,
         Command::Import(import) => prompts::import(&open(config).await?, &import).await,
         Command::Export { path, directory } => prompts::export(&open(config).await?, &path, &directory).await,
+        Command::Push(_) | Command::Pull(_) | Command::Diff(_) => {
+            anyhow::bail!("this is asked of a FORGE elsewhere, without a database")
+        }
     }
 }
 
