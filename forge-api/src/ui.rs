@@ -50,6 +50,7 @@ mod history;
 mod invitation;
 mod items;
 mod import;
+mod items;
 mod live;
 mod lock;
 mod new;

@@ -15,8 +15,8 @@ use schemas::template::SOURCE_MAX;
 use serde_json::json;
 
 use super::SetAt;
-use super::import::{Imported, put};
 use super::archive;
+use super::import::{Imported, put};
 use super::item::{Item, held};
 use super::prompt::{load, short_enough, small_enough};
 use super::set::begin_edit;

@@ -704,6 +704,10 @@ diesel::table! {
         created_at -> BigInt,
         archived_at -> BigInt,
         archived_by -> Text,
+    }
+}
+
+diesel::table! {
     imports (id) {
         id -> Text,
         set_id -> Text,
