@@ -190,7 +190,6 @@ pub fn router() -> Router<AppState> {
         )
         .route("/{organisation}/{project}/{set}/-/export", get(export::get_export))
         .route("/{organisation}/{project}/{set}/-/export/file", get(export::get_file))
-        .route("/{organisation}/{project}/{set}/-/delete", get(new::get_delete).post(new::post_delete))
         .route("/{organisation}/{project}/{set}/-/preview", post(editor::post_preview))
         .route(
             "/{organisation}/{project}/{set}/-/playground",

@@ -850,8 +850,6 @@ pub const PAGES: &[Route] = &[
     route(POST, "/{organisation}/{project}/{set}/-/import/{import}", May(Edit), "import it"),
     route(GET, "/{organisation}/{project}/{set}/-/export", May(View), "choose a format to export"),
     route(GET, "/{organisation}/{project}/{set}/-/export/file", May(View), "the exported file"),
-    route(GET, "/{organisation}/{project}/{set}/-/delete", May(Edit), "asks before it deletes a prompt"),
-    route(POST, "/{organisation}/{project}/{set}/-/delete", May(Edit), "delete a prompt"),
     route(
         POST,
         "/{organisation}/{project}/{set}/-/preview",
