@@ -10,6 +10,8 @@ mod credentials;
 mod finding;
 #[path = "browser/first_run.rs"]
 mod first_run;
+#[path = "browser/exchange.rs"]
+mod exchange;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

@@ -55,6 +55,8 @@ const PAGES: &[(&str, &str)] = &[
     ("usage-version", "/acme/support/chat/-/usage?span=day&environment=dev&version=1.1.0"),
     ("usage-none", "/acme/support/chat/-/usage?environment=staging"),
     ("compare", "/acme/support/chat/-/compare"),
+    ("import", "/acme/support/chat/-/import"),
+    ("export", "/acme/support/chat/-/export?format=langfuse"),
     ("palette", "/-/palette?q=wel"),
     ("start", "/acme/-/start"),
     ("retry", "/acme/support/-/publications/2/retry"),

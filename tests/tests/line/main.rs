@@ -3,6 +3,7 @@
 mod access;
 mod bundle;
 mod contract;
+mod folder;
 mod kill;
 mod orders;
 mod outage;
