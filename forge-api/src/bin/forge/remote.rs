@@ -277,7 +277,7 @@ async fn diff(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
             let file = format!("{name}.md");
             let of = |files: &Files| files.get(&file).map(|b| String::from_utf8_lossy(b).into_owned());
             let (old, new) = (of(&theirs).unwrap_or_default(), of(&ours).unwrap_or_default());
-            let lines = TextDiff::from_lines(&old, &new);
+            let lines = TextDiff::from_lines(old.as_str(), new.as_str());
             print!("{}", lines.unified_diff().header(&format!("forge/{file}"), &format!("here/{file}")));
         }
     }
