@@ -9,7 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use exchange::{Format, Written};
 use serde::Deserialize;
 
-use super::body::{AppliedBody, ApplyPlan, List, NoteBody, PlanBody};
+use super::body::{AppliedBody, ApplyPlan, List, PlanBody, ReportBody};
 use super::{project_at, set_at};
 use crate::auth::Actor;
 use crate::author::export;
@@ -97,7 +97,7 @@ pub(super) async fn export_set(
     let format = format_named(&asked.format)?.unwrap_or(Format::Archive);
     let written = export::export(&state, &actor, &set, format, &asked.version).await?;
     if asked.report {
-        let notes: Vec<NoteBody> = written.notes.into_iter().map(Into::into).collect();
+        let notes: Vec<ReportBody> = written.notes.into_iter().map(Into::into).collect();
         return Ok(Json(List::whole(notes)).into_response());
     }
     Ok(file(written))

@@ -124,7 +124,7 @@ impl Change {
 
 /// A prompt (`prompts/<id>`) or partial (`partials/<name>`), and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Item {
+pub struct PlanItem {
     pub name: String,
     pub change: Change,
     before: Option<Digest>,
@@ -140,7 +140,7 @@ pub struct Plan {
     pub format: Format,
     pub choices: Choices,
     /// The worst first.
-    pub items: Vec<Item>,
+    pub items: Vec<PlanItem>,
     /// What of the file was not taken over as it stands.
     pub notes: Vec<Note>,
     /// The draft as it is, and as it would be.
@@ -185,7 +185,7 @@ impl Plan {
     }
 }
 
-fn compare(before: &Digests, file: &Digests, base: Option<&Digests>, choices: Choices) -> Vec<Item> {
+fn compare(before: &Digests, file: &Digests, base: Option<&Digests>, choices: Choices) -> Vec<PlanItem> {
     let mut items = Vec::new();
     for (name, after) in file {
         let old = before.get(name);
@@ -203,7 +203,7 @@ fn compare(before: &Digests, file: &Digests, base: Option<&Digests>, choices: Ch
                 Existing::Careful => Change::Conflict,
             },
         };
-        items.push(Item { name: name.clone(), change, before: old.copied(), after: Some(*after) });
+        items.push(PlanItem { name: name.clone(), change, before: old.copied(), after: Some(*after) });
     }
     for (name, old) in before.iter().filter(|(name, _)| !file.contains_key(*name)) {
         let known = base.and_then(|base| base.get(name));
@@ -217,14 +217,14 @@ fn compare(before: &Digests, file: &Digests, base: Option<&Digests>, choices: Ch
             },
             (Others::Remove, _) => Change::Removed,
         };
-        items.push(Item { name: name.clone(), change, before: Some(*old), after: None });
+        items.push(PlanItem { name: name.clone(), change, before: Some(*old), after: None });
     }
     items.sort_by(|a, b| a.change.cmp(&b.change).then_with(|| a.name.cmp(&b.name)));
     items
 }
 
 /// The draft as it would be.
-fn outcome(before: &Content, file: &Content, items: &[Item]) -> Content {
+fn outcome(before: &Content, file: &Content, items: &[PlanItem]) -> Content {
     let changes: BTreeMap<&str, Change> = items.iter().map(|i| (i.name.as_str(), i.change)).collect();
     let takes = |name: &str| matches!(changes.get(name), Some(Change::New | Change::Changed));
     let stays = |name: &str| !matches!(changes.get(name), Some(Change::Changed | Change::Removed));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::author::plan::{Applied, Change, Item, Plan};
+use crate::author::plan::{Applied, Change, Plan, PlanItem};
 
 /// What an import would do. Nothing of it is written yet.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -26,7 +26,7 @@ pub struct PlanBody {
     /// The worst first.
     pub items: Vec<PlanItemBody>,
     /// What of the file was not taken over as it stands.
-    pub notes: Vec<NoteBody>,
+    pub notes: Vec<ReportBody>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -38,20 +38,20 @@ pub struct PlanItemBody {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct NoteBody {
+pub struct ReportBody {
     pub place: String,
     pub what: String,
     pub why: String,
 }
 
-impl From<exchange::Note> for NoteBody {
+impl From<exchange::Note> for ReportBody {
     fn from(note: exchange::Note) -> Self {
         Self { place: note.place, what: note.what, why: note.why }
     }
 }
 
-impl From<&Item> for PlanItemBody {
-    fn from(item: &Item) -> Self {
+impl From<&PlanItem> for PlanItemBody {
+    fn from(item: &PlanItem) -> Self {
         Self { name: item.name.clone(), change: item.change.as_str().to_owned() }
     }
 }
