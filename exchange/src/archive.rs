@@ -80,6 +80,9 @@ pub struct Change {
     pub author: String,
     /// RFC 3339.
     pub created_at: String,
+    /// Why, in the words of who saved it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
     /// None: it was deleted.
     pub body: Option<Prompt>,
 }

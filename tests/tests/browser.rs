@@ -6,12 +6,12 @@ mod content;
 mod contracts;
 #[path = "browser/credentials.rs"]
 mod credentials;
+#[path = "browser/exchange.rs"]
+mod exchange;
 #[path = "browser/finding.rs"]
 mod finding;
 #[path = "browser/first_run.rs"]
 mod first_run;
-#[path = "browser/exchange.rs"]
-mod exchange;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

@@ -123,6 +123,7 @@ fn archive() -> Archive {
         revision: 1,
         author: "ada".into(),
         created_at: "2026-01-01T00:00:00Z".into(),
+        message: "first".into(),
         body: sound.into_iter().next(),
     };
     let set = Set {

@@ -125,6 +125,7 @@ async fn whole(conn: &mut Conn, set: &SetAt, room: &mut u64) -> Result<Set> {
             revision: row.revision,
             author: row.author,
             created_at: rfc3339(row.created_at),
+            message: row.message,
             body,
         });
     }

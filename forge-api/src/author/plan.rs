@@ -18,7 +18,7 @@ use super::SetAt;
 use super::archive;
 use super::import::{Imported, put};
 use super::item::{Item, held};
-use super::prompt::{load, short_enough, small_enough};
+use super::prompt::{load, partial_revision_of, short_enough, small_enough};
 use super::set::begin_edit;
 use crate::aside::{LOCKS, aside};
 use crate::audit;
@@ -27,6 +27,7 @@ use crate::clock;
 use crate::database::Conn;
 use crate::database::import::{self, ImportRow};
 use crate::database::prompt::{self, PartialRow};
+use crate::database::revision;
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -410,6 +411,8 @@ async fn write(conn: &mut Conn, actor: &Actor, set: &SetAt, plan: &Plan) -> Resu
             updated_by: actor.name.clone(),
         };
         prompt::put_partial(conn, &row).await?;
+        let kept = partial_revision_of(&row, Some(row.source.clone()), "");
+        revision::add_partials(conn, &[kept]).await?;
         done.written += 1;
     }
     for item in plan.items.iter().filter(|i| i.change == Change::Removed) {
