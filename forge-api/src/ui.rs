@@ -25,7 +25,6 @@
 //! | [`review`], [`reviews`], [`environments`] | having it approved: one review, all that wait, the rules |
 //! | [`versions`], [`history`], [`compare`], [`publications`] | what was before |
 //! | [`import`], [`export`] | prompts in and out |
-//! | [`versions`], [`compare`], [`publications`] | what was before |
 //! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
 //! | [`live`] | the events that keep a page true |
@@ -49,7 +48,6 @@ mod help;
 mod history;
 mod import;
 mod invitation;
-mod items;
 mod items;
 mod live;
 mod lock;

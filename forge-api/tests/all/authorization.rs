@@ -4,8 +4,6 @@ use forge_api::api;
 use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Action, Actor, Role};
-use forge_api::auth::{Actor, Role};
-use forge_api::author;
 use forge_api::author::{self, NewProject};
 use forge_api::database::import::{self, ImportRow};
 use forge_api::database::invitation::{self, Invitation};
