@@ -22,6 +22,7 @@ on_both!(
     an_address_leads_to_a_version_and_a_prompt,
     a_set_takes_partials_of_another_as_they_were_locked,
     sets_do_not_depend_on_each_other_in_a_circle,
+    two_who_write_at_once_are_shown_both_together,
     the_pages_show_it_all,
 );
 
@@ -593,6 +594,55 @@ async fn sets_do_not_depend_on_each_other_in_a_circle(app: App) {
     assert_eq!(circle["path"], "brand → chat → brand");
     problem(put(SET, "chat").await, 409, "dependency_cycle").await;
     problem(put(SET, "nothing").await, 422, "no_such_set").await;
+}
+
+async fn two_who_write_at_once_are_shown_both_together(app: App) {
+    app.save("welcome.message", "one\ntwo\nthree\n", &[]).await;
+    assert_eq!(write(&app, Role::ContextEngineer, "one\ntwo\nTHREE\n", 1, "").await.status(), 200);
+    let browser = app.browser().await;
+    let path = "/acme/support/chat/welcome.message";
+    let post = async |act: &str, revision: &str, text: &str| {
+        let form = [
+            ("csrf", browser.csrf.as_str()),
+            ("prompt", "welcome.message"),
+            ("kind", "text"),
+            ("engine", "tera"),
+            ("revision", revision),
+            ("role", "text"),
+            ("text", text),
+            ("message", "counted"),
+            ("do", act),
+        ];
+        app.by(&browser, Method::POST, path).header("accept", "text/html").form(&form).send().await.unwrap()
+    };
+    let mine = "ONE\r\ntwo\r\nthree\r\n";
+    let refused = post("save", "1", mine).await;
+    assert_eq!(refused.status(), 409);
+    let html = refused.text().await.unwrap();
+    assert!(html.contains("context_engineer saved welcome.message while you were writing"), "{html}");
+    assert!(html.contains("Both together") && html.contains("no clash"), "{html}");
+    assert!(html.contains("ONE\ntwo\nTHREE") && html.contains("take-both:1"), "{html}");
+    let both = post("take-both:1", "2", mine).await;
+    assert_eq!(both.status(), 200);
+    assert!(both.text().await.unwrap().contains("ONE\ntwo\nTHREE"));
+    let stored = async || app.get(&format!("{SET}/prompts/welcome.message")).await;
+    assert_eq!(
+        stored().await["prompt"]["content"]["template"],
+        "one\ntwo\nTHREE\n",
+        "taken is not saved yet"
+    );
+    assert_eq!(post("save", "2", "ONE\r\ntwo\r\nTHREE\r\n").await.status(), 303);
+    assert_eq!(stored().await["prompt"]["content"]["template"], "ONE\ntwo\nTHREE\n");
+    assert_eq!(app.get(&format!("{SET}/history/welcome.message")).await["items"][0]["message"], "counted");
+
+    // Where both changed the same line, both stand there.
+    let clash = post("save", "2", "mine\r\ntwo\r\nTHREE\r\n").await;
+    assert_eq!(clash.status(), 409);
+    let html = clash.text().await.unwrap();
+    assert!(
+        html.contains("1 place that both changed") && html.contains("yours") && html.contains("theirs"),
+        "{html}"
+    );
 }
 
 async fn the_pages_show_it_all(app: App) {
