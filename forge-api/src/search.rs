@@ -26,7 +26,7 @@ use words::Word;
 use crate::auth::{Action, Actor};
 use crate::author::{self, ProjectAt};
 use crate::database::Conn;
-use crate::database::search::{self, Entry, Tier, Wanted};
+use crate::database::search::{self, ARCHIVED_PARTIAL, ARCHIVED_PROMPT, Entry, Tier, Wanted};
 use crate::database::{project, prompt_set};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
@@ -90,7 +90,11 @@ pub fn has_words(q: &str) -> bool {
 /// A filter that names nothing, a bad cursor, or the database refuses.
 pub async fn search(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Result<Found> {
     let Some(wanted) = wanted(state, actor, asked).await? else { return Ok(Found::default()) };
-    let narrow = Narrow { state: of_state(asked.state)?, archived: asked.archived };
+    let narrow = Narrow {
+        state: of_state(asked.state)?,
+        archived: asked.archived,
+        kind: Kind::parse(asked.kind).filter(|_| asked.archived),
+    };
     let limit = asked.limit.clamp(1, LIMIT_MAX);
     let (first, below) = read_cursor(asked.cursor)?;
     let mut conn = state.database.read().await?;
@@ -106,6 +110,8 @@ pub async fn search(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Resul
 struct Narrow {
     state: Option<&'static str>,
     archived: bool,
+    /// Only where the index is not asked for it.
+    kind: Option<Kind>,
 }
 
 /// What is known of sets and projects meanwhile.
@@ -125,9 +131,14 @@ impl Narrow {
 
     fn fits(self, entry: &Entry, known: &Known) -> bool {
         let set = entry.set_id.as_ref().and_then(|id| known.sets.get(id));
-        let archived = set.is_some_and(|(_, archived)| *archived)
+        let archived = [ARCHIVED_PROMPT, ARCHIVED_PARTIAL].contains(&entry.kind.as_str())
+            || set.is_some_and(|(_, archived)| *archived)
             || known.projects.get(&entry.project_id).copied().unwrap_or_default();
-        archived == self.archived && self.state.is_none_or(|s| set.is_some_and(|(now, _)| now == s))
+        let of_kind =
+            self.kind.is_none_or(|kind| entry.kind.trim_start_matches("archived_") == kind.as_str());
+        archived == self.archived
+            && of_kind
+            && self.state.is_none_or(|s| set.is_some_and(|(now, _)| now == s))
     }
 }
 
@@ -209,7 +220,7 @@ async fn wanted(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Result<Op
             })?),
         };
     let mut wanted = Wanted {
-        kind: kind.map(Kind::as_str),
+        kind: kind.filter(|_| !asked.archived).map(Kind::as_str),
         words: words::asked(asked.q),
         whole: words::whole(asked.q),
         ..Wanted::default()

@@ -45,6 +45,7 @@ INSERT INTO search_stale (kind, row_id) SELECT 'project', id FROM projects;
 INSERT INTO search_stale (kind, row_id) SELECT 'set', id FROM prompt_sets;
 INSERT INTO search_stale (kind, row_id) SELECT 'partial', id FROM partials;
 INSERT INTO search_stale (kind, row_id) SELECT 'prompt', id FROM prompts;
+INSERT INTO search_stale (kind, row_id) SELECT kind, id FROM archived_prompts;
 
 -- What somebody starred, and what they opened last.
 CREATE TABLE favourites (

@@ -20,11 +20,15 @@ use diesel_async::RunQueryDsl;
 use schemas::prompt::{Content, Message, Prompt};
 
 pub use ask::{Entry, Tier, Wanted, candidates};
-pub use text::{Text, partials, prompts};
+pub use text::{Text, archived, partials, prompts};
 
 use super::schema::{self, projects, prompt_sets, search_entries, search_stale};
 use super::{Conn, Result, on};
 use crate::search::words::Words;
+
+/// The kinds of entries in the archive of their set.
+pub const ARCHIVED_PROMPT: &str = "archived_prompt";
+pub const ARCHIVED_PARTIAL: &str = "archived_partial";
 
 /// Rows taken up at once.
 const BATCH: i64 = 400;
@@ -63,14 +67,19 @@ pub(super) async fn refresh(conn: &mut Conn) -> Result<()> {
             ids.entry(kind).or_default().push(id);
         }
         let mut documents = Vec::new();
-        for (kind, ids) in ids {
-            match kind {
-                "project" => documents.extend(of_projects(conn, &ids).await?),
-                "set" => documents.extend(of_sets(conn, &ids).await?),
-                "prompt" => documents.extend(of_prompts(conn, &ids).await?),
-                _ => documents.extend(of_partials(conn, &ids).await?),
+        for (kind, ids) in &ids {
+            match *kind {
+                "project" => documents.extend(of_projects(conn, ids).await?),
+                "set" => documents.extend(of_sets(conn, ids).await?),
+                "prompt" => documents.extend(of_prompts(conn, ids).await?),
+                _ => documents.extend(of_partials(conn, ids).await?),
             }
+            // What is in its place no more may have gone to the archive.
+            let gone: Vec<&str> =
+                ids.iter().copied().filter(|id| documents.iter().all(|d| d.row_id != *id)).collect();
+            documents.extend(of_archived(conn, &gone).await?);
         }
+        drop(ids);
         let mut all: Vec<String> = stale.into_iter().map(|(_, id)| id).collect();
         all.sort_unstable();
         all.dedup();
@@ -197,6 +206,31 @@ async fn of_partials(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Document>> {
                 project_id,
                 set_id: Some(set_id),
                 ..told(&[&name], &[], &[&source])
+            })
+        })
+        .collect())
+}
+
+async fn of_archived(conn: &mut Conn, ids: &[&str]) -> Result<Vec<Document>> {
+    let rows = archived(conn, ids).await?;
+    let places = places(conn, rows.iter().map(|(_, text)| text.set_id.as_str())).await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|(kind, text)| {
+            let (project_id, organisation_id) = places.get(&text.set_id)?.clone();
+            let body = text.text.unwrap_or_default();
+            let (kind, words) = match kind.as_str() {
+                "prompt" => (ARCHIVED_PROMPT, of_prompt(&text.id, serde_json::from_str(&body).ok().as_ref())),
+                _ => (ARCHIVED_PARTIAL, told(&[&text.id], &[], &[&body])),
+            };
+            Some(Document {
+                number: number(text.changed_at),
+                kind,
+                row_id: text.row_id,
+                organisation_id,
+                project_id,
+                set_id: Some(text.set_id),
+                ..words
             })
         })
         .collect())

@@ -10,7 +10,7 @@ use crate::database::Conn;
 use crate::database::organisation::Organisation;
 use crate::database::project::{self, Project};
 use crate::database::prompt_set::{self, PromptSet};
-use crate::database::search::{Text, partials, prompts};
+use crate::database::search::{ARCHIVED_PARTIAL, ARCHIVED_PROMPT, Text, archived, partials, prompts};
 use crate::error::Result;
 
 /// What sort of thing.
@@ -62,6 +62,8 @@ pub struct Thing {
     pub name: String,
     pub description: String,
     pub tags: Vec<String>,
+    /// Whether it stands in the archive of its set: its page is that.
+    pub in_archive: bool,
     /// Whether it, or what it stands in, is archived.
     pub archived: bool,
     /// What an agent would be given; empty unless it was asked for.
@@ -76,6 +78,7 @@ impl Thing {
         let base = format!("/{}/{}", self.organisation, self.project);
         let set = self.set.as_deref().unwrap_or_default();
         match self.kind {
+            _ if self.in_archive => format!("{base}/{set}/-/archived"),
             Kind::Project => base,
             Kind::Set => format!("{base}/{set}"),
             Kind::Prompt => format!("{base}/{set}/{}", self.id),
@@ -103,8 +106,11 @@ pub async fn load(
         prompts(conn, &of(Kind::Prompt), with_text).await?,
         partials(conn, &of(Kind::Partial), with_text).await?,
     );
+    let archive: Vec<&str> =
+        rows.iter().filter(|(k, _)| of_archive(k).is_some()).map(|(_, id)| *id).collect();
+    let archived: Vec<Text> = archived(conn, &archive).await?.into_iter().map(|(_, text)| text).collect();
     let mut set_ids = of(Kind::Set);
-    set_ids.extend(prompts.iter().chain(&partials).map(|t| t.set_id.as_str()));
+    set_ids.extend(prompts.iter().chain(&partials).chain(&archived).map(|t| t.set_id.as_str()));
     set_ids.sort_unstable();
     set_ids.dedup();
     let sets: HashMap<String, PromptSet> = match set_ids.is_empty() {
@@ -122,7 +128,7 @@ pub async fn load(
         }
     }
     let texts: HashMap<&str, &Text> =
-        prompts.iter().chain(&partials).map(|text| (text.row_id.as_str(), text)).collect();
+        prompts.iter().chain(&partials).chain(&archived).map(|text| (text.row_id.as_str(), text)).collect();
     Ok(rows.iter().filter_map(|(kind, id)| thing(kind, id, &texts, &sets, &projects)).collect())
 }
 
@@ -133,7 +139,8 @@ fn thing(
     sets: &HashMap<String, PromptSet>,
     projects: &Projects,
 ) -> Option<Thing> {
-    let kind = Kind::parse(kind)?;
+    let in_archive = of_archive(kind).is_some();
+    let kind = of_archive(kind).or_else(|| Kind::parse(kind))?;
     let text = texts.get(id);
     let set = match kind {
         Kind::Project => None,
@@ -155,7 +162,8 @@ fn thing(
         name: String::new(),
         description: String::new(),
         tags: Vec::new(),
-        archived: project.archived_at.is_some() || set.is_some_and(|s| s.archived_at.is_some()),
+        in_archive,
+        archived: in_archive || project.archived_at.is_some() || set.is_some_and(|s| s.archived_at.is_some()),
         text: String::new(),
         changed_at: 0,
     };
@@ -182,6 +190,15 @@ fn thing(
         _ => return None,
     }
     Some(out)
+}
+
+/// The kind of an entry in the archive of its set.
+fn of_archive(kind: &str) -> Option<Kind> {
+    match kind {
+        ARCHIVED_PROMPT => Some(Kind::Prompt),
+        ARCHIVED_PARTIAL => Some(Kind::Partial),
+        _ => None,
+    }
 }
 
 fn named(out: &mut Thing, slug: &str, name: &str, description: &str, at: Micros) {

@@ -14,6 +14,7 @@ on_both!(
     nothing_is_found_that_one_may_not_see,
     the_index_follows_every_change_and_what_is_undone_was_never_there,
     filters_narrow_and_a_list_goes_on_where_it_ended,
+    what_is_archived_is_found_only_where_one_asks_for_it,
     what_cannot_be_looked_for_is_said,
     the_page_marks_what_was_found_and_escapes_all_of_it,
     a_star_is_ones_own_and_stands_in_the_navigation,
@@ -234,6 +235,41 @@ async fn filters_narrow_and_a_list_goes_on_where_it_ended(app: App) {
         assert_eq!(paged, whole, "{query}");
         assert!(whole.len() >= 10, "{query}: {}", whole.len());
     }
+}
+
+async fn what_is_archived_is_found_only_where_one_asks_for_it(app: App) {
+    app.save("kept", "needle", &[]).await;
+    app.save("put.away", "needle", &[]).await;
+    let archive = format!("{SET}/actions/archive");
+    let answer = app.request(Role::Owner, Method::POST, &archive).json(&json!({ "id": "put.away" }));
+    assert!(answer.send().await.unwrap().status().is_success());
+    assert_eq!(found(&app, "q=needle").await, ["kept"]);
+    assert_eq!(found(&app, "q=needle&archived=true").await, ["put.away"]);
+    assert_eq!(found(&app, "q=needle&archived=true&kind=prompt").await, ["put.away"]);
+    assert_eq!(found(&app, "q=needle&archived=true&kind=set").await, Vec::<String>::new());
+    let hit = &app.get("/api/v1/search?q=needle&archived=true").await["items"][0];
+    assert_eq!((&hit["kind"], &hit["archived"]), (&json!("prompt"), &json!(true)));
+    assert_eq!(hit["page"], "/acme/support/chat/-/archived");
+    let answer = app.request(Role::Owner, Method::POST, &format!("{SET}/actions/restore"));
+    let status = answer.json(&json!({ "id": "put.away" })).send().await.unwrap().status();
+    assert!(status.is_success(), "{status}");
+    assert_eq!(found(&app, "q=needle").await.len(), 2);
+    assert_eq!(found(&app, "q=needle&archived=true").await, Vec::<String>::new());
+
+    // A whole project: it, its sets and its prompts.
+    let mut tx = app.state.database.write().await.unwrap();
+    let row = &app.at.project;
+    let facts = forge_api::database::project::Facts {
+        name: &row.name,
+        description: &row.description,
+        archived_at: Some(1),
+    };
+    forge_api::database::project::set_facts(&mut tx, &row.id, &facts).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(found(&app, "q=needle").await, Vec::<String>::new());
+    assert_eq!(found(&app, "").await, Vec::<String>::new());
+    assert_eq!(found(&app, "q=needle&archived=true").await.len(), 2);
+    assert_eq!(found(&app, "archived=true").await.len(), 4);
 }
 
 async fn what_cannot_be_looked_for_is_said(app: App) {

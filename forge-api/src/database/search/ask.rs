@@ -20,7 +20,7 @@ pub struct Entry {
     /// Grows with the time of the change; the list is ordered by it.
     #[diesel(sql_type = BigInt)]
     pub number: i64,
-    /// `project`, `set`, `prompt` or `partial`.
+    /// `project`, `set`, `prompt` or `partial`, or one of the archive.
     #[diesel(sql_type = Text)]
     pub kind: String,
     #[diesel(sql_type = Text)]

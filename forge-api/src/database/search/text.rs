@@ -3,7 +3,9 @@
 use diesel::prelude::*;
 use diesel_async::RunQueryDsl;
 
-use super::super::schema::{partials as partial_rows, prompts as prompt_rows};
+use super::super::schema::{
+    archived_prompts as archived_rows, partials as partial_rows, prompts as prompt_rows,
+};
 use super::super::{Conn, Result, on};
 
 /// A prompt or a partial.
@@ -46,6 +48,19 @@ pub async fn prompts(conn: &mut Conn, ids: &[&str], with_text: bool) -> Result<V
         .select((id, set_id, prompt_id, updated_at))
         .load(c).await?);
     Ok(rows.into_iter().map(short).collect())
+}
+
+/// Prompts and partials that are archived, with their texts.
+pub async fn archived(conn: &mut Conn, ids: &[&str]) -> Result<Vec<(String, Text)>> {
+    use archived_rows::{archived_at, body, id, kind, name, set_id, table};
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<(String, Long)> = on!(conn, c => table
+        .filter(id.eq_any(ids))
+        .select((kind, (id, set_id, name, archived_at, body)))
+        .load(c).await?);
+    Ok(rows.into_iter().map(|(of, row)| (of, long(row))).collect())
 }
 
 pub async fn partials(conn: &mut Conn, ids: &[&str], with_text: bool) -> Result<Vec<Text>> {
