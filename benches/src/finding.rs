@@ -52,6 +52,11 @@ pub(crate) fn run() -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// The project that is looked at.
+fn middle() -> String {
+    format!("p{:04}", projects() / 2)
+}
+
 fn projects() -> usize {
     std::env::var("ANVIL_BENCH_PROJECTS").ok().and_then(|n| n.parse().ok()).unwrap_or(PROJECTS)
 }
@@ -81,16 +86,17 @@ async fn on(database: Database) -> Result<Vec<Figure>> {
 /// What is asked: a name, an address, and the aim of its p99 in milliseconds.
 fn addresses() -> Vec<(&'static str, String, f64)> {
     let api = "/api/v1";
-    let project = format!("{api}/projects/acme:p0500");
+    let at = middle();
+    let project = format!("{api}/projects/acme:{at}");
     let search = |query: &str| format!("{api}/search?organisation=acme&{query}");
     let rare = words::word(words::WORDS - 1);
     vec![
         ("page: dashboard", "/acme".into(), PAGE_MS),
-        ("page: project", "/acme/p0500".into(), PAGE_MS),
-        ("page: prompt in the editor", "/acme/p0500/chat/mail.p0042".into(), PAGE_MS),
-        ("page: versions", "/acme/p0500/chat/-/versions".into(), PAGE_MS),
-        ("page: publications", "/acme/p0500/-/publications".into(), PAGE_MS),
-        ("page: palette, at rest", "/-/palette?organisation=acme&at=/acme/p0500/chat".into(), PAGE_MS),
+        ("page: project", format!("/acme/{at}"), PAGE_MS),
+        ("page: prompt in the editor", format!("/acme/{at}/chat/mail.p0042"), PAGE_MS),
+        ("page: versions", format!("/acme/{at}/chat/-/versions"), PAGE_MS),
+        ("page: publications", format!("/acme/{at}/-/publications"), PAGE_MS),
+        ("page: palette, at rest", format!("/-/palette?organisation=acme&at=/acme/{at}/chat"), PAGE_MS),
         ("page: palette, typed", "/-/palette?organisation=acme&q=mail".into(), PAGE_MS),
         ("page: search", format!("/acme/-/search?q={}", words::word(3)), SEARCH_MS),
         ("read: a project", project.clone(), READ_MS),
@@ -111,7 +117,7 @@ fn addresses() -> Vec<(&'static str, String, f64)> {
         ("search: a rare word", search(&format!("q={rare}")), SEARCH_MS),
         ("search: a whole id", search("q=mail.p0042"), SEARCH_MS),
         ("search: nothing like it", search("q=zzzzqqqq"), SEARCH_MS),
-        ("search: a word, in one project", search("q=the&project=p0500"), SEARCH_MS),
+        ("search: a word, in one project", search(&format!("q=the&project={at}")), SEARCH_MS),
         ("search: a word, by tag", search("q=the&tag=blue"), SEARCH_MS),
         ("search: a word, in a state that no set has", search("q=the&state=review"), SEARCH_MS),
     ]
@@ -155,7 +161,7 @@ impl Asked {
             self.send(Method::POST, &format!("{sets}/chat/import"), Some(&json!({ "prompts": prompts })))
                 .await?;
         }
-        let project = "/api/v1/projects/acme:p0500";
+        let project = format!("/api/v1/projects/acme:{}", middle());
         self.send(Method::POST, &format!("{project}/sets/chat/lock"), Some(&json!({ "version": "1.0.0" })))
             .await?;
         let publication = json!({ "set": "chat", "environment": "prod", "version": "1.0.0" });
@@ -186,10 +192,10 @@ impl Asked {
 
     /// Requests a second of who has the bundle already, beside the same of `/health/live`.
     async fn bundles(&self, name: &str) -> Result<Figure> {
-        let path = "/api/v1/projects/acme:p0500/current_bundle?environment=prod&set=chat";
+        let path = format!("/api/v1/projects/acme:{}/current_bundle?environment=prod&set=chat", middle());
         let pid = self.process.pid().context("the process runs")?;
         let address = self.url.trim_start_matches("http://").parse()?;
-        let etag = self.etag(path).await?;
+        let etag = self.etag(&path).await?;
         let ask = |path: &str| {
             let request = format!(
                 "GET {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {}\r\nif-none-match: {etag}\r\n\r\n",
@@ -197,7 +203,7 @@ impl Asked {
             );
             load::run(address, pid, request.as_bytes(), THREADS, CONNECTIONS, ROUND)
         };
-        let (ours, least) = (ask(path)?, ask("/health/live")?);
+        let (ours, least) = (ask(&path)?, ask("/health/live")?);
         let what = format!("{name}: current_bundle that one has already (304), load on the same cores");
         Ok(Figure::new(what, ours.per_second(), "/s").against(least.per_second()))
     }
