@@ -164,7 +164,7 @@ impl Asked {
         let project = format!("/api/v1/projects/acme:{}", middle());
         self.send(Method::POST, &format!("{project}/sets/chat/lock"), Some(&json!({ "version": "1.0.0" })))
             .await?;
-        let publication = json!({ "set": "chat", "environment": "prod", "version": "1.0.0" });
+        let publication = json!({ "set": "chat", "environment": "dev", "version": "1.0.0" });
         self.send(Method::POST, &format!("{project}/publications"), Some(&publication)).await?;
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Asked {
 
     /// Requests a second of who has the bundle already, beside the same of `/health/live`.
     async fn bundles(&self, name: &str) -> Result<Figure> {
-        let path = format!("/api/v1/projects/acme:{}/current_bundle?environment=prod&set=chat", middle());
+        let path = format!("/api/v1/projects/acme:{}/current_bundle?environment=dev&set=chat", middle());
         let pid = self.process.pid().context("the process runs")?;
         let address = self.url.trim_start_matches("http://").parse()?;
         let etag = self.etag(&path).await?;
