@@ -66,7 +66,7 @@ pub(super) async fn refresh(conn: &mut Conn) -> Result<()> {
         for (kind, id) in &stale {
             ids.entry(kind).or_default().push(id);
         }
-        let mut documents = Vec::new();
+        let mut documents: Vec<Document> = Vec::new();
         for (kind, ids) in &ids {
             match *kind {
                 "project" => documents.extend(of_projects(conn, ids).await?),
