@@ -11,6 +11,7 @@ use super::publication::held_up;
 use super::view::{Bar, Moment, Tally, count, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
+use crate::author::settings;
 use crate::database::project::Environment;
 use crate::fleet::{self, AgentView};
 use crate::overview::{self, Live, SetOverview};
@@ -42,6 +43,8 @@ struct Row {
     slug: String,
     href: String,
     size: String,
+    tags: Vec<String>,
+    archived: bool,
     state: String,
     latest: Option<String>,
     cells: Vec<Cell>,
@@ -128,6 +131,8 @@ impl Row {
             slug: set.set.slug.clone(),
             href: format!("{base}/{}", set.set.slug),
             size: count(set.prompts.unsigned_abs(), "prompt", "prompts"),
+            tags: settings::tags(&set.set),
+            archived: set.set.archived_at.is_some(),
             state: set.set.state.to_uppercase(),
             latest: set.latest.as_ref().map(|v| v.version.clone()),
             cells: environments
