@@ -54,6 +54,7 @@ pub async fn archive(
             });
         }
     }
+<<<<<<< HEAD
     let row = keep(&mut tx, actor, set, item, old).await?;
     let subject = format!("{}/{}", set.path(), row.name);
     let action = format!("{}.archived", item.as_str());
@@ -72,6 +73,9 @@ pub(super) async fn keep(
     old: Held,
 ) -> Result<ArchivedRow> {
     take(conn, set, item, &old, &actor.name).await?;
+=======
+    take(&mut tx, set, item, &old, &actor.name, "archived").await?;
+>>>>>>> f9b5248 (Say in the history why a prompt came or went; empty hostile partials before they are taken out)
     let row = ArchivedRow {
         id: old.id,
         set_id: set.set.id.clone(),
@@ -146,7 +150,7 @@ pub async fn restore(state: &AppState, actor: &Actor, set: &SetAt, which: Restor
         updated_by: actor.name.clone(),
     };
     archive::delete(&mut tx, &row.id).await?;
-    let revision = put(&mut tx, set, item, &back, &actor.name).await?;
+    let revision = put(&mut tx, set, item, &back, &actor.name, "restored from the archive").await?;
     small_enough(&mut tx, set).await?;
     let subject = format!("{}/{to}", set.path());
     let action = format!("{}.restored", item.as_str());

@@ -55,7 +55,8 @@ pub async fn duplicate(
         created_at: clock::now(),
         ..old.clone()
     };
-    let revision = put(&mut tx, &target, item, &copy, &actor.name).await?;
+    let why = format!("copied from {}/{}", set.set.slug, old.name);
+    let revision = put(&mut tx, &target, item, &copy, &actor.name, &why).await?;
     small_enough(&mut tx, &target).await?;
     let subject = format!("{}/{to}", target.path());
     let detail = json!({ "from": format!("{}/{}", set.path(), old.name) });
@@ -81,6 +82,7 @@ pub async fn duplicate_set(state: &AppState, actor: &Actor, set: &SetAt, new: Ne
     made.set.tags.clone_from(&set.set.tags);
     super::settings::store(&mut tx, &made).await?;
     let draft = load(&mut tx, set).await?;
+    let why = format!("copied from {}", set.set.slug);
     let held = |name: &PromptId, body: String| Held {
         id: clock::new_id(),
         name: name.to_string(),
@@ -91,11 +93,11 @@ pub async fn duplicate_set(state: &AppState, actor: &Actor, set: &SetAt, new: Ne
     };
     for one in &draft.partials {
         let row = held(&one.partial.name, one.partial.source.clone());
-        put(&mut tx, &made, Item::Partial, &row, &actor.name).await?;
+        put(&mut tx, &made, Item::Partial, &row, &actor.name, &why).await?;
     }
     for one in &draft.prompts {
         let body = serde_json::to_string(&one.prompt).map_err(ApiError::internal)?;
-        put(&mut tx, &made, Item::Prompt, &held(&one.prompt.id, body), &actor.name).await?;
+        put(&mut tx, &made, Item::Prompt, &held(&one.prompt.id, body), &actor.name, &why).await?;
     }
     for one in dependency::requirements(&mut tx, &set.set.id).await? {
         dependency::put_requirement(&mut tx, &SetRequirement { set_id: made.set.id.clone(), ..one }).await?;

@@ -118,12 +118,19 @@ pub(super) async fn free(conn: &mut Conn, set: &SetAt, item: Item, name: &Prompt
     }
 }
 
-/// Puts a row into a set's draft. A prompt takes its name into its body; its revision follows on
-/// whatever stood under that name before.
+/// Puts a row into a set's draft; its history says why. A prompt takes its name into its body; its
+/// revision follows on whatever stood under that name before.
 ///
 /// # Errors
 /// The database refuses, or holds what is no prompt.
-pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, by: &str) -> Result<i64> {
+pub(super) async fn put(
+    conn: &mut Conn,
+    set: &SetAt,
+    item: Item,
+    held: &Held,
+    by: &str,
+    why: &str,
+) -> Result<i64> {
     let now = clock::now();
     let id = PromptId::new(&held.name)?;
     match item {
@@ -144,7 +151,8 @@ pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, b
                 updated_by: by.to_owned(),
             };
             prompt::put_all(conn, std::slice::from_ref(&row)).await?;
-            prompt::add_revisions(conn, &[revision_of(&row)]).await?;
+            let kept = PromptRevision { message: why.to_owned(), ..revision_of(&row) };
+            prompt::add_revisions(conn, &[kept]).await?;
             Ok(row.revision)
         }
         Item::Partial => {
@@ -158,7 +166,7 @@ pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, b
                 updated_by: by.to_owned(),
             };
             prompt::put_partial(conn, &row).await?;
-            let kept = partial_revision_of(&row, Some(row.source.clone()), "");
+            let kept = partial_revision_of(&row, Some(row.source.clone()), why);
             revision::add_partials(conn, &[kept]).await?;
             Ok(row.revision)
         }
@@ -169,7 +177,14 @@ pub(super) async fn put(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, b
 ///
 /// # Errors
 /// The database refuses.
-pub(super) async fn take(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, by: &str) -> Result<()> {
+pub(super) async fn take(
+    conn: &mut Conn,
+    set: &SetAt,
+    item: Item,
+    held: &Held,
+    by: &str,
+    why: &str,
+) -> Result<()> {
     match item {
         Item::Prompt => {
             prompt::delete(conn, &set.set.id, &held.name).await?;
@@ -183,7 +198,7 @@ pub(super) async fn take(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, 
                 updated_at: clock::now(),
                 updated_by: by.to_owned(),
             };
-            let gone = PromptRevision { body: None, ..revision_of(&row) };
+            let gone = PromptRevision { body: None, message: why.to_owned(), ..revision_of(&row) };
             prompt::add_revisions(conn, &[gone]).await?;
         }
         Item::Partial => {
@@ -197,7 +212,7 @@ pub(super) async fn take(conn: &mut Conn, set: &SetAt, item: Item, held: &Held, 
                 updated_at: clock::now(),
                 updated_by: by.to_owned(),
             };
-            revision::add_partials(conn, &[partial_revision_of(&row, None, "")]).await?;
+            revision::add_partials(conn, &[partial_revision_of(&row, None, why)]).await?;
         }
     }
     Ok(())

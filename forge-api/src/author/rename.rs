@@ -80,9 +80,10 @@ pub async fn rename(
     if let Some(now) = held(&mut tx, &set.set.id, item, &old.name).await? {
         old = now;
     }
-    take(&mut tx, set, item, &old, &actor.name).await?;
+    take(&mut tx, set, item, &old, &actor.name, &format!("renamed to {to}")).await?;
     let before = std::mem::replace(&mut old.name, to.to_string());
-    let revision = put(&mut tx, set, item, &old, &actor.name).await?;
+    let why = format!("renamed from {before}");
+    let revision = put(&mut tx, set, item, &old, &actor.name, &why).await?;
     small_enough(&mut tx, set).await?;
     let row = Redirect {
         set_id: set.set.id.clone(),
@@ -109,6 +110,7 @@ pub async fn rename(
 /// Writes the new name of a partial wherever the draft takes it in.
 async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &str) -> Result<Vec<String>> {
     let draft = load(conn, set).await?;
+    let why = format!("partial {old} is now {new}");
     let mut changed = Vec::new();
     for one in &draft.prompts {
         let id = one.prompt.id.as_str();
@@ -118,7 +120,7 @@ async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &s
             continue;
         };
         row.body = serde_json::to_string(&prompt).map_err(ApiError::internal)?;
-        put(conn, set, Item::Prompt, &row, &actor.name).await?;
+        put(conn, set, Item::Prompt, &row, &actor.name, &why).await?;
         changed.push(id.to_owned());
     }
     for one in &draft.partials {
@@ -129,7 +131,7 @@ async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &s
             continue;
         };
         row.body = source;
-        put(conn, set, Item::Partial, &row, &actor.name).await?;
+        put(conn, set, Item::Partial, &row, &actor.name, &why).await?;
         changed.push(format!("partial {name}"));
     }
     Ok(changed)
