@@ -54,7 +54,6 @@ pub async fn archive(
             });
         }
     }
-<<<<<<< HEAD
     let row = keep(&mut tx, actor, set, item, old).await?;
     let subject = format!("{}/{}", set.path(), row.name);
     let action = format!("{}.archived", item.as_str());
@@ -72,10 +71,7 @@ pub(super) async fn keep(
     item: Item,
     old: Held,
 ) -> Result<ArchivedRow> {
-    take(conn, set, item, &old, &actor.name).await?;
-=======
-    take(&mut tx, set, item, &old, &actor.name, "archived").await?;
->>>>>>> f9b5248 (Say in the history why a prompt came or went; empty hostile partials before they are taken out)
+    take(conn, set, item, &old, &actor.name, "archived").await?;
     let row = ArchivedRow {
         id: old.id,
         set_id: set.set.id.clone(),
