@@ -2,10 +2,13 @@
 
 use schemas::prompt::{Partial, Prompt};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
+use super::preview::Given;
 use super::project::{NewProject, create_project};
 use super::prompt::save_partial;
 use super::set::{NewSet, create_set};
+use super::variables::{SaveVariables, save_variable_set};
 use super::{ProjectAt, import};
 use crate::auth::{Action, Actor};
 use crate::database::organisation::Organisation;
@@ -38,6 +41,16 @@ struct ExampleSet {
     description: String,
     prompts: Vec<Prompt>,
     partials: Vec<Partial>,
+    #[serde(default)]
+    variables: Vec<ExampleVariables>,
+}
+
+/// Values to try a prompt with.
+#[derive(Debug, Clone, Deserialize)]
+struct ExampleVariables {
+    prompt: String,
+    name: String,
+    values: Map<String, Value>,
 }
 
 /// Every example, in the order in which they are offered.
@@ -97,6 +110,11 @@ async fn furnish(state: &AppState, actor: &Actor, at: &ProjectAt, set: &ExampleS
         save_partial(state, actor, &made, partial, 0).await?;
     }
     import::import(state, actor, &made, &set.prompts).await?;
+    for one in &set.variables {
+        let given = Given { values: one.values.clone(), ..Given::default() };
+        let save = SaveVariables { prompt: &one.prompt, name: &one.name, rename: None, given, expected: 0 };
+        save_variable_set(state, actor, &made, save).await?;
+    }
     lock::lock(state, actor, &made, VERSION, None, "The example as it came.").await?;
     Ok(())
 }
@@ -117,6 +135,11 @@ mod tests {
             assert!(first.prompts.iter().any(|p| p.id.as_str() == FIRST_PROMPT), "{}", example.name);
             assert!(!first.partials.is_empty());
             for set in &example.sets {
+                for one in &set.variables {
+                    let prompt = set.prompts.iter().find(|p| p.id.as_str() == one.prompt).unwrap();
+                    let is = |name: &str| prompt.parameters.iter().any(|p| p.name == name);
+                    assert!(one.values.keys().all(|name| is(name)), "{} of {}", one.name, one.prompt);
+                }
                 for prompt in &set.prompts {
                     let found = template::check(prompt, &set.partials);
                     assert!(found.is_empty(), "{} {}: {found:?}", example.name, prompt.id);

@@ -231,6 +231,11 @@ impl Ground {
         Ok(Self { projects, environments, sets, heads, of_project, of_set })
     }
 
+    /// The sets that are not archived: what is archived waits for nobody.
+    fn in_use(&self) -> impl Iterator<Item = &PromptSet> {
+        self.sets.values().filter(|set| set.archived_at.is_none())
+    }
+
     fn project(&self, id: &str) -> Option<&ProjectAt> {
         self.projects.iter().find(|at| at.project.id == id)
     }
@@ -258,12 +263,8 @@ async fn waiting(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<
 
 /// What is under review, and what was given back to whom it belongs.
 async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let reviewed: Vec<&str> = ground
-        .sets
-        .values()
-        .filter(|s| s.state != "locked" && s.reviews > 0)
-        .map(|s| s.id.as_str())
-        .collect();
+    let reviewed: Vec<&str> =
+        ground.in_use().filter(|s| s.state != "locked" && s.reviews > 0).map(|s| s.id.as_str()).collect();
     let mut out = Vec::new();
     for review in rows::reviews_of(conn, &reviewed, &["open", "approved", "returned"]).await? {
         let Some(set) = ground.sets.get(&review.set_id) else { continue };
@@ -290,7 +291,7 @@ async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Ve
 async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
     let may =
         |set: &&PromptSet| ground.project(&set.project_id).is_some_and(|at| at.lets(actor, Action::Publish));
-    let ids: Vec<&str> = ground.sets.values().filter(may).map(|s| s.id.as_str()).collect();
+    let ids: Vec<&str> = ground.in_use().filter(may).map(|s| s.id.as_str()).collect();
     let newest = rows::newest_locked(conn, &ids).await?;
     let mut found = Vec::new();
     for (set, newest) in newest.iter().filter_map(|(id, v)| Some((ground.sets.get(id)?, v))) {

@@ -47,6 +47,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "help-line.html",
     "help-publishing.html",
     "help-templates.html",
+    "help-trying.html",
     "help-versions.html",
     "help.html",
     "history.html",

@@ -24,11 +24,12 @@ const fn guide(slug: &'static str, title: &'static str, template: &'static str) 
 }
 
 /// In the order in which they are read.
-const GUIDES: [Guide; 10] = [
+const GUIDES: [Guide; 11] = [
     guide("line", "From an edit to every agent", "help-line.html"),
     guide("first-steps", "The first ten minutes", "help-first-steps.html"),
     guide("templates", "Templates and parameters", "help-templates.html"),
     guide("chat", "Chat and model settings", "help-chat.html"),
+    guide("trying", "Trying a prompt", "help-trying.html"),
     guide("versions", "Versions and review", "help-versions.html"),
     guide("publishing", "Publishing and rolling back", "help-publishing.html"),
     guide("agents", "Connecting agents", "help-agents.html"),

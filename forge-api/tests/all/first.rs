@@ -251,7 +251,11 @@ async fn a_project_from_an_example_can_be_tried_and_published_at_once(app: App) 
                     .filter(|p| p["required"] == true)
                     .map(|p| (p["name"].as_str().unwrap().to_owned(), p["example"].clone()))
                     .collect();
-                for values in [all, some] {
+                let id = prompt["id"].as_str().unwrap();
+                let saved = app.get(&format!("{path}/variable-sets?prompt={id}")).await;
+                let saved = saved["items"].as_array().unwrap().iter();
+                let saved = saved.map(|one| one["values"].as_object().unwrap().clone());
+                for values in [all, some].into_iter().chain(saved) {
                     let body = json!({ "prompt": prompt, "values": values });
                     app.post(&format!("{path}/preview"), 200, body).await;
                 }
