@@ -11,7 +11,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use nats_config::tls;
 
-pub use people::{Security, Smtp};
+pub use people::{Oidc, Security, Smtp};
 
 use crate::database::Address;
 use crate::seal::{SealError, Sealer};
@@ -218,6 +218,11 @@ pub const OPTIONS: &[Setting] = &[
     people::OPTIONS[1],
     people::OPTIONS[2],
     people::OPTIONS[3],
+    people::OPTIONS[4],
+    people::OPTIONS[5],
+    people::OPTIONS[6],
+    people::OPTIONS[7],
+    people::OPTIONS[8],
     setting(
         "models-file",
         "FORGE_MODELS_FILE",
@@ -297,6 +302,8 @@ pub struct Config {
     pub personal_organisations: bool,
     /// None: no mail is sent.
     pub smtp: Option<Smtp>,
+    /// None: people sign in by password or link.
+    pub oidc: Option<Oidc>,
     /// Whose word about the client's address is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// What the playground runs prompts with; empty: nothing.
@@ -546,6 +553,7 @@ impl Config {
             organisations: founders(&values)?,
             personal_organisations: values.parsed("personal-organisations")?,
             smtp: people::smtp(&values)?,
+            oidc: people::oidc(&values)?,
             trusted_proxies: trusted_proxies(&values)?,
             models: model_endpoints(&values, environment)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),

@@ -8,6 +8,7 @@
 //! | [`account`] | users: made, disabled, given links; one's own name and password |
 //! | [`invitation`] | coming in by an invitation |
 //! | [`link`] | a sign-in link that somebody asked for |
+//! | [`oidc`] | a provider of OpenID Connect |
 //! | [`password`] | hashing and checking |
 //! | [`set_up`] | the first user |
 //! | [`token`] | personal API tokens |
@@ -15,6 +16,7 @@
 pub mod account;
 pub mod invitation;
 pub mod link;
+pub mod oidc;
 mod password;
 pub mod set_up;
 pub mod token;

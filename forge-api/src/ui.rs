@@ -45,9 +45,13 @@ mod fleet;
 mod form;
 mod frame;
 mod help;
+mod help;
 mod history;
 mod import;
 mod invitation;
+mod invitation;
+mod items;
+mod items;
 mod items;
 mod live;
 mod lock;
@@ -78,8 +82,10 @@ use axum::routing::{get, post};
 
 pub(crate) use audit::exported;
 pub(crate) use fault::{error_page, wants_page};
+pub(crate) use view::encoded;
 
 use crate::compare::{changes, diff};
+use crate::session;
 use crate::state::AppState;
 
 /// The routes of every page and asset.
@@ -89,6 +95,8 @@ pub fn router() -> Router<AppState> {
         .route("/assets/{name}", get(asset::get_asset))
         .route("/-/sign-in", get(sign_in::get_sign_in).post(sign_in::post_sign_in))
         .route("/-/sign-in/{token}", get(sign_in::get_link).post(sign_in::post_link))
+        .route("/-/oidc", get(sign_in::get_oidc))
+        .route(session::oidc::CALLBACK, get(sign_in::get_oidc_callback))
         .route("/-/sign-in-link", get(sign_in::get_ask_link).post(sign_in::post_ask_link))
         .route("/-/invitations/{token}", get(invitation::get_invitation).post(invitation::post_invitation))
         .route("/-/new", get(organisation::get_new_organisation).post(organisation::post_new_organisation))

@@ -16,6 +16,8 @@ mod first_run;
 mod orders;
 #[path = "browser/pages.rs"]
 mod pages;
+#[path = "browser/people.rs"]
+mod people;
 mod playground;
 #[path = "browser/review.rs"]
 mod review;

@@ -647,6 +647,8 @@ pub const PAGES: &[Route] = &[
     route(POST, "/-/sign-in/{token}", Public, "sign in by a one-time link"),
     route(GET, "/-/set-up/{token}", Public, "make the first user, by the link that forge printed"),
     route(POST, "/-/set-up/{token}", Public, "make the first user, by the link that forge printed"),
+    route(GET, "/-/oidc", Public, "sign in with the provider: goes there"),
+    route(GET, "/-/oidc/callback", Public, "comes back from the provider"),
     route(GET, "/-/sign-in-link", Public, "ask for a sign-in link"),
     route(POST, "/-/sign-in-link", Public, "ask for a sign-in link"),
     route(GET, "/-/invitations/{token}", Public, "an invitation: what it brings"),

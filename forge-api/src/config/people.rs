@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{ConfigError, Setting, Values, bad};
 
 /// Options about people, as they stand in [`super::OPTIONS`].
-pub(super) const OPTIONS: [Setting; 4] = [
+pub(super) const OPTIONS: [Setting; 9] = [
     super::setting(
         "smtp-url",
         "FORGE_SMTP_URL",
@@ -33,7 +33,96 @@ pub(super) const OPTIONS: [Setting; 4] = [
         "false",
         "make an organisation of their own for each new person",
     ),
+    super::setting(
+        "oidc-issuer",
+        "FORGE_OIDC_ISSUER",
+        "",
+        "provider of OpenID Connect that people may sign in with, as it calls itself: https://…; redirect address there: <public-url>/-/oidc/callback",
+    ),
+    super::setting("oidc-client-id", "FORGE_OIDC_CLIENT_ID", "", "what the provider calls FORGE"),
+    super::setting(
+        "oidc-client-secret-file",
+        "FORGE_OIDC_CLIENT_SECRET_FILE",
+        "",
+        "file with the secret for the provider; default: none, PKCE alone",
+    ),
+    super::setting(
+        "oidc-name",
+        "FORGE_OIDC_NAME",
+        "single sign-on",
+        "the provider's name on the sign-in page",
+    ),
+    super::setting(
+        "oidc-domains",
+        "FORGE_OIDC_DOMAINS",
+        "",
+        "domains of e-mail addresses whose people come in uninvited, separated by commas; default: by invitation only",
+    ),
 ];
+
+/// A provider of OpenID Connect.
+#[derive(Clone)]
+pub struct Oidc {
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: Option<Zeroizing<String>>,
+    pub name: String,
+    /// In small letters.
+    pub domains: Vec<String>,
+}
+
+impl fmt::Debug for Oidc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Oidc").field("issuer", &self.issuer).finish_non_exhaustive()
+    }
+}
+
+impl Oidc {
+    /// Whether nobody can listen on the way to an address: https, or within this machine.
+    #[must_use]
+    pub fn is_safe(address: &str) -> bool {
+        let Ok(address) = address.parse::<hyper::Uri>() else { return false };
+        let host = address.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+        match address.scheme_str() {
+            Some("https") => !host.is_empty(),
+            Some("http") => is_here(host),
+            _ => false,
+        }
+    }
+
+    /// Whether the people of an address's domain come in uninvited.
+    #[must_use]
+    pub fn lets_in(&self, email: &str) -> bool {
+        email.rsplit_once('@').is_some_and(|(_, domain)| self.domains.iter().any(|d| d == domain))
+    }
+}
+
+fn is_here(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+pub(super) fn oidc(values: &Values<'_>) -> Result<Option<Oidc>, ConfigError> {
+    let Some(issuer) = values.text("oidc-issuer")? else { return Ok(None) };
+    if !Oidc::is_safe(&issuer) {
+        return Err(bad(values.setting("oidc-issuer"), format!("{issuer:?} is no https address")));
+    }
+    let client_id = values
+        .text("oidc-client-id")?
+        .ok_or_else(|| bad(values.setting("oidc-client-id"), "say what the provider calls FORGE".into()))?;
+    let client_secret = match values.path("oidc-client-secret-file")? {
+        Some(path) => {
+            let text = std::fs::read_to_string(&path).map_err(|e| {
+                bad(values.setting("oidc-client-secret-file"), format!("{}: {e}", path.display()))
+            })?;
+            Some(Zeroizing::new(text.trim().to_owned()))
+        }
+        None => None,
+    };
+    let name = values.text("oidc-name")?.unwrap_or_else(|| "single sign-on".into());
+    let domains =
+        values.list("oidc-domains")?.iter().map(|d| d.trim_start_matches('@').to_lowercase()).collect();
+    Ok(Some(Oidc { issuer, client_id, client_secret, name, domains }))
+}
 
 /// Where mail goes out.
 #[derive(Clone)]
@@ -81,7 +170,7 @@ pub(super) fn smtp(values: &Values<'_>) -> Result<Option<Smtp>, ConfigError> {
     if host.is_empty() {
         return Err(wrong());
     }
-    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    let here = is_here(host);
     let (security, usual) = match scheme {
         "smtps" => (Security::Tls, 465),
         "smtp" if here => (Security::Loopback, 25),
@@ -133,6 +222,23 @@ mod tests {
         assert_eq!(security("smtp://[::1]:2525"), (Security::Loopback, "::1".into(), 2525));
         assert_eq!(security("smtp://mail.example.org"), (Security::StartTls, "mail.example.org".into(), 587));
         assert_eq!(security("smtps://mail.example.org"), (Security::Tls, "mail.example.org".into(), 465));
+    }
+
+    #[test]
+    fn a_provider_is_asked_over_tls_or_within_this_machine() {
+        let client = ("oidc-client-id", "forge");
+        for bad in ["http://login.example.org", "login.example.org", "ftp://x", "https://"] {
+            let error = load(&[("oidc-issuer", bad), client]).unwrap_err().to_string();
+            assert!(error.starts_with("oidc-issuer"), "{error}");
+        }
+        let error = load(&[("oidc-issuer", "https://login.example.org")]).unwrap_err().to_string();
+        assert!(error.starts_with("oidc-client-id"), "{error}");
+        let domains = ("oidc-domains", "@Example.org, example.net");
+        for good in ["https://login.example.org/realm", "http://127.0.0.1:8080"] {
+            let oidc = load(&[("oidc-issuer", good), client, domains]).unwrap().oidc.unwrap();
+            assert!(oidc.lets_in("ada@example.org") && oidc.lets_in("ada@example.net"));
+            assert!(!oidc.lets_in("ada@evil.example.org.evil") && !oidc.lets_in("example.org"));
+        }
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header};
 
-use crate::session::NewSession;
+use crate::session::{NewSession, oidc};
 use crate::state::AppState;
 
 /// Carries a session's token.
 pub const SESSION: &str = "anvil_session";
 /// Carries what the browser remembers of who signed in with it.
 const BROWSER: &str = "anvil_browser";
+/// Carries what has to come back from a provider of OpenID Connect.
+const OIDC: &str = "anvil_oidc";
 /// How long a browser remembers.
 const REMEMBERED: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -25,6 +27,23 @@ pub fn session_cookies(state: &AppState, new: &NewSession) -> [HeaderValue; 2] {
 #[must_use]
 pub fn expired_cookie(state: &AppState) -> HeaderValue {
     set(state, SESSION, "", Duration::ZERO)
+}
+
+/// The header `Set-Cookie` of who goes to a provider of OpenID Connect.
+#[must_use]
+pub fn oidc_cookie(state: &AppState, carried: &str) -> HeaderValue {
+    set(state, OIDC, carried, Duration::from_micros(oidc::ROUND.unsigned_abs()))
+}
+
+/// The header `Set-Cookie` of who is back.
+#[must_use]
+pub fn expired_oidc_cookie(state: &AppState) -> HeaderValue {
+    set(state, OIDC, "", Duration::ZERO)
+}
+
+/// What a browser carried to the provider and back.
+pub(crate) fn carried(state: &AppState, headers: &HeaderMap) -> Option<String> {
+    value(headers, &name(state, OIDC))
 }
 
 /// Over TLS a cookie is bound to this very host by its name: no neighbour can set it.

@@ -69,6 +69,7 @@ const RECORDED: &[(&str, &str)] = &[
     ("POST", "/-/invitations/{token}"),
     ("POST", "/api/v1/invitations/accept"),
     ("POST", "/-/sign-in-link"),
+    ("GET", "/-/oidc/callback"),
     ("POST", "/api/v1/sign-in-links"),
 ];
 

@@ -129,6 +129,17 @@ pub async fn accept(state: &AppState, client: &Client, actor: &Actor, token: &st
     Ok(seen.organisation)
 }
 
+/// Brings somebody in by every invitation that waits for their address, which they have shown to be theirs.
+pub(super) async fn join_waiting(tx: &mut Tx, actor: &Actor) -> Result<usize> {
+    let waiting = invitation::waiting_for(tx, &actor.email, clock::now()).await?;
+    for row in &waiting {
+        if let Some(organisation) = organisation::by_id(tx, &row.organisation_id).await? {
+            join(tx, actor, row, &organisation).await?;
+        }
+    }
+    Ok(waiting.len())
+}
+
 /// Uses an invitation up. What somebody is already is never made less.
 async fn join(
     tx: &mut Tx,

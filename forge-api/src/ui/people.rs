@@ -230,7 +230,7 @@ async fn show(
         },
         base,
     };
-    let frame = visitor.in_organisation(organisation).titled("People", "settings");
+    let frame = visitor.in_organisation(organisation).titled("People", "people");
     Ok(engine::page(status, "people.html", &frame, &page))
 }
 
@@ -348,7 +348,7 @@ pub(super) async fn get_remove(
         facts: vec![("E-mail", member.email), ("Role", word(role))],
     };
     let frame =
-        visitor.in_organisation(organisation).crumb("People", base).titled("Remove", "settings").narrow();
+        visitor.in_organisation(organisation).crumb("People", base).titled("Remove", "people").narrow();
     Ok(ask(&frame, page))
 }
 

@@ -9,11 +9,12 @@ use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::frame::Frame;
+use super::view::encoded;
 use super::visitor::{Look, Visitor};
 use crate::error::ApiError;
 use crate::mail;
 use crate::server;
-use crate::session::{self, Client, NewSession};
+use crate::session::{self, Client, NewSession, oidc};
 use crate::state::AppState;
 
 #[derive(Debug, Default, Serialize)]
@@ -22,6 +23,17 @@ struct Page {
     next: String,
     token: Option<String>,
     error: Option<String>,
+    /// What went wrong beside the form.
+    problem: Option<String>,
+    /// The name of the provider that one may sign in with, and where that begins.
+    provider: Option<Provider>,
+}
+
+/// The button that leads to a provider of OpenID Connect.
+#[derive(Debug, Serialize)]
+struct Provider {
+    name: String,
+    href: String,
 }
 
 /// Where one wanted to go.
@@ -31,23 +43,70 @@ pub(super) struct Next {
     next: String,
 }
 
-fn page(headers: &HeaderMap, status: StatusCode, page: &Page) -> Response {
+fn page(state: &AppState, headers: &HeaderMap, status: StatusCode, mut page: Page) -> Response {
+    let href = format!("/-/oidc?next={}", encoded(&page.next));
+    page.provider = state.config.oidc.as_ref().map(|oidc| Provider { name: oidc.name.clone(), href });
     let frame = Frame { theme: Look::of(headers).theme, ..Frame::default() }.titled("Sign in", "");
-    engine::page(status, "sign-in.html", &frame, page)
+    engine::page(status, "sign-in.html", &frame, &page)
 }
 
 /// `GET /-/sign-in`.
-pub(super) async fn get_sign_in(headers: HeaderMap, Query(Next { next }): Query<Next>) -> Response {
-    page(&headers, StatusCode::OK, &Page { next, ..Page::default() })
+pub(super) async fn get_sign_in(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Query(Next { next }): Query<Next>,
+) -> Response {
+    page(&state, &headers, StatusCode::OK, Page { next, ..Page::default() })
+}
+
+/// `GET /-/oidc?next=…`.
+pub(super) async fn get_oidc(
+    State(state): State<AppState>,
+    client: Client,
+    headers: HeaderMap,
+    Query(Next { next }): Query<Next>,
+) -> PageResult {
+    match oidc::start(&state, &client, &next).await {
+        Ok(start) => {
+            let answer = Redirect::to(&start.location).into_response();
+            Ok(with_cookie(server::cookie::oidc_cookie(&state, &start.carried), answer))
+        }
+        Err(error) => beside(&state, &headers, error, next),
+    }
+}
+
+/// `GET /-/oidc/callback?code=…&state=…`.
+pub(super) async fn get_oidc_callback(
+    State(state): State<AppState>,
+    client: Client,
+    headers: HeaderMap,
+    Query(returned): Query<oidc::Returned>,
+) -> PageResult {
+    let carried = server::cookie::carried(&state, &headers);
+    let answer = match oidc::finish(&state, &client, carried.as_deref(), &returned).await {
+        Ok((made, next)) => enter(&state, &made, &next),
+        Err(error) => beside(&state, &headers, error, String::new())?,
+    };
+    // What was carried is used up, whatever came of it.
+    Ok(with_cookie(server::cookie::expired_oidc_cookie(&state), answer))
+}
+
+/// The sign-in page with what went wrong at the provider.
+fn beside(state: &AppState, headers: &HeaderMap, error: ApiError, next: String) -> PageResult {
+    let wait = error.retry_after_s();
+    let (status, why) = beside_form(error)?;
+    let shown = Page { next, problem: Some(why), ..Page::default() };
+    Ok(waiting(wait, page(state, headers, status, shown)))
 }
 
 /// `GET /-/sign-in/{token}`: asks for one press, so that a mail scanner does not use the link up.
 pub(super) async fn get_link(
+    State(state): State<AppState>,
     headers: HeaderMap,
     Path(token): Path<String>,
     Query(Next { next }): Query<Next>,
 ) -> Response {
-    page(&headers, StatusCode::OK, &Page { next, token: Some(token), ..Page::default() })
+    page(&state, &headers, StatusCode::OK, Page { next, token: Some(token), ..Page::default() })
 }
 
 /// `POST /-/sign-in`.
@@ -60,7 +119,7 @@ pub(super) async fn post_sign_in(
     let (email, next) = (form.get("email").to_owned(), form.get("next").to_owned());
     match session::sign_in(&state, &client, &email, form.get("password")).await {
         Ok(made) => Ok(enter(&state, &made, &next)),
-        Err(error) => again(&headers, error, Page { email, next, ..Page::default() }),
+        Err(error) => again(&state, &headers, error, Page { email, next, ..Page::default() }),
     }
 }
 
@@ -114,15 +173,15 @@ pub(super) async fn post_link(
     let next = form.get("next").to_owned();
     match session::sign_in_by_link(&state, &client, &token).await {
         Ok(made) => Ok(enter(&state, &made, &next)),
-        Err(error) => again(&headers, error, Page { next, token: Some(token), ..Page::default() }),
+        Err(error) => again(&state, &headers, error, Page { next, token: Some(token), ..Page::default() }),
     }
 }
 
 /// The page once more, with what is wrong.
-fn again(headers: &HeaderMap, error: ApiError, shown: Page) -> PageResult {
+fn again(state: &AppState, headers: &HeaderMap, error: ApiError, shown: Page) -> PageResult {
     let wait = error.retry_after_s();
     let (status, error) = beside_form(error)?;
-    Ok(waiting(wait, page(headers, status, &Page { error: Some(error), ..shown })))
+    Ok(waiting(wait, page(state, headers, status, Page { error: Some(error), ..shown })))
 }
 
 /// An answer that says when to try again.
