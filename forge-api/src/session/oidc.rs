@@ -182,8 +182,8 @@ async fn enter(
         return Err(refused("sso_refused", format!("{} did not sign you in; try again", config.name)));
     }
     let provider = Provider::discover(config).await.map_err(unreachable)?;
-    let exchange = provider.exchange(config, &returned.code, &redirect(state), &carried.verifier);
-    let id_token = match exchange.await {
+    let back = redirect(state);
+    let id_token = match provider.exchange(config, &returned.code, &back, &carried.verifier).await {
         Ok(id_token) => id_token,
         Err(provider::ProviderError::Refused(_)) => {
             return Err(refused("sso_refused", format!("{} did not sign you in; try again", config.name)));
