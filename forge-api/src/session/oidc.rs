@@ -233,7 +233,11 @@ async fn admit(state: &AppState, config: &Oidc, claims: &Claims) -> Result<User>
         }
     };
     let actor = newcomer(&user);
-    identity::insert(&mut tx, &config.issuer, &claims.sub, &user.id, clock::now()).await?;
+    let linked = identity::insert(&mut tx, &config.issuer, &claims.sub, &user.id, clock::now()).await;
+    linked.map_err(|error| match error.is_duplicate() {
+        true => refused("sso_state", "this sign-in was finished a moment ago; begin again"),
+        false => error.into(),
+    })?;
     let detail = json!({ "issuer": config.issuer });
     audit::record(&mut tx, &actor, INSTALLATION, "identity.linked", &user.email, detail).await?;
     join_waiting(&mut tx, &actor).await?;
