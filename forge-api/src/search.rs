@@ -160,7 +160,11 @@ async fn collect(
             Tier::Words => false,
         };
         let mut batch = if narrow.is_wide() { limit + 1 } else { BATCH };
-        while !nothing {
+        if nothing {
+            below = i64::MAX;
+            continue;
+        }
+        loop {
             let found = search::candidates(conn, wanted, tier, below, batch as i64).await?;
             let (count, end) = (found.len(), found.len() < batch);
             know(conn, &found, &mut known).await?;

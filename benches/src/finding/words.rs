@@ -36,7 +36,7 @@ fn next(state: &mut u64) -> u64 {
 /// Few numbers often, most of them seldom.
 fn seldom(state: &mut u64) -> usize {
     let unit = next(state) as f64 / (1u64 << 31) as f64;
-    (((WORDS as f64).powf(unit)) as usize).saturating_sub(1).min(WORDS - 1)
+    ((WORDS as f64).powf(unit) as usize).saturating_sub(1).min(WORDS - 1)
 }
 
 /// The mth prompt of the nth project.

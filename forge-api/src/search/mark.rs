@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(shown(&mark("Die École <b>", &asked("ECOLE b"))), "Die [École] <[b]>");
         assert_eq!(shown(&mark("abc", &asked("bc"))), "abc");
         assert_eq!(shown(&mark("你好世界", &asked("好世界"))), "你[好世界]");
-        assert_eq!(mark("", &asked("a")), []);
+        assert!(mark("", &asked("a")).is_empty());
     }
 
     #[test]

@@ -23,7 +23,7 @@ async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() ->
     browser.keys("body", CONTROL_K).await?;
     browser.keys("dialog.palette input", "parcel").await?;
     browser.wait_text("dialog.palette [aria-selected=true]", "welcome.message").await;
-    browser.keys("dialog.palette input", &format!("{ESCAPE}")).await?;
+    browser.keys("dialog.palette input", ESCAPE).await?;
     session.open("/acme/-/search").await?;
     browser.fill("input[name=q]", "goodbye").await?;
     browser.keys("input[name=q]", ENTER).await?;
