@@ -7,6 +7,7 @@ use schemas::prompt::{Partial, Prompt};
 
 use super::SetAt;
 use super::preview::{Given, Rendered, rendered};
+use crate::alias;
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
 use crate::author;
@@ -20,7 +21,7 @@ use crate::state::AppState;
 pub enum Of {
     /// As it is being written.
     Draft,
-    /// Of a version.
+    /// Of a version, by its number, a range or an alias.
     Version(String),
     /// What is live in an environment.
     Environment(String),
@@ -107,7 +108,7 @@ pub async fn stored(state: &AppState, actor: &Actor, set: &SetAt, of: &Of, promp
             return Ok(Stored { version: publish::DRAFT.to_owned(), prompt, partials });
         }
         Of::Version(version) => {
-            let row = lock::find_version(state, actor, set, version).await?;
+            let row = alias::resolve(state, actor, set, version).await?;
             let body = lock::version_body(state, actor, set, &row).await?;
             (row.version, body)
         }

@@ -49,6 +49,8 @@ async fn a_stored_prompt_is_rendered_as_the_draft_a_version_and_an_environment_h
         (json!({}), "draft", "Three Mara"),
         (json!({ "version": "draft" }), "draft", "Three Mara"),
         (json!({ "version": "1.1.0" }), "1.1.0", "Two Mara"),
+        (json!({ "version": "latest" }), "1.1.0", "Two Mara"),
+        (json!({ "version": "~1.0" }), "1.0.0", "One Mara"),
         (json!({ "environment": "prod" }), "1.0.0", "One Mara"),
     ] {
         let mut body = json!({ "prompt": "welcome", "values": { "name": "Mara" } });

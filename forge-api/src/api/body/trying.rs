@@ -82,7 +82,7 @@ impl PreviewBody {
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RenderRequest {
     pub prompt: String,
-    /// `draft`, or a version; the draft where neither this nor an environment is named.
+    /// `draft`, or a version by its number, a range or an alias; the draft where neither this nor an environment is named.
     #[serde(default)]
     pub version: Option<String>,
     /// As the agents of this environment have it now.

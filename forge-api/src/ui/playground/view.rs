@@ -6,13 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::typed::{Typed, parameters, placeholders};
 use super::{COLUMNS_MAX, refusals};
+use crate::alias;
 use crate::auth::{Action, Actor};
 use crate::author::{self, Given, Measure, Of, Rendered, SetAt, Stored};
 use crate::error::ApiError;
 use crate::lock;
 use crate::publish;
 use crate::state::AppState;
-use crate::ui::editor::{Row, base, role_name};
+use crate::ui::editor::{Row, base, role_name, sentence};
 use crate::ui::fault::Fault;
 use crate::ui::view::{Choice, count, encoded};
 use crate::ui::visitor::Visitor;
@@ -130,6 +131,7 @@ async fn read(
             ("publication", Of::Environment(name)) => format!("Nothing of this set is live in {name}."),
             _ => format!("There is no {what} {}.", column.trim_start_matches('@')),
         })),
+        Err(ApiError::Invalid { detail, .. }) => Ok(Err(sentence(&detail))),
         Err(error) => Err(error.into()),
     }
 }
@@ -241,6 +243,9 @@ async fn choices(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<(St
     let mut all = vec![(publish::DRAFT.to_owned(), "draft".to_owned())];
     for environment in author::environments(state, actor, &set.at).await? {
         all.push((format!("@{}", environment.slug), format!("now in {}", environment.slug)));
+    }
+    for named in alias::list(state, actor, set).await? {
+        all.push((named.name.clone(), named.name));
     }
     let versions = lock::versions(state, actor, set).await?;
     all.extend(versions.into_iter().take(CHOICES_MAX).map(|v| (v.version.clone(), v.version)));
