@@ -33,7 +33,8 @@ pub struct OrganisationBody {
 
 impl OrganisationBody {
     pub(crate) fn guest(o: Organisation) -> Self {
-        Self { id: o.id, slug: o.slug, name: o.name, role: "guest".into() }
+        let settings_tag = crate::author::settings::tag_of_organisation(&o);
+        Self { id: o.id, slug: o.slug, name: o.name, role: "guest".into(), settings_tag }
     }
 
     pub(crate) fn new(o: Organisation, role: Role) -> Self {
