@@ -140,7 +140,7 @@ async fn refunds(state: &AppState, cast: &Cast, at: &ProjectAt) -> Result<()> {
     write(state, &cast.tomas, &set, "refund.decide", text, &["order"]).await?;
     ask(state, &cast.tomas, &set, "The first rules for refunds").await?;
     let digest = author::draft(state, &cast.jonas, &set).await?.digest.to_string();
-    review::approve(state, &cast.jonas, &set, &digest).await
+    review::approve(state, &cast.jonas, &set, review::Which::Current, &digest, "Clear, and short.").await
 }
 
 /// Locked, published, and rolled back in prod.
@@ -167,11 +167,11 @@ async fn tone(state: &AppState, cast: &Cast, at: &ProjectAt) -> Result<()> {
     let text = "Never promise {{ what }}. If a customer is in danger, say whom to call.\n";
     write(state, &cast.aiko, &set, "safety.rules", text, &["what"]).await?;
     ask(state, &cast.aiko, &set, "Rules for what is never promised").await?;
-    review::give_back(state, &cast.jonas, &set).await
+    review::give_back(state, &cast.jonas, &set, review::Which::Current, "Say whom to call, by number.").await
 }
 
 async fn ask(state: &AppState, actor: &Actor, set: &SetAt, title: &str) -> Result<()> {
-    review::request(state, actor, set, title).await?;
+    review::request(state, actor, set, review::Request { title, ..review::Request::default() }).await?;
     Ok(())
 }
 

@@ -242,8 +242,8 @@ fn view(set: &SetAt, plan: Plan, problem: Option<Callout>) -> PlanPage {
         .collect();
     let hidden = notes.len().saturating_sub(SHOWN_MAX);
     notes.truncate(SHOWN_MAX);
-    let before = Side { prompts: &plan.before.prompts, partials: &plan.before.partials };
-    let after = Side { prompts: &plan.after.prompts, partials: &plan.after.partials };
+    let before = Side { prompts: &plan.before.prompts, partials: &plan.before.partials, dependencies: &[] };
+    let after = Side { prompts: &plan.after.prompts, partials: &plan.after.partials, dependencies: &[] };
     let (diffs, more) = Changes::between(before, after).shown();
     PlanPage {
         href: format!("{}/-/import/{}", base(set), plan.import),

@@ -170,8 +170,8 @@ pub(super) async fn post_review(
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     set.at.require(&visitor.actor, Action::Return)?;
-    let asked =
-        Asked { prompt: form.get("prompt").to_owned(), line: form.get("line").parse().unwrap_or_default() };
+    let number = numbered(&number)?;
+    let asked = Asked { prompt: form.get("prompt").to_owned(), line: form.get("line").to_owned() };
     let said = lines(form.get("message"));
     let place = Some((asked.prompt.as_str(), asked.line())).filter(|(prompt, _)| !prompt.is_empty());
     let (actor, which) = (&visitor.actor, Which::Number(number));
