@@ -223,7 +223,7 @@ async fn the_pages_show_the_plan_before_they_write(app: App) {
     let shown = page(at.clone()).await;
     for part in [
         "1 prompt stands in the set with another text",
-        "Welcome {{ name }}",
+        "<ins>Welcome</ins>",
         "user.x",
         "Import 2 changes into chat",
     ] {
