@@ -287,7 +287,7 @@ addEventListener("DOMContentLoaded", () => {
     try { kept = JSON.parse(stored(shelf)); } catch { return; }
     const box = $("#unsaved");
     if (!kept?.fields || !box || dirty || !("editable" in form.dataset)) return;
-    const words = (fields) => JSON.stringify(fields.filter(([name]) => name !== "revision" && !name.startsWith("v-")));
+    const words = (fields) => JSON.stringify(fields.filter(([name]) => !["revision", "message", "beside", "variables"].includes(name) && !/^[vh]-/.test(name)));
     if (words(kept.fields) === words([...new FormData(form)].filter(([name]) => name !== "csrf" && name !== "do"))) return forget();
     const time = $("[data-unsaved-at]", box);
     time.dateTime = new Date(kept.at).toISOString();
