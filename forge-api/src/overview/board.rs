@@ -14,6 +14,7 @@ use crate::database::overview::{self as rows, AgentTally, Head};
 use crate::database::project::Environment;
 use crate::database::prompt_set::PromptSet;
 use crate::database::publication::{self, PublicationFull};
+use crate::database::review::{self, Review};
 use crate::database::version::Version;
 use crate::database::{Conn, agent};
 use crate::error::Result;
@@ -263,18 +264,23 @@ async fn waiting(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<
 
 /// What is under review, and what was given back to whom it belongs.
 async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let reviewed: Vec<&str> =
-        ground.in_use().filter(|s| s.state != "locked" && s.reviews > 0).map(|s| s.id.as_str()).collect();
+    let reviewed: Vec<&str> = ground.in_use().filter(|s| s.reviews > 0).map(|s| s.id.as_str()).collect();
+    let found = rows::reviews_of(conn, &reviewed, &["open", "approved", "returned"]).await?;
+    let others = asked_of_others(conn, actor, &found).await?;
     let mut out = Vec::new();
-    for review in rows::reviews_of(conn, &reviewed, &["open", "approved", "returned"]).await? {
+    for review in found {
         let Some(set) = ground.sets.get(&review.set_id) else { continue };
         let Some(at) = ground.project(&set.project_id) else { continue };
         let (number, mine) = (review.number, review.requested_by_id == actor.user_id);
         let last = set.reviews == number;
         let wait = match (set.state.as_str(), review.state.as_str()) {
             _ if !last => continue,
-            ("review", "open") if mine => Wait::Asked { number },
-            ("review", "open") if at.lets(actor, Action::Review) => {
+            // A version that is locked may be reviewed too.
+            ("review" | "locked", "open") if mine => Wait::Asked { number },
+            ("review" | "locked", "open") if at.lets(actor, Action::Review) => {
+                if others.contains(&review.id) {
+                    continue;
+                }
                 Wait::Review { number, by: review.requested_by, title: review.title }
             }
             ("review", "approved") if at.lets(actor, Action::Lock) => Wait::Approved { number },
@@ -285,6 +291,16 @@ async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Ve
         out.push(Waiting { at: at.clone(), set: set.clone(), wait, since });
     }
     Ok(out)
+}
+
+/// The open reviews of which others are asked by name, and the actor is not.
+async fn asked_of_others(conn: &mut Conn, actor: &Actor, found: &[Review]) -> Result<HashSet<String>> {
+    let open: Vec<&str> = found.iter().filter(|r| r.state == "open").map(|r| r.id.as_str()).collect();
+    let asked = review::reviewers(conn, &open).await?;
+    let mine: HashSet<&str> =
+        asked.iter().filter(|r| r.user_id == actor.user_id).map(|r| r.review_id.as_str()).collect();
+    let others = asked.iter().map(|r| r.review_id.as_str()).filter(|id| !mine.contains(id));
+    Ok(others.map(str::to_owned).collect())
 }
 
 /// What was locked and is live nowhere, or is older in an environment where nobody rolled it back.

@@ -18,6 +18,7 @@ on_both!(
     a_project_from_an_example_can_be_tried_and_published_at_once,
     the_first_steps_tick_themselves_off_and_can_be_hidden,
     projects_that_need_somebody_come_first_and_the_others_page_by_page,
+    the_seed_is_the_same_each_time_and_has_something_for_everybody,
 );
 
 const OVERVIEW: &str = "/api/v1/organisations/acme/overview";
@@ -350,5 +351,39 @@ async fn projects_that_need_somebody_come_first_and_the_others_page_by_page(app:
     assert!(at("id=\"project-support\"") < at("id=\"project-a-00\""), "it needs somebody");
     for odd in ["/acme?page=99", "/acme?page=-1", "/acme?page=x", "/acme?page=18446744073709551615"] {
         page(&app, Role::Viewer, odd).await;
+    }
+}
+
+async fn the_seed_is_the_same_each_time_and_has_something_for_everybody(app: App) {
+    assert!(forge_api::seed::seed(&app.state).await.unwrap());
+    assert!(!forge_api::seed::seed(&app.state).await.unwrap(), "it is there already");
+    let console = Actor::console();
+    let fernway =
+        author::find_organisation(&app.state, &console, forge_api::seed::ORGANISATION).await.unwrap();
+    let board = forge_api::overview::board(&app.state, &console, &fernway, 0).await.unwrap();
+    assert_eq!((board.count, board.failing_count), (3, 0));
+    let waits: Vec<_> = board.waiting.iter().map(|w| (w.set.slug.as_str(), w.wait.as_str())).collect();
+    // The drafts that were given back wait for their author only.
+    assert_eq!(waits, [("triage", "review"), ("refund-decisions", "approved"), ("chat", "publish")]);
+    let support = board.projects.iter().find(|p| p.at.project.slug == "customer-support").unwrap();
+    let states: Vec<_> = support.sets.iter().map(|s| (s.set.slug.as_str(), s.set.state.as_str())).collect();
+    assert_eq!(
+        states,
+        [
+            ("chat", "editing"),
+            ("email-replies", "locked"),
+            ("ideas", "editing"),
+            ("refund-decisions", "review"),
+            ("tone-and-safety", "editing"),
+            ("triage", "review"),
+        ]
+    );
+    let mail = support.sets.iter().find(|s| s.set.slug == "email-replies").unwrap();
+    assert!(mail.live[0].full.publication.rollback && mail.live[0].full.version.version == "1.0.0");
+    // Everybody can sign in.
+    for (_, email, _) in forge_api::seed::PEOPLE {
+        let body = json!({ "email": email, "password": forge_api::seed::PASSWORD });
+        let answer = app.anonymous(Method::POST, "/api/v1/sessions").json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{email}");
     }
 }
