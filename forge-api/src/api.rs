@@ -1,5 +1,14 @@
 //! The API, version 1: thin handlers over the domain. Its routes stand in
 //! [`crate::auth::route::API`]; its description is made from them.
+//!
+//! What every route keeps to (docs/API.md); the tests name who does not:
+//! - a list that GET gives is a [`page::Listed`], cut or queried by the [`page::Page`] that the handler takes; a list
+//!   that can never grow says so in [`openapi::BOUNDED`];
+//! - query parameters stand in `openapi::queries`: what does not stand there is refused before the handler runs;
+//! - bodies come by [`crate::server::ApiJson`], which refuses fields that the body does not have, and stand in
+//!   `openapi::bodies`;
+//! - every code of a problem stands in [`crate::error::code::CODES`], with one sentence;
+//! - ETags, `If-None-Match`, `Idempotency-Key` and problem documents are seen to by `manners`, for all alike.
 
 mod account;
 mod agents;
@@ -8,12 +17,15 @@ pub mod body;
 mod current_bundle;
 mod health;
 mod history;
+mod idempotency;
 mod items;
+mod manners;
 mod notes;
 mod openapi;
 mod orders;
 mod organisations;
 mod people;
+mod page;
 mod projects;
 mod prompts;
 mod publications;
@@ -26,10 +38,13 @@ mod transfer;
 mod usage;
 mod variables;
 mod versions;
+mod webhooks;
 
 pub use current_bundle::BUNDLE_TYPE;
 pub use openapi::document;
 pub(crate) use transfer::file;
+pub(crate) use manners::manners;
+pub use openapi::{BOUNDED, document};
 
 use axum::Router;
 use axum::http::{HeaderMap, header};
@@ -39,6 +54,15 @@ use crate::auth::Actor;
 use crate::author::{self, ProjectAt, SetAt};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
+
+/// What is given as something else than JSON, by the end of its address.
+const DOCUMENT_TYPES: &[(&str, &str)] = &[
+    ("/audit/export", "application/jsonl"),
+    ("/metrics", "text/plain"),
+    ("/runs", "text/event-stream"),
+    ("/bundle", BUNDLE_TYPE),
+    ("/current_bundle", BUNDLE_TYPE),
+];
 
 /// Every route of the API.
 pub fn router() -> Router<AppState> {
@@ -130,6 +154,15 @@ pub fn router() -> Router<AppState> {
         .route("/environments/{environment}/mode-orders/{number}", delete(orders::withdraw_order))
         .route("/credentials", get(agents::list_credentials).post(agents::create_credential))
         .route("/credentials/{credential}", delete(agents::revoke_credential))
+        .route("/webhooks", get(webhooks::list_webhooks).post(webhooks::create_webhook))
+        .route(
+            "/webhooks/{webhook}",
+            get(webhooks::get_webhook).put(webhooks::put_webhook).delete(webhooks::delete_webhook),
+        )
+        .route("/webhooks/{webhook}/secret", post(webhooks::rotate_secret))
+        .route("/webhooks/{webhook}/test", post(webhooks::test_webhook))
+        .route("/webhooks/{webhook}/deliveries", get(webhooks::list_deliveries))
+        .route("/webhooks/{webhook}/deliveries/{delivery}/redeliver", post(webhooks::redeliver))
         .route("/current_bundle", get(current_bundle::get_current_bundle))
         .route("/max-age", put(projects::put_max_age).delete(projects::delete_max_age))
         .route("/signing-keys", get(projects::list_signing_keys))
@@ -207,11 +240,15 @@ fn if_match(headers: &HeaderMap) -> Result<i64> {
     })
 }
 
-/// Whether a list shows what is in use, or what is archived.
+/// Which projects or sets: those in use, or those that are archived.
 #[derive(Debug, serde::Deserialize)]
 struct Which {
     #[serde(default)]
     archived: bool,
+    /// Of sets: editing, review or locked.
+    state: Option<String>,
+    /// Part of the slug or the name.
+    q: Option<String>,
 }
 
 /// The tag that a change of settings started from: `If-Match: "…"`; none where the caller does not care.
@@ -220,15 +257,13 @@ fn seen(headers: &HeaderMap) -> Option<&str> {
     (value != "*").then(|| value.trim_start_matches("W/").trim_matches('"'))
 }
 
-/// The cursor of a list: a number below which it goes on.
-#[derive(Debug, serde::Deserialize)]
-struct Page {
-    before: Option<i64>,
-    limit: Option<i64>,
+/// Whether a filter lets something through: without one, everything.
+fn is(wanted: &Option<String>, found: &str) -> bool {
+    wanted.as_deref().is_none_or(|wanted| wanted == found)
 }
 
-impl Page {
-    fn limit(&self) -> i64 {
-        self.limit.unwrap_or(50).clamp(1, 200)
-    }
+/// Whether a search finds something in one of these texts, whatever the case of its letters.
+fn holds(wanted: &Option<String>, texts: &[&str]) -> bool {
+    let Some(wanted) = wanted.as_deref().map(str::to_lowercase) else { return true };
+    texts.iter().any(|text| text.to_lowercase().contains(&wanted))
 }

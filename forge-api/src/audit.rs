@@ -32,6 +32,7 @@ use crate::database::audit::{self, AuditEntry};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
+use crate::webhook::emit;
 
 /// The chain of what belongs to no organisation.
 pub const INSTALLATION: &str = "installation";
@@ -85,6 +86,7 @@ pub(crate) async fn record(
     subject: &str,
     detail: Value,
 ) -> Result<()> {
+    emit::recorded(tx, chain, &actor.name, action, subject, &detail).await?;
     append(tx, chain, (&actor.user_id, &actor.name), action, subject, detail).await
 }
 
@@ -128,7 +130,7 @@ pub async fn list(
 ) -> Result<Vec<AuditEntry>> {
     actor.require(&organisation.id, Action::ReadAudit)?;
     let mut conn = state.database.read().await?;
-    Ok(audit::below(&mut conn, &organisation.id, before.unwrap_or(i64::MAX), limit.clamp(1, 500)).await?)
+    Ok(audit::below(&mut conn, &organisation.id, before.unwrap_or(i64::MAX), limit.clamp(1, 1000)).await?)
 }
 
 /// The installation's chain holds what every organisation's people do: only the console reads it.

@@ -236,6 +236,18 @@ pub const OPTIONS: &[Setting] = &[
         "addresses or networks of reverse proxies, separated by commas: from them X-Forwarded-For is believed",
     ),
     setting(
+        "webhook-private-addresses",
+        "FORGE_WEBHOOK_PRIVATE_ADDRESSES",
+        "false",
+        "let webhooks go to private addresses, this machine's too, and over http",
+    ),
+    setting(
+        "webhook-retry-ms",
+        "FORGE_WEBHOOK_RETRY_MS",
+        "5000",
+        "pause before a webhook is tried again, in milliseconds; each further one is four times as long, up to 4 hours",
+    ),
+    setting(
         "log",
         "FORGE_LOG",
         "info,async_nats=warn",
@@ -308,6 +320,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// What the playground runs prompts with; empty: nothing.
     pub models: models::Endpoints,
+    pub webhook_private_addresses: bool,
+    pub webhook_retry: Duration,
     pub log: String,
     pub log_format: LogFormat,
 }
@@ -556,6 +570,8 @@ impl Config {
             oidc: people::oidc(&values)?,
             trusted_proxies: trusted_proxies(&values)?,
             models: model_endpoints(&values, environment)?,
+            webhook_private_addresses: values.parsed("webhook-private-addresses")?,
+            webhook_retry: values.millis("webhook-retry-ms", 10)?,
             sign_in_per_minute: values.parsed::<std::num::NonZeroU32>("sign-in-per-minute")?.get(),
             requests_per_second: values.parsed::<std::num::NonZeroU32>("requests-per-second")?.get(),
             log: values.text("log")?.unwrap_or_else(|| "info".into()),

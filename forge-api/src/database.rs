@@ -15,6 +15,7 @@ pub mod contract;
 pub mod credential;
 pub mod dependency;
 pub mod grant;
+pub mod idempotency;
 pub mod identity;
 pub mod import;
 pub mod invitation;
@@ -44,6 +45,7 @@ pub mod user;
 pub mod variable_set;
 pub mod version;
 pub mod visit;
+pub mod webhook;
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};

@@ -1,5 +1,7 @@
 //! The one error of FORGE, and how HTTP says it: RFC 9457 problem+json with a stable `code`.
 
+pub mod code;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -28,6 +30,12 @@ pub enum ApiError {
     /// Larger than is taken.
     #[error("{0}")]
     TooLarge(String),
+    /// A body of another kind than the route takes.
+    #[error("{0}")]
+    MediaType(String),
+    /// The address is there, and does not take this method; `allow` lists those that it takes.
+    #[error("this address takes {allow}")]
+    Method { allow: String },
     #[error("sign in first")]
     SignInRequired,
     /// Not for whoever asks, and everybody may know that it is there.
@@ -83,6 +91,8 @@ impl ApiError {
             Self::Template(_) => "template_invalid",
             Self::Parameters { .. } => "parameters_invalid",
             Self::TooLarge(_) => "too_large",
+            Self::MediaType(_) => "bad_content_type",
+            Self::Method { .. } => "method_not_allowed",
             Self::SignInRequired => "sign_in_required",
             Self::Forbidden(_) | Self::NotAllowed { .. } => "forbidden",
             Self::NotFound(_) | Self::Hidden { .. } => "not_found",
@@ -101,6 +111,8 @@ impl ApiError {
             }
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::SignInRequired => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) | Self::NotAllowed { .. } => StatusCode::FORBIDDEN,
             Self::NotFound(_) | Self::Hidden { .. } => StatusCode::NOT_FOUND,
@@ -183,6 +195,11 @@ impl ApiError {
     pub fn mark(&self, response: &mut Response) {
         if let Some(seconds) = self.retry_after_s() {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        if let Self::Method { allow } = self
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            response.headers_mut().insert(header::ALLOW, allow);
         }
         if let Some(refused) = self.refused() {
             response.extensions_mut().insert(refused);

@@ -101,6 +101,11 @@ impl Keys {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Seals and opens what else is a secret.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// Makes the keys of a new project, within the transaction that makes the project.
     pub(crate) async fn make_project(&self, conn: &mut Conn, project_id: &str) -> Result<()> {
         let keys = ProjectKeys::generate();

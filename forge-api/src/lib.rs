@@ -81,3 +81,4 @@ pub mod tls;
 pub mod ui;
 pub mod usage;
 pub mod visit;
+pub mod webhook;

@@ -26,6 +26,7 @@ use crate::clock;
 use crate::contract::{self, Broken, Content};
 use crate::database::outbox;
 use crate::database::project::{self, Environment};
+pub use crate::database::publication::Only;
 use crate::database::publication::{self, Publication, PublicationFull};
 use crate::database::version::{self, Version};
 use crate::database::{Conn, DatabaseError, Tx, prompt_set};

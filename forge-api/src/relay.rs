@@ -25,6 +25,7 @@ use crate::error::{ApiError, Result, chain};
 use crate::publish;
 use crate::serial::{self, Evidence, Learned};
 use crate::state::AppState;
+use crate::webhook::emit;
 
 /// How long a claim lasts, in microseconds: what a process that died in the middle of it holds up.
 const LEASE: Micros = 10 * 1_000_000;
@@ -310,6 +311,7 @@ async fn finish(
         Ok(sent) => {
             let sequence = i64::try_from(sent.sequence).unwrap_or(i64::MAX);
             publication::mark_sent(&mut tx, id, sequence, now).await?;
+            emit::sent(&mut tx, at, full).await?;
             outbox::delete(&mut tx, id).await?;
             tracing::info!(
                 publication.id = %id, publication.serial = full.publication.serial,

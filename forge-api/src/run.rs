@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::state::AppState;
-use crate::{broker, fleet, heartbeat, mail, relay, server, session, tls, usage};
+use crate::{broker, fleet, heartbeat, mail, relay, server, session, tls, usage, webhook};
 
 /// How long the tasks may take to end.
 const END: Duration = Duration::from_secs(10);
@@ -51,6 +51,7 @@ pub async fn start(config: Config) -> anyhow::Result<Running> {
     keep(&mut tasks, "fleet", |state, stop| Box::pin(fleet::run(state, stop)));
     keep(&mut tasks, "heartbeat", |state, stop| Box::pin(heartbeat::run(state, stop)));
     keep(&mut tasks, "usage", |state, stop| Box::pin(usage::run(state, stop)));
+    keep(&mut tasks, "webhooks", |state, stop| Box::pin(webhook::run(state, stop)));
     let (serving, end) = (state.clone(), stop.clone());
     tasks.spawn(async move {
         let done = match served {

@@ -62,7 +62,7 @@ pub fn router(state: AppState) -> Router {
     let hsts = state.is_https().then(|| HeaderValue::from_static(HSTS));
     let plain = NotForContentType::const_new(api::BUNDLE_TYPE);
     Router::new()
-        .merge(api::router())
+        .merge(api::router().layer(from_fn_with_state(state.clone(), api::manners)))
         .merge(ui::router())
         .fallback(nothing_here)
         .layer(from_fn_with_state(state.clone(), guard::guard))

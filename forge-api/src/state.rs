@@ -37,6 +37,8 @@ pub struct Shared {
     pub relay: Bell,
     pub post: Post,
     pub early: Early,
+    /// Rung when something is to be sent to a webhook at once.
+    pub webhooks: tokio::sync::Notify,
     pub limits: Limits,
     pub refusals: Refusals,
     pub checks: Checks,
@@ -92,6 +94,7 @@ impl AppState {
             relay: Bell::default(),
             post: Post::default(),
             early: Early::default(),
+            webhooks: tokio::sync::Notify::new(),
             started_at: clock::now(),
             statuses_dropped: AtomicU64::new(0),
             tls,

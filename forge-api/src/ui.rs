@@ -27,6 +27,7 @@
 //! | [`import`], [`export`] | prompts in and out |
 //! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
+//! | [`webhooks`], [`docs`] | other systems that are told, and the API to read |
 //! | [`live`] | the events that keep a page true |
 
 mod account;
@@ -36,6 +37,8 @@ mod compare;
 mod credentials;
 mod dashboard;
 mod dependencies;
+mod diff;
+mod docs;
 mod editor;
 mod engine;
 mod environments;
@@ -76,6 +79,7 @@ mod usage;
 mod versions;
 mod view;
 mod visitor;
+mod webhooks;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -93,6 +97,7 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/", get(dashboard::get_root))
         .route("/assets/{name}", get(asset::get_asset))
+        .route("/api/docs", get(docs::get_docs))
         .route("/-/sign-in", get(sign_in::get_sign_in).post(sign_in::post_sign_in))
         .route("/-/sign-in/{token}", get(sign_in::get_link).post(sign_in::post_link))
         .route("/-/oidc", get(sign_in::get_oidc))
@@ -169,6 +174,22 @@ pub fn router() -> Router<AppState> {
         .route(
             "/{organisation}/{project}/-/credentials/{id}/revoke",
             get(credentials::get_revoke).post(credentials::post_revoke),
+        )
+        .route(
+            "/{organisation}/{project}/-/webhooks",
+            get(webhooks::get_webhooks).post(webhooks::post_webhooks),
+        )
+        .route(
+            "/{organisation}/{project}/-/webhooks/{webhook}",
+            get(webhooks::get_webhook).post(webhooks::post_webhook),
+        )
+        .route(
+            "/{organisation}/{project}/-/webhooks/{webhook}/remove",
+            get(webhooks::get_remove).post(webhooks::post_remove),
+        )
+        .route(
+            "/{organisation}/{project}/-/webhooks/{webhook}/deliveries/{delivery}",
+            post(webhooks::post_delivery),
         )
         .route("/{organisation}/{project}/-/trust", get(trust::get_trust).post(trust::post_trust))
         .route("/{organisation}/{project}/{set}", get(editor::get_set))

@@ -5,9 +5,8 @@ use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse as _, Response};
 
-use super::body::{
-    AskLink, List, Me, MembershipBody, NewToken, PutMe, SessionBody, SignIn, SignedIn, TokenBody,
-};
+use super::body::{AskLink, Me, MembershipBody, NewToken, PutMe, SessionBody, SignIn, SignedIn, TokenBody};
+use super::page::{Listed, Page};
 use crate::auth::{Actor, Entry, Role, Scope, Scopes};
 use crate::author;
 use crate::clock;
@@ -39,14 +38,14 @@ pub(super) async fn signed_in(state: &AppState, new: session::NewSession) -> Res
 pub(super) async fn list_sessions(
     State(state): State<AppState>,
     actor: Actor,
-) -> Result<Json<List<SessionBody>>> {
+    page: Page,
+) -> Result<Listed<SessionBody>> {
     let found = session::sessions(&state, &actor).await?;
     let current = match &actor.entry {
         Entry::Session { id, .. } => id.as_str(),
         _ => "",
     };
-    let items = found.into_iter().map(|row| SessionBody::new(row, current));
-    Ok(Json(List::whole(items.collect())))
+    Ok(page.cut(found, |row| row.id.clone()).map(|row| SessionBody::new(row, current)))
 }
 
 pub(super) async fn end_session(
@@ -111,9 +110,10 @@ pub(super) async fn ask_link(
 pub(super) async fn list_tokens(
     State(state): State<AppState>,
     actor: Actor,
-) -> Result<Json<List<TokenBody>>> {
+    page: Page,
+) -> Result<Listed<TokenBody>> {
     let found = session::tokens(&state, &actor).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    Ok(page.cut(found, |row| row.id.clone()).into_bodies())
 }
 
 pub(super) async fn create_token(

@@ -6,11 +6,12 @@ use axum::http::StatusCode;
 use publisher::credentials::Role;
 
 use super::account::time;
-use super::body::{AgentBody, CreatedCredential, CredentialBody, List, NewCredential, Revoked};
-use super::project_at;
+use super::body::{AgentBody, CreatedCredential, CredentialBody, NewCredential, Revoked};
+use super::page::{Listed, Page};
+use super::{is, project_at};
 use crate::auth::Actor;
 use crate::author;
-use crate::credential::{self, Ends, New};
+use crate::credential::{self, Ends, New, Standing};
 use crate::error::{ApiError, Result};
 use crate::fleet;
 use crate::server::{ApiJson, ApiQuery};
@@ -19,6 +20,16 @@ use crate::state::AppState;
 #[derive(Debug, serde::Deserialize)]
 pub(super) struct Only {
     environment: Option<String>,
+    service: Option<String>,
+    /// connected or unreachable.
+    presence: Option<String>,
+}
+
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct OnlyCredentials {
+    environment: Option<String>,
+    /// active, expires_soon, expired or revoked.
+    state: Option<String>,
 }
 
 pub(super) async fn list_agents(
@@ -26,24 +37,29 @@ pub(super) async fn list_agents(
     actor: Actor,
     Path(project): Path<String>,
     ApiQuery(only): ApiQuery<Only>,
-) -> Result<Json<List<AgentBody>>> {
+    page: Page,
+) -> Result<Listed<AgentBody>> {
     let at = project_at(&state, &actor, &project).await?;
     let environment = match &only.environment {
         Some(slug) => Some(author::find_environment(&state, &actor, &at, slug).await?),
         None => None,
     };
-    let found = fleet::agents(&state, &actor, &at, environment.as_ref()).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    let mut found = fleet::agents(&state, &actor, &at, environment.as_ref()).await?;
+    found.retain(|view| is(&only.service, &view.agent.service) && is(&only.presence, view.presence.as_str()));
+    Ok(page.cut(found, |view| format!("{}/{}", view.environment.slug, view.agent.name)).into_bodies())
 }
 
 pub(super) async fn list_credentials(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-) -> Result<Json<List<CredentialBody>>> {
+    ApiQuery(only): ApiQuery<OnlyCredentials>,
+    page: Page,
+) -> Result<Listed<CredentialBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    let found = credential::list(&state, &actor, &at).await?;
-    Ok(Json(List::whole(found.into_iter().map(|(c, e)| CredentialBody::new(c, &e)).collect())))
+    let mut found = credential::list(&state, &actor, &at).await?;
+    found.retain(|(c, e)| is(&only.environment, &e.slug) && is(&only.state, Standing::of(c).as_str()));
+    Ok(page.cut(found, |(c, _)| c.id.clone()).map(|(c, e)| CredentialBody::new(c, &e)))
 }
 
 pub(super) async fn create_credential(

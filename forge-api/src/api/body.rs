@@ -19,6 +19,7 @@ mod transfer;
 mod trying;
 mod usage;
 mod version;
+mod webhook;
 
 pub use account::*;
 pub use agent::*;
@@ -39,17 +40,19 @@ pub use transfer::*;
 pub use trying::*;
 pub use usage::*;
 pub use version::*;
+pub use webhook::*;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A list, and where it goes on.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "List_of_{T}")]
 pub struct List<T> {
     pub items: Vec<T>,
-    /// Give it as `before` to go on; absent at the end.
+    /// Give it as `cursor` to go on; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<i64>,
+    pub next: Option<String>,
 }
 
 impl<T> List<T> {

@@ -4,7 +4,8 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 
-use super::body::{ChangesBody, CompareQuery, HistoryBody, HistoryQuery, ProposalBody, RevisionBody};
+use super::body::{ChangesBody, CompareQuery, ProposalBody, RevisionBody};
+use super::page::{Listed, Page};
 use super::{if_match, set_at};
 use crate::auth::Actor;
 use crate::author::history::{self, Part};
@@ -21,14 +22,12 @@ async fn listed(
     actor: &Actor,
     (project, set): (&str, &str),
     part: Part<'_>,
-    query: &HistoryQuery,
-) -> Result<Json<HistoryBody>> {
+    page: Page,
+) -> Result<Listed<RevisionBody>> {
     let set = set_at(state, actor, project, set).await?;
-    let limit = query.limit.unwrap_or(50).clamp(1, history::LIST_MAX);
-    let found = history::history(state, actor, &set, part, query.before.as_deref(), limit).await?;
-    let full = i64::try_from(found.len()).is_ok_and(|n| n == limit);
-    let next = found.last().filter(|_| full).map(|one| one.id.clone());
-    Ok(Json(HistoryBody { items: found.into_iter().map(Into::into).collect(), next }))
+    let after: Option<String> = page.after()?;
+    let found = history::history(state, actor, &set, part, after.as_deref(), page.query_limit()).await?;
+    Ok(page.found(found, |one| one.id.clone()).into_bodies())
 }
 
 async fn one(
@@ -60,9 +59,9 @@ pub(super) async fn list_revisions(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set, prompt)): PartPath,
-    ApiQuery(query): ApiQuery<HistoryQuery>,
-) -> Result<Json<HistoryBody>> {
-    listed(&state, &actor, (&project, &set), Part::Prompt(&prompt), &query).await
+    page: Page,
+) -> Result<Listed<RevisionBody>> {
+    listed(&state, &actor, (&project, &set), Part::Prompt(&prompt), page).await
 }
 
 pub(super) async fn get_revision(
@@ -86,9 +85,9 @@ pub(super) async fn list_partial_revisions(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set, partial)): PartPath,
-    ApiQuery(query): ApiQuery<HistoryQuery>,
-) -> Result<Json<HistoryBody>> {
-    listed(&state, &actor, (&project, &set), Part::Partial(&partial), &query).await
+    page: Page,
+) -> Result<Listed<RevisionBody>> {
+    listed(&state, &actor, (&project, &set), Part::Partial(&partial), page).await
 }
 
 pub(super) async fn get_partial_revision(

@@ -6,9 +6,9 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::body::{
-    ArchiveRequest, ArchivedBody, DuplicateRequest, List, MovedBody, Named, RenameRequest, RestoreRequest,
-    SetBody,
+    ArchiveRequest, ArchivedBody, DuplicateRequest, MovedBody, Named, RenameRequest, RestoreRequest, SetBody,
 };
+use super::page::{Listed, Page};
 use super::set_at;
 use crate::auth::Actor;
 use crate::author::{self, NewSet, Restore};
@@ -72,10 +72,11 @@ pub(super) async fn list_archived(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): SetPath,
-) -> Result<Json<List<ArchivedBody>>> {
+    page: Page,
+) -> Result<Listed<ArchivedBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let found = author::archived(&state, &actor, &set).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    Ok(page.cut(found, |row| row.id.clone()).into_bodies())
 }
 
 pub(super) async fn duplicate_set(

@@ -1,6 +1,8 @@
 //! The description of the API, made from the table of routes and the types of its bodies, so that
 //! neither can be forgotten.
 
+mod operation;
+
 use std::sync::LazyLock;
 
 use axum::Json;
@@ -8,10 +10,39 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
+use self::operation::operation;
 use super::body;
-use crate::auth::route::{API, Access, Route};
+use crate::auth::route::{API, Route};
+use crate::error::code::CODES;
 
 static DOCUMENT: LazyLock<Value> = LazyLock::new(build);
+
+/// Names of the query's parameters, by method and path as the router has it.
+static PARAMETERS: LazyLock<Vec<(&Route, Vec<String>)>> = LazyLock::new(|| {
+    let named = API.iter().map(|route| {
+        let found = &document()["paths"][route.path.replace("{*", "{")][route.method.to_lowercase()];
+        let all = found["parameters"].as_array().into_iter().flatten();
+        let names = all.filter(|p| p["in"] == "query").filter_map(|p| p["name"].as_str().map(str::to_owned));
+        (route, names.collect())
+    });
+    named.collect()
+});
+
+/// Lists that are given whole, and why they never grow long. Every other list has pages.
+pub const BOUNDED: &[(&str, &str)] = &[
+    (
+        "/api/v1/projects/{project}/sets/{set}/contracts",
+        "one for each environment, service and version that agents of now were built for",
+    ),
+    ("/api/v1/models", "those that the operator configured"),
+    ("/api/v1/recent", "the last few that one opened"),
+    ("/api/v1/projects/{project}/sets/{set}/aliases", "a set has few names for its versions"),
+    ("/api/v1/projects/{project}/sets/{set}/dependencies", "a set takes in few others"),
+    (
+        "/api/v1/projects/{project}/sets/{set}/versions/{version}/dependencies",
+        "as many as the version was locked with",
+    ),
+];
 
 pub(super) async fn get_openapi() -> Json<&'static Value> {
     Json(document())
@@ -96,7 +127,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/sets/{set}/partials/{*partial}") => (None, schema::<PartialBody>(g)),
         ("PUT", "/sets/{set}/partials/{*partial}") => (schema::<PartialSource>(g), schema::<PartialBody>(g)),
         ("GET", "/sets/{set}/history/{*prompt}" | "/sets/{set}/partial-history/{*partial}") => {
-            (None, schema::<HistoryBody>(g))
+            (None, schema::<List<RevisionBody>>(g))
         }
         (
             _,
@@ -163,6 +194,15 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         }
         ("GET", "/credentials") => (None, schema::<List<CredentialBody>>(g)),
         ("POST", "/credentials") => (schema::<NewCredential>(g), schema::<CreatedCredential>(g)),
+        ("GET", "/webhooks") => (None, schema::<List<WebhookBody>>(g)),
+        ("POST", "/webhooks") => (schema::<NewWebhook>(g), schema::<WebhookBody>(g)),
+        ("GET", "/webhooks/{webhook}") => (None, schema::<WebhookBody>(g)),
+        ("PUT", "/webhooks/{webhook}") => (schema::<NewWebhook>(g), schema::<WebhookBody>(g)),
+        ("POST", "/webhooks/{webhook}/secret") => (None, schema::<WebhookBody>(g)),
+        ("GET", "/webhooks/{webhook}/deliveries") => (None, schema::<List<DeliveryBody>>(g)),
+        ("POST", "/webhooks/{webhook}/test" | "/webhooks/{webhook}/deliveries/{delivery}/redeliver") => {
+            (None, schema::<DeliveryBody>(g))
+        }
         ("PUT", "/max-age") => (schema::<schemas::envelope::MaxAge>(g), None),
         ("GET", "/signing-keys") => (None, schema::<List<SigningKeyBody>>(g)),
         ("DELETE", "/credentials/{credential}") => (None, schema::<Revoked>(g)),
@@ -176,86 +216,68 @@ fn build() -> Value {
         .into_generator();
     let mut paths: Map<String, Value> = Map::new();
     for route in API {
-        let operation = operation(route, &mut generator);
+        let bodies = bodies(route, &mut generator);
+        let operation = operation(route, bodies, queries(route.path, route.method));
         let path = route.path.replace("{*", "{");
         if let Value::Object(methods) = paths.entry(path).or_insert_with(|| json!({})) {
             methods.insert(route.method.to_lowercase(), operation);
         }
     }
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert("Problem".into(), problem());
     json!({
         "openapi": "3.1.0",
-        "info": { "title": "FORGE", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" } },
+        "info": {
+            "title": "FORGE",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Prompts as content: written, reviewed, locked, published to agents, and taken back. \
+                What holds for every route stands in docs/API.md.",
+            "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+        },
+        "tags": operation::tags(),
         "security": [{ "token": [] }, { "session": [] }],
         "paths": paths,
         "components": {
-            "schemas": generator.take_definitions(true),
+            "schemas": schemas,
             "securitySchemes": {
-                "token": { "type": "http", "scheme": "bearer" },
+                "token": { "type": "http", "scheme": "bearer", "description": "a personal API token" },
                 "session": { "type": "apiKey", "in": "cookie", "name": crate::server::cookie::SESSION },
             },
-            "responses": { "Problem": {
-                "description": "what did not happen, and why (RFC 9457); nothing was changed",
-                "content": { "application/problem+json": { "schema": {
-                    "type": "object", "required": ["type", "title", "status", "code", "detail"],
-                    "properties": {
-                        "type": { "type": "string" }, "title": { "type": "string" },
-                        "status": { "type": "integer" }, "code": { "type": "string" },
-                        "detail": { "type": "string" },
-                    },
-                } } },
-            } },
         },
     })
 }
 
-fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
-    let (takes, gives) = bodies(route, generator);
-    let parameters: Vec<Value> = route
-        .path
-        .split('/')
-        .filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
-        .map(|name| {
-            let name = name.trim_start_matches('*');
-            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
-        })
-        .chain(queries(route.path, route.method))
-        .collect();
-    let good = gives.map_or_else(
-        || json!({ "description": "done" }),
-        |schema| json!({ "description": "done", "content": { "application/json": { "schema": schema } } }),
-    );
-    let mut operation = json!({
-        "summary": route.summary,
-        "parameters": parameters,
-        "responses": { "2XX": good, "default": { "$ref": "#/components/responses/Problem" } },
-    });
-    if let Some(schema) = takes {
-        operation["requestBody"] =
-            json!({ "required": true, "content": { "application/json": { "schema": schema } } });
-    }
-    match route.access {
-        Access::Public => operation["security"] = json!([]),
-        Access::SignedIn => {}
-        Access::Visit => operation["x-needs"] = json!("a role here or in one of its projects"),
-        Access::May(action) => operation["x-needs"] = json!(action.to_string()),
-        Access::InPerson(action) => {
-            operation["x-needs"] = json!(action.to_string());
-            operation["security"] = json!([{ "session": [] }]);
-        }
-    }
-    operation
+/// What every refusal is.
+fn problem() -> Value {
+    let codes: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+    json!({
+        "type": "object",
+        "description": "what did not happen, and why (RFC 9457); nothing was changed",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": { "type": "string" }, "title": { "type": "string" },
+            "status": { "type": "integer" },
+            "code": { "type": "string", "enum": codes, "description": "stable; choose by it" },
+            "detail": { "type": "string", "description": "for people: what is wrong, and the way out" },
+            "field": { "type": "string", "description": "the part of the request that is wrong" },
+        },
+    })
 }
 
-fn queries(path: &str, method: &str) -> Vec<Value> {
-    let names: &[(&str, bool)] = match (method, path.rsplit('/').next()) {
+/// The query's parameters that a route takes, as the router has its path.
+pub(super) fn parameters(method: &str, path: &str) -> &'static [String] {
+    let known = PARAMETERS.iter().find(|(route, _)| route.method == method && route.path == path);
+    known.map_or(&[], |(_, names)| names)
+}
+
+/// Name, and whether it has to be there. What every list with pages takes is added for all of them.
+fn queries(path: &str, method: &str) -> &'static [(&'static str, bool)] {
+    match (method, path.rsplit('/').next()) {
         (_, Some("variable-sets" | "{variable_set}")) => &[("prompt", true)],
         ("GET", Some("current_bundle")) => &[("environment", true), ("set", true)],
         ("GET", Some("breaks" | "approvals")) => &[("set", true), ("version", true)],
         ("GET", Some("resolve")) => &[("address", true), ("project", false)],
         ("GET", Some("compare")) => &[("old", false), ("new", false)],
-        ("GET", _) if path.contains("/history/") || path.contains("/partial-history/") => {
-            &[("before", false), ("limit", false)]
-        }
         ("PUT", Some("{*prompt}" | "{*partial}")) => &[("message", false)],
         ("GET", Some("usage")) => &[
             ("set", true),
@@ -265,8 +287,6 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
             ("to", false),
             ("by", false),
         ],
-        ("GET", Some("publications" | "audit")) => &[("before", false), ("limit", false)],
-        ("GET", Some("sets" | "projects")) => &[("archived", false)],
         ("GET", Some("search")) => &[
             ("q", false),
             ("organisation", false),
@@ -289,14 +309,15 @@ fn queries(path: &str, method: &str) -> Vec<Value> {
             &[("format", false), ("version", false), ("report", false)]
         }
         ("GET", Some("agents")) => &[("environment", false)],
+        ("GET", Some("publications")) => &[("environment", false), ("set", false), ("state", false)],
+        ("GET", Some("agents")) => &[("environment", false), ("service", false), ("presence", false)],
+        ("GET", Some("credentials")) => &[("environment", false), ("state", false)],
+        ("GET", Some("projects")) => &[("q", false), ("archived", false)],
+        ("GET", Some("sets")) => &[("state", false), ("q", false), ("archived", false)],
+        ("GET", Some("reviews")) if !path.contains("/organisations/") => &[("state", false)],
+        ("GET", Some("versions")) => &[("kind", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],
         _ => &[],
-    };
-    names
-        .iter()
-        .map(|(name, required)| {
-            json!({ "name": name, "in": "query", "required": required, "schema": { "type": "string" } })
-        })
-        .collect()
+    }
 }

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::body::{List, NewFleetOrder, NewOrder, OrderBody};
+use super::page::{Listed, Page};
 use super::project_at;
 use crate::auth::Actor;
 use crate::author;
@@ -13,17 +14,18 @@ use crate::order::{self, New, OrderView, Target};
 use crate::server::ApiJson;
 use crate::state::AppState;
 
-fn bodies(found: Vec<OrderView>) -> Json<List<OrderBody>> {
-    Json(List::whole(found.into_iter().map(Into::into).collect()))
+fn cut(page: Page, found: Vec<OrderView>) -> Listed<OrderBody> {
+    page.cut(found, |view| format!("{}/{}", view.environment.slug, view.order.number)).into_bodies()
 }
 
 pub(super) async fn list_fleet_orders(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-) -> Result<Json<List<OrderBody>>> {
+    page: Page,
+) -> Result<Listed<OrderBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    Ok(bodies(order::list(&state, &actor, &at, None).await?))
+    Ok(cut(page, order::list(&state, &actor, &at, None).await?))
 }
 
 pub(super) async fn order_fleet(
@@ -34,17 +36,18 @@ pub(super) async fn order_fleet(
 ) -> Result<(StatusCode, Json<List<OrderBody>>)> {
     let at = project_at(&state, &actor, &project).await?;
     let given = order::give_fleet(&state, &actor, &at, body.mode, &body.reason).await?;
-    Ok((StatusCode::CREATED, bodies(given)))
+    Ok((StatusCode::CREATED, Json(List::whole(given.into_iter().map(Into::into).collect()))))
 }
 
 pub(super) async fn list_mode_orders(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, environment)): Path<(String, String)>,
-) -> Result<Json<List<OrderBody>>> {
+    page: Page,
+) -> Result<Listed<OrderBody>> {
     let at = project_at(&state, &actor, &project).await?;
     let environment = author::find_environment(&state, &actor, &at, &environment).await?;
-    Ok(bodies(order::list(&state, &actor, &at, Some(&environment)).await?))
+    Ok(cut(page, order::list(&state, &actor, &at, Some(&environment)).await?))
 }
 
 pub(super) async fn order_mode(

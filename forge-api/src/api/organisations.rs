@@ -7,15 +7,15 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::Page;
 use super::account::role;
-use super::body::{AuditBody, ChainBody, List, MemberBody, Named, OrganisationBody, PutMember};
+use super::body::{AuditBody, ChainBody, MemberBody, Named, OrganisationBody, PutMember};
+use super::page::{Listed, Page};
 use crate::audit::{self, Chain};
 use crate::auth::{Actor, Role};
 use crate::author;
 use crate::clock;
 use crate::error::{ApiError, Result};
-use crate::server::{ApiJson, ApiQuery};
+use crate::server::ApiJson;
 use crate::state::AppState;
 use crate::ui;
 
@@ -25,11 +25,12 @@ const CHECK: Duration = Duration::from_secs(20);
 pub(super) async fn list_organisations(
     State(state): State<AppState>,
     actor: Actor,
-) -> Result<Json<List<OrganisationBody>>> {
+    page: Page,
+) -> Result<Listed<OrganisationBody>> {
     let found = author::organisations(&state, &actor).await?;
     let mut items: Vec<_> = found.into_iter().map(|(o, role)| OrganisationBody::new(o, role)).collect();
     items.extend(author::visited(&state, &actor).await?.into_iter().map(OrganisationBody::guest));
-    Ok(Json(List::whole(items)))
+    Ok(page.cut(items, |one| one.id.clone()))
 }
 
 pub(super) async fn create_organisation(
@@ -45,10 +46,11 @@ pub(super) async fn list_members(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-) -> Result<Json<List<MemberBody>>> {
+    page: Page,
+) -> Result<Listed<MemberBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let found = author::members(&state, &actor, &organisation).await?;
-    Ok(Json(List::whole(found.into_iter().map(|(u, role)| MemberBody::new(u, role)).collect())))
+    Ok(page.cut(found, |(u, _)| u.id.clone()).map(|(u, role)| MemberBody::new(u, role)))
 }
 
 pub(super) async fn put_member(
@@ -76,12 +78,11 @@ pub(super) async fn list_audit(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-    ApiQuery(page): ApiQuery<Page>,
-) -> Result<Json<List<AuditBody>>> {
+    page: Page,
+) -> Result<Listed<AuditBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
-    let found = audit::list(&state, &actor, &organisation, page.before, page.limit()).await?;
-    let next = found.last().map(|e| e.sequence).filter(|n| *n > 1);
-    Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next }))
+    let found = audit::list(&state, &actor, &organisation, page.after()?, page.query_limit()).await?;
+    Ok(page.found(found, |e| e.sequence.to_string()).into_bodies())
 }
 
 pub(super) async fn export_audit(

@@ -7,9 +7,10 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::account::{role, signed_in};
 use super::body::{
-    AcceptInvitation, AskLink, AskedLink, InvitationBody, List, MadeLink, MemberBody, NewInvitationBody,
+    AcceptInvitation, AskLink, AskedLink, InvitationBody, MadeLink, MemberBody, NewInvitationBody,
     ProjectRole, PutMember,
 };
+use super::page::{Listed, Page};
 use super::project_at;
 use crate::auth::Actor;
 use crate::author::{self, Mailed, NewInvitation};
@@ -22,13 +23,13 @@ pub(super) async fn list_invitations(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-) -> Result<Json<List<InvitationBody>>> {
+    page: Page,
+) -> Result<Listed<InvitationBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let found = author::invitations(&state, &actor, &organisation).await?;
-    let items = found
-        .iter()
-        .map(|(row, grants)| InvitationBody::new(row, grants.iter().map(ProjectRole::from).collect(), None));
-    Ok(Json(List::whole(items.collect())))
+    Ok(page.cut(found, |(row, _)| row.id.clone()).map(|(row, grants)| {
+        InvitationBody::new(&row, grants.iter().map(ProjectRole::from).collect(), None)
+    }))
 }
 
 pub(super) async fn invite(
@@ -86,10 +87,11 @@ pub(super) async fn list_asked_links(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-) -> Result<Json<List<AskedLink>>> {
+    page: Page,
+) -> Result<Listed<AskedLink>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let found = session::link::asked_links(&state, &actor, &organisation).await?;
-    Ok(Json(List::whole(found.into_iter().map(AskedLink::new).collect())))
+    Ok(page.cut(found, |(user, at, _)| format!("{} {at}", user.id)).map(AskedLink::new))
 }
 
 pub(super) async fn make_link(
@@ -107,10 +109,11 @@ pub(super) async fn list_grants(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-) -> Result<Json<List<MemberBody>>> {
+    page: Page,
+) -> Result<Listed<MemberBody>> {
     let at = project_at(&state, &actor, &project).await?;
     let found = author::grants(&state, &actor, &at).await?;
-    Ok(Json(List::whole(found.into_iter().map(|(u, role)| MemberBody::new(u, role)).collect())))
+    Ok(page.cut(found, |(u, _)| u.id.clone()).map(|(u, role)| MemberBody::new(u, role)))
 }
 
 pub(super) async fn put_grant(

@@ -7,10 +7,10 @@ use axum::http::StatusCode;
 use schemas::envelope::MaxAge;
 
 use super::body::{
-    BoardBody, EnvironmentBody, List, NewEnvironmentBody, NewProjectBody, OverviewBody, ProjectBody,
-    SigningKeyBody,
+    BoardBody, EnvironmentBody, NewEnvironmentBody, NewProjectBody, OverviewBody, ProjectBody, SigningKeyBody,
 };
-use super::{Which, project_at};
+use super::page::{Listed, Page};
+use super::{Which, holds, project_at};
 use crate::auth::Actor;
 use crate::author::{self, NewEnvironment, NewProject, ProjectAt};
 use crate::error::Result;
@@ -24,17 +24,16 @@ pub(super) async fn list_projects(
     actor: Actor,
     Path(organisation): Path<String>,
     ApiQuery(which): ApiQuery<Which>,
-) -> Result<Json<List<ProjectBody>>> {
+    page: Page,
+) -> Result<Listed<ProjectBody>> {
     let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
-    let found = match which.archived {
+    let mut found = match which.archived {
         true => author::archived_projects(&state, &actor, &organisation).await?,
         false => author::projects(&state, &actor, &organisation).await?,
     };
-    let items = found
-        .into_iter()
-        .map(|project| ProjectBody::from(&ProjectAt { organisation: organisation.clone(), project }))
-        .collect();
-    Ok(Json(List::whole(items)))
+    found.retain(|project| holds(&which.q, &[&project.slug, &project.name]));
+    let body = |project| ProjectBody::from(&ProjectAt { organisation: organisation.clone(), project });
+    Ok(page.cut(found, |project| project.id.clone()).map(body))
 }
 
 /// What waits for whoever asks, and what needs somebody.
@@ -96,20 +95,22 @@ pub(super) async fn list_signing_keys(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-) -> Result<Json<List<SigningKeyBody>>> {
+    page: Page,
+) -> Result<Listed<SigningKeyBody>> {
     let at = project_at(&state, &actor, &project).await?;
     let keys = change::list(&state, &actor, Some(&at)).await?;
-    Ok(Json(List::whole(keys.into_iter().map(Into::into).collect())))
+    Ok(page.cut(keys, |key| key.public_key.clone()).into_bodies())
 }
 
 pub(super) async fn list_environments(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-) -> Result<Json<List<EnvironmentBody>>> {
+    page: Page,
+) -> Result<Listed<EnvironmentBody>> {
     let at = project_at(&state, &actor, &project).await?;
     let found = author::environments(&state, &actor, &at).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    Ok(page.cut(found, |environment| environment.id.clone()).into_bodies())
 }
 
 pub(super) async fn create_environment(

@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::body::{List, PublicationBody, PublicationDetail, PublishRequest};
-use super::{Page, project_at};
+use super::body::{PublicationBody, PublicationDetail, PublishRequest};
+use super::page::{Listed, Page};
+use super::project_at;
 use crate::auth::Actor;
 use crate::author;
 use crate::error::{ApiError, Result};
@@ -13,16 +14,34 @@ use crate::publish::{self, Request};
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
+/// Which publications.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Only {
+    environment: Option<String>,
+    set: Option<String>,
+    /// waiting, sent, superseded or failed.
+    state: Option<String>,
+}
+
 pub(super) async fn list_publications(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-    ApiQuery(page): ApiQuery<Page>,
-) -> Result<Json<List<PublicationBody>>> {
+    ApiQuery(only): ApiQuery<Only>,
+    page: Page,
+) -> Result<Listed<PublicationBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    let found = publish::list(&state, &actor, &at, page.before, page.limit()).await?;
-    let next = found.last().map(|f| f.publication.number).filter(|n| *n > 1);
-    Ok(Json(List { items: found.into_iter().map(Into::into).collect(), next }))
+    let environment_id = match &only.environment {
+        Some(slug) => Some(author::find_environment(&state, &actor, &at, slug).await?.id),
+        None => None,
+    };
+    let set_id = match &only.set {
+        Some(slug) => Some(author::find_set(&state, &actor, &at, slug).await?.set.id),
+        None => None,
+    };
+    let only = publish::Only { environment_id, set_id, state: only.state };
+    let found = publish::list(&state, &actor, &at, only, page.after()?, page.query_limit()).await?;
+    Ok(page.found(found, |f| f.publication.number.to_string()).into_bodies())
 }
 
 pub(super) async fn publish(

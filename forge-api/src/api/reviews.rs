@@ -5,10 +5,11 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::body::{
-    ApprovalsBody, ApprovalsQuery, Approve, CommentBody, CommentRequest, List, PutRule, QueuedBody,
-    ReviewBody, ReviewDetail, ReviewRequest, RuleBody, VerdictRequest,
+    ApprovalsBody, ApprovalsQuery, Approve, CommentBody, CommentRequest, PutRule, QueuedBody, ReviewBody,
+    ReviewDetail, ReviewRequest, RuleBody, VerdictRequest,
 };
-use super::{project_at, set_at};
+use super::page::{Listed, Page};
+use super::{is, project_at, set_at};
 use crate::auth::Actor;
 use crate::author;
 use crate::error::{ApiError, Result};
@@ -32,20 +33,31 @@ pub(super) async fn list_queue(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
-) -> Result<Json<List<QueuedBody>>> {
+    page: Page,
+) -> Result<Listed<QueuedBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let found = review::queue(&state, &actor, std::slice::from_ref(&organisation)).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    let found: Vec<QueuedBody> = found.into_iter().map(Into::into).collect();
+    Ok(page.cut(found, |one| format!("{}/{}/{}", one.project, one.set, one.review.number)))
+}
+
+/// Which reviews.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Only {
+    state: Option<String>,
 }
 
 pub(super) async fn list_reviews(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): SetPath,
-) -> Result<Json<List<ReviewBody>>> {
+    ApiQuery(only): ApiQuery<Only>,
+    page: Page,
+) -> Result<Listed<ReviewBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = review::list(&state, &actor, &set).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    let mut found = review::list(&state, &actor, &set).await?;
+    found.retain(|review| is(&only.state, &review.state));
+    Ok(page.cut(found, |review| review.number.to_string()).into_bodies())
 }
 
 pub(super) async fn request_review(

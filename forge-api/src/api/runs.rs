@@ -54,8 +54,8 @@ pub(super) async fn run_prompt(
     ApiJson(body): ApiJson<RunRequest>,
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let of = body.render.of()?;
-    let RunRequest { render, model } = body;
+    let (render, model) = body.parts();
+    let of = render.of()?;
     let given = given(render.values, render.history);
     let running = author::run(&state, &actor, &set, &of, &render.prompt, given, &model).await?;
     let begun = Begun {

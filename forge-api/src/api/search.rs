@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 
 use super::body::{FoundBody, List, StarBody, ThingBody};
+use super::page::{Listed, Page};
 use super::project_at;
 use crate::auth::Actor;
 use crate::author;
@@ -58,7 +59,7 @@ pub(super) async fn search(
 
 /// Of which organisation.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub(super) struct Within {
     organisation: String,
 }
@@ -80,10 +81,16 @@ pub(super) async fn list_favourites(
     State(state): State<AppState>,
     actor: Actor,
     ApiQuery(within): ApiQuery<Within>,
-) -> Result<Json<List<ThingBody>>> {
+    page: Page,
+) -> Result<Listed<ThingBody>> {
     let found = visit::favourites(&state, &actor).await?.into_iter();
     let fits = |organisation: &str| within.organisation.is_empty() || within.organisation == organisation;
-    Ok(Json(List::whole(found.filter(|t| fits(&t.organisation)).map(Into::into).collect())))
+    let found: Vec<ThingBody> = found.filter(|t| fits(&t.organisation)).map(Into::into).collect();
+    let key = |t: &ThingBody| {
+        let set = t.set.as_deref().unwrap_or_default();
+        format!("{} {}/{}/{set}/{}", t.kind, t.organisation, t.project, t.id)
+    };
+    Ok(page.cut(found, key))
 }
 
 pub(super) async fn put_favourite(

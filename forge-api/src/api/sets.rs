@@ -4,8 +4,9 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::body::{DraftBody, List, Named, SetBody};
-use super::{Which, project_at, set_at};
+use super::body::{DraftBody, Named, SetBody};
+use super::page::{Listed, Page};
+use super::{Which, holds, is, project_at, set_at};
 use crate::auth::Actor;
 use crate::author::{self, NewSet};
 use crate::error::Result;
@@ -17,13 +18,15 @@ pub(super) async fn list_sets(
     actor: Actor,
     Path(project): Path<String>,
     ApiQuery(which): ApiQuery<Which>,
-) -> Result<Json<List<SetBody>>> {
+    page: Page,
+) -> Result<Listed<SetBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    let found = match which.archived {
+    let mut found = match which.archived {
         true => author::archived_sets(&state, &actor, &at).await?,
         false => author::sets(&state, &actor, &at).await?,
     };
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    found.retain(|set| is(&which.state, &set.state) && holds(&which.q, &[&set.slug, &set.name]));
+    Ok(page.cut(found, |set| set.id.clone()).into_bodies())
 }
 
 pub(super) async fn create_set(

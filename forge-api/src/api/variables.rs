@@ -1,12 +1,12 @@
 //! Variable sets of a prompt.
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::body::{List, PutVariableSet, VariableSetBody, given};
+use super::body::{PutVariableSet, VariableSetBody, given};
+use super::page::{Listed, Page};
 use super::prompts::tagged;
 use super::{if_match, set_at};
 use crate::auth::Actor;
@@ -29,10 +29,11 @@ pub(super) async fn list_variable_sets(
     actor: Actor,
     Path((project, set)): SetPath,
     ApiQuery(of): ApiQuery<OfPrompt>,
-) -> Result<Json<List<VariableSetBody>>> {
+    page: Page,
+) -> Result<Listed<VariableSetBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let found = author::variable_sets(&state, &actor, &set, &of.prompt).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    Ok(page.cut(found, |found| found.name.clone()).into_bodies())
 }
 
 pub(super) async fn get_variable_set(

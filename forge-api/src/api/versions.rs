@@ -5,13 +5,14 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::body::{List, LockRequest, VersionBody};
+use super::body::{LockRequest, VersionBody};
 use super::current_bundle::{Served, serve};
-use super::set_at;
+use super::page::{Listed, Page};
+use super::{is, set_at};
 use crate::auth::Actor;
 use crate::error::Result;
 use crate::lock;
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 
 type SetPath = Path<(String, String)>;
@@ -39,14 +40,24 @@ pub(super) async fn reopen_set(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Which versions.
+#[derive(Debug, serde::Deserialize)]
+pub(super) struct Only {
+    /// locked or snapshot.
+    kind: Option<String>,
+}
+
 pub(super) async fn list_versions(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): SetPath,
-) -> Result<Json<List<VersionBody>>> {
+    ApiQuery(only): ApiQuery<Only>,
+    page: Page,
+) -> Result<Listed<VersionBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = lock::versions(&state, &actor, &set).await?;
-    Ok(Json(List::whole(found.into_iter().map(Into::into).collect())))
+    let mut found = lock::versions(&state, &actor, &set).await?;
+    found.retain(|version| is(&only.kind, &version.kind));
+    Ok(page.cut(found, |version| version.id.clone()).into_bodies())
 }
 
 pub(super) async fn get_version(

@@ -634,12 +634,59 @@ pub const API: &[Route] = &[
         "/api/v1/projects/{project}/grants/{person}",
         InPerson(ManageMembers),
         "take a user's role in this project, by id or e-mail address; everybody may give their own back",
+        "/api/v1/projects/{project}/webhooks",
+        May(ManageProjects),
+        "webhooks that are told what happens in the project",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/webhooks",
+        May(ManageProjects),
+        "create a webhook; its secret is shown once",
+    ),
+    route(GET, "/api/v1/projects/{project}/webhooks/{webhook}", May(ManageProjects), "a webhook"),
+    route(
+        PUT,
+        "/api/v1/projects/{project}/webhooks/{webhook}",
+        May(ManageProjects),
+        "change a webhook; its secret stays",
+    ),
+    route(
+        DELETE,
+        "/api/v1/projects/{project}/webhooks/{webhook}",
+        May(ManageProjects),
+        "remove a webhook with its log",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/webhooks/{webhook}/secret",
+        May(ManageProjects),
+        "give a webhook another secret; it is shown once",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/webhooks/{webhook}/test",
+        May(ManageProjects),
+        "send a webhook something, to see whether it gets there",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/webhooks/{webhook}/deliveries",
+        May(ManageProjects),
+        "what was sent to a webhook, newest first",
+    ),
+    route(
+        POST,
+        "/api/v1/projects/{project}/webhooks/{webhook}/deliveries/{delivery}/redeliver",
+        May(ManageProjects),
+        "send something to a webhook once more",
     ),
 ];
 
 /// The routes of the pages.
 pub const PAGES: &[Route] = &[
     route(GET, "/", SignedIn, "the first organisation"),
+    route(GET, "/api/docs", Public, "the API's description, to read"),
     route(GET, "/assets/{name}", Public, "style sheets, scripts and icons"),
     route(GET, "/-/sign-in", Public, "sign in by password"),
     route(POST, "/-/sign-in", Public, "sign in by password"),
@@ -810,6 +857,43 @@ pub const PAGES: &[Route] = &[
         "the keys that sign, and the rule for old content",
     ),
     route(POST, "/{organisation}/{project}/-/trust", May(ManageProjects), "set the rule for old content"),
+    route(GET, "/{organisation}/{project}/-/webhooks", May(ManageProjects), "webhooks"),
+    route(
+        POST,
+        "/{organisation}/{project}/-/webhooks",
+        May(ManageProjects),
+        "create a webhook; its secret is shown once",
+    ),
+    route(
+        GET,
+        "/{organisation}/{project}/-/webhooks/{webhook}",
+        May(ManageProjects),
+        "a webhook and what was sent to it",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/-/webhooks/{webhook}",
+        May(ManageProjects),
+        "change a webhook, test it, or give it another secret",
+    ),
+    route(
+        GET,
+        "/{organisation}/{project}/-/webhooks/{webhook}/remove",
+        May(ManageProjects),
+        "asks before it removes a webhook",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/-/webhooks/{webhook}/remove",
+        May(ManageProjects),
+        "remove a webhook with its log",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/-/webhooks/{webhook}/deliveries/{delivery}",
+        May(ManageProjects),
+        "send something once more",
+    ),
     route(GET, "/{organisation}/{project}/{set}", May(View), "prompt set: its first prompt"),
     route(GET, "/{organisation}/{project}/{set}/-/new", May(Edit), "new prompt"),
     route(POST, "/{organisation}/{project}/{set}/-/new", May(Edit), "create a prompt"),
@@ -958,4 +1042,11 @@ pub fn find(method: &str, path: &str) -> Option<&'static Route> {
     // What GET shows, HEAD may ask for.
     let method = if method == "HEAD" { GET } else { method };
     API.iter().chain(PAGES).find(|r| r.method == method && r.path == path)
+}
+
+/// The methods that an address takes, as the header `Allow` lists them; empty where there is no such address.
+#[must_use]
+pub fn methods(path: &str) -> String {
+    let known: Vec<&str> = API.iter().chain(PAGES).filter(|r| r.path == path).map(|r| r.method).collect();
+    known.join(", ")
 }

@@ -16,7 +16,7 @@ use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// Most revisions of one list.
-pub const LIST_MAX: i64 = 200;
+pub const LIST_MAX: i64 = 1000;
 
 /// A prompt or a partial of a set, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

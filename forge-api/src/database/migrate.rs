@@ -67,6 +67,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0011_trying.sql"),
     ),
     (
+        "0012_api",
+        include_str!("../../migrations/sqlite/0012_api.sql"),
+        include_str!("../../migrations/postgres/0012_api.sql"),
+    ),
+    (
         "0013_exchange",
         include_str!("../../migrations/sqlite/0013_exchange.sql"),
         include_str!("../../migrations/postgres/0013_exchange.sql"),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::project::{self, Environment};
@@ -150,16 +151,31 @@ pub async fn before_with_another(
     one(conn, row).await
 }
 
+/// Which publications of a project; none: all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Only {
+    pub environment_id: Option<String>,
+    pub set_id: Option<String>,
+    /// `waiting`, `sent`, `superseded` or `failed`.
+    pub state: Option<String>,
+}
+
 /// Publications of a project below a number (exclusive), newest first.
 pub async fn of_project(
     conn: &mut Conn,
     project_id: &str,
+    only: &Only,
     below: i64,
     limit: i64,
 ) -> Result<Vec<PublicationFull>> {
+    let (environment, set, state) = (&only.environment_id, &only.set_id, &only.state);
+    let text = |wanted: &Option<String>| wanted.clone().unwrap_or_default();
     let rows = on!(&mut *conn, c => publications::table
         .filter(publications::project_id.eq(project_id))
         .filter(publications::number.lt(below))
+        .filter(environment.is_none().into_sql::<Bool>().or(publications::environment_id.eq(text(environment))))
+        .filter(set.is_none().into_sql::<Bool>().or(publications::set_id.eq(text(set))))
+        .filter(state.is_none().into_sql::<Bool>().or(publications::state.eq(text(state))))
         .order(publications::number.desc())
         .limit(limit)
         .select(Publication::as_select())

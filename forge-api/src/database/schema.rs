@@ -719,6 +719,55 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    idempotency_keys (user_id, key) {
+        user_id -> Text,
+        key -> Text,
+        request -> Text,
+        status -> BigInt,
+        content_type -> Nullable<Text>,
+        answer -> Nullable<Binary>,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhooks (id) {
+        id -> Text,
+        organisation_id -> Text,
+        project_id -> Nullable<Text>,
+        name -> Text,
+        url -> Text,
+        kind -> Text,
+        events -> Text,
+        secret -> Binary,
+        enabled -> Bool,
+        created_by -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    webhook_deliveries (id) {
+        id -> Text,
+        webhook_id -> Text,
+        event -> Text,
+        subject -> Text,
+        payload -> Text,
+        state -> Text,
+        attempts -> BigInt,
+        not_before -> BigInt,
+        lease_until -> BigInt,
+        created_at -> BigInt,
+        sent_at -> Nullable<BigInt>,
+        status -> Nullable<BigInt>,
+        duration_us -> Nullable<BigInt>,
+        answer -> Nullable<Text>,
+        error -> Nullable<Text>,
+    }
+}
+
 // Only what really meets in one query: the compiler holds each pair of a list against each other, and one list of all
 // tables was most of what it took to check this crate. Each pair stands here once.
 diesel::allow_tables_to_appear_in_same_query!(organisations, projects, environments);

@@ -28,6 +28,7 @@ use crate::database::{credential, project, publication};
 use crate::error::{ApiError, Result, chain};
 use crate::events::Kind;
 use crate::state::AppState;
+use crate::webhook::emit;
 
 /// Statuses are written at the latest so long after the first of a batch came.
 const GATHER: Duration = Duration::from_millis(200);
@@ -283,8 +284,17 @@ impl Ingest {
         answers.retain(|(environment, id, _), _| {
             matches!(self.publications.get(id), Some(Some((published_to, _))) if published_to == environment)
         });
+        let refused: Vec<_> = answers
+            .iter()
+            .filter(|(_, answer)| answer.state == "refused")
+            .filter_map(|((environment, id, _), answer)| {
+                let (_, number) = self.publications.get(id)?.as_ref()?;
+                Some((environment.clone(), *number, answer.clone()))
+            })
+            .collect();
         let rows: Vec<_> = rows.into_values().collect();
         let answers: Vec<_> = answers.into_values().collect();
+        emit::fleet(&mut tx, &touched, &rows, &refused).await?;
         agent::put_all(&mut tx, &rows).await?;
         agent::put_acknowledgements(&mut tx, &answers).await?;
         let uses = words(modes.iter().map(|(place, status)| (place, *status)));

@@ -11,14 +11,14 @@ use crate::contract::Overridden;
 use crate::database::agent::{self, Acknowledgement, Agent};
 use crate::database::outbox::{self, OutboxRow};
 use crate::database::project::Environment;
-use crate::database::publication::{self, Publication, PublicationFull};
+use crate::database::publication::{self, Only, Publication, PublicationFull};
 use crate::database::{Conn, version};
 use crate::error::{ApiError, Result};
 use crate::fleet::{Presence, presence};
 use crate::state::AppState;
 
 /// Most publications in one list.
-const LIST_MAX: i64 = 200;
+const LIST_MAX: i64 = 1000;
 
 /// How one agent stands to one publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,13 +108,14 @@ pub async fn list(
     state: &AppState,
     actor: &Actor,
     at: &ProjectAt,
+    only: Only,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<PublicationFull>> {
     at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     let below = before.unwrap_or(i64::MAX);
-    Ok(publication::of_project(&mut conn, &at.project.id, below, limit.clamp(1, LIST_MAX)).await?)
+    Ok(publication::of_project(&mut conn, &at.project.id, &only, below, limit.clamp(1, LIST_MAX)).await?)
 }
 
 /// Publications of a set, newest first.

@@ -180,7 +180,8 @@ async fn check(state: &AppState, mut request: Request, attempt: &mut Attempt) ->
     }
     let Some(route) = route::find(request.method().as_str(), path.as_str()) else {
         // Either the method is wrong, or somebody forgot the table: nobody gets in.
-        return Err(ApiError::NotFound("page"));
+        let allow = route::methods(path.as_str());
+        return Err(if allow.is_empty() { ApiError::NotFound("page") } else { ApiError::Method { allow } });
     };
     if path.as_str().starts_with("/assets/") || path.as_str().starts_with("/health/") {
         return Ok(request);

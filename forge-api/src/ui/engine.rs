@@ -30,6 +30,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "dashboard.html",
     "dependencies.html",
     "diff.html",
+    "docs.html",
     "editor.html",
     "environments.html",
     "export.html",
@@ -91,6 +92,10 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "usage.html",
     "version.html",
     "versions.html",
+    "webhook-form.html",
+    "webhook-secret.html",
+    "webhook.html",
+    "webhooks.html",
     "where.html",
 ];
 

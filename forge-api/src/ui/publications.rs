@@ -49,7 +49,7 @@ pub(super) async fn get_publications(
     Query(Before { before }): Query<Before>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    let found = publish::list(&state, &visitor.actor, &at, before, LIST).await?;
+    let found = publish::list(&state, &visitor.actor, &at, publish::Only::default(), before, LIST).await?;
     let overview = overview::project(&state, &visitor.actor, &at).await?;
     let is_head = |id: &str| overview.sets.iter().any(|s| s.live.iter().any(|l| l.full.publication.id == id));
     let last = found.last().map(|f| f.publication.number).filter(|n| found.len() == LIST as usize && *n > 1);

@@ -8,6 +8,7 @@ use forge_api::author::{self, NewProject};
 use forge_api::database::import::{self, ImportRow};
 use forge_api::database::invitation::{self, Invitation};
 use forge_api::database::order::{self, Order};
+use forge_api::database::webhook::{self, Delivery, Webhook};
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -21,6 +22,51 @@ on_both!(
     names_and_ids_of_another_organisation_open_nothing,
     a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user,
 );
+
+const WEBHOOK: &str = "hook";
+const DELIVERY: &str = "sent";
+
+/// A webhook of the project with one delivery, unless it is there.
+async fn furnish_webhook(app: &App) {
+    let mut tx = app.state.database.write().await.unwrap();
+    if webhook::by_id(&mut tx, WEBHOOK).await.unwrap().is_some() {
+        return;
+    }
+    let row = Webhook {
+        id: WEBHOOK.into(),
+        organisation_id: app.organisation.id.clone(),
+        project_id: Some(app.at.project.id.clone()),
+        name: "hook".into(),
+        url: "https://hook.example/".into(),
+        kind: "json".into(),
+        events: "agent.stale".into(),
+        secret: Vec::new(),
+        enabled: true,
+        created_by: "ada".into(),
+        created_at: 1,
+        updated_at: 1,
+    };
+    webhook::insert(&mut tx, &row).await.unwrap();
+    let sent = Delivery {
+        id: DELIVERY.into(),
+        webhook_id: WEBHOOK.into(),
+        event: "agent.stale".into(),
+        subject: "acme/support in prod".into(),
+        payload: "{}".into(),
+        state: "delivered".into(),
+        attempts: 1,
+        not_before: 1,
+        lease_until: 0,
+        created_at: 1,
+        sent_at: Some(1),
+        status: Some(200),
+        duration_us: Some(1),
+        answer: Some("ok".into()),
+        error: None,
+    };
+    webhook::enqueue(&mut tx, &[sent]).await.unwrap();
+    tx.commit().await.unwrap();
+}
 
 /// The address of a route with something real in every place.
 pub(crate) fn address(route: &Route, credential: &str) -> String {
@@ -50,6 +96,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{import}", credential)
         .replace("{name}", "forge.css")
         .replace("{variable_set}", "usual");
+    let path = path.replace("{webhook}", WEBHOOK).replace("{delivery}", DELIVERY);
     match path.rsplit('/').next() {
         Some("current_bundle") => format!("{path}?environment=prod&set=chat"),
         Some("breaks" | "approvals") => format!("{path}?set=chat&version=1.0.0"),
@@ -111,6 +158,7 @@ pub(crate) fn body(route: &Route) -> Value {
         ("POST", "publications") => json!({ "set": "chat", "environment": "prod", "version": "1.0.0" }),
         ("POST", "mode-orders") => json!({ "mode": "FROZEN", "reason": "it is so" }),
         ("PUT", "max-age") => json!({ "seconds": 3600, "action": "warn" }),
+        ("POST", "webhooks") | ("PUT", "{webhook}") => json!({ "url": "https://hook.example/a" }),
         ("POST", "credentials") => json!({ "environment": "prod", "name": "service" }),
         ("POST", "sessions") => json!({ "email": "owner@example.org", "password": "wrong" }),
         _ => json!({}),
@@ -151,6 +199,7 @@ pub(crate) async fn furnish(app: &App) -> String {
     let mut tx = app.state.database.write().await.unwrap();
     order::insert(&mut tx, &first).await.unwrap();
     tx.commit().await.unwrap();
+    furnish_webhook(app).await;
     let path = "/api/v1/projects/acme:support/credentials";
     let made = app.post(path, 201, json!({ "environment": "prod", "name": "a" })).await;
     let id = made["id"].as_str().unwrap().to_owned();
@@ -240,6 +289,10 @@ async fn the_api_lets_each_role_do_what_the_table_says(app: App) {
         }
         assert_eq!(changes(&app).await, before, "who may not must not change anything: {what}");
         for (nth, role) in Role::ALL.into_iter().filter(|r| r.may(action)).enumerate() {
+            if route.path.contains("{webhook}") {
+                // Who was before may have removed it.
+                furnish_webhook(&app).await;
+            }
             let before = changes(&app).await;
             let request = match browsers.iter().find(|(r, _)| *r == role) {
                 Some((_, browser)) => app.by(browser, method.clone(), &path),

@@ -191,8 +191,8 @@ async fn what_is_no_json_or_no_query_is_a_problem_too(app: App) {
         problem(send(body).await.unwrap(), 422, "bad_json").await;
     }
     let plain = app.request(Role::Owner, Method::POST, PUBLICATIONS).body("x").send().await.unwrap();
-    problem(plain, 422, "bad_json").await;
-    let query = app.request(Role::Owner, Method::GET, &format!("{PUBLICATIONS}?before=x"));
+    problem(plain, 415, "bad_content_type").await;
+    let query = app.request(Role::Owner, Method::GET, &format!("{PUBLICATIONS}?limit=x"));
     problem(query.send().await.unwrap(), 422, "bad_query").await;
     problem(app.anonymous(Method::GET, "/api/v1/nowhere").send().await.unwrap(), 404, "not_found").await;
 }

@@ -94,7 +94,8 @@ async fn a_rollback_is_an_older_version_with_a_higher_serial(app: App) {
         list["items"].as_array().unwrap().iter().map(|p| p["number"].as_i64().unwrap()).collect()
     };
     assert_eq!(numbers(&page), [3, 2]);
-    assert_eq!(numbers(&app.get(&format!("{PUBLICATIONS}?limit=2&before={}", page["next"])).await), [1]);
+    let next = page["next"].as_str().unwrap();
+    assert_eq!(numbers(&app.get(&format!("{PUBLICATIONS}?limit=2&cursor={next}")).await), [1]);
 }
 
 async fn the_same_content_has_the_same_digest_in_every_environment(app: App) {

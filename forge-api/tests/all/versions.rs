@@ -93,7 +93,7 @@ async fn every_save_is_a_revision_that_can_be_restored(app: App) {
     assert_eq!(rows, [(2, "context_engineer", "shorter"), (1, "owner", "the first")]);
     let page = app.get(&format!("{path}?limit=1")).await;
     assert_eq!(page["items"][0]["revision"], 2);
-    let older = app.get(&format!("{path}?limit=1&before={}", page["next"].as_str().unwrap())).await;
+    let older = app.get(&format!("{path}?limit=1&cursor={}", page["next"].as_str().unwrap())).await;
     assert_eq!(older["items"][0]["revision"], 1);
 
     // By number and by id; restored as a new revision.

@@ -60,6 +60,8 @@ const PAGES: &[(&str, &str)] = &[
     ("compare", "/acme/support/chat/-/compare"),
     ("import", "/acme/support/chat/-/import"),
     ("export", "/acme/support/chat/-/export?format=langfuse"),
+    ("webhooks", "/acme/support/-/webhooks"),
+    ("docs", "/api/docs"),
     ("palette", "/-/palette?q=wel"),
     ("start", "/acme/-/start"),
     ("retry", "/acme/support/-/publications/2/retry"),

@@ -4,6 +4,7 @@ mod access;
 mod bundle;
 mod contract;
 mod folder;
+mod fuzz;
 mod kill;
 mod orders;
 mod outage;

@@ -9,15 +9,6 @@ use crate::clock::rfc3339;
 use crate::compare::diff::{Diff, Segment};
 use crate::compare::{Changes, Proposal, Reason};
 
-/// Revisions, newest first, and where they go on.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct HistoryBody {
-    pub items: Vec<RevisionBody>,
-    /// Give it as `before` to go on; absent at the end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
-
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RevisionBody {
     pub id: String,
@@ -55,15 +46,6 @@ impl From<Revision> for RevisionBody {
             source,
         }
     }
-}
-
-/// Where a history goes on.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HistoryQuery {
-    /// Only revisions older than the one with this id.
-    pub before: Option<String>,
-    pub limit: Option<i64>,
 }
 
 /// Why something is saved.

@@ -111,10 +111,28 @@ impl From<Tried> for RenderedBody {
 /// A stored prompt, what a caller would give, and the model that it is sent to.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct RunRequest {
-    #[serde(flatten)]
-    pub render: RenderRequest,
+    // Not flattened: serde would then pass over fields that are not known.
+    pub prompt: String,
+    /// `draft`, or a version; the draft where neither this nor an environment is named.
+    #[serde(default)]
+    pub version: Option<String>,
+    /// As the agents of this environment have it now.
+    #[serde(default)]
+    pub environment: Option<String>,
+    #[serde(default)]
+    pub values: Map<String, Value>,
+    #[serde(default)]
+    pub history: BTreeMap<String, Vec<MessageBody>>,
     /// `endpoint/model`, as the list of models names it.
     pub model: String,
+}
+
+impl RunRequest {
+    /// What is rendered, and the model that it is sent to.
+    pub(crate) fn parts(self) -> (RenderRequest, String) {
+        let Self { prompt, version, environment, values, history, model } = self;
+        (RenderRequest { prompt, version, environment, values, history }, model)
+    }
 }
 
 impl RenderRequest {

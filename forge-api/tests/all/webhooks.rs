@@ -1,0 +1,312 @@
+//! Webhooks: told of what happens, signed, tried again, and never sent where they must not go.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use data_encoding::BASE64;
+use forge_api::auth::Role;
+use forge_api::webhook;
+use hmac::{Hmac, Mac as _};
+use reqwest::Method;
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tests::until::{secs, until};
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::{App, Kind, SET, json_of, problem};
+
+const WEBHOOKS: &str = "/api/v1/projects/acme:support/webhooks";
+
+/// What somebody else's server heard.
+#[derive(Debug, Clone)]
+struct Heard {
+    headers: HeaderMap,
+    body: String,
+}
+
+impl Heard {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    /// Checks the signature by the book: Standard Webhooks, written down independently of FORGE's own code.
+    fn is_signed_by(&self, secret: &str) -> bool {
+        let key = BASE64.decode(secret.strip_prefix("whsec_").unwrap().as_bytes()).unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(&key).unwrap();
+        mac.update(self.header("webhook-id").as_bytes());
+        mac.update(b".");
+        mac.update(self.header("webhook-timestamp").as_bytes());
+        mac.update(b".");
+        mac.update(self.body.as_bytes());
+        let given = self.header("webhook-signature").strip_prefix("v1,").unwrap();
+        mac.verify_slice(&BASE64.decode(given.as_bytes()).unwrap()).is_ok()
+    }
+}
+
+/// Somebody else's server: answers so many times with 500, then with 204.
+#[derive(Clone)]
+struct Receiver {
+    url: String,
+    heard: Arc<Mutex<Vec<Heard>>>,
+    fails: Arc<AtomicUsize>,
+    stop: CancellationToken,
+}
+
+impl Receiver {
+    async fn start(fails: usize) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let fails = Arc::new(AtomicUsize::new(fails));
+        let receiver = Self { url, heard: Arc::default(), fails, stop: stop.clone() };
+        let router = Router::new().route("/hook", post(hear)).with_state(receiver.clone());
+        tokio::spawn(async move {
+            axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await.unwrap();
+        });
+        receiver
+    }
+
+    async fn heard(&self, event: &str) -> Heard {
+        until(&format!("the receiver hears of {event}"), secs(30), async || {
+            self.heard.lock().await.iter().find(|heard| heard.header("forge-event") == event).cloned()
+        })
+        .await
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        if Arc::strong_count(&self.heard) <= 2 {
+            self.stop.cancel();
+        }
+    }
+}
+
+async fn hear(
+    State(receiver): State<Receiver>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> (StatusCode, &'static str) {
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    receiver.heard.lock().await.push(Heard { headers, body });
+    let left = receiver.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+    match left {
+        Ok(_) => (StatusCode::INTERNAL_SERVER_ERROR, "not now"),
+        Err(_) => (StatusCode::NO_CONTENT, ""),
+    }
+}
+
+/// A FORGE that sends webhooks to this machine.
+async fn app(kind: Kind) -> (App, CancellationToken) {
+    let options = [("webhook-private-addresses", "true"), ("webhook-retry-ms", "50")];
+    let app = App::start_with(kind, &options).await;
+    let stop = CancellationToken::new();
+    tokio::spawn(webhook::run(app.state.clone(), stop.clone()));
+    (app, stop)
+}
+
+async fn create(app: &App, body: Value) -> (String, String) {
+    let made = app.post(WEBHOOKS, 201, body).await;
+    (made["id"].as_str().unwrap().to_owned(), made["secret"].as_str().unwrap().to_owned())
+}
+
+async fn delivered(app: &App, id: &str, event: &str) -> Value {
+    until(&format!("the log says that {event} was delivered"), secs(30), async || {
+        let log = app.get(&format!("{WEBHOOKS}/{id}/deliveries")).await;
+        let items = log["items"].as_array()?.clone();
+        items.into_iter().find(|d| d["event"] == event && d["state"] == "delivered")
+    })
+    .await
+}
+
+async fn what_happens_is_told(kind: Kind) {
+    let (app, stop) = app(kind).await;
+    let receiver = Receiver::start(0).await;
+    let (id, secret) = create(&app, json!({ "url": receiver.url, "name": "pipeline" })).await;
+    assert!(!app.dump_postgres().contains(&secret), "the secret lies sealed");
+    app.save("welcome.message", "Hello", &[]).await;
+    let asked = app.request(Role::ContextEngineer, Method::POST, &format!("{SET}/reviews")).json(&json!({}));
+    let review = json_of(asked.send().await.unwrap(), 201).await;
+    let digest = json!({ "digest": review["digest"] });
+    let approve = app.request(Role::Reviewer, Method::POST, &format!("{SET}/reviews/current/approve"));
+    assert_eq!(approve.json(&digest).send().await.unwrap().status(), 204);
+    app.lock("1.0.0").await;
+    app.publish("1.0.0", "prod").await;
+
+    for event in ["review.requested", "review.approved", "set.locked", "publication.created"] {
+        let heard = receiver.heard(event).await;
+        assert!(heard.is_signed_by(&secret), "{event}");
+        let body = heard.json();
+        assert_eq!((&body["version"], &body["event"]), (&json!(1), &json!(event)));
+        assert_eq!((&body["organisation"], &body["project"]), (&json!("acme"), &json!("support")));
+        assert_eq!(heard.header("webhook-id"), body["id"]);
+        assert!(body["url"].as_str().unwrap().starts_with(&app.url("/acme/support/")), "{body}");
+    }
+    let published = receiver.heard("publication.created").await.json();
+    assert_eq!(published["subject"], "acme/support/chat@1.0.0 to prod");
+    assert_eq!(published["data"]["serial"], 1);
+    let mut forged = receiver.heard("set.locked").await;
+    forged.body.push(' ');
+    assert!(!forged.is_signed_by(&secret), "a signature is over every byte");
+    let log = delivered(&app, &id, "set.locked").await;
+    assert_eq!((&log["status"], &log["attempts"]), (&json!(204), &json!(1)), "{log}");
+
+    // What was undone was never told: a publication that is refused leaves nothing in the outbox.
+    let count = receiver.heard.lock().await.len();
+    let body = json!({ "set": "chat", "environment": "prod", "version": "1.0.0", "expected_serial": 9 });
+    app.refused("/api/v1/projects/acme:support/publications", body, 409, "serial_mismatch").await;
+    app.post(&format!("{WEBHOOKS}/{id}/test"), 201, json!({})).await;
+    receiver.heard("ping").await;
+    assert_eq!(receiver.heard.lock().await.len(), count + 1);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_is_told_on_sqlite() {
+    what_happens_is_told(Kind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_is_told_on_postgres() {
+    what_happens_is_told(Kind::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_taken_is_tried_again_and_can_be_sent_once_more() {
+    let (app, stop) = app(Kind::Sqlite).await;
+    let receiver = Receiver::start(2).await;
+    let (id, first) = create(&app, json!({ "url": receiver.url, "events": ["set.locked"] })).await;
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let log = delivered(&app, &id, "set.locked").await;
+    assert_eq!(log["attempts"], 3, "{log}");
+    let heard = receiver.heard.lock().await.clone();
+    assert_eq!(heard.len(), 3);
+    let ids: Vec<&str> = heard.iter().map(|h| h.header("webhook-id")).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "who hears it twice can tell: {ids:?}");
+
+    // By hand, under another secret.
+    let made = app.post(&format!("{WEBHOOKS}/{id}/secret"), 201, json!({})).await;
+    let second = made["secret"].as_str().unwrap();
+    let path = format!("{WEBHOOKS}/{id}/deliveries/{}/redeliver", log["id"].as_str().unwrap());
+    app.post(&path, 201, json!({})).await;
+    let again =
+        until("it comes once more", secs(30), async || receiver.heard.lock().await.get(3).cloned()).await;
+    assert_eq!(again.header("webhook-id"), ids[0]);
+    assert!(again.is_signed_by(second) && !again.is_signed_by(&first));
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_what_was_chosen_is_told_and_nothing_of_other_projects() {
+    let (app, stop) = app(Kind::Sqlite).await;
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "other" })).await;
+    let (mine, all, slack) = (Receiver::start(0).await, Receiver::start(0).await, Receiver::start(0).await);
+    let new = json!({ "url": mine.url, "events": ["review.requested"] });
+    json_of(
+        app.request(Role::Owner, Method::POST, "/api/v1/projects/acme:other/webhooks")
+            .json(&new)
+            .send()
+            .await
+            .unwrap(),
+        201,
+    )
+    .await;
+    create(&app, json!({ "url": all.url, "events": ["set.locked"], "all_projects": true })).await;
+    create(&app, json!({ "url": slack.url, "kind": "slack", "events": ["set.locked"] })).await;
+    let off = json!({ "url": mine.url, "enabled": false });
+    create(&app, off).await;
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    all.heard("set.locked").await;
+    let message = slack.heard("set.locked").await.json();
+    let text = message["text"].as_str().unwrap();
+    assert!(text.starts_with("*acme/support/chat*: a version was made"), "{text}");
+    assert!(message.as_object().unwrap().len() == 1 && text.contains("|open in FORGE>"), "{message}");
+    assert!(mine.heard.lock().await.is_empty(), "another project's, and one that is off");
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_webhook_goes_to_the_inside_of_the_network() {
+    let app = App::start(Kind::Sqlite).await;
+    for url in [
+        "http://example.org/",
+        "https://127.0.0.1/",
+        "https://169.254.169.254/latest/meta-data",
+        "https://[::1]/",
+        "https://10.0.0.1:8443/",
+        "https://user:password@example.org/",
+        "file:///etc/passwd",
+        "x",
+    ] {
+        let found = app.refused(WEBHOOKS, json!({ "url": url }), 422, "invalid").await;
+        assert_eq!(found["field"], "url", "{found}");
+    }
+    app.refused(WEBHOOKS, json!({ "url": "https://a.example/", "events": ["x"] }), 422, "invalid").await;
+    app.refused(WEBHOOKS, json!({ "url": "https://a.example/", "kind": "x" }), 422, "invalid").await;
+    // A name may lead anywhere: it is looked at when it is sent.
+    let (id, _) = create(&app, json!({ "url": "https://localhost/" })).await;
+    let stop = CancellationToken::new();
+    tokio::spawn(webhook::run(app.state.clone(), stop.clone()));
+    app.post(&format!("{WEBHOOKS}/{id}/test"), 201, json!({})).await;
+    let tried = until("it was tried", secs(30), async || {
+        let log = app.get(&format!("{WEBHOOKS}/{id}/deliveries")).await;
+        log["items"].as_array()?.iter().find(|d| d["attempts"] == 1).cloned()
+    })
+    .await;
+    assert_eq!(tried["state"], "waiting");
+    assert!(tried["error"].as_str().unwrap().contains("no address of the public network"), "{tried}");
+    stop.cancel();
+    let other = app.strange(Method::GET, &format!("{WEBHOOKS}/{id}")).send().await.unwrap();
+    problem(other, 404, "not_found").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_pages_make_change_and_remove_a_webhook() {
+    let app = App::start(Kind::Sqlite).await;
+    let browser = app.browser().await;
+    let page = "/acme/support/-/webhooks";
+    let send = async |path: &str, fields: &[(&str, &str)]| {
+        let mut fields = fields.to_vec();
+        fields.push(("csrf", &browser.csrf));
+        let request = app.anonymous(Method::POST, path).header("cookie", &browser.cookies);
+        request.header("accept", "text/html").form(&fields).send().await.unwrap()
+    };
+    let wrong = send(page, &[("url", "https://10.0.0.1/"), ("kind", "json"), ("name", "kept & kept")]).await;
+    assert_eq!(wrong.status(), 422);
+    let wrong = wrong.text().await.unwrap();
+    assert!(
+        wrong.contains("kept &amp; kept") && wrong.contains("no address of the public network"),
+        "{wrong}"
+    );
+    let fields =
+        [("url", "https://a.example/x"), ("kind", "json"), ("name", "chat"), ("event", "set.locked")];
+    let made = send(page, &fields).await;
+    assert_eq!(made.status(), 200);
+    assert!(made.text().await.unwrap().contains("whsec_"));
+    let listed = app.get(WEBHOOKS).await;
+    let id = listed["items"][0]["id"].as_str().unwrap();
+    assert_eq!(listed["items"][0]["events"], json!(["set.locked"]));
+    assert!(listed["items"][0]["secret"].is_null());
+    let one = format!("{page}/{id}");
+    let changed = [("do", "change"), ("url", "https://b.example/"), ("kind", "slack"), ("enabled", "no")];
+    assert_eq!(send(&one, &changed).await.status(), 303);
+    let now = app.get(&format!("{WEBHOOKS}/{id}")).await;
+    assert_eq!((&now["kind"], &now["enabled"]), (&json!("slack"), &json!(false)));
+    assert_eq!(send(&one, &[("do", "test")]).await.status(), 303);
+    let shown = app.by(&browser, Method::GET, &one).header("accept", "text/html").send().await.unwrap();
+    assert!(shown.text().await.unwrap().contains("ping"));
+    assert_eq!(send(&format!("{one}/remove"), &[]).await.status(), 303);
+    assert_eq!(app.get(WEBHOOKS).await["items"], json!([]));
+}
