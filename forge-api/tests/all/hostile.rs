@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use forge_api::api;
 use forge_api::auth::Role;
 use forge_api::auth::route::{API, PAGES, Route};
 use hostile::dice::Dice;
@@ -317,6 +318,15 @@ fn with_nul(value: &Value) -> Vec<Value> {
     }
 }
 
+/// Whether the body of a route has such a field, as its description says: another one is refused before it is read.
+fn takes(route: &Route, name: &str) -> bool {
+    let document = api::document();
+    let operation = &document["paths"][route.path.replace("{*", "{")][route.method.to_lowercase()];
+    let schema = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].as_str();
+    let schema = schema.and_then(|named| named.rsplit('/').next()).unwrap_or_default();
+    !document["components"]["schemas"][schema]["properties"][name].is_null()
+}
+
 /// PostgreSQL takes none.
 async fn no_nul_in_a_text_brings_a_route_down(app: App) {
     let credential = furnish(&app).await;
@@ -325,7 +335,7 @@ async fn no_nul_in_a_text_brings_a_route_down(app: App) {
     for route in with_body(API) {
         let (path, good) = (address(route, &credential), body(route));
         let mut bodies = with_nul(&good);
-        bodies.extend(names.map(|name| {
+        bodies.extend(names.into_iter().filter(|name| takes(route, name)).map(|name| {
             let mut body = good.clone();
             body[name] = json!("a\u{0}");
             body
