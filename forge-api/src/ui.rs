@@ -37,7 +37,6 @@ mod compare;
 mod credentials;
 mod dashboard;
 mod dependencies;
-mod diff;
 mod docs;
 mod editor;
 mod engine;

@@ -27,9 +27,9 @@ pub(super) async fn list_invitations(
 ) -> Result<Listed<InvitationBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
     let found = author::invitations(&state, &actor, &organisation).await?;
-    Ok(page.cut(found, |(row, _)| row.id.clone()).map(|(row, grants)| {
-        InvitationBody::new(&row, grants.iter().map(ProjectRole::from).collect(), None)
-    }))
+    Ok(page
+        .cut(found, |(row, _)| row.id.clone())
+        .map(|(row, grants)| InvitationBody::new(&row, grants.iter().map(ProjectRole::from).collect(), None)))
 }
 
 pub(super) async fn invite(
