@@ -41,10 +41,10 @@ mod versions;
 mod webhooks;
 
 pub use current_bundle::BUNDLE_TYPE;
-pub use openapi::document;
-pub(crate) use transfer::file;
 pub(crate) use manners::manners;
+pub use openapi::document;
 pub use openapi::{BOUNDED, document};
+pub(crate) use transfer::file;
 
 use axum::Router;
 use axum::http::{HeaderMap, header};

@@ -9,7 +9,7 @@
 //! | [`asset`] | style sheets, scripts and icons |
 //! | [`frame`], [`visitor`] | what stands around every page, and who looks at it |
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
-//! | [`view`], [`diff`], [`changes`] | what several pages show |
+//! | [`view`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
 //! | [`view`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |

@@ -308,7 +308,6 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, bool)] {
         ("GET", Some("export")) if path.contains("{set}") => {
             &[("format", false), ("version", false), ("report", false)]
         }
-        ("GET", Some("agents")) => &[("environment", false)],
         ("GET", Some("publications")) => &[("environment", false), ("set", false), ("state", false)],
         ("GET", Some("agents")) => &[("environment", false), ("service", false), ("presence", false)],
         ("GET", Some("credentials")) => &[("environment", false), ("state", false)],
