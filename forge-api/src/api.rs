@@ -58,6 +58,7 @@ use crate::state::AppState;
 /// What is given as something else than JSON, by the end of its address.
 const DOCUMENT_TYPES: &[(&str, &str)] = &[
     ("/audit/export", "application/jsonl"),
+    ("/export", "*/*"),
     ("/metrics", "text/plain"),
     ("/runs", "text/event-stream"),
     ("/bundle", BUNDLE_TYPE),

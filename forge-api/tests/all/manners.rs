@@ -103,7 +103,7 @@ async fn a_name_that_is_not_known_is_refused_by_every_route(app: App) {
         let asked = app.by(&browser, method.clone(), &with(&path, "colour=red")).json(&body(route));
         let found = problem(asked.send().await.unwrap(), 422, "unknown_parameter").await;
         assert!(found["detail"].as_str().unwrap().contains("colour"), "{what}: {found}");
-        if operation(route)["requestBody"].is_null() {
+        if operation(route)["requestBody"]["content"]["application/json"].is_null() {
             continue;
         }
         let mut more = body(route);
@@ -260,7 +260,9 @@ async fn every_answer_is_one_that_the_description_names(app: App) {
                 continue;
             };
             let kind = kind.split(';').next().unwrap().to_owned();
-            let named = found["content"].as_object().is_some_and(|all| all.contains_key(&kind));
+            let named = found["content"]
+                .as_object()
+                .is_some_and(|all| all.contains_key(&kind) || all.contains_key("*/*"));
             assert!(named, "{what} answers {status} as {kind}: add it to bodies of api/openapi.rs");
         }
         if route.path.ends_with("/lock") {

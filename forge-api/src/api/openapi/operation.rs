@@ -107,9 +107,10 @@ fn done(route: &Route, has_body: bool) -> &'static [&'static str] {
     match (route.method, last) {
         ("GET", "ready") => &["200", "503"],
         ("GET", _) => &["200"],
-        ("POST", "check" | "preview" | "import" | "render" | "runs" | "rename" | "archive" | "restore") => {
-            &["200"]
-        }
+        (
+            "POST",
+            "check" | "preview" | "import" | "render" | "runs" | "rename" | "archive" | "restore" | "apply",
+        ) => &["200"],
         ("PUT", "{*prompt}" | "{*partial}" | "{variable_set}") => &["200", "201"],
         ("POST", _) if has_body => &["201"],
         _ if has_body => &["200"],
@@ -117,7 +118,7 @@ fn done(route: &Route, has_body: bool) -> &'static [&'static str] {
     }
 }
 
-fn refusals(route: &Route) -> Vec<(&'static str, &'static str)> {
+fn refusals(route: &Route, takes: bool) -> Vec<(&'static str, &'static str)> {
     let mut all = vec![
         ("422", "something of the request cannot be taken; `code` and `detail` say what"),
         ("429", "too many requests; `Retry-After` says when to come back"),
@@ -131,10 +132,10 @@ fn refusals(route: &Route) -> Vec<(&'static str, &'static str)> {
     if route.path.contains('{') || route.method == "POST" {
         all.push(("404", "there is no such thing, or it is not yours to see"));
     }
-    if route.method != "GET" {
+    if route.method != "GET" || route.access != Access::Public {
         all.push(("409", "the state of things forbids it; `detail` says the way out"));
     }
-    if ["POST", "PUT", "PATCH"].contains(&route.method) {
+    if takes || ["POST", "PUT", "PATCH"].contains(&route.method) {
         all.push(("413", "larger than is taken"));
         all.push(("415", "the body is no JSON by its content type"));
     }
@@ -155,7 +156,7 @@ pub(super) fn operation(
         "summary": route.summary,
         "tags": [tag(route.path)],
         "parameters": parameters(route, queries, paged),
-        "responses": responses(route, gives, paged),
+        "responses": responses(route, takes.is_some(), gives, paged),
     });
     if let Some((_, why)) = bounded {
         operation["x-bounded"] = json!(why);
@@ -166,6 +167,11 @@ pub(super) fn operation(
             content["example"] = example;
         }
         operation["requestBody"] = json!({ "required": true, "content": { "application/json": content } });
+    }
+    if route.path.ends_with("/imports") {
+        let file = json!({ "schema": { "type": "string", "format": "binary" } });
+        operation["requestBody"] =
+            json!({ "required": true, "content": { "application/octet-stream": file } });
     }
     match route.access {
         Access::Public => operation["security"] = json!([]),
@@ -235,7 +241,7 @@ fn query(name: &str) -> (Value, String) {
     }
 }
 
-fn responses(route: &Route, gives: Option<Value>, paged: bool) -> Value {
+fn responses(route: &Route, takes: bool, gives: Option<Value>, paged: bool) -> Value {
     let mut all = Map::new();
     let tag = json!({ "description": "for If-None-Match", "schema": { "type": "string" } });
     for status in done(route, gives.is_some()) {
@@ -269,7 +275,7 @@ fn responses(route: &Route, gives: Option<Value>, paged: bool) -> Value {
     if route.method == "GET" {
         all.insert("304".into(), json!({ "description": "as the caller has it already" }));
     }
-    for (status, text) in refusals(route) {
+    for (status, text) in refusals(route, takes) {
         all.entry(status).or_insert_with(|| {
             json!({ "description": text, "content": { "application/problem+json": {
                 "schema": { "$ref": "#/components/schemas/Problem" },
