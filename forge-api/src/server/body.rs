@@ -57,9 +57,11 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let value = found.map_err(|error: serde_json::Error| {
         let at = track.path().to_string();
         let detail = if at == "." { error.to_string() } else { format!("{at}: {error}") };
-        match error.to_string().starts_with("unknown field") {
-            true => unknown_field(detail),
-            false => bad(detail),
+        match (unknown.is_empty(), error.to_string().starts_with("unknown field")) {
+            (true, false) => bad(detail),
+            (true, true) => unknown_field(detail),
+            // What is missing is often what was misspelt.
+            (false, _) => unknown_field(format!("nothing here is called {}; {detail}", unknown.join(", "))),
         }
     })?;
     json.end().map_err(|error| bad(error.to_string()))?;
@@ -110,6 +112,8 @@ mod tests {
         let (found, detail) = code(r#"{"set":"a","environment":"b","version":"1.0.0","serial":1}"#);
         assert_eq!(found, "unknown_field");
         assert!(detail.contains("serial"), "{detail}");
+        let (found, detail) = code(r#"{"set":"a","enviroment":"b","version":"1.0.0"}"#);
+        assert!(found == "unknown_field" && detail.contains("enviroment; missing field"), "{detail}");
         let (found, detail) = code(r#"{"set":"a","environment":3,"version":"1.0.0"}"#);
         assert_eq!(found, "bad_json");
         assert!(detail.starts_with("environment: "), "{detail}");
