@@ -109,9 +109,9 @@ async fn chat(state: &AppState, cast: &Cast, at: &ProjectAt) -> Result<()> {
         publish(state, &cast.mara, &set, "1.0.0", environment).await?;
     }
     lock::reopen(state, &cast.tomas, &set).await?;
-    let welcome = "Hello {{ name }}, and welcome to {{ shop }}.\nWhat can I do for you today?\n";
-    write(state, &cast.tomas, &set, "welcome.message", welcome, &["name", "shop"]).await?;
-    lock::lock(state, &cast.tomas, &set, "1.1.0", None, "A shorter welcome.").await?;
+    let text = "Say in one sentence where order {{ order }} is. It is {{ state }}.\n";
+    write(state, &cast.tomas, &set, "order.status", text, &["order", "state"]).await?;
+    lock::lock(state, &cast.tomas, &set, "1.1.0", None, "Says where an order is.").await?;
     for environment in ["dev", "staging"] {
         publish(state, &cast.tomas, &set, "1.1.0", environment).await?;
     }

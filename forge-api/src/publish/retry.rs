@@ -5,7 +5,7 @@
 
 use super::{Answer, PublicationView, Request, Writing, find, tell, write};
 use crate::auth::{Action, Actor};
-use crate::author::{ProjectAt, SetAt};
+use crate::author::{self, ProjectAt, SetAt};
 use crate::contract::{self, Content};
 use crate::database::publication::{self, PublicationFull};
 use crate::error::{ApiError, Result};
@@ -77,6 +77,7 @@ pub async fn retry(state: &AppState, actor: &Actor, at: &ProjectAt, number: i64)
         accept_broken: &[],
     };
     let mut tx = state.database.write().await?;
+    author::set::refuse_archived(&mut tx, &set).await?;
     // It was live there, and needs no approvals again; the role has to be one that publishes there.
     rule::allow(&mut tx, actor, &set, &full.environment, &full.version).await?;
     let writing = Writing {

@@ -46,6 +46,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "help-import.html",
     "help-keys.html",
     "help-line.html",
+    "help-people.html",
     "help-publishing.html",
     "help-templates.html",
     "help-trying.html",

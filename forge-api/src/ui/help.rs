@@ -24,7 +24,7 @@ const fn guide(slug: &'static str, title: &'static str, template: &'static str) 
 }
 
 /// In the order in which they are read.
-const GUIDES: [Guide; 11] = [
+const GUIDES: [Guide; 12] = [
     guide("line", "From an edit to every agent", "help-line.html"),
     guide("first-steps", "The first ten minutes", "help-first-steps.html"),
     guide("templates", "Templates and parameters", "help-templates.html"),
@@ -35,6 +35,7 @@ const GUIDES: [Guide; 11] = [
     guide("agents", "Connecting agents", "help-agents.html"),
     guide("frozen", "What FROZEN means", "help-frozen.html"),
     guide("import", "Import and export", "help-import.html"),
+    guide("people", "People and roles", "help-people.html"),
     guide("keys", "Keys and the API", "help-keys.html"),
 ];
 
