@@ -42,7 +42,6 @@ mod webhooks;
 
 pub use current_bundle::BUNDLE_TYPE;
 pub(crate) use manners::manners;
-pub use openapi::document;
 pub use openapi::{BOUNDED, document};
 pub(crate) use transfer::file;
 
