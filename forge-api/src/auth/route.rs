@@ -634,6 +634,9 @@ pub const API: &[Route] = &[
         "/api/v1/projects/{project}/grants/{person}",
         InPerson(ManageMembers),
         "take a user's role in this project, by id or e-mail address; everybody may give their own back",
+    ),
+    route(
+        GET,
         "/api/v1/projects/{project}/webhooks",
         May(ManageProjects),
         "webhooks that are told what happens in the project",
