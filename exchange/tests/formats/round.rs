@@ -155,7 +155,7 @@ fn an_archive_that_somebody_changed_is_refused() {
     let version = "sets/chat/versions/1.0.0+a.b.json";
     let mut changed = files.clone();
     changed.get_mut(version).unwrap().push(b' ');
-    assert_eq!(refused(&changed), "changed");
+    assert_eq!(refused(&changed), "file_changed");
     let mut less = files.clone();
     less.remove("sets/chat/history.json");
     assert_eq!(refused(&less), "unreadable");
