@@ -191,7 +191,7 @@ impl Archive {
             let bytes = files.get(path).ok_or_else(|| Refusal::unreadable(path, "is missing"))?;
             if Digest::of(bytes) != *digest {
                 return Err(Refusal::new(
-                    "changed",
+                    "file_changed",
                     format!("{path} was changed after the archive was made"),
                 ));
             }
@@ -222,7 +222,7 @@ impl Set {
                 || bundle.set != head.slug
             {
                 return Err(Refusal::new(
-                    "changed",
+                    "file_changed",
                     format!("{path} is not the version that lock.json names"),
                 ));
             }
