@@ -283,7 +283,7 @@ async fn what_cannot_be_looked_for_is_said(app: App) {
     problem(ask("q=a&set=chat&organisation=acme").await, 422, "project_missing").await;
     problem(ask("q=a&organisation=nowhere").await, 404, "not_found").await;
     problem(ask("q=a&limit=many").await, 422, "bad_query").await;
-    problem(ask("q=a&colour=red").await, 422, "bad_query").await;
+    problem(ask("q=a&colour=red").await, 422, "unknown_parameter").await;
     for query in
         ["q=%00", "q=%20", "q=...", "q=%F0%9F%98%80", "q=a&limit=0", "q=a&limit=100000", "tag=%21&q=a"]
     {
