@@ -18,6 +18,7 @@ mod orders;
 mod pages;
 #[path = "browser/people.rs"]
 mod people;
+#[path = "browser/playground.rs"]
 mod playground;
 #[path = "browser/review.rs"]
 mod review;
