@@ -102,7 +102,6 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         Some("breaks" | "approvals") => format!("{path}?set=chat&version=1.0.0"),
         Some("resolve") => format!("{path}?address=@acme/chat"),
         Some("compare") if path.starts_with("/api/") => format!("{path}?old=1.0.0&new=draft"),
-        Some("breaks") => format!("{path}?set=chat&version=1.0.0"),
         Some("recent") => format!("{path}?organisation=acme"),
         Some("search") => format!("{path}?q=wel"),
         Some("usage") => format!("{path}?set=chat"),

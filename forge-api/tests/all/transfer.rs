@@ -4,7 +4,7 @@ use forge_api::auth::Role;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::app::{App, SET, json_of, on_both, prompt};
+use crate::app::{App, SET, json_of, on_both};
 
 on_both!(
     an_import_writes_what_its_plan_said_and_nothing_before,
