@@ -137,7 +137,7 @@ async fn a_hostile_template_that_compiles_is_stopped_in_the_preview() {
             "{body}"
         );
         assert!(!detail.contains("lorem"), "no value is repeated: {body}");
-        take_partials(&app, &&case).await;
+        take_partials(&app, &case).await;
         tried += 1;
     }
     assert!(tried > 25, "{tried} cases were tried");
