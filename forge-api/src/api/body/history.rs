@@ -122,8 +122,10 @@ pub struct LineBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub old: Vec<WordsBody>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub new: Vec<WordsBody>,
 }
 

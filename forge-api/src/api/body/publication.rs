@@ -50,6 +50,7 @@ pub struct PublicationBody {
     pub sent_at: Option<String>,
     /// Services that it breaks and that who published it named.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub overridden: Vec<Overridden>,
 }
 

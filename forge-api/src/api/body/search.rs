@@ -49,11 +49,13 @@ pub struct ThingBody {
     pub id: String,
     /// What people call it, where that is another name.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(default)]
     pub name: String,
     /// Of the set: editing, review or locked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub tags: Vec<String>,
     /// Whether it, or what it stands in, is archived.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

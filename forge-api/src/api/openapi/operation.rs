@@ -105,6 +105,8 @@ fn id(route: &Route, is_list: bool) -> String {
 fn done(route: &Route, has_body: bool) -> &'static [&'static str] {
     let last = route.path.rsplit('/').next().unwrap_or_default();
     match (route.method, last) {
+        ("POST", "sign-in-links") if route.access == Access::Public => &["202"],
+        ("POST", "accept") => &["201", "204"],
         ("GET", "ready") => &["200", "503"],
         ("GET", _) => &["200"],
         (
@@ -125,7 +127,7 @@ fn refusals(route: &Route, takes: bool) -> Vec<(&'static str, &'static str)> {
         ("503", "something that FORGE needs is away at the moment"),
         ("500", "a fault of FORGE; nothing was changed"),
     ];
-    if route.access != Access::Public || route.path.ends_with("/sessions") {
+    if route.access != Access::Public || route.method == "POST" {
         all.push(("401", "not signed in, or the token is not good any more"));
         all.push(("403", "the role, or the token, does not allow this"));
     }
