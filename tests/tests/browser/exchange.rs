@@ -28,7 +28,7 @@ async fn a_file_of_another_tool_is_looked_at_imported_and_exported_by_hand() -> 
     browser.wait_url("/-/import/").await;
     browser.wait_text("h1", "langfuse.json").await;
     browser.wait_text(".callout", "1 prompt stands in the set with another text").await;
-    browser.wait_text("table.diff", "Welcome {{ name }}").await;
+    browser.wait_text("main", "Welcome {{ name }}").await;
     browser.wait_text("table.table", "stays text").await;
 
     // The other choice is another plan, and nothing is written by either.
