@@ -133,7 +133,9 @@ async fn what_is_read_has_a_tag_and_is_not_sent_twice(app: App) {
     for route in API.iter().filter(|route| route.method == "GET" && route.path.starts_with("/api/")) {
         let path = address(route, &credential);
         let answer = app.by(&browser, Method::GET, &path).send().await.unwrap();
-        if answer.status() != 200 || answer.headers()["content-type"] == "application/jsonl" {
+        // Files are made anew each time.
+        let is_file = path.split('?').next().is_some_and(|path| path.ends_with("/export"));
+        if answer.status() != 200 || is_file {
             continue;
         }
         let tag = answer.headers()["etag"].to_str().unwrap().to_owned();
