@@ -11,13 +11,8 @@
 //! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
 //! | [`view`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
-//! | [`view`] | what several pages show |
-//! | [`set_up`], [`sign_in`], [`account`] | coming in, going out, one's own taste, help |
-//! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`] | finding one's way, making things |
 //! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
-//! | [`dashboard`], [`project`], [`new`], [`palette`] | finding one's way, making things |
-//! | [`dashboard`], [`project`], [`new`], [`palette`], [`search`] | finding one's way, making things |
-//! | [`editor`] | prompts: text, parameters, preview |
+//! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`], [`search`] | finding one's way, making things |
 //! | [`editor`], [`dependencies`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
 //! | [`items`], [`settings`] | renaming, copying, archiving; what can be changed of projects and sets |
