@@ -45,7 +45,7 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
 
     // Asked for; it waits in the other one's queue.
     session.open("/acme/support/chat/-/lock").await?;
-    browser.wait_text(".diff ins", "and kind").await;
+    browser.wait_text(".diff", "and kind").await;
     browser.fill("#title", "Kinder").await?;
     browser.fill("#message", "Somebody found us rude.").await?;
     browser.click("#ask button").await;
@@ -75,7 +75,7 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
     browser.click("#ask button").await;
     browser.wait_url("/-/reviews/2").await;
     rosa.open(&session.at("/acme/support/chat/-/reviews/2")).await?;
-    rosa.wait_text(".diff ins", "and warm").await;
+    rosa.wait_text(".diff", "and warm").await;
     rosa.click("#answer button[value=approve]").await;
     rosa.wait_text("#state", "approved").await;
 
