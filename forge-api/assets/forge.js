@@ -332,6 +332,17 @@ addEventListener("DOMContentLoaded", () => {
     }
     showProblems();
   }
+  // What an earlier try said is wrong no longer is.
+  function mended() {
+    for (const said of $$(".bench-text > .panel-body > .callout[data-state=bad]")) said.parentElement.remove();
+    for (const field of [...form.elements].filter((f) => f.getAttribute("aria-invalid"))) {
+      const why = document.getElementById(field.getAttribute("aria-describedby") ?? "");
+      if (!why?.classList.contains("error")) continue;
+      field.removeAttribute("aria-invalid");
+      field.removeAttribute("aria-describedby");
+      why.remove();
+    }
+  }
   // Sends the draft; gives what stands in the way, or nothing when it was taken.
   async function send() {
     const before = edits;
@@ -344,6 +355,7 @@ addEventListener("DOMContentLoaded", () => {
     if (form.elements.message) form.elements.message.value = "";
     for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
     if (edits === before) { dirty = false; forget(); }
+    mended();
     return "";
   }
   // Drafts save themselves when one stops to think. What cannot be saved yet stays here, and says so.
