@@ -42,7 +42,7 @@ pub(super) async fn get_overview(
     actor: Actor,
     Path(organisation): Path<String>,
 ) -> Result<Json<BoardBody>> {
-    let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
     Ok(Json(overview::board(&state, &actor, &organisation, 0).await?.into()))
 }
 

@@ -197,7 +197,7 @@ async fn who_is_a_member_already_is_not_invited(app: App) {
     }
     let unknown =
         ask(json!({ "email": "ada@example.org", "role": "viewer", "rolle": "owner" })).await.unwrap();
-    problem(unknown, 422, "bad_json").await;
+    problem(unknown, 422, "unknown_field").await;
     let log = app.audit(&app.organisation.id).await;
     assert!(log.iter().all(|e| e.action != "member.invited"), "nothing of it is written");
 }
