@@ -44,7 +44,7 @@ async fn an_owner_invites_a_guest_who_comes_in_by_the_link_and_sees_one_project(
 
     let guest = Browser::start().await?;
     guest.open(&link).await?;
-    guest.wait_text("h1", "Join Acme").await;
+    guest.wait_text("h1", "Join acme").await;
     guest.fill("#name", "Ada Lovelace").await?;
     guest.fill("#password", "short").await?;
     guest.click("form button[type=submit]").await;
