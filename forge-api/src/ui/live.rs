@@ -137,6 +137,11 @@ async fn scope(state: &AppState, visitor: &Visitor, topic: &Topic) -> Result<Sco
     Ok(Scope { organisation_id: at.organisation.id, project_id: Some(at.project.id) })
 }
 
+/// An event that says no more than its name. It has some data all the same: browsers hear of none without.
+fn word(name: &'static str) -> Event {
+    Event::default().event(name).data("-")
+}
+
 /// What a fragment is rendered from.
 #[derive(Debug, Default, Serialize)]
 struct Live {
@@ -181,7 +186,7 @@ impl Follower {
                     Err(RecvError::Closed) => return None,
                 },
                 () = tokio::time::sleep_until(self.look_at.max(Instant::now())) => {}
-                () = tokio::time::sleep_until(beat) => return Some(Event::default().event("beat").data("")),
+                () = tokio::time::sleep_until(beat) => return Some(word("beat")),
             }
             self.look_at = Instant::now() + LOOK;
             // Who signed out, or is no member any more, hears nothing from then on.
@@ -190,12 +195,12 @@ impl Follower {
                 Ok(None) => return None,
                 Err(error) => {
                     tracing::warn!(error = %error, "live page not renewed");
-                    return Some(Event::default().event("beat").data(""));
+                    return Some(word("beat"));
                 }
             }
             match self.fragment().await {
                 Ok(Some(event)) => return Some(event),
-                Ok(None) if Instant::now() >= beat => return Some(Event::default().event("beat").data("")),
+                Ok(None) if Instant::now() >= beat => return Some(word("beat")),
                 Ok(None) => {}
                 // Gone or no longer allowed: the page finds out by loading itself.
                 Err(
@@ -206,7 +211,7 @@ impl Follower {
                 ) => return None,
                 Err(error) => {
                     tracing::warn!(error = %error, "live page not renewed");
-                    return Some(Event::default().event("beat").data(""));
+                    return Some(word("beat"));
                 }
             }
         }
@@ -239,7 +244,7 @@ impl Follower {
             // These pages are renewed as a whole; only that something changed is told.
             Topic::Project { .. } | Topic::Organisation { .. } => {
                 let first = self.sent.replace(String::new()).is_none();
-                return Ok((!first).then(|| Event::default().event("reload").data("")));
+                return Ok((!first).then(|| word("reload")));
             }
         };
         let html = engine::fragment("live.html", &live).map_err(ApiError::internal)?;
