@@ -4,10 +4,10 @@
 use schemas::prompt::{Content as Body, Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message, role_name};
 use crate::dialect::{self, Dialect};
 use crate::files::{self, Files};
 use crate::found::{Content, Note, Result};
+use crate::made::{self, Raw, message, role_name};
 use crate::parameters::{of_picoschema, of_sample, to_picoschema};
 use crate::{name, yaml};
 
@@ -29,11 +29,11 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
             None => prompts.push((path.as_str(), stem, text)),
         }
     }
-    let partials = build::partials(Dialect::Handlebars, partials, notes);
+    let partials = made::partials(Dialect::Handlebars, partials, notes);
     let mut out = Content { prompts: Vec::new(), partials };
     for (path, stem, text) in prompts {
         let raw = one(path, stem, text, notes)?;
-        out.prompts.push(build::prompt(raw, &out.partials, notes));
+        out.prompts.push(made::prompt(raw, &out.partials, notes));
     }
     Ok(out)
 }
@@ -106,7 +106,7 @@ fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
         match (words.next(), words.next()) {
             (Some("role"), Some(name)) => {
                 close(&mut out, role, &mut text);
-                role = build::role(name.trim_matches(['"', '\'']), path, notes);
+                role = made::role(name.trim_matches(['"', '\'']), path, notes);
                 is_chat = true;
             }
             (Some("history"), None) => {
@@ -120,7 +120,7 @@ fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
     }
     text.push_str(rest);
     if !is_chat {
-        return build::text(body);
+        return made::text(body);
     }
     close(&mut out, role, &mut text);
     Body::Chat { messages: out }

@@ -87,7 +87,7 @@ fn unzip(bytes: &[u8]) -> Result<Files> {
     if zip.len() != counted {
         return Err(Refusal::new("duplicate", "two entries of the archive have the same name"));
     }
-    let bound = (bytes.len() as u64).saturating_mul(RATIO_MAX).max(RATIO_FROM).min(TOTAL_MAX);
+    let bound = (bytes.len() as u64).saturating_mul(RATIO_MAX).clamp(RATIO_FROM, TOTAL_MAX);
     let (mut files, mut seen, mut total) = (Files::new(), BTreeSet::new(), 0u64);
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(damaged)?;

@@ -18,11 +18,11 @@ use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message, role_name};
 use crate::dialect::Dialect;
 use crate::dotprompt::take_text;
 use crate::files::{self, Files};
 use crate::found::{Content, Digests, Note, Refusal, Result};
+use crate::made::{self, Raw, message, role_name};
 use crate::name;
 use crate::yaml;
 
@@ -150,9 +150,9 @@ fn pair(
     let id = name::id(folder, path, notes)?;
     let body = match user.filter(|u| !u.trim().is_empty()) {
         Some(user) => Body::Chat { messages: vec![message(Role::System, system), message(Role::User, user)] },
-        None => build::text(system),
+        None => made::text(system),
     };
-    Ok(build::prompt(Raw::new(path, id, Dialect::Tera, body), partials, notes))
+    Ok(made::prompt(Raw::new(path, id, Dialect::Tera, body), partials, notes))
 }
 
 fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Vec<Note>) -> Result<Prompt> {
@@ -164,7 +164,7 @@ fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Ve
     let has_front = front.is_some();
     let mut front = front.unwrap_or_default();
     let is_chat = has_front && front.remove("chat") == Some(json!(true));
-    let body = if is_chat { chat(path, body)? } else { build::text(without_end(body)) };
+    let body = if is_chat { chat(path, body)? } else { made::text(without_end(body)) };
     let mut raw = Raw::new(path, id, Dialect::Tera, body);
     raw.description = take_text(&mut front, "description");
     if let Some(Value::Array(tags)) = front.remove("tags") {
@@ -192,7 +192,7 @@ fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Ve
     let engine = match engine.as_str() {
         "plain" => Engine::Plain,
         "tera" => Engine::Tera,
-        "" => return Ok(build::prompt(raw, partials, notes)),
+        "" => return Ok(made::prompt(raw, partials, notes)),
         other => {
             return Err(Refusal::unreadable(path, format!("engine: {other:?} is neither tera nor plain")));
         }
@@ -208,7 +208,7 @@ fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Ve
         tags: raw.tags,
     };
     if engine == Engine::Tera && !exact {
-        build::declare(&mut prompt, partials);
+        made::declare(&mut prompt, partials);
     }
     Ok(prompt)
 }

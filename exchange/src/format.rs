@@ -193,7 +193,8 @@ fn detect(files: &Files) -> Result<Format> {
         Some(first) => first,
         None => langfuse::entries(&value).first().copied().unwrap_or(&Value::Null),
     };
-    let tests: [(fn(&Value) -> bool, Format); 4] = [
+    type Test = fn(&Value) -> bool;
+    let tests: [(Test, Format); 4] = [
         (langchain::is_one, Format::Langchain),
         (langfuse::is_one, Format::Langfuse),
         (mlflow::is_one, Format::Mlflow),

@@ -4,12 +4,12 @@
 use schemas::prompt::{Content as Body, Engine, Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message};
 use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, template};
 use crate::files::Files;
 use crate::found::{Content, Note, Refusal, Result};
 use crate::langfuse::typed;
+use crate::made::{self, Raw, message};
 use crate::name;
 
 /// Whether a value is a template of it.
@@ -30,7 +30,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
                 entries.iter().map(|m| entry(file, m, &mut dialects, notes)).collect::<Result<Vec<_>>>()?;
             Body::Chat { messages }
         }
-        "PromptTemplate" | "prompt" => build::text(text(file, value, &mut dialects, notes)?),
+        "PromptTemplate" | "prompt" => made::text(text(file, value, &mut dialects, notes)?),
         other => {
             let why =
                 format!("{other:?} is no template that is read; PromptTemplate and ChatPromptTemplate are");
@@ -53,7 +53,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
         raw.metadata = metadata.clone();
     }
     raw.tags = crate::langfuse::strings(kwargs(value).get("tags"));
-    let prompt = build::prompt(raw, &[], notes);
+    let prompt = made::prompt(raw, &[], notes);
     Ok(Content { prompts: vec![prompt], partials: Vec::new() })
 }
 
@@ -100,7 +100,7 @@ fn entry(file: &str, value: &Value, dialects: &mut Vec<Dialect>, notes: &mut Vec
         "AIMessagePromptTemplate" | "AIMessage" => Role::Assistant,
         "ToolMessage" => Role::Tool,
         "ChatMessagePromptTemplate" | "ChatMessage" => {
-            build::role(args.get("role").and_then(Value::as_str).unwrap_or("user"), file, notes)
+            made::role(args.get("role").and_then(Value::as_str).unwrap_or("user"), file, notes)
         }
         other => return Err(Refusal::unreadable(file, format!("{other:?} is no message that is read"))),
     };

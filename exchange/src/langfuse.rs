@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use schemas::prompt::{Content as Body, Message};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message, role_name};
 use crate::dialect::{Dialect, Why};
 use crate::dotprompt::{left_out, template};
 use crate::found::{Content, Note, Refusal, Result};
+use crate::made::{self, Raw, message, role_name};
 use crate::name;
 
 /// Whether a value is one prompt of it.
@@ -59,7 +59,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             notes.push(Note::new(name, what, why));
         }
         let raw = one(name, chosen, notes)?;
-        out.prompts.push(build::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, &[], notes));
     }
     Ok(out)
 }
@@ -77,7 +77,7 @@ pub(crate) fn strings(value: Option<&Value>) -> Vec<String> {
 fn one(name: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
     let id = name::id(name, name, notes)?;
     let body = match value.get("prompt") {
-        Some(Value::String(text)) => build::text(text.clone()),
+        Some(Value::String(text)) => made::text(text.clone()),
         Some(Value::Array(messages)) => chat(name, messages, notes)?,
         _ => return Err(Refusal::unreadable(name, "prompt is neither a text nor a list of messages")),
     };
@@ -134,7 +134,7 @@ pub(crate) fn chat(place: &str, messages: &[Value], notes: &mut Vec<Note>) -> Re
         }
         let role = entry.get("role").and_then(Value::as_str);
         let role = role.ok_or_else(|| Refusal::unreadable(place, "a message has no role"))?;
-        out.push(message(build::role(role, place, notes), content(place, entry.get("content"), notes)?));
+        out.push(message(made::role(role, place, notes), content(place, entry.get("content"), notes)?));
     }
     Ok(Body::Chat { messages: out })
 }

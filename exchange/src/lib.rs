@@ -19,7 +19,6 @@
 //! it was written, as plain text, and the report says which place is the reason. Nothing changes silently.
 
 pub mod archive;
-mod build;
 mod dialect;
 mod dotprompt;
 pub mod files;
@@ -29,6 +28,7 @@ pub mod found;
 mod langchain;
 mod langfuse;
 mod liquid;
+mod made;
 mod mlflow;
 mod name;
 mod openai;

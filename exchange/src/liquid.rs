@@ -3,11 +3,11 @@
 
 use schemas::prompt::Content as Body;
 
-use crate::build::{self, Raw};
 use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, template};
 use crate::files::{self, Files};
 use crate::found::{Content, Note, Result};
+use crate::made::{self, Raw};
 use crate::name;
 
 const EXTENSION: &str = ".liquid";
@@ -26,12 +26,12 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
             }
             None => {
                 let id = name::id(stem, path, notes)?;
-                prompts.push(Raw::new(path, id, Dialect::Liquid, build::text(text)));
+                prompts.push(Raw::new(path, id, Dialect::Liquid, made::text(text)));
             }
         }
     }
-    let partials = build::partials(Dialect::Liquid, partials, notes);
-    let prompts = prompts.into_iter().map(|raw| build::prompt(raw, &partials, notes)).collect();
+    let partials = made::partials(Dialect::Liquid, partials, notes);
+    let prompts = prompts.into_iter().map(|raw| made::prompt(raw, &partials, notes)).collect();
     Ok(Content { prompts, partials })
 }
 

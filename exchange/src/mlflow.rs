@@ -4,11 +4,11 @@
 use schemas::prompt::Message;
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw};
 use crate::dialect::Dialect;
 use crate::dotprompt::{left_out, take_text, template};
 use crate::found::{Content, Note, Refusal, Result};
 use crate::langfuse::{body, chat, entries, typed};
+use crate::made::{self, Raw};
 use crate::name;
 
 const TEXT: &str = "mlflow.prompt.text";
@@ -56,7 +56,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             continue;
         }
         let raw = one(&name, entry, notes)?;
-        out.prompts.push(build::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, &[], notes));
         last = Some(name);
     }
     Ok(out)
@@ -75,7 +75,7 @@ fn one(name: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
         _ => None,
     };
     let content = match parsed.as_ref().or(written) {
-        Some(Value::String(text)) => build::text(text.clone()),
+        Some(Value::String(text)) => made::text(text.clone()),
         Some(Value::Array(messages)) => chat(name, messages, notes)?,
         _ => return Err(Refusal::unreadable(name, "template is neither a text nor a list of messages")),
     };

@@ -4,11 +4,11 @@
 use schemas::prompt::{Content as Body, Prompt, Role};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message};
 use crate::dialect::Dialect;
 use crate::dotprompt::{left_out, take_text, template};
 use crate::found::{Content, Note, Refusal, Result};
 use crate::langfuse::{body, chat, entries, typed};
+use crate::made::{self, Raw, message};
 use crate::name;
 use crate::parameters::{of_sample, of_schema};
 
@@ -35,7 +35,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
         let name =
             own.or(alone.then_some(stem)).ok_or_else(|| Refusal::unreadable(file, "an entry has no name"))?;
         let raw = one(name, entry, notes)?;
-        out.prompts.push(build::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, &[], notes));
     }
     Ok(out)
 }
@@ -62,7 +62,7 @@ fn one(place: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
             messages.push(message(Role::User, text));
             Body::Chat { messages }
         }
-        None | Some(Value::Null) => build::text(instructions),
+        None | Some(Value::Null) => made::text(instructions),
         Some(_) => return Err(Refusal::unreadable(place, "messages is no list")),
     };
     let mut raw = Raw::new(place, id, Dialect::Variables, content);

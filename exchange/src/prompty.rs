@@ -4,11 +4,11 @@
 use schemas::prompt::{Content as Body, Message, Prompt, Role};
 use serde_json::{Map, Value, json};
 
-use crate::build::{self, Raw, message, role_name};
 use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, take_text, template};
 use crate::files::{self, Files};
 use crate::found::{Content, Note, Result};
+use crate::made::{self, Raw, message, role_name};
 use crate::parameters::{of_inputs, of_sample};
 use crate::{name, yaml};
 
@@ -20,7 +20,7 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let raw = one(path, files::text(path, bytes)?, notes)?;
-        out.prompts.push(build::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, &[], notes));
     }
     Ok(out)
 }
@@ -107,13 +107,13 @@ fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
         let head = line.trim().trim_start_matches('#').trim().strip_suffix(':').map(str::trim);
         let known = head.map(str::to_ascii_lowercase).filter(|h| ROLES.contains(&h.as_str()));
         match (known, out.last_mut()) {
-            (Some(name), _) => out.push((build::role(&name, path, notes), String::new())),
+            (Some(name), _) => out.push((made::role(&name, path, notes), String::new())),
             (None, Some((_, text))) => text.push_str(line),
             (None, None) => before.push_str(line),
         }
     }
     if out.is_empty() {
-        return build::text(body.trim_matches('\n'));
+        return made::text(body.trim_matches('\n'));
     }
     if !before.trim().is_empty() {
         out.insert(0, (Role::System, before));
