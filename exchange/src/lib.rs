@@ -12,7 +12,7 @@
 //! | [`folder`] | a folder of Markdown or text files; what `forge push` and `forge pull` keep in a repository |
 //! | `dotprompt`, `prompty`, `langfuse`, `mlflow`, `openai`, `langchain`, `liquid` | one format each |
 //! | `dialect` | template languages, read into one tree and written from it |
-//! | `build` | a prompt from what a format holds: converted whole, or kept as plain text with the reason |
+//! | `made` | a prompt from what a format holds: converted whole, or kept as plain text with the reason |
 //! | `parameters`, `yaml`, `name` | typed parameters, front matter, ids |
 //!
 //! A template is converted where it then means the same. Where it cannot be, its prompt keeps the text as

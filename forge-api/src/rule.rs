@@ -218,7 +218,7 @@ async fn standing_in(
     let reviewers = crate::review::may_review(conn, &set.at).await?;
     standing.may_approve = reviewers
         .into_iter()
-        .filter(|one| !counted.contains(&one.id) && !(not_author && authors.contains(&one.name.as_str())))
+        .filter(|one| !(counted.contains(&one.id) || not_author && authors.contains(&one.name.as_str())))
         .map(|one| one.name)
         .take(NAMES_MAX)
         .collect();

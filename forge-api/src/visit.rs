@@ -105,7 +105,7 @@ pub async fn favourites(state: &AppState, actor: &Actor) -> Result<Vec<Thing>> {
         return Ok(Vec::new());
     }
     let rows: Vec<(&str, &str)> = found.iter().map(|f| (f.kind.as_str(), f.row_id.as_str())).collect();
-    Ok(thing::load(&mut conn, actor, &rows, false).await?)
+    thing::load(&mut conn, actor, &rows, false).await
 }
 
 /// Stars something, or takes the star away; either may be so already.

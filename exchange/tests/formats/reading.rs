@@ -174,8 +174,8 @@ fn langfuse_gives_the_version_that_is_in_production_and_tells_of_the_others() {
     );
     // What is text there is text here, to the letter.
     let mut values = template::Values::new();
-    values.insert("level", &json!("hard"));
-    values.insert("movie", &json!("Alien"));
+    values.insert("level", json!("hard"));
+    values.insert("movie", json!("Alien"));
     let shown = rendered(critic, &values);
     assert_eq!(shown, "As hard: Alien? {\"a\": {% 1 %}} {{user.name}}");
     let why: Vec<&str> = found.notes.iter().map(|n| n.why.as_str()).collect();
@@ -242,7 +242,7 @@ fn langchain_templates_are_read_in_each_of_its_languages() {
     assert_eq!(one.format, Format::Langchain);
     sound(&one.content);
     let mut values = template::Values::new();
-    values.insert("name", &json!("Ada"));
+    values.insert("name", json!("Ada"));
     assert_eq!(rendered(only(&one), &values), "Hi Ada, {\"a\": 1} {%");
     let two = found(
         "m.json",

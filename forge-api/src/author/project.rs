@@ -21,7 +21,7 @@ const ENVIRONMENTS: [(&str, &str, bool); 3] =
 /// Ages that a rule may name, in seconds.
 const MAX_AGE: std::ops::RangeInclusive<u64> = 60..=315_360_000;
 /// Most projects of one organisation.
-const PROJECTS_MAX: usize = 2000;
+pub const PROJECTS_MAX: usize = 2000;
 /// Most environments of one project.
 const ENVIRONMENTS_MAX: usize = 32;
 

@@ -83,9 +83,17 @@ fn text<'v>(value: &'v Value, key: &str) -> &'v str {
 
 /// What stands, newest first, as `agent till-1 FROZEN`.
 async fn standing(app: &App, path: &str) -> Vec<String> {
-    let list = app.get(path).await;
-    let items = list["items"].as_array().unwrap();
-    items.iter().map(|o| format!("{} {} {}", text(o, "target"), text(o, "name"), text(o, "mode"))).collect()
+    let (mut stands, mut from) = (Vec::new(), path.to_owned());
+    loop {
+        let list = app.get(&from).await;
+        let items = list["items"].as_array().unwrap().iter();
+        stands
+            .extend(items.map(|o| format!("{} {} {}", text(o, "target"), text(o, "name"), text(o, "mode"))));
+        match list["next"].as_str() {
+            Some(next) => from = format!("{path}?cursor={next}"),
+            None => return stands,
+        }
+    }
 }
 
 async fn an_order_stands_until_a_newer_or_a_wider_one_takes_its_place(app: App) {

@@ -131,7 +131,7 @@ fn refusals(route: &Route, takes: bool) -> Vec<(&'static str, &'static str)> {
         all.push(("401", "not signed in, or the token is not good any more"));
         all.push(("403", "the role, or the token, does not allow this"));
     }
-    if route.path.contains('{') || route.method == "POST" {
+    if route.path.contains('{') || route.method == "POST" || route.access != Access::Public {
         all.push(("404", "there is no such thing, or it is not yours to see"));
     }
     if route.method != "GET" || route.access != Access::Public {
