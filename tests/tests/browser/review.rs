@@ -84,8 +84,7 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
     assert_eq!(browser.run("return document.querySelector('#version').value").await?, json!("1.0.1"));
     browser.click("form[action$='/-/lock'] button").await;
     browser.wait_url("/-/publish?version=1.0.1").await;
-    browser.choose("#environment", "prod").await;
-    browser.wait_url("environment=prod").await;
+    session.open("/acme/support/chat/-/publish?version=1.0.1&environment=prod").await?;
     browser.wait_text(".swap", "Approved by Rosa").await;
     assert!(!browser.has("#unapproved").await, "it has the approval that prod asks for");
     browser.click("form[method=post][action$='/-/publish'] button").await;
