@@ -103,7 +103,7 @@ async fn a_new_organisation_is_led_from_an_example_to_an_agent_that_serves_it_an
     browser.wait_url("/-/publish?version=1.0.1").await;
     session.open("/acme").await?;
     browser.wait_text("[aria-labelledby=waits]", "dev still has 1.0.0").await;
-    browser.click("[aria-labelledby=waits] a.btn").await;
+    browser.click("[aria-labelledby=waits] a.btn[href*='/chat/']").await;
     browser.wait_text(".swap", "Live in dev now").await;
     browser.wait_text("#will", "1 agent of dev").await;
     browser.click("form[method=post][action$='/-/publish'] button").await;
