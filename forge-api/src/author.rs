@@ -10,15 +10,15 @@
 //! | [`set`] | prompt sets |
 //! | [`settings`] | names, descriptions, tags; archiving and restoring projects and sets |
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
-//! | [`rename`], [`duplicate`], [`archive`] | moving them: other names, copies, out of the draft and back |
+//! | [`mod@rename`], [`mod@duplicate`], [`mod@archive`] | moving them: other names, copies, out of the draft and back |
 //! | [`item`], [`partial`] | what both have in common, and who takes in a partial |
-//! | [`model`], [`note`] | model settings and tags; what people note on a prompt |
+//! | [`model`], [`mod@note`] | model settings and tags; what people note on a prompt |
 //! | [`history`] | what prompts and partials were after each save, and taking it back |
 //! | [`dependency`] | sets that a draft takes partials from, resolved to locked versions |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
 //! | [`example`] | projects to begin with |
 //! | [`trial`] | a stored prompt rendered: of the draft, a version, or what is live in an environment |
-//! | [`run`] | a prompt run with a model |
+//! | [`mod@run`] | a prompt run with a model |
 //! | [`variables`] | values to try a prompt with, saved by name |
 //! | [`import`] | a folder of prompts as a set |
 //! | [`plan`] | a file of another tool: what would come of it, then all of it or nothing |

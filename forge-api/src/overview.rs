@@ -1,6 +1,6 @@
 //! What the first pages show: what is live where, what waits for whom, what needs somebody.
 //!
-//! [`board`] looks at a whole organisation, [`steps`] at how far a new one came; here stands what is told of each project. Both ask the database for many
+//! [`mod@board`] looks at a whole organisation, [`mod@steps`] at how far a new one came; here stands what is told of each project. Both ask the database for many
 //! projects at once.
 
 pub mod board;

@@ -17,7 +17,7 @@ const TRIED: usize = 4;
 /// What was asked, with the first word that stands nowhere replaced by one that does; none where there is none like it.
 ///
 /// # Errors
-/// As [`super::search`].
+/// As [`super::search()`].
 pub async fn nearest(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Result<Option<String>> {
     let Some(wanted) = wanted(state, actor, asked).await? else { return Ok(None) };
     let mut conn = state.database.read().await?;
