@@ -6,7 +6,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`found`] | what was found in a file, what could not be taken over, and why a file is refused |
-//! | [`format`] | the formats, how each is recognised, read and written |
+//! | [`mod@format`] | the formats, how each is recognised, read and written |
 //! | [`files`] | an upload as files: archives within bounds, paths made safe |
 //! | [`archive`] | our own archive: drafts, versions byte for byte, lock file and history |
 //! | [`folder`] | a folder of Markdown or text files; what `forge push` and `forge pull` keep in a repository |
