@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::archive::{self, Archive};
+use crate::archive::{self, Archive, Locked};
 use crate::files::{self, Files};
 use crate::found::{Content, Found, Note, Refusal, Result};
 use crate::name::unique;
@@ -77,7 +77,9 @@ impl Format {
     #[must_use]
     pub fn hint(self) -> &'static str {
         match self {
-            Self::Archive => "everything: the draft, every version byte for byte, the lock file, the history",
+            Self::Archive => {
+                "everything: the draft, every version byte for byte, lock file, aliases, variable sets, history"
+            }
             Self::Folder => {
                 "a zip of one file for each prompt; everything of the draft, made for a repository"
             }
@@ -112,17 +114,13 @@ pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
                 sets => {
                     let names = sets.iter().map(|s| s.slug.as_str()).collect::<Vec<_>>().join(", ");
                     let detail = format!(
-                        "the archive holds {} sets ({names}); one is imported at a time: \
-                         export the set that you want",
+                        "the archive holds {} sets ({names}): import it into a project, not into one set",
                         sets.len()
                     );
                     return Err(Refusal::new("many_sets", detail));
                 }
             };
-            if read.sets.iter().any(|s| !s.versions.is_empty()) {
-                let why = "versions are made where they are approved and locked; the import takes the draft";
-                notes.push(Note::new("lock.json", "versions", why));
-            }
+            left_out(&read, &mut notes);
             archive = Some(read);
             content
         }
@@ -137,7 +135,8 @@ pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
     let content = content.sorted();
     unique("prompt", content.prompts.iter().map(|p| &p.id))?;
     unique("partial", content.partials.iter().map(|p| &p.name))?;
-    if content.prompts.is_empty() && content.partials.is_empty() {
+    let is_whole = archive.as_ref().is_some_and(Archive::is_whole);
+    if content.prompts.is_empty() && content.partials.is_empty() && !is_whole {
         let detail = format!("no prompts of the format {} are in it", format.label());
         return Err(Refusal::new("empty", detail));
     }
@@ -145,6 +144,41 @@ pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
     notes.dedup();
     let base = if format == Format::Folder { folder::base(&files)? } else { None };
     Ok(Found { format, content, notes, archive, base })
+}
+
+/// Reads an archive of ours with all of its sets, and says what of it cannot be taken over.
+///
+/// # Errors
+/// Why it is refused, whole.
+pub fn read_archive(name: &str, bytes: &[u8]) -> Result<(Archive, Vec<Note>)> {
+    let files = files::unpack(name, bytes)?;
+    if !archive::is_archive(&files) {
+        let detail = "this is no archive of FORGE; files of other tools are imported into one prompt set";
+        return Err(Refusal::new("unknown_format", detail));
+    }
+    let read = Archive::read(&files)?;
+    if read.sets.is_empty() {
+        return Err(Refusal::new("empty", "the archive holds no prompt set"));
+    }
+    let mut notes = Vec::new();
+    left_out(&read, &mut notes);
+    Ok((read, notes))
+}
+
+/// What of an archive is not taken over.
+fn left_out(archive: &Archive, notes: &mut Vec<Note>) {
+    for set in &archive.sets {
+        let place = format!("{}/lock.json", set.slug);
+        if !archive.is_whole() && !set.versions.is_empty() {
+            let why = "an archive of this age holds no digest of their content; the import takes the draft";
+            notes.push(Note::new(place, "versions", why));
+            continue;
+        }
+        for version in set.versions.iter().filter(|v| v.locked.kind != Locked::LOCKED) {
+            let why = "a draft that was published to be tried; only locked versions are taken over";
+            notes.push(Note::new(place.clone(), version.locked.version.to_string(), why));
+        }
+    }
 }
 
 fn json(format: Format, files: &Files, notes: &mut Vec<Note>) -> Result<Content> {

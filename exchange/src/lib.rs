@@ -8,7 +8,7 @@
 //! | [`found`] | what was found in a file, what could not be taken over, and why a file is refused |
 //! | [`mod@format`] | the formats, how each is recognised, read and written |
 //! | [`files`] | an upload as files: archives within bounds, paths made safe |
-//! | [`archive`] | our own archive: drafts, versions byte for byte, lock file and history |
+//! | [`archive`] | our own archive: drafts, versions byte for byte, lock file, aliases, variable sets and history |
 //! | [`folder`] | a folder of Markdown or text files; what `forge push` and `forge pull` keep in a repository |
 //! | `dotprompt`, `prompty`, `langfuse`, `mlflow`, `openai`, `langchain`, `liquid` | one format each |
 //! | `dialect` | template languages, read into one tree and written from it |
@@ -36,5 +36,5 @@ mod parameters;
 mod prompty;
 mod yaml;
 
-pub use format::{Format, Written, read, write};
+pub use format::{Format, Written, read, read_archive, write};
 pub use found::{Content, Digests, Found, Note, Refusal};

@@ -25,6 +25,7 @@ mod migrate;
 pub mod note;
 pub mod order;
 pub mod organisation;
+pub mod origin;
 pub mod outbox;
 pub mod overview;
 pub mod project;

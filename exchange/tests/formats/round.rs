@@ -1,13 +1,10 @@
 //! What we write, read back.
 
-use exchange::archive::{Archive, Change, Locked, Set, Version};
 use exchange::files::{Files, pack, unpack};
 use exchange::{Content, Format, folder, read, write};
-use schemas::bundle::Bundle;
-use schemas::canonical::Digest;
+use schemas::PromptId;
 use schemas::parameter::{Kind, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
-use schemas::{PromptId, Slug};
 use serde_json::json;
 
 fn id(text: &str) -> PromptId {
@@ -92,81 +89,6 @@ fn a_folder_reads_back_as_it_was_written() {
     // The shortest form for the simplest prompt: a text file.
     assert_eq!(files["prompts/empty.md"], b"\n");
     assert!(files["prompts/mail/reply.formal.md"].starts_with(b"---\ndescription: "));
-}
-
-fn archive() -> Archive {
-    let content = content();
-    let sound: Vec<Prompt> = content.prompts.iter().filter(|p| p.id.as_str() == "plain").cloned().collect();
-    let bundle = Bundle {
-        schema_version: 1,
-        organisation: Slug::new("acme").unwrap(),
-        project: Slug::new("support").unwrap(),
-        set: Slug::new("chat").unwrap(),
-        version: "1.0.0+a.b".parse().unwrap(),
-        prompts: sound.clone(),
-        partials: Vec::new(),
-        dependencies: Vec::new(),
-    };
-    let body = bundle.into_body().unwrap();
-    let locked = Locked {
-        version: "1.0.0+a.b".parse().unwrap(),
-        digest: Digest::of(&body),
-        kind: "locked".into(),
-        notes: String::new(),
-        author: "ada".into(),
-        approver: None,
-        created_at: "2026-01-01T00:00:00Z".into(),
-        dependencies: Vec::new(),
-    };
-    let change = Change {
-        prompt: id("plain"),
-        revision: 1,
-        author: "ada".into(),
-        created_at: "2026-01-01T00:00:00Z".into(),
-        message: "first".into(),
-        body: sound.into_iter().next(),
-    };
-    let set = Set {
-        slug: Slug::new("chat").unwrap(),
-        name: "Chat".into(),
-        description: String::new(),
-        draft: content,
-        versions: vec![Version { locked, body }],
-        history: vec![change],
-    };
-    Archive { organisation: "acme".into(), project: "support".into(), sets: vec![set] }
-}
-
-#[test]
-fn an_archive_reads_back_and_is_written_as_the_same_bytes() {
-    let archive = archive();
-    let bytes = archive.write().unwrap();
-    let found = read(None, "chat.zip", &bytes).unwrap();
-    assert_eq!(found.format, Format::Archive);
-    assert_eq!(found.archive.as_ref(), Some(&archive));
-    assert_eq!(found.content, archive.sets[0].draft);
-    assert_eq!(found.archive.unwrap().write().unwrap(), bytes);
-}
-
-#[test]
-fn an_archive_that_somebody_changed_is_refused() {
-    let files = unpack("a.zip", &archive().write().unwrap()).unwrap();
-    let refused = |files: &Files| Archive::read(files).map(|_| ()).unwrap_err().code;
-    let version = "sets/chat/versions/1.0.0+a.b.json";
-    let mut changed = files.clone();
-    changed.get_mut(version).unwrap().push(b' ');
-    assert_eq!(refused(&changed), "file_changed");
-    let mut less = files.clone();
-    less.remove("sets/chat/history.json");
-    assert_eq!(refused(&less), "unreadable");
-    let mut more = files.clone();
-    more.insert("sets/chat/extra.json".into(), Vec::new());
-    assert_eq!(refused(&more), "unreadable");
-    let mut newer = files;
-    let head =
-        String::from_utf8(newer["forge.json"].clone()).unwrap().replace("\"version\":1", "\"version\":2");
-    newer.insert("forge.json".into(), head.into_bytes());
-    assert_eq!(refused(&newer), "too_new");
 }
 
 /// Templates that every format can say.

@@ -1,23 +1,33 @@
 //! A set, or all sets of a project, as a file for elsewhere.
 
-use exchange::archive::{Archive, Change, Locked, Set, Version};
+use exchange::archive::{Alias, Archive, Change, PartialChange, Requirement, Set, VERSION, VariableSet};
 use exchange::files::TOTAL_MAX;
 use exchange::{Content, Format, Written};
-use schemas::PromptId;
 use schemas::bundle::Bundle;
 use schemas::prompt::Prompt;
+use schemas::{PromptId, Slug};
+use serde_json::{Map, Value};
 
-use super::prompt::load;
+use super::prompt::{Draft, load};
+use super::settings::tags;
 use super::{ProjectAt, SetAt};
 use crate::aside::{LOCKS, aside};
 use crate::auth::{Action, Actor};
 use crate::clock::rfc3339;
-use crate::database::{Conn, DatabaseError, import, prompt_set, version};
+use crate::database::prompt::PromptRevision;
+use crate::database::revision::PartialRevision;
+use crate::database::{Conn, DatabaseError, alias, import, prompt_set, variable_set, version};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
+mod locked;
+
+use locked::{Stored, Taken};
+
 /// Most changes of a set's history that an archive holds.
 const HISTORY_MAX: i64 = 50_000;
+/// Most bytes of a set's history that an archive holds: more could not be read again.
+const HISTORY_BYTES: usize = 12 * 1024 * 1024;
 /// The version that is none yet.
 pub const DRAFT: &str = "draft";
 
@@ -36,10 +46,10 @@ pub async fn export(
     let mut conn = state.database.read().await?;
     let name = format!("{}-{}", set.at.project.slug, set.set.slug);
     if format == Format::Archive {
-        let mut room = TOTAL_MAX;
-        let sets = vec![whole(&mut conn, set, &mut room).await?];
+        let (mut room, mut taken) = (TOTAL_MAX, Taken::new());
+        let sets = vec![whole(&mut conn, set, &mut room, &mut taken).await?];
         drop(conn);
-        return packed(&set.at, sets, name).await;
+        return packed(&set.at, sets, taken, name).await;
     }
     let content = match version {
         "" | DRAFT => {
@@ -67,74 +77,143 @@ pub async fn export(
 pub async fn export_project(state: &AppState, actor: &Actor, at: &ProjectAt) -> Result<Written> {
     at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
-    let (mut sets, mut room) = (Vec::new(), TOTAL_MAX);
+    let (mut sets, mut room, mut taken) = (Vec::new(), TOTAL_MAX, Taken::new());
     for set in prompt_set::of_project(&mut conn, &at.project.id).await? {
         let set = SetAt { at: at.clone(), set };
-        sets.push(whole(&mut conn, &set, &mut room).await?);
+        sets.push(whole(&mut conn, &set, &mut room, &mut taken).await?);
     }
     drop(conn);
-    packed(at, sets, at.project.slug.clone()).await
+    packed(at, sets, taken, at.project.slug.clone()).await
 }
 
-async fn packed(at: &ProjectAt, sets: Vec<Set>, name: String) -> Result<Written> {
-    let archive =
-        Archive { organisation: at.organisation.slug.clone(), project: at.project.slug.clone(), sets };
+/// A set without its versions, and these as they are stored.
+type Whole = (Set, Vec<Stored>);
+
+async fn packed(at: &ProjectAt, sets: Vec<Whole>, taken: Taken, name: String) -> Result<Written> {
+    let (organisation, project) = (at.organisation.slug.clone(), at.project.slug.clone());
     aside(&LOCKS, move || {
+        let sets = locked::told(sets, taken)?;
+        let archive = Archive { version: VERSION, organisation, project, sets };
         let name = format!("{name}.forge.zip");
         Ok(Written { name, media_type: "application/zip", bytes: archive.write()?, notes: Vec::new() })
     })
     .await
 }
 
-/// Draft, versions and history of a set, where there is room for them.
-async fn whole(conn: &mut Conn, set: &SetAt, room: &mut u64) -> Result<Set> {
+/// Everything of a set, where there is room for it.
+async fn whole(conn: &mut Conn, set: &SetAt, room: &mut u64, taken: &mut Taken) -> Result<Whole> {
     let draft = load(conn, set).await?;
-    let partials = draft.partials();
-    let draft = Content { prompts: draft.prompts.into_iter().map(|p| p.prompt).collect(), partials };
-    let mut versions = Vec::new();
-    for row in version::of_set(conn, &set.set.id).await? {
-        *room = room.checked_sub(row.size.unsigned_abs()).ok_or_else(|| {
-            ApiError::TooLarge("the versions are too large for one archive; export each on its own".into())
-        })?;
-        let body = version::body(conn, &row.id).await?.ok_or(ApiError::NotFound("version"))?;
-        let damaged =
-            |e: &dyn std::fmt::Display| DatabaseError::Damaged(format!("version {}: {e}", row.version));
-        let bundle = Bundle::from_body(&body)?;
-        let locked = Locked {
-            version: row.version.parse().map_err(|e| damaged(&e))?,
-            digest: row.digest.parse().map_err(|e| damaged(&e))?,
-            kind: row.kind.clone(),
-            notes: row.notes.clone(),
-            author: row.author.clone(),
-            approver: row.approver.clone(),
-            created_at: rfc3339(row.created_at),
-            dependencies: bundle.dependencies,
-        };
-        versions.push(Version { locked, body });
+    let dependencies = requirements(&draft)?;
+    let draft = own(draft).sorted();
+    let versions = locked::stored(conn, set, room, taken).await?;
+    let mut aliases = Vec::new();
+    for row in alias::of_set(conn, &set.set.id).await? {
+        let Some(stored) = versions.iter().find(|v| v.row.id == row.version_id) else { continue };
+        aliases.push(Alias {
+            name: Slug::new(&row.name)?,
+            version: stored.number()?,
+            protected: row.protected,
+        });
     }
-    let mut history = Vec::new();
-    for row in import::history(conn, &set.set.id, HISTORY_MAX).await? {
-        let body = match &row.body {
-            Some(text) => Some(serde_json::from_str::<Prompt>(text).map_err(|e| {
-                DatabaseError::Damaged(format!("revision {} of {}: {e}", row.revision, row.prompt_id))
-            })?),
-            None => None,
+    let variable_sets = values(conn, set, &draft).await?;
+    let made = Set {
+        slug: set.slug()?,
+        name: set.set.name.clone(),
+        description: set.set.description.clone(),
+        tags: tags(&set.set),
+        archived: set.set.archived_at.is_some(),
+        draft,
+        dependencies,
+        versions: Vec::new(),
+        aliases,
+        variable_sets,
+        history: history(conn, set).await?,
+        partial_history: partial_history(conn, set).await?,
+    };
+    Ok((made, versions))
+}
+
+/// What a draft holds itself, without what it takes from other sets.
+pub(super) fn own(draft: Draft) -> Content {
+    Content {
+        prompts: draft.prompts.into_iter().map(|p| p.prompt).collect(),
+        partials: draft.partials.into_iter().map(|p| p.partial).collect(),
+    }
+}
+
+fn requirements(draft: &Draft) -> Result<Vec<Requirement>> {
+    let one = |r: &super::dependency::Requirement| -> Result<Requirement> {
+        Ok(Requirement { set: Slug::new(&r.set)?, requirement: r.requirement.clone() })
+    };
+    draft.requirements.iter().map(one).collect()
+}
+
+/// The variable sets of the prompts that are in the draft.
+async fn values(conn: &mut Conn, set: &SetAt, draft: &Content) -> Result<Vec<VariableSet>> {
+    let mut found = Vec::new();
+    for row in variable_set::of_set(conn, &set.set.id).await? {
+        let Some(prompt) = draft.prompts.iter().find(|p| p.id.as_str() == row.prompt_id) else { continue };
+        let mut body: Map<String, Value> = serde_json::from_str(&row.body)
+            .map_err(|e| DatabaseError::Damaged(format!("variable set {}: {e}", row.id)))?;
+        let mut part = |name: &str| match body.remove(name) {
+            Some(Value::Object(fields)) => fields,
+            _ => Map::new(),
         };
-        history.push(Change {
+        found.push(VariableSet {
+            prompt: prompt.id.clone(),
+            name: row.name,
+            values: part("values"),
+            history: part("history"),
+        });
+    }
+    Ok(found)
+}
+
+/// The last changes that there is room for: how many of the newest are kept.
+fn fits<'t>(texts: impl DoubleEndedIterator<Item = Option<&'t str>>) -> usize {
+    let mut bytes = 0;
+    texts
+        .rev()
+        .take_while(|text| {
+            bytes += text.map_or(0, str::len) + 200;
+            bytes <= HISTORY_BYTES
+        })
+        .count()
+}
+
+async fn history(conn: &mut Conn, set: &SetAt) -> Result<Vec<Change>> {
+    let mut rows = import::history(conn, &set.set.id, HISTORY_MAX).await?;
+    let kept = fits(rows.iter().map(|row| row.body.as_deref()));
+    rows.drain(..rows.len() - kept);
+    let one = |row: PromptRevision| -> Result<Change> {
+        let body = row.body.as_deref().map(serde_json::from_str::<Prompt>).transpose().map_err(|e| {
+            DatabaseError::Damaged(format!("revision {} of {}: {e}", row.revision, row.prompt_id))
+        })?;
+        Ok(Change {
             prompt: PromptId::new(&row.prompt_id)?,
             revision: row.revision,
             author: row.author,
             created_at: rfc3339(row.created_at),
             message: row.message,
             body,
-        });
-    }
-    Ok(Set {
-        slug: set.slug()?,
-        name: set.set.name.clone(),
-        description: set.set.description.clone(),
-        draft: draft.sorted(),
-        versions,
-        history,
-    })
+        })
+    };
+    rows.into_iter().map(one).collect()
+}
+
+async fn partial_history(conn: &mut Conn, set: &SetAt) -> Result<Vec<PartialChange>> {
+    let mut rows = import::partial_history(conn, &set.set.id, HISTORY_MAX).await?;
+    let kept = fits(rows.iter().map(|row| row.source.as_deref()));
+    rows.drain(..rows.len() - kept);
+    let one = |row: PartialRevision| -> Result<PartialChange> {
+        Ok(PartialChange {
+            partial: PromptId::new(&row.name)?,
+            revision: row.revision,
+            author: row.author,
+            created_at: rfc3339(row.created_at),
+            message: row.message,
+            source: row.source,
+        })
+    };
+    rows.into_iter().map(one).collect()
 }

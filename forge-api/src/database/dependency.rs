@@ -72,3 +72,12 @@ pub async fn add_locked(conn: &mut Conn, rows: &[LockedDependency]) -> Result<()
     on_rows!(conn, rows, rows => diesel::insert_into(dependencies::table).values(rows));
     Ok(())
 }
+
+/// What a version was resolved to when it was made.
+pub async fn of_version(conn: &mut Conn, version_id: &str) -> Result<Vec<LockedDependency>> {
+    Ok(on!(conn, c => dependencies::table
+        .filter(dependencies::version_id.eq(version_id))
+        .order(dependencies::set_id.asc())
+        .select(LockedDependency::as_select())
+        .load(c).await?))
+}

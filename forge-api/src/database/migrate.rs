@@ -86,6 +86,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0015_first_run.sql"),
         include_str!("../../migrations/postgres/0015_first_run.sql"),
     ),
+    (
+        "0017_whole",
+        include_str!("../../migrations/sqlite/0017_whole.sql"),
+        include_str!("../../migrations/postgres/0017_whole.sql"),
+    ),
 ];
 
 /// Any number, as long as it is ours: the advisory lock of PostgreSQL.

@@ -7,7 +7,7 @@ use diesel::upsert::excluded;
 use diesel_async::RunQueryDsl;
 
 use super::schema::{partial_revisions, partials, prompt_revisions, prompts};
-use super::{Conn, Result, on, on_rows};
+use super::{Conn, Result, on, on_rows, origin};
 
 /// A prompt's draft. The body is a [`schemas::prompt::Prompt`] as JSON.
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]
@@ -112,7 +112,8 @@ pub async fn add_revisions(conn: &mut Conn, rows: &[PromptRevision]) -> Result<(
     Ok(())
 }
 
-/// Who changed prompts or partials of a set after this time, by name, each once.
+/// Who changed prompts or partials of a set after this time, or brought revisions of them from elsewhere, by name,
+/// each once.
 pub async fn authors_since(conn: &mut Conn, set_id: &str, since: i64) -> Result<Vec<String>> {
     let mut names: Vec<String> = on!(&mut *conn, c => prompt_revisions::table
         .filter(prompt_revisions::set_id.eq(set_id))
@@ -120,13 +121,14 @@ pub async fn authors_since(conn: &mut Conn, set_id: &str, since: i64) -> Result<
         .select(prompt_revisions::author)
         .distinct()
         .load(c).await?);
-    let of_partials: Vec<String> = on!(conn, c => partial_revisions::table
+    let of_partials: Vec<String> = on!(&mut *conn, c => partial_revisions::table
         .filter(partial_revisions::set_id.eq(set_id))
         .filter(partial_revisions::created_at.gt(since))
         .select(partial_revisions::author)
         .distinct()
         .load(c).await?);
     names.extend(of_partials);
+    names.extend(origin::importers_since(conn, set_id, since).await?);
     names.sort();
     names.dedup();
     Ok(names)

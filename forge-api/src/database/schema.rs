@@ -708,6 +708,39 @@ diesel::table! {
 }
 
 diesel::table! {
+    project_imports (id) {
+        id -> Text,
+        project_id -> Text,
+        name -> Text,
+        body -> Binary,
+        created_by -> Text,
+        created_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    version_origins (version_id) {
+        version_id -> Text,
+        organisation -> Text,
+        project -> Text,
+        prompt_set -> Text,
+        digest -> Text,
+        approver -> Nullable<Text>,
+        imported_by -> Text,
+        imported_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    revision_origins (revision_id) {
+        revision_id -> Text,
+        set_id -> Text,
+        imported_by -> Text,
+        imported_at -> BigInt,
+    }
+}
+
+diesel::table! {
     imports (id) {
         id -> Text,
         set_id -> Text,

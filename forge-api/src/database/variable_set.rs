@@ -36,6 +36,15 @@ pub async fn of_prompt(conn: &mut Conn, set_id: &str, prompt_id: &str) -> Result
         .load(c).await?))
 }
 
+/// Those of every prompt of a set, by prompt and name.
+pub async fn of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<VariableSetRow>> {
+    Ok(on!(conn, c => variable_sets::table
+        .filter(variable_sets::set_id.eq(set_id))
+        .order((variable_sets::prompt_id.asc(), variable_sets::name.asc()))
+        .select(VariableSetRow::as_select())
+        .load(c).await?))
+}
+
 pub async fn find(
     conn: &mut Conn,
     set_id: &str,

@@ -156,6 +156,7 @@ async fn an_archive_holds_every_version_byte_for_byte_and_reads_back(app: App) {
     assert_eq!(archive.write().unwrap(), bytes);
     let set = &archive.sets[0];
     assert_eq!((set.draft.prompts.len(), set.history.len()), (2, 2));
+    assert!(set.versions[0].locked.content.is_some() && set.versions[0].locked.imported.is_none());
     let bundle =
         app.request(Role::Viewer, Method::GET, &format!("{SET}/versions/1.0.0/bundle")).send().await.unwrap();
     assert_eq!(set.versions[0].body, bundle.bytes().await.unwrap().to_vec());
