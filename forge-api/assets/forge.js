@@ -50,9 +50,9 @@ on("click", (e) => {
 on("change", (e) => { if (e.target.closest("[data-submit]")) e.target.form.requestSubmit(); });
 on("submit", (e) => {                              // the button keeps its place while it works
   const button = e.submitter;
-  if (button?.matches(".btn") && e.target.method === "post") setTimeout(() => button.setAttribute("aria-busy", "true"));
+  if (button?.matches(".btn") && e.target.method === "post") setTimeout(() => work(button, true));
 });
-addEventListener("pageshow", () => $$('.btn[aria-busy="true"]').forEach((b) => b.removeAttribute("aria-busy")));
+addEventListener("pageshow", () => $$('.btn[aria-busy="true"]').forEach((b) => work(b, false)));
 
 // ── filter of a list on the page ──
 on("input", (e) => {
@@ -68,18 +68,39 @@ on("input", (e) => {
   $("[data-none]", $("#" + id)).hidden = rows.some((r) => !r.hidden);
 });
 
+// ── search: results renew themselves while one types ──
+const search = {
+  timer: null, turn: 0,
+  soon(form) { clearTimeout(this.timer); this.timer = setTimeout(() => this.find(form), 250); },
+  async find(form) {
+    const mine = ++this.turn, url = `${form.getAttribute("action")}?${new URLSearchParams(new FormData(form))}`;
+    wait("results");
+    let page;
+    try { page = await ask(url, {}, "results"); } catch (trouble) { if (mine === this.turn) fail("results", trouble, () => this.find(form)); return; }
+    if (mine !== this.turn) return;                // a newer one is on its way
+    settle("results");
+    const fresh = page.getElementById("results"), chips = $$(".chip", page);
+    if (!fresh) return;
+    $("#results").replaceWith(document.adoptNode(fresh));
+    $$(".chip", form).forEach((chip, i) => { if (chips[i]) chip.href = chips[i].getAttribute("href"); });
+    history.replaceState(null, "", url);
+  },
+};
+on("input", (e) => { if (e.target.matches?.('form[data-results] input[type="search"]')) search.soon(e.target.form); });
+
 // ── palette: the same list as /-/palette, in a dialog ──
 const palette = {
+  stale: true, entered: false,
   async open() {
     let box = $("dialog.palette");
     if (!box) {
       box = document.createElement("dialog");
       box.className = "dialog palette";
       box.setAttribute("aria-label", "Find or do");
-      box.innerHTML = `<div class="palette-find"><input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" autocomplete="off" aria-label="Find a project, a set, a prompt or an action" placeholder="Find or do"> <kbd>Esc</kbd></div><div id="palette-list" role="listbox" aria-label="Results"></div>`;
+      box.innerHTML = `<div class="palette-find"><input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-autocomplete="list" autocomplete="off" aria-label="Find a project, a set, a prompt or an action" placeholder="Find or do"> <kbd>Esc</kbd></div><div id="palette-results"><div id="palette-list" role="listbox" aria-label="Results"></div></div>`;
       document.body.append(box);
       let timer;
-      $("input", box).addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => this.find(box), 120); });
+      $("input", box).addEventListener("input", () => { this.stale = true; this.entered = false; clearTimeout(timer); timer = setTimeout(() => this.find(box), 120); });
       box.addEventListener("click", (e) => { if (e.target === box) box.close(); });
     }
     box.showModal();
@@ -88,15 +109,32 @@ const palette = {
   },
   async find(box) {
     const q = $("input", box).value;
-    const answer = await fetch(`/-/palette?organisation=${encodeURIComponent(document.body.dataset.organisation ?? "")}&at=${encodeURIComponent(location.pathname)}&q=${encodeURIComponent(q)}`);
-    const list = parse(await answer.text()).querySelector("#palette-found");
-    if (!list || q !== $("input", box).value) return;
+    this.stale = true;
+    wait("palette-results", [[3], [2], [1], [2], [1], [3]]);
+    let list;
+    try {
+      const page = await ask(`/-/palette?organisation=${encodeURIComponent(document.body.dataset.organisation ?? "")}&at=${encodeURIComponent(location.pathname)}&q=${encodeURIComponent(q)}`);
+      list = page.querySelector("#palette-found");
+    } catch (trouble) {
+      if (q !== $("input", box).value) return;
+      $("#palette-list", box).replaceChildren();
+      return fail("palette-results", trouble, () => { $("input", box).focus(); this.find(box); });
+    }
+    if (!list || q !== $("input", box).value) return;   // a newer one is on its way
+    settle("palette-results");
     $$("ul", list).forEach((u) => u.setAttribute("role", "group"));
     $$("li, h2", list).forEach((l) => l.setAttribute("role", "presentation"));
     $$("section", list).forEach((s) => { s.setAttribute("role", "presentation"); s.removeAttribute("aria-label"); });
     $$("a", list).forEach((a, i) => { a.setAttribute("role", "option"); a.id = "option-" + i; a.setAttribute("aria-selected", i === 0); a.tabIndex = -1; });
     $("#palette-list", box).replaceChildren(list);
     this.choose(box, 0);
+    this.stale = false;
+    if (this.entered) this.enter(box);
+  },
+  // Enter means what was typed, not what was found before it.
+  enter(box) {
+    this.entered = this.stale;
+    if (!this.stale) $('[aria-selected="true"]', box)?.click();
   },
   choose(box, step) {
     const rows = $$('[role="option"]', box);
@@ -109,19 +147,22 @@ const palette = {
   },
 };
 // ── the list of keys: the same as on the page of help ──
-async function keyList() {
-  const answer = await fetch("/-/help/keys");
-  const list = answer.ok && parse(await answer.text()).querySelector(".keys");
-  if (!list) return (location.href = "/-/help/keys");
-  const box = document.createElement("dialog");
-  box.className = "dialog key-list";
+function keyList() {
+  const box = made("dialog", "dialog key-list");
   box.setAttribute("aria-labelledby", "key-list-title");
-  box.innerHTML = `<form method="dialog" class="row row-between"><h2 id="key-list-title">Keys</h2> <button class="btn btn-small">Close</button></form>`;
-  box.append(document.adoptNode(list));
+  box.innerHTML = `<form method="dialog" class="row row-between"><h2 id="key-list-title">Keys</h2> <button class="btn btn-small">Close</button></form><div id="key-list-body"></div>`;
   box.addEventListener("close", () => box.remove());
   box.addEventListener("click", (e) => { if (e.target === box) box.close(); });
   document.body.append(box);
   box.showModal();
+  fillKeyList();
+}
+async function fillKeyList() {
+  wait("key-list-body", [[2], [1], [2], [1], [2], [1]]);
+  let list;
+  try { list = (await ask("/-/help/keys")).querySelector(".keys"); } catch (trouble) { return fail("key-list-body", trouble, fillKeyList); }
+  settle("key-list-body");
+  if (list) $("#key-list-body")?.replaceChildren(document.adoptNode(list));
 }
 const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
@@ -138,7 +179,7 @@ on("keydown", (e) => {
   }
   const box = e.target.closest?.("dialog.palette");
   if (box && (e.key === "ArrowDown" || e.key === "ArrowUp")) { e.preventDefault(); return palette.choose(box, e.key === "ArrowDown" ? 1 : -1); }
-  if (box && e.key === "Enter") { e.preventDefault(); return $('[aria-selected="true"]', box)?.click(); }
+  if (box && e.key === "Enter" && typing) { e.preventDefault(); return palette.enter(box); }
   if (typing || ctrl || e.altKey || cookie("keys") === "off" || $("dialog[open]")) return;
   const { organisation, project } = document.body.dataset;
   const base = project && `/${organisation}/${project}`;
@@ -209,9 +250,9 @@ const live = {
     toast.hidden = up;
   },
   async refetch() {
-    const answer = await fetch(location.href);
-    if (!answer.ok || answer.redirected) return location.reload();
-    const page = parse(await answer.text());
+    let page;
+    // Away: what is shown stays, and the silence is told. Signed out, or gone: the whole page says so.
+    try { page = await ask(location.href); } catch (trouble) { return trouble.away ? undefined : location.reload(); }
     for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "first-steps", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
   },
 };
@@ -254,11 +295,13 @@ addEventListener("DOMContentLoaded", () => {
     const fixed = JSON.parse(form.dataset.words || "{}");
     return { ...fixed, parameters: $$('[name="p-name"]').map((i) => i.value).filter(Boolean).concat(fixed.variables ?? []) };
   };
+  // What is tried belongs to no draft: it is rendered, and there is nothing to save.
+  const tried = (name) => /^[vh]-/.test(name) || ["beside", "variables"].includes(name);
+  const renew = () => { clearTimeout(timer); timer = setTimeout(preview, 250); };
   const changed = () => {
     dirty = true;
     edits += 1;
-    clearTimeout(timer);
-    timer = setTimeout(preview, 250);
+    renew();
     keepSoon();
     saveSoon();
   };
@@ -287,7 +330,7 @@ addEventListener("DOMContentLoaded", () => {
     try { kept = JSON.parse(stored(shelf)); } catch { return; }
     const box = $("#unsaved");
     if (!kept?.fields || !box || dirty || !("editable" in form.dataset)) return;
-    const words = (fields) => JSON.stringify(fields.filter(([name]) => !["revision", "message", "beside", "variables"].includes(name) && !/^[vh]-/.test(name)));
+    const words = (fields) => JSON.stringify(fields.filter(([name]) => !["revision", "message"].includes(name) && !name.startsWith("variables-") && !tried(name)));
     if (words(kept.fields) === words([...new FormData(form)].filter(([name]) => name !== "csrf" && name !== "do"))) return forget();
     const time = $("[data-unsaved-at]", box);
     time.dateTime = new Date(kept.at).toISOString();
@@ -316,13 +359,16 @@ addEventListener("DOMContentLoaded", () => {
   }
   async function preview() {
     const mine = ++turn;
-    let answer;
+    wait("preview");
+    let page;
     try {
-      answer = await fetch(form.dataset.preview, { method: "POST", body: body("preview"), headers: { "x-csrf-token": form.elements.csrf.value } });
-    } catch { return; }
+      page = await ask(form.dataset.preview, { method: "POST", body: body("preview"), headers: { "x-csrf-token": form.elements.csrf.value } });
+    } catch (trouble) {
+      if (mine === turn) fail("preview", trouble, preview);
+      return;
+    }
     if (mine !== turn) return;                     // a newer one is on its way
-    if (!answer.ok) return;
-    const page = parse(await answer.text());
+    settle("preview");
     for (const id of ["problems", "found", "verdict", "size"]) if ($("#" + id) && page.getElementById(id)) $("#" + id).replaceWith(document.adoptNode(page.getElementById(id)));
     const fresh = page.getElementById("preview"), old = $("#preview");
     if (fresh && old) {
@@ -368,9 +414,9 @@ addEventListener("DOMContentLoaded", () => {
     const button = $("#save");
     if (!dirty || !button) return;
     if (button.getAttribute("aria-busy")) return saveSoon();
-    button.setAttribute("aria-busy", "true");
+    work(button, true);
     const why = await send();
-    button.removeAttribute("aria-busy");
+    work(button, false);
     if (why && $("#saved")) $("#saved").textContent = `Not saved: ${why}`;
     if (!why && dirty) saveSoon();
   }
@@ -378,16 +424,25 @@ addEventListener("DOMContentLoaded", () => {
     const button = $("#save");
     if (!button || button.getAttribute("aria-busy")) return;
     clearTimeout(idle);
-    button.setAttribute("aria-busy", "true");
+    work(button, true);
     const why = await send();
-    button.removeAttribute("aria-busy");
+    work(button, false);
     if (!why) return;
     dirty = false;                                 // the full page says why, with every word kept
     form.requestSubmit(button);
   }
-  on("input", (e) => { if (e.target.form === form && !e.target.closest(".cm-editor")) changed(); });
-  on("change", (e) => { if (e.target.form === form) changed(); });
-  $("#refresh")?.addEventListener("click", (e) => { e.preventDefault(); preview(); });
+  const touched = (field) => {
+    if (field.name?.startsWith("variables-")) return;
+    if (tried(field.name ?? "")) renew(); else changed();
+  };
+  on("input", (e) => { if (e.target.form === form && !e.target.closest(".cm-editor")) touched(e.target); });
+  on("change", (e) => { if (e.target.form === form) touched(e.target); });
+  $("#refresh")?.addEventListener("click", async (e) => {
+    e.preventDefault();
+    work(e.currentTarget, true);
+    await preview();
+    work($("#refresh"), false);
+  });
   $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
   form.addEventListener("submit", () => { clearTimeout(idle); dirty = false; });
   const byItself = $("[data-autosave]");

@@ -12,11 +12,15 @@ addEventListener("DOMContentLoaded", () => {
     const mine = ++turn;
     const body = new URLSearchParams(new FormData(form));
     body.set("do", "render");
-    let answer;
-    try { answer = await fetch(form.action, { method: "POST", body }); } catch { return false; }
+    const columns = $$(".play-text", form);
+    for (const column of columns) wait(column.id);
+    let page;
+    try { page = await ask(form.action, { method: "POST", body }, "play"); } catch (trouble) {
+      if (mine === turn) for (const column of columns) fail(column.id, trouble, render);
+      return false;
+    }
     if (mine !== turn) return false;               // a newer one is on its way
-    if (!answer.ok) return false;
-    const page = parse(await answer.text());
+    for (const column of columns) settle(column.id);
     for (const old of $$(".play-text", form)) {
       const fresh = page.getElementById(old.id);
       if (fresh) swap(old, document.adoptNode(fresh));
@@ -102,8 +106,10 @@ addEventListener("DOMContentLoaded", () => {
     }
   }
   async function runAll() {
-    await render();
-    for (const button of $$("[data-run-column]", form)) run(button.dataset.runColumn);
+    if ($("#run-all").getAttribute("aria-busy")) return;
+    work($("#run-all"), true);
+    if (await render()) await Promise.all($$("[data-run-column]", form).map((button) => run(button.dataset.runColumn)));
+    work($("#run-all"), false);
   }
 
   form.addEventListener("input", (e) => { if (/^[vh]-/.test(e.target.name ?? "")) soon(); });
@@ -113,7 +119,7 @@ addEventListener("DOMContentLoaded", () => {
   });
   on("click", async (e) => {
     const one = e.target.closest("[data-run-column]"), stop = e.target.closest("[data-stop-column]");
-    if (one) { await render(); run(one.dataset.runColumn); }
+    if (one && await render()) run(one.dataset.runColumn);
     if (stop) running.get(stop.dataset.stopColumn)?.abort();
     if (e.target.closest("#run-all")) runAll();
   });

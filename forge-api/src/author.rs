@@ -51,7 +51,7 @@ pub mod variables;
 
 pub use archive::{Restore, archive, archived, archived_count, restore};
 pub use duplicate::{duplicate, duplicate_set};
-pub use example::create_from_example;
+pub use example::{add_example, create_from_example};
 pub use grant::{grants, guests, put_grant, remove_grant};
 pub use invitation::{Mailed, NewInvitation, invitations, invite, withdraw_invitation};
 pub use item::Item;

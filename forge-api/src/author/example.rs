@@ -9,7 +9,7 @@ use super::project::{NewProject, create_project};
 use super::prompt::save_partial;
 use super::set::{NewSet, create_set};
 use super::variables::{SaveVariables, save_variable_set};
-use super::{ProjectAt, import};
+use super::{ProjectAt, SetAt, find_set, import};
 use crate::auth::{Action, Actor};
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
@@ -101,6 +101,31 @@ pub async fn create_from_example(
         furnish(state, actor, &at, set).await?;
     }
     Ok(at)
+}
+
+/// Adds the sets of an example to a project that is there already, each locked as [`VERSION`]; gives the first.
+///
+/// # Errors
+/// Not allowed, no such example, or a set of that name is there: nothing is added then.
+pub async fn add_example(state: &AppState, actor: &Actor, at: &ProjectAt, example: &str) -> Result<SetAt> {
+    for action in [Action::Edit, Action::Lock] {
+        at.require(actor, action)?;
+    }
+    let example = find_example(example)?;
+    for set in &example.sets {
+        if find_set(state, actor, at, &set.slug).await.is_ok() {
+            let detail = format!(
+                "the example brings a prompt set {}, and this project has one of that name: write a set of your own",
+                set.slug
+            );
+            return Err(ApiError::conflict("name_taken", detail));
+        }
+    }
+    for set in &example.sets {
+        furnish(state, actor, at, set).await?;
+    }
+    let first = example.sets.first().map_or(FIRST_SET, |set| set.slug.as_str());
+    find_set(state, actor, at, first).await
 }
 
 async fn furnish(state: &AppState, actor: &Actor, at: &ProjectAt, set: &ExampleSet) -> Result<()> {

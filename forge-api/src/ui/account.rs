@@ -230,8 +230,11 @@ fn browser(agent: &str) -> String {
 impl NewKey {
     /// None for who belongs to no organisation: there is nothing to reach with a key.
     fn of(visitor: &Visitor, form: &Form) -> Option<Self> {
-        let (first, _) = visitor.organisations.first()?;
-        let highest = visitor.organisations.iter().map(|(_, role)| *role).max_by_key(|r| r.rank())?;
+        // A guest's key reaches the projects that were granted.
+        let first = visitor.places().next()?;
+        let own = visitor.organisations.iter().map(|(_, role)| *role);
+        let granted = visitor.actor.grants.iter().map(|g| g.role);
+        let highest = own.chain(granted).max_by_key(|r| r.rank())?;
         let choice = |name: &str, default: &str, value: &str, text: String| {
             let chosen = form.all(name).first().copied().unwrap_or(default) == value;
             Choice { value: value.to_owned(), text, chosen }
@@ -249,9 +252,8 @@ impl NewKey {
                 .required()
                 .hint("What it is for, such as ci."),
             organisations: visitor
-                .organisations
-                .iter()
-                .map(|(o, _)| choice("organisation", &first.slug, &o.slug, o.name.clone()))
+                .places()
+                .map(|o| choice("organisation", &first.slug, &o.slug, o.name.clone()))
                 .collect(),
             roles: roles
                 .map(|r| choice("role", highest.as_str(), r.as_str(), r.as_str().replace('_', " ")))
@@ -276,11 +278,11 @@ impl KeyRow {
             (None, true) => ("waiting", "expired"),
             (None, false) => ("active", "valid"),
         };
-        let place = visitor.organisations.iter().find(|(o, _)| o.id == row.organisation_id);
+        let place = visitor.places().find(|o| o.id == row.organisation_id);
         Self {
             id: row.id.clone(),
             name: row.name.clone(),
-            organisation: place.map_or_else(|| "left".to_owned(), |(o, _)| o.slug.clone()),
+            organisation: place.map_or_else(|| "left".to_owned(), |o| o.slug.clone()),
             role: row.role.replace('_', " "),
             scopes: row.scopes.clone(),
             state,
@@ -311,7 +313,7 @@ async fn create_key(
     visitor: &Visitor,
     form: &Form,
 ) -> Result<(String, ApiToken), ApiError> {
-    let organisation = visitor.organisation(form.get("organisation")).await?;
+    let organisation = visitor.visit(form.get("organisation"))?;
     let role = Role::parse(form.get("role"));
     let role = role.ok_or_else(|| ApiError::invalid("invalid", "role", "choose a role"))?;
     let scopes: Vec<_> = form.all("scope").into_iter().filter_map(Scope::parse).collect();

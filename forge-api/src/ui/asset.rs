@@ -27,6 +27,7 @@ const ASSETS: &[Asset] = assets! {
     "icons.svg": "image/svg+xml",
     "mark.svg": "image/svg+xml",
     "playground.js": "text/javascript; charset=utf-8",
+    "waiting.js": "text/javascript; charset=utf-8",
 };
 
 /// One short name for this build's assets: an address with it never changes its content.

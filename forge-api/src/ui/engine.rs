@@ -9,6 +9,7 @@ use tera::{Kwargs, State, Tera};
 
 use super::asset;
 use super::frame::Frame;
+use super::help;
 
 macro_rules! templates {
     ($($name:literal),+ $(,)?) => {
@@ -124,6 +125,8 @@ pub(crate) enum RenderError {
 
 #[derive(Serialize)]
 struct Context<'a, P: Serialize> {
+    /// The guide about this page.
+    guide: Option<help::Entry>,
     frame: &'a Frame,
     page: &'a P,
 }
@@ -134,7 +137,12 @@ pub(crate) fn render<P: Serialize>(
     frame: &Frame,
     page: &P,
 ) -> Result<String, RenderError> {
-    fragment(name, &Context { frame, page })
+    fragment(name, &Context { guide: help::about(name), frame, page })
+}
+
+#[cfg(test)]
+pub(super) fn knows(name: &str) -> bool {
+    TEMPLATES.iter().any(|(known, _)| *known == name)
 }
 
 /// Renders one template with the names that it asks for.

@@ -39,6 +39,33 @@ const GUIDES: [Guide; 12] = [
     guide("keys", "Keys and the API", "help-keys.html"),
 ];
 
+/// Pages that a guide is about, by their templates.
+const ABOUT: &[(&str, &[&str])] = &[
+    ("line", &["dashboard.html", "project.html"]),
+    ("first-steps", &["start.html"]),
+    ("templates", &["editor.html"]),
+    ("trying", &["playground.html"]),
+    (
+        "versions",
+        &[
+            "compare.html",
+            "dependencies.html",
+            "history.html",
+            "lock.html",
+            "review.html",
+            "reviews.html",
+            "version.html",
+            "versions.html",
+        ],
+    ),
+    ("publishing", &["environments.html", "publication.html", "publications.html", "publish.html"]),
+    ("agents", &["agents.html", "credentials.html", "usage.html"]),
+    ("frozen", &["order.html"]),
+    ("import", &["export.html", "import.html", "import-plan.html"]),
+    ("people", &["people.html"]),
+    ("keys", &["account.html", "docs.html", "palette.html", "search.html"]),
+];
+
 #[derive(Debug, Serialize)]
 struct Page {
     guides: Vec<Entry>,
@@ -49,10 +76,17 @@ struct Page {
 }
 
 #[derive(Debug, Clone, Serialize)]
-struct Entry {
+pub(super) struct Entry {
     slug: &'static str,
     title: &'static str,
     here: bool,
+}
+
+/// The guide that a page leads to, by its template.
+pub(super) fn about(template: &str) -> Option<Entry> {
+    let (slug, _) = ABOUT.iter().find(|(_, pages)| pages.contains(&template))?;
+    let guide = GUIDES.iter().find(|g| g.slug == *slug)?;
+    Some(Entry { slug: guide.slug, title: guide.title, here: false })
 }
 
 #[derive(Debug, Serialize)]
@@ -133,6 +167,20 @@ mod tests {
             for rest in html.split("href=\"/-/help/").skip(1) {
                 let slug = rest.split(['"', '#']).next().unwrap_or_default();
                 assert!(GUIDES.iter().any(|g| g.slug == slug), "{} leads to {slug}", guide.slug);
+            }
+        }
+    }
+
+    #[test]
+    fn every_page_that_a_guide_is_about_leads_to_one_that_is_there() {
+        for (slug, pages) in ABOUT {
+            for page in *pages {
+                assert!(engine::knows(page), "there is no template {page}");
+                assert_eq!(
+                    about(page).map(|g| g.slug),
+                    Some(*slug),
+                    "{page} stands twice, or its guide is gone"
+                );
             }
         }
     }

@@ -192,6 +192,15 @@ pub(super) async fn post_new_set(
     form: Form,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
+    if !form.get("example").is_empty() {
+        return match author::add_example(&state, &visitor.actor, &at, form.get("example")).await {
+            Ok(made) => Ok(Redirect::to(&base(&made)).into_response()),
+            Err(error) => {
+                let refused = Refused { field: None, ..Refused::of(error)? };
+                new_set(&visitor, &state, &o, &p, &form, &refused).await
+            }
+        };
+    }
     let slug = slug_of(&form);
     let new = NewSet { slug: &slug, name: form.get("name"), description: form.get("description") };
     match author::create_set(&state, &visitor.actor, &at, new).await {

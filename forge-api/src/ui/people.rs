@@ -31,6 +31,8 @@ struct Page {
     base: String,
     summary: String,
     may_manage: bool,
+    /// Whether the organisation's name may be changed.
+    may_name: bool,
     mails: bool,
     problem: Option<Callout>,
     secret: Option<Secret>,
@@ -184,6 +186,7 @@ async fn show(
             count(members.len() as u64, "person is a member", "people are members")
         ),
         may_manage,
+        may_name: actor.may(&organisation.id, Action::ManageProjects),
         mails: mail::is_on(state),
         problem: shown.problem,
         secret: shown.secret,

@@ -8,9 +8,10 @@ use super::engine;
 use super::fault::PageResult;
 use super::fleet::Health;
 use super::publication::held_up;
-use super::view::{Bar, Moment, Tally, count, encoded};
+use super::view::{Bar, Choice, Moment, Tally, count, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
+use crate::author::example::examples;
 use crate::author::settings;
 use crate::database::project::Environment;
 use crate::fleet::{self, AgentView};
@@ -28,6 +29,8 @@ struct Page {
     environments: Vec<EnvironmentView>,
     sets: Vec<Row>,
     agents: usize,
+    /// What an empty project can begin with.
+    examples: Vec<Choice>,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,7 +87,13 @@ pub(super) async fn get_project(
     } else {
         at.project.description.clone()
     };
+    let may_begin = at.lets(&visitor.actor, Action::Edit) && at.lets(&visitor.actor, Action::Lock);
+    let examples = if overview.sets.is_empty() && may_begin { examples()? } else { Vec::new() };
     let page = Page {
+        examples: examples
+            .into_iter()
+            .map(|e| Choice { value: e.name, text: e.title, chosen: false })
+            .collect(),
         name: at.project.name.clone(),
         description,
         may_create: at.lets(&visitor.actor, Action::Edit) && at.project.archived_at.is_none(),

@@ -105,7 +105,10 @@ fn organisation_page(
         fields: vec![Field::text("name", "Name", name).required().error(refused.at("name"))],
         problem: refused.callout("Nothing was changed."),
         facts: vec![("Name in addresses", at.slug.clone())],
-        links: vec![("Archived projects", format!("/{}/-/archived", at.slug))],
+        links: vec![
+            ("People", format!("/{}/-/settings", at.slug)),
+            ("Archived projects", format!("/{}/-/archived", at.slug)),
+        ],
         archive: None,
     };
     let mut frame = visitor.in_organisation(at).titled("Organisation", "organisation");
@@ -152,6 +155,10 @@ fn project_page(
 ) -> PageResult {
     at.require(&visitor.actor, Action::ManageProjects)?;
     let base = format!("/{}/{}", at.organisation.slug, at.project.slug);
+    let mut links = vec![("Archived prompt sets", format!("{base}/-/archived"))];
+    if visitor.actor.may(&at.organisation.id, Action::ManageProjects) {
+        links.push(("Name of the organisation", format!("/{}/-/organisation", at.organisation.slug)));
+    }
     let page = Page {
         title: format!("Settings of {}", at.project.name),
         intro: "What people see of the project. Its name in addresses never changes.".into(),
@@ -161,7 +168,7 @@ fn project_page(
         fields: fields(&name, &description, refused),
         problem: refused.callout("Nothing was changed."),
         facts: vec![("Name in addresses", at.project.slug.clone())],
-        links: vec![("Archived prompt sets", format!("{base}/-/archived"))],
+        links,
         archive: Some(Archive {
             since: at.project.archived_at.map(Moment::relative),
             what: "project",
