@@ -443,6 +443,11 @@ addEventListener("DOMContentLoaded", () => {
     await preview();
     work($("#refresh"), false);
   });
+  $("#variables-as")?.addEventListener("keydown", (e) => {
+    if (e.key !== "Enter" || e.ctrlKey || e.metaKey) return;
+    e.preventDefault();
+    $('[value="save-variables-as"]').click();
+  });
   $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
   form.addEventListener("submit", () => { clearTimeout(idle); dirty = false; });
   const byItself = $("[data-autosave]");

@@ -8,6 +8,7 @@ mod shell;
 mod tree;
 mod trial;
 mod typed;
+mod variables;
 
 pub(crate) use page::sentence;
 pub(crate) use parameter::{Row, shown, value};
@@ -23,6 +24,7 @@ use serde_json::Value;
 use self::page::{Conflict, Previewed, ReviewView};
 use self::shell::{frame, notes, shell};
 use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
+use self::variables::Deed;
 use super::changes::{Changes, Side};
 use super::diff::Diff;
 use super::engine;
@@ -112,15 +114,31 @@ pub(super) async fn post_prompt(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let mut typed = Typed { name: id, ..Typed::of_form(&form) };
     let (what, argument) = form.get("do").split_once(':').unwrap_or((form.get("do"), ""));
+    let mut said = (StatusCode::OK, None);
     match (what, argument.parse::<i64>().ok()) {
         ("save", _) => return save_prompt(&state, &visitor, &set, typed).await,
         ("review", _) => return review(&state, &visitor, &set, &typed).await,
         ("take-both", Some(base)) => return take_both(&state, &visitor, &set, typed, base).await,
-        ("load-variables", _) => trial::load(&state, &visitor, &set, &mut typed).await?,
         _ => {}
     }
+    if let Some(deed) = Deed::parse(what) {
+        said = variables::keep(&state, &visitor, &set, &mut typed, deed).await?;
+    }
     let open = typed.change(what, argument);
-    show(&state, &visitor, &set, &typed, Shown { dirty: true, open, ..Shown::default() }).await
+    let dirty = differs(&state, &visitor, &set, &typed).await?;
+    let (status, flash) = said;
+    show(&state, &visitor, &set, &typed, Shown { dirty, open, status, flash, ..Shown::default() }).await
+}
+
+/// Whether the form holds what is not stored. Values to try it with are no part of a prompt.
+async fn differs(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed) -> Result<bool, Fault> {
+    let stored = match author::prompt_draft(state, &visitor.actor, set, &typed.name).await {
+        Ok(stored) => stored.prompt,
+        Err(ApiError::NotFound(_)) => return Ok(true),
+        Err(error) => return Err(error.into()),
+    };
+    let (prompt, unfit) = typed.prompt(Some(&stored)).map_err(ApiError::from)?;
+    Ok(!unfit.is_empty() || prompt != stored)
 }
 
 /// `POST /{organisation}/{project}/{set}/-/partials/{partial}`.

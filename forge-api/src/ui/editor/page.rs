@@ -162,6 +162,8 @@ pub(crate) struct ParameterView {
     pub unused: bool,
     pub error: Option<String>,
     pub choices: Vec<String>,
+    /// It is required, and the preview has none.
+    pub missing: bool,
     pub value: String,
     pub value_rows: usize,
 }
@@ -348,6 +350,7 @@ impl ParameterView {
             unused,
             error,
             choices,
+            missing: row.required && value.is_empty(),
             value_rows: value.lines().count().clamp(1, 8),
             value,
         }

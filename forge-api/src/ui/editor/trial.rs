@@ -4,21 +4,25 @@ use schemas::template::RenderedMessage;
 use serde::Serialize;
 
 use super::base;
-use super::parameter::shown;
 use super::typed::{PLACEHOLDER, Typed, What};
 use crate::author::{self, Given, SetAt};
-use crate::error::ApiError;
 use crate::state::AppState;
 use crate::ui::fault::Fault;
-use crate::ui::playground::{Column, Texts, messages, now_in, spoken};
+use crate::ui::playground::{Column, Texts, messages, now_in};
 use crate::ui::view::Choice;
 use crate::ui::visitor::Visitor;
 
 /// What the editor offers besides the values themselves.
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Trial {
-    /// Saved values; empty: none.
+    /// Saved values, after the examples and defaults.
     pub sets: Vec<Choice>,
+    /// Whether any are saved.
+    pub has_sets: bool,
+    /// The variable set that the values came from; empty: none.
+    pub name: String,
+    pub revision: i64,
+    pub name_as: String,
     /// Whose text can stand beside the preview.
     pub environments: Vec<Choice>,
     pub placeholders: Vec<Spoken>,
@@ -50,7 +54,13 @@ pub(super) async fn trial(
         chosen: value == chosen,
     };
     Ok(Trial {
-        sets: saved.iter().map(|s| choice(&s.name, s.name.clone(), &typed.variables)).collect(),
+        has_sets: !saved.is_empty(),
+        sets: std::iter::once(choice("", "Examples and defaults".into(), &typed.variables))
+            .chain(saved.iter().map(|s| choice(&s.name, s.name.clone(), &typed.variables)))
+            .collect(),
+        name: typed.loaded.name.clone(),
+        revision: typed.loaded.revision,
+        name_as: typed.loaded.name_as.clone(),
         environments: environments
             .iter()
             .map(|e| choice(&e.slug, format!("as the agents in {} have it now", e.slug), &typed.beside))
@@ -68,29 +78,6 @@ pub(super) async fn trial(
             .collect(),
         playground: format!("{}/-/playground", base(set)),
     })
-}
-
-/// Puts the values of a variable set into the fields.
-pub(super) async fn load(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    typed: &mut Typed,
-) -> Result<(), Fault> {
-    let name = typed.variables.clone();
-    let found = match author::variable_set(state, &visitor.actor, set, &typed.name, &name).await {
-        Ok(found) => found.given,
-        // Deleted meanwhile: the fields stay as they are, and the choice is gone from the list.
-        Err(ApiError::NotFound(_)) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    let values = typed.parameters.iter().filter_map(|row| {
-        let kind = row.parameter().ok()?.kind;
-        Some((row.name.clone(), shown(&kind, found.values.get(&row.name))))
-    });
-    typed.values = values.collect();
-    typed.history = found.history.iter().map(|(name, said)| (name.clone(), spoken(said))).collect();
-    Ok(())
 }
 
 /// The text as the agents of the chosen environment have it now, on the same values.

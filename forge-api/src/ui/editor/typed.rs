@@ -57,10 +57,21 @@ pub(crate) struct Typed {
     pub history: Vec<(String, String)>,
     /// The variable set to take values from.
     pub variables: String,
+    /// The one that the values came from.
+    pub loaded: Loaded,
     /// The environment whose text stands beside the preview.
     pub beside: String,
     /// Why it is saved, for the history.
     pub message: String,
+}
+
+/// A variable set that the values came from; without a name, none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Loaded {
+    pub name: String,
+    pub revision: i64,
+    /// The name to save the values by.
+    pub name_as: String,
 }
 
 /// Fields of the form that do not fit, as far as they are no matter of the text.
@@ -140,6 +151,11 @@ impl Typed {
             values: form.beginning("v-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
             history: form.beginning("h-").map(|(n, v)| (n.to_owned(), lines(v))).collect(),
             variables: form.get("variables").to_owned(),
+            loaded: Loaded {
+                name: form.get("variables-name").to_owned(),
+                revision: form.get("variables-revision").parse().unwrap_or_default(),
+                name_as: form.get("variables-as").trim().to_owned(),
+            },
             beside: form.get("beside").to_owned(),
             message: form.get("message").to_owned(),
         }
@@ -170,6 +186,7 @@ impl Typed {
             values: Vec::new(),
             history: Vec::new(),
             variables: String::new(),
+            loaded: Loaded::default(),
             beside: String::new(),
             message: String::new(),
         }
