@@ -50,7 +50,7 @@ pub mod trial;
 pub mod variables;
 
 pub use archive::{Restore, archive, archived, archived_count, restore};
-pub use duplicate::{duplicate, duplicate_set};
+pub use duplicate::{Duplicate, duplicate, duplicate_set};
 pub use example::{add_example, create_from_example};
 pub use grant::{grants, guests, put_grant, remove_grant};
 pub use invitation::{Mailed, NewInvitation, invitations, invite, withdraw_invitation};
@@ -60,7 +60,7 @@ pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,
     visit_organisation, visited,
 };
-pub use partial::users;
+pub use partial::{taken_in, users};
 pub use preview::{Check, Given, History, Rendered, check, render, render_measured};
 pub use project::{
     NewEnvironment, NewProject, archived_projects, create_environment, create_project, environments,
@@ -70,7 +70,7 @@ pub use prompt::{
     Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
     save_partial, save_partial_because, save_prompt, save_prompt_because,
 };
-pub use rename::{Moved, rename, renamed};
+pub use rename::{Along, Moved, rename, renamed};
 pub use run::{RunEvent, Running, run};
 pub use set::{NewSet, archived_sets, create_set, find_set, sets};
 pub use settings::{Change, change_organisation, change_project, change_set};

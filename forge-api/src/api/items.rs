@@ -36,8 +36,14 @@ pub(super) async fn duplicate(
     ApiJson(body): ApiJson<DuplicateRequest>,
 ) -> Result<(StatusCode, Json<MovedBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let (kind, id, to) = (body.kind.into(), &body.id, &body.to);
-    let made = author::duplicate(&state, &actor, &set, kind, id, body.set.as_deref(), to).await?;
+    let copy = author::Duplicate {
+        item: body.kind.into(),
+        from: &body.id,
+        into: body.set.as_deref(),
+        to: &body.to,
+        partials: body.partials,
+    };
+    let made = author::duplicate(&state, &actor, &set, copy).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
 }
 

@@ -7,7 +7,7 @@ use super::SetAt;
 use super::item::{Held, Item, found, free, held, put, take};
 use super::partial::users;
 use super::prompt::{load, small_enough};
-use super::rename::{Moved, unchanged};
+use super::rename::{Along, Moved, unchanged};
 use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
@@ -154,7 +154,14 @@ pub async fn restore(state: &AppState, actor: &Actor, set: &SetAt, which: Restor
     audit::record(&mut tx, actor, &set.at.organisation.id, &action, &subject, detail).await?;
     tx.commit().await?;
     set.changed(state);
-    Ok(Moved { item, set: set.set.slug.clone(), name: to.to_string(), revision, changed: Vec::new() })
+    Ok(Moved {
+        item,
+        set: set.set.slug.clone(),
+        name: to.to_string(),
+        revision,
+        changed: Vec::new(),
+        along: Along::default(),
+    })
 }
 
 /// What of a set is archived, the last first.

@@ -30,6 +30,19 @@ fn takes_in(source: &str, name: &str) -> bool {
     includes(source).into_iter().any(|range| source.get(range) == Some(name))
 }
 
+/// The partials that texts take in, each name once, as they stand there.
+#[must_use]
+pub fn taken_in<'t>(texts: impl Iterator<Item = &'t str>) -> Vec<String> {
+    let names = texts.flat_map(|text| includes(text).into_iter().filter_map(move |range| text.get(range)));
+    let mut found: Vec<String> = Vec::new();
+    for name in names {
+        if !found.iter().any(|known| known == name) {
+            found.push(name.to_owned());
+        }
+    }
+    found
+}
+
 /// What takes in the partial of this name: prompts by their ids, partials as `partial name`.
 #[must_use]
 pub fn users(draft: &Draft, name: &str) -> Vec<String> {

@@ -26,6 +26,19 @@ pub struct Moved {
     pub revision: i64,
     /// What was changed with it, because it takes in the partial of the old name.
     pub changed: Vec<String>,
+    /// What became of the partials that a copy takes in.
+    pub along: Along,
+}
+
+/// The partials that a copy in another set takes in, by their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Along {
+    /// They were copied with it.
+    pub brought: Vec<String>,
+    /// The other set has its own, with another text.
+    pub differs: Vec<String>,
+    /// Neither is there: the copy does not render until each is.
+    pub missing: Vec<String>,
 }
 
 /// Refuses what somebody saved after it was opened.
@@ -104,7 +117,14 @@ pub async fn rename(
     audit::record(&mut tx, actor, &set.at.organisation.id, &action, &subject, detail).await?;
     tx.commit().await?;
     set.changed(state);
-    Ok(Moved { item, set: set.set.slug.clone(), name: to.to_string(), revision, changed })
+    Ok(Moved {
+        item,
+        set: set.set.slug.clone(),
+        name: to.to_string(),
+        revision,
+        changed,
+        along: Along::default(),
+    })
 }
 
 /// Writes the new name of a partial wherever the draft takes it in.

@@ -1,5 +1,6 @@
 //! The editor: a set's prompts, one of them open.
 
+mod along;
 mod merge;
 mod page;
 mod parameter;
@@ -10,17 +11,19 @@ mod trial;
 mod typed;
 mod variables;
 
+pub(crate) use along::along;
 pub(crate) use page::sentence;
 pub(crate) use parameter::{Row, shown, value};
 pub(crate) use typed::role_name;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::PromptId;
 use schemas::prompt::{Content, Partial, Prompt};
 use serde_json::Value;
 
+use self::along::Copied;
 use self::page::{Conflict, Previewed, ReviewView};
 use self::shell::{frame, notes, shell};
 use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
@@ -73,6 +76,7 @@ pub(super) async fn get_prompt(
     visitor: Visitor,
     State(state): State<AppState>,
     Path((o, p, s, id)): PromptPath,
+    Query(copied): Query<Copied>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let stored = match author::prompt_draft(&state, &visitor.actor, &set, &id).await {
@@ -83,7 +87,7 @@ pub(super) async fn get_prompt(
         found => found?,
     };
     let typed = Typed::of_prompt(&stored.prompt, stored.revision);
-    show(&state, &visitor, &set, &typed, Shown::default()).await
+    show(&state, &visitor, &set, &typed, Shown { flash: copied.callout(), ..Shown::default() }).await
 }
 
 /// `GET /{organisation}/{project}/{set}/-/partials/{partial}`.
@@ -91,6 +95,7 @@ pub(super) async fn get_partial(
     visitor: Visitor,
     State(state): State<AppState>,
     Path((o, p, s, name)): PromptPath,
+    Query(copied): Query<Copied>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     let stored = match author::partial_draft(&state, &visitor.actor, &set, &name).await {
@@ -101,7 +106,7 @@ pub(super) async fn get_partial(
         found => found?,
     };
     let typed = Typed::of_partial(&stored.partial, stored.revision);
-    show(&state, &visitor, &set, &typed, Shown::default()).await
+    show(&state, &visitor, &set, &typed, Shown { flash: copied.callout(), ..Shown::default() }).await
 }
 
 /// `POST /{organisation}/{project}/{set}/{prompt}`: saves, or changes the form without saving.

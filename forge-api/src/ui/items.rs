@@ -10,7 +10,7 @@ use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::frame::Frame;
-use super::new::{self, Confirm, Pair, Refused, Select, pair};
+use super::new::{self, Confirm, Pair, Radio, Refused, Select, pair};
 use super::view::{Callout, Choice, Field, Moment};
 use super::visitor::Visitor;
 use crate::auth::Action;
@@ -166,7 +166,47 @@ pub(super) async fn get_duplicate(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let (item, name) = which.item()?;
     let to = format!("{name}-copy");
-    duplicate_page(&state, &visitor, &set, (item, name), (&to, &set.set.slug), &Refused::default()).await
+    let typed = Copied { to: &to, into: &set.set.slug, partials: true };
+    duplicate_page(&state, &visitor, &set, (item, name), typed, &Refused::default()).await
+}
+
+/// The form of a copy, as typed.
+#[derive(Debug, Clone, Copy)]
+struct Copied<'a> {
+    to: &'a str,
+    into: &'a str,
+    partials: bool,
+}
+
+const PARTIALS: [(&str, &str, &str); 2] = [
+    (
+        "bring",
+        "Bring them along",
+        "those that the other set does not have yet, with what they take in themselves",
+    ),
+    ("leave", "Leave them", "the copy does not render until the other set has them"),
+];
+
+/// The partials that a prompt or a partial takes in.
+async fn taken_in(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    item: Item,
+    name: &str,
+) -> Result<Vec<String>> {
+    let actor = &visitor.actor;
+    Ok(match item {
+        Item::Prompt => {
+            let found = author::prompt_draft(state, actor, set, name).await?.prompt;
+            let plain = found.engine == schemas::prompt::Engine::Plain;
+            if plain { Vec::new() } else { author::taken_in(found.templates()) }
+        }
+        Item::Partial => {
+            let found = author::partial_draft(state, actor, set, name).await?.partial;
+            author::taken_in(std::iter::once(found.source.as_str()))
+        }
+    })
 }
 
 async fn duplicate_page(
@@ -174,16 +214,25 @@ async fn duplicate_page(
     visitor: &Visitor,
     set: &SetAt,
     (item, name): (Item, &str),
-    (to, into): (&str, &str),
+    typed: Copied<'_>,
     refused: &Refused,
 ) -> PageResult {
     set.at.require(&visitor.actor, Action::Edit)?;
+    let Copied { to, into, partials } = typed;
     let (revision, _) = stored(state, visitor, set, item, name).await?;
+    let taken = taken_in(state, visitor, set, item, name).await?;
     let sets = author::sets(state, &visitor.actor, &set.at).await?;
     let choices = sets
         .into_iter()
         .map(|s| Choice { chosen: s.slug == into, value: s.slug.clone(), text: s.slug })
-        .collect();
+        .collect::<Vec<_>>();
+    let asks = !taken.is_empty() && choices.len() > 1;
+    let bring = |(value, label, hint): (&'static str, &'static str, &'static str)| Radio {
+        value,
+        label,
+        hint,
+        checked: (value == "bring") == partials,
+    };
     let view = new::Page {
         title: format!("Duplicate {name}"),
         intro: "The copy has the text, parameters and settings as they stand in the draft.".into(),
@@ -200,6 +249,9 @@ async fn duplicate_page(
                 .error(refused.at("to")),
         ],
         select: Some(Select { name: "set", label: "Into prompt set", error: refused.at("set"), choices }),
+        choices: if asks { PARTIALS.map(bring).into() } else { Vec::new() },
+        choices_label: format!("It takes in {}. In another set:", taken.join(", ")),
+        choices_name: "partials",
         ..new::Page::default()
     };
     Ok(new::page(frame(visitor, set), refused.status, &view))
@@ -215,14 +267,18 @@ pub(super) async fn post_duplicate(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let (item, name) = typed(&form)?;
     let (to, into) = (form.get("to"), form.get("set"));
+    let partials = form.get("partials") != "leave";
     let other = Some(into).filter(|into| !into.is_empty());
-    match author::duplicate(&state, &visitor.actor, &set, item, name, other, to).await {
+    let copy = author::Duplicate { item, from: name, into: other, to, partials };
+    match author::duplicate(&state, &visitor.actor, &set, copy).await {
         Ok(done) => {
             let base = format!("/{o}/{p}/{}", done.set);
-            Ok(Redirect::to(&href(&base, item, &done.name)).into_response())
+            let along = super::editor::along(&done.along);
+            Ok(Redirect::to(&format!("{}{along}", href(&base, item, &done.name))).into_response())
         }
         Err(error) => {
-            duplicate_page(&state, &visitor, &set, (item, name), (to, into), &refused(error)?).await
+            let typed = Copied { to, into, partials };
+            duplicate_page(&state, &visitor, &set, (item, name), typed, &refused(error)?).await
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) struct Page {
     pub fields: Vec<Field>,
     pub select: Option<Select>,
     pub choices: Vec<Radio>,
-    pub choices_label: &'static str,
+    pub choices_label: String,
     pub choices_name: &'static str,
 }
 
@@ -46,10 +46,10 @@ pub(super) struct Select {
 
 #[derive(Debug, Serialize)]
 pub(super) struct Radio {
-    value: &'static str,
-    label: &'static str,
-    hint: &'static str,
-    checked: bool,
+    pub value: &'static str,
+    pub label: &'static str,
+    pub hint: &'static str,
+    pub checked: bool,
 }
 
 /// A form that is shown again says beside the field what is wrong with it.
@@ -248,7 +248,7 @@ fn new_prompt(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) ->
         choices: KINDS
             .map(|(value, label, hint)| Radio { value, label, hint, checked: value == chosen })
             .into(),
-        choices_label: "Kind",
+        choices_label: "Kind".into(),
         choices_name: "kind",
         ..Page::default()
     };

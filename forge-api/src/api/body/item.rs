@@ -57,6 +57,13 @@ pub struct DuplicateRequest {
     pub to: String,
     /// Another set of the project; the same where nothing is said.
     pub set: Option<String>,
+    /// Whether partials that it takes in, and the other set has not, are copied with it: yes where nothing is said.
+    #[serde(default = "yes")]
+    pub partials: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -90,6 +97,12 @@ pub struct MovedBody {
     pub revision: i64,
     /// What was changed with it, because it takes in the partial of the old name.
     pub changed: Vec<String>,
+    /// Partials that were copied with it into the other set.
+    pub brought: Vec<String>,
+    /// Partials that it takes in, of which the other set has its own with another text.
+    pub differs: Vec<String>,
+    /// Partials that it takes in and that are in neither set: it does not render until they are.
+    pub missing: Vec<String>,
 }
 
 impl From<Moved> for MovedBody {
@@ -100,6 +113,9 @@ impl From<Moved> for MovedBody {
             id: moved.name,
             revision: moved.revision,
             changed: moved.changed,
+            brought: moved.along.brought,
+            differs: moved.along.differs,
+            missing: moved.along.missing,
         }
     }
 }
