@@ -23,6 +23,7 @@ pub struct Postgres {
     dir: TempDir,
     port: u16,
     child: Child,
+    keeper: Child,
     databases: AtomicU32,
 }
 
@@ -53,7 +54,8 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         let port = crate::forge::free_port().expect("a free port");
         let child = serve(&bin, dir.path(), port);
-        let mut cluster = Self { bin, dir, port, child, databases: AtomicU32::new(0) };
+        let keeper = keep(dir.path());
+        let mut cluster = Self { bin, dir, port, child, keeper, databases: AtomicU32::new(0) };
         cluster.wait();
         cluster
     }
@@ -67,6 +69,12 @@ impl Postgres {
         let name = format!("anvil_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         self.sql("postgres", &format!("CREATE DATABASE {name}"));
         self.url(&name)
+    }
+
+    /// How many databases were made in it.
+    #[must_use]
+    pub fn databases(&self) -> u32 {
+        self.databases.load(Ordering::Relaxed)
     }
 
     /// The address of a database.
@@ -145,6 +153,8 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
         // Immediate shutdown: the postmaster takes its children along.
         if let Ok(pid) = i32::try_from(self.child.id()) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
@@ -166,6 +176,21 @@ fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
         .stderr(log)
         .spawn()
         .expect("postgres starts")
+}
+
+/// Waits for the end of this process, however it ends, and takes the cluster and its files along: what a
+/// static variable holds is never dropped.
+fn keep(dir: &Path) -> Child {
+    let after = r#"trap '' INT HUP; read -r _; kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"; rm -rf "$1""#;
+    Command::new("sh")
+        .args(["-c", after, "keeper"])
+        .arg(dir)
+        // Ends with this process, since nobody else has the other end.
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("sh runs")
 }
 
 /// PostgreSQL refuses to run as root: then it runs as its own user.

@@ -1,7 +1,7 @@
 //! The application under test, and the people who use it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, SqliteConnection};
@@ -45,15 +45,18 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
-/// The cluster lives as long as a test that uses it.
+/// As many databases as one cluster gets: more would only fill the disk.
+const DATABASES: u32 = 40;
+
+/// The cluster of the tests that run now. Each would make its own if it went with its last test, since most
+/// of the time there is only one on PostgreSQL, and to make one takes longer than most tests.
 fn cluster() -> Arc<Postgres> {
-    static CLUSTER: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+    static CLUSTER: Mutex<Option<Arc<Postgres>>> = Mutex::new(None);
     let mut known = CLUSTER.lock().unwrap_or_else(PoisonError::into_inner);
-    known.upgrade().unwrap_or_else(|| {
-        let started = Arc::new(Postgres::start());
-        *known = Arc::downgrade(&started);
-        started
-    })
+    match &*known {
+        Some(cluster) if cluster.databases() < DATABASES => Arc::clone(cluster),
+        _ => Arc::clone(known.insert(Arc::new(Postgres::start()))),
+    }
 }
 
 /// A FORGE that serves, with an organisation `acme`, a project `support`, a set `chat`, and people.
