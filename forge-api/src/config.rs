@@ -223,6 +223,7 @@ pub const OPTIONS: &[Setting] = &[
     people::OPTIONS[6],
     people::OPTIONS[7],
     people::OPTIONS[8],
+    people::OPTIONS[9],
     setting(
         "models-file",
         "FORGE_MODELS_FILE",

@@ -41,6 +41,7 @@ pub mod search;
 pub mod session;
 pub mod set_up;
 pub mod signing;
+pub mod told;
 pub mod usage;
 pub mod user;
 pub mod variable_set;

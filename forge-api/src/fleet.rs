@@ -8,6 +8,7 @@ mod enrol;
 mod ingest;
 mod read;
 mod shown;
+mod silence;
 mod usage;
 
 pub(crate) use census::AWAY;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lettre::message::Mailbox;
 use lettre::message::header::ContentType;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use schemas::Micros;
 use tokio::sync::Notify;
@@ -38,6 +38,8 @@ const CLAIM: Micros = 120 * SECOND;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Without a ring, what is due is looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Characters that are kept of why a mail was not sent.
+const WHY_MAX: usize = 300;
 /// Rows of one look.
 const BATCH: i64 = 20;
 
@@ -86,7 +88,12 @@ pub(crate) async fn sign_in_link(state: &AppState, tx: &mut Tx, user: &User, lin
 
 /// A name in one line: nobody writes headers or paragraphs by it.
 fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(100).collect()
+    plain(text, 100)
+}
+
+/// The first characters of a text, in one line.
+fn plain(text: &str, most: usize) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most).collect()
 }
 
 async fn write(
@@ -151,7 +158,7 @@ async fn one(state: &AppState, smtp: &Smtp, row: &Mail) -> Result<()> {
     let now = clock::now();
     let mut tx = state.database.write().await?;
     match done {
-        Ok(()) => end(&mut tx, row, "sent").await?,
+        Ok(()) => end(&mut tx, row, "sent", None).await?,
         Err(failure) => {
             let wait = (AGAIN_FIRST << row.attempts.clamp(0, 16)).min(AGAIN_LAST);
             let over = failure.is_final || now + wait > row.give_up_at;
@@ -162,18 +169,24 @@ async fn one(state: &AppState, smtp: &Smtp, row: &Mail) -> Result<()> {
                 error = failure.why,
                 "a mail was not sent"
             );
+            let why = plain(&failure.why, WHY_MAX);
             match over {
-                true => end(&mut tx, row, "failed").await?,
-                false => mail::later(&mut tx, &row.id, now + wait).await?,
+                true => end(&mut tx, row, "failed", Some(&why)).await?,
+                false => {
+                    mail::later(&mut tx, &row.id, now + wait).await?;
+                    if let Some(id) = &row.invitation_id {
+                        invitation::set_mail(&mut tx, id, "waiting", Some(&why)).await?;
+                    }
+                }
             }
         }
     }
     Ok(tx.commit().await?)
 }
 
-async fn end(conn: &mut Conn, row: &Mail, how: &str) -> Result<()> {
+async fn end(conn: &mut Conn, row: &Mail, how: &str, why: Option<&str>) -> Result<()> {
     if let Some(id) = &row.invitation_id {
-        invitation::set_mail(conn, id, how).await?;
+        invitation::set_mail(conn, id, how, why).await?;
     }
     Ok(mail::delete(conn, &row.id).await?)
 }
@@ -197,17 +210,26 @@ async fn send(state: &AppState, smtp: &Smtp, row: &Mail) -> Result<(), Failure> 
         .header(ContentType::TEXT_PLAIN)
         .body(String::from_utf8_lossy(&text).into_owned())
         .map_err(|e| never(&e))?;
-    let transport = transport(smtp).map_err(|e| Failure { why: chain(&e), is_final: false })?;
+    let transport = transport(smtp).map_err(|e| Failure { why: e.to_string(), is_final: false })?;
     match transport.send(message).await {
         Ok(_) => Ok(()),
-        Err(error) => Err(Failure { why: chain(&error), is_final: error.is_permanent() }),
+        Err(error) => Err(Failure { why: error.to_string(), is_final: error.is_permanent() }),
     }
 }
 
 type Transport = AsyncSmtpTransport<Tokio1Executor>;
 
 fn transport(smtp: &Smtp) -> Result<Transport, lettre::transport::smtp::Error> {
-    let parameters = || TlsParameters::new(smtp.host.clone());
+    let parameters = || {
+        let builder = TlsParameters::builder(smtp.host.clone());
+        let builder = match &smtp.authority {
+            Some(pem) => builder
+                .certificate_store(CertificateStore::None)
+                .add_root_certificate(Certificate::from_pem(pem.as_bytes())?),
+            None => builder,
+        };
+        builder.build()
+    };
     let tls = match smtp.security {
         Security::Tls => Tls::Wrapper(parameters()?),
         Security::StartTls => Tls::Required(parameters()?),

@@ -311,8 +311,10 @@ async fn finish(
         Ok(sent) => {
             let sequence = i64::try_from(sent.sequence).unwrap_or(i64::MAX);
             publication::mark_sent(&mut tx, id, sequence, now).await?;
-            emit::sent(&mut tx, at, full).await?;
-            outbox::delete(&mut tx, id).await?;
+            // Another process whose claim this was, too, has told of it.
+            if outbox::delete(&mut tx, id).await? {
+                emit::sent(&mut tx, at, full).await?;
+            }
             tracing::info!(
                 publication.id = %id, publication.serial = full.publication.serial,
                 stream.sequence = sent.sequence, stream.duplicate = sent.duplicate,

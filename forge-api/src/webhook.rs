@@ -7,11 +7,12 @@
 pub(crate) mod deliver;
 pub(crate) mod emit;
 pub(crate) mod send;
+mod slack;
 
 pub use deliver::run;
 
 use data_encoding::BASE64;
-use serde_json::{Value, json};
+use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::audit;
@@ -348,38 +349,4 @@ pub async fn log(
 /// The key of a webhook's signatures.
 pub(crate) fn key(state: &AppState, row: &Webhook) -> Result<Zeroizing<Vec<u8>>> {
     state.keys.sealer().open(&sealed_as(&row.id), &row.secret).map_err(ApiError::internal)
-}
-
-/// A payload as Slack takes it.
-pub(crate) fn slack(payload: &Value) -> Value {
-    let text = |name: &str| escaped(payload[name].as_str().unwrap_or_default());
-    let what =
-        EVENTS.iter().find(|(event, _)| payload["event"] == *event).map_or("a test of this webhook", |e| e.1);
-    let (subject, url, actor) = (text("subject"), text("url"), text("actor"));
-    let by = if actor.is_empty() { String::new() } else { format!(" · {actor}") };
-    json!({ "text": format!("*{subject}*: {what}{by} · <{url}|open in FORGE>") })
-}
-
-/// Slack reads these three as its own.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_slack_message_names_what_happened_and_escapes_names() {
-        let payload = json!({
-            "event": "set.locked", "subject": "acme/support/chat", "actor": "<!channel>", "url": "https://f/acme",
-        });
-        let message = slack(&payload);
-        let text = message["text"].as_str().unwrap();
-        assert!(text.contains("*acme/support/chat*: a version was made"), "{text}");
-        assert!(
-            text.contains("&lt;!channel&gt;") && text.contains("<https://f/acme|open in FORGE>"),
-            "{text}"
-        );
-    }
 }

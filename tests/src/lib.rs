@@ -11,6 +11,7 @@
 //! | [`nats`] | a real nats-server with a provisioned broker |
 //! | [`stage`] | an agent of that broker, and what is put before it |
 //! | [`proxy`] | a line to that server which can be made bad in every way |
+//! | [`receiver`] | a server that webhooks are sent to |
 //! | [`word`] | FORGE's side of the talk, all the time |
 //! | [`postgres`] | a private PostgreSQL cluster |
 //!
@@ -24,6 +25,7 @@ pub mod model;
 pub mod nats;
 pub mod postgres;
 pub mod proxy;
+pub mod receiver;
 pub mod stage;
 pub mod tools;
 pub mod until;

@@ -89,6 +89,7 @@ pub async fn invite(
         expires_at: now + DAYS * DAY,
         ended_at: None,
         outcome: None,
+        mail_error: None,
     };
     let mut tx = state.database.write().await?;
     let grants = grants_of(&mut tx, organisation, &new.grants).await?;

@@ -3,17 +3,18 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use nats_config::tls;
 use zeroize::Zeroizing;
 
 use super::{ConfigError, Setting, Values, bad};
 
 /// Options about people, as they stand in [`super::OPTIONS`].
-pub(super) const OPTIONS: [Setting; 9] = [
+pub(super) const OPTIONS: [Setting; 10] = [
     super::setting(
         "smtp-url",
         "FORGE_SMTP_URL",
         "",
-        "server that takes mail, smtps://user@host:465 or smtp://user@host:587 (STARTTLS; on this machine in the open); default: no mail, links are shown to an owner",
+        "server that takes mail, smtps://user@host:465 or smtp://user@host:587 (STARTTLS; on this machine in the open, unless smtp-ca is given); default: no mail, links are shown to an owner",
     ),
     super::setting(
         "smtp-password-file",
@@ -26,6 +27,12 @@ pub(super) const OPTIONS: [Setting; 9] = [
         "FORGE_SMTP_FROM",
         "",
         "address that mail comes from, such as FORGE <forge@example.org>",
+    ),
+    super::setting(
+        "smtp-ca",
+        "FORGE_SMTP_CA",
+        "",
+        "authority (PEM) that signs the mail server's certificate; default: those of the system",
     ),
     super::setting(
         "personal-organisations",
@@ -133,6 +140,8 @@ pub struct Smtp {
     /// User and password.
     pub login: Option<(String, Zeroizing<String>)>,
     pub from: String,
+    /// Certificates (PEM) of the only authorities that are believed; none: those of the system.
+    pub authority: Option<String>,
 }
 
 impl fmt::Debug for Smtp {
@@ -170,10 +179,11 @@ pub(super) fn smtp(values: &Values<'_>) -> Result<Option<Smtp>, ConfigError> {
     if host.is_empty() {
         return Err(wrong());
     }
-    let here = is_here(host);
+    let authority = authority(values)?;
+    let in_the_open = is_here(host) && authority.is_none();
     let (security, usual) = match scheme {
         "smtps" => (Security::Tls, 465),
-        "smtp" if here => (Security::Loopback, 25),
+        "smtp" if in_the_open => (Security::Loopback, 25),
         "smtp" => (Security::StartTls, 587),
         _ => return Err(wrong()),
     };
@@ -199,7 +209,18 @@ pub(super) fn smtp(values: &Values<'_>) -> Result<Option<Smtp>, ConfigError> {
             return Err(bad(values.setting("smtp-password-file"), why));
         }
     };
-    Ok(Some(Smtp { host: host.to_owned(), port: port.unwrap_or(usual), security, login, from }))
+    Ok(Some(Smtp { host: host.to_owned(), port: port.unwrap_or(usual), security, login, from, authority }))
+}
+
+/// Who signs the mail server's certificate, if that is said.
+fn authority(values: &Values<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(path) = values.path("smtp-ca")? else { return Ok(None) };
+    let wrong = |why: String| bad(values.setting("smtp-ca"), format!("{}: {why}", path.display()));
+    let text = std::fs::read_to_string(&path).map_err(|e| wrong(e.to_string()))?;
+    match tls::pin_of(&text) {
+        Ok(_) => Ok(Some(text)),
+        Err(_) => Err(wrong("there is no certificate (PEM) in it".into())),
+    }
 }
 
 #[cfg(test)]
@@ -222,6 +243,31 @@ mod tests {
         assert_eq!(security("smtp://[::1]:2525"), (Security::Loopback, "::1".into(), 2525));
         assert_eq!(security("smtp://mail.example.org"), (Security::StartTls, "mail.example.org".into(), 587));
         assert_eq!(security("smtps://mail.example.org"), (Security::Tls, "mail.example.org".into(), 465));
+    }
+
+    #[test]
+    fn who_names_an_authority_wants_tls_within_this_machine_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let key = rcgen::KeyPair::generate().unwrap();
+        let signed = rcgen::CertificateParams::new(Vec::new()).unwrap().self_signed(&key).unwrap();
+        let ca = file("ca.pem", &signed.pem());
+        let flags = |ca: &str| {
+            let flags =
+                [("smtp-url", "smtp://127.0.0.1:2525"), ("smtp-from", "forge@example.org"), ("smtp-ca", ca)];
+            load(&flags).map(|config| config.smtp.unwrap())
+        };
+        let smtp = flags(&ca).unwrap();
+        assert_eq!((smtp.security, smtp.port), (Security::StartTls, 2525));
+        assert!(smtp.authority.unwrap().contains("BEGIN CERTIFICATE"));
+        for bad in [file("none.pem", "nothing"), "/nowhere/ca.pem".into()] {
+            let error = flags(&bad).unwrap_err().to_string();
+            assert!(error.starts_with("smtp-ca: "), "{error}");
+        }
     }
 
     #[test]

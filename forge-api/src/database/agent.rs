@@ -237,7 +237,8 @@ pub async fn make_room(
     let gone = silent.as_str();
     on!(&mut *conn, c => diesel::delete(agents::table.find((environment_id, gone))).execute(c).await?);
     // What it used stays known for a while: it may come back, and tell it all again.
-    super::contract::forget(conn, environment_id, gone).await?;
+    super::contract::forget(&mut *conn, environment_id, gone).await?;
+    super::told::forget(conn, environment_id, gone).await?;
     Ok(Room::Of(silent))
 }
 

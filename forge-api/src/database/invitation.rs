@@ -26,6 +26,8 @@ pub struct Invitation {
     pub ended_at: Option<i64>,
     /// `accepted`, `withdrawn` or `replaced`.
     pub outcome: Option<String>,
+    /// Why the mail was not sent when it was tried last.
+    pub mail_error: Option<String>,
 }
 
 pub async fn insert(conn: &mut Conn, row: &Invitation, grants: &[(String, String)]) -> Result<()> {
@@ -88,9 +90,10 @@ pub async fn end(conn: &mut Conn, id: &str, outcome: &str, now: i64) -> Result<b
         == 1)
 }
 
-pub async fn set_mail(conn: &mut Conn, id: &str, mail: &str) -> Result<()> {
+/// Notes what became of an invitation's mail, and why it was not sent.
+pub async fn set_mail(conn: &mut Conn, id: &str, mail: &str, error: Option<&str>) -> Result<()> {
     on!(conn, c => diesel::update(invitations::table.find(id))
-        .set(invitations::mail.eq(mail))
+        .set((invitations::mail.eq(mail), invitations::mail_error.eq(error)))
         .execute(c).await?);
     Ok(())
 }

@@ -87,6 +87,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0015_first_run.sql"),
     ),
     (
+        "0016_hooks",
+        include_str!("../../migrations/sqlite/0016_hooks.sql"),
+        include_str!("../../migrations/postgres/0016_hooks.sql"),
+    ),
+    (
         "0017_whole",
         include_str!("../../migrations/sqlite/0017_whole.sql"),
         include_str!("../../migrations/postgres/0017_whole.sql"),

@@ -127,7 +127,7 @@ pub async fn due_now(conn: &mut Conn, now: i64) -> Result<()> {
     Ok(())
 }
 
-pub async fn delete(conn: &mut Conn, id: &str) -> Result<()> {
-    on!(conn, c => diesel::delete(outbox::table.find(id)).execute(c).await?);
-    Ok(())
+/// Takes a row out; false where somebody else did.
+pub async fn delete(conn: &mut Conn, id: &str) -> Result<bool> {
+    Ok(on!(conn, c => diesel::delete(outbox::table.find(id)).execute(c).await?) == 1)
 }

@@ -466,6 +466,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    agent_told (environment_id, agent, what) {
+        environment_id -> Text,
+        agent -> Text,
+        what -> Text,
+        token -> Text,
+        told_at -> BigInt,
+        ended -> Bool,
+    }
+}
+
+diesel::table! {
     audit_tips (organisation_id) {
         organisation_id -> Text,
         sequence -> BigInt,
@@ -641,6 +652,7 @@ diesel::table! {
         expires_at -> BigInt,
         ended_at -> Nullable<BigInt>,
         outcome -> Nullable<Text>,
+        mail_error -> Nullable<Text>,
     }
 }
 

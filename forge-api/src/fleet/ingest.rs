@@ -18,6 +18,7 @@ use super::census::Census;
 use super::enrol::{self, Answered};
 use super::read::{Heard, answers_of, plain, row_of, state_word};
 use super::shown::Shown;
+use super::silence::Silence;
 use super::usage::{Meter, Word};
 use crate::author::ProjectAt;
 use crate::clock;
@@ -91,6 +92,7 @@ struct Ingest {
     enrolments_waiting: Arc<Semaphore>,
     census: Census,
     shown: Shown,
+    silence: Silence,
     meter: Meter,
     /// Who was heard to use which credential, and not written yet; since when.
     uses: HashMap<String, Use>,
@@ -118,6 +120,7 @@ impl Ingest {
     fn new(state: AppState, broker: Broker) -> Self {
         Self {
             census: Census::new(&state.config),
+            silence: Silence::new(&state.config),
             state,
             broker,
             scopes: HashMap::new(),
@@ -210,6 +213,7 @@ impl Ingest {
     /// After a write that failed: the next status of each agent says the same again.
     fn forget(&mut self) {
         self.agents.clear();
+        self.silence.forget();
         self.census.forget();
         self.meter.forget();
     }
@@ -294,7 +298,8 @@ impl Ingest {
             .collect();
         let rows: Vec<_> = rows.into_values().collect();
         let answers: Vec<_> = answers.into_values().collect();
-        emit::fleet(&mut tx, &touched, &rows, &refused).await?;
+        let news = self.silence.news(&rows, refused);
+        let held_back = emit::fleet(&mut tx, &touched, &news).await?;
         agent::put_all(&mut tx, &rows).await?;
         agent::put_acknowledgements(&mut tx, &answers).await?;
         let uses = words(modes.iter().map(|(place, status)| (place, *status)));
@@ -302,6 +307,7 @@ impl Ingest {
         tx.commit().await?;
         self.census.settle();
         self.meter.settle();
+        self.silence.settle(&news, &held_back);
 
         for answer in &answers {
             let Some(Some((environment, _))) = self.publications.get(&answer.publication_id) else {

@@ -86,6 +86,8 @@ struct Waiting {
     by: String,
     state: &'static str,
     word: &'static str,
+    /// Why its mail was not sent yet.
+    why: Option<String>,
     expires: Moment,
 }
 
@@ -243,6 +245,7 @@ impl Waiting {
         let grants = grants.iter().map(|(p, role)| format!("{} in {}", word(*role), p.name));
         let (state, word) = match row.mail.as_str() {
             _ if row.expires_at <= clock::now() => ("warn", "expired"),
+            "waiting" if row.mail_error.is_some() => ("warn", "mail is tried again"),
             "waiting" => ("waiting", "mail on its way"),
             "sent" => ("ok", "mailed"),
             "failed" => ("bad", "mail not sent"),
@@ -255,6 +258,7 @@ impl Waiting {
             by: row.invited_by.clone(),
             state,
             word,
+            why: row.mail_error.clone(),
             expires: Moment::relative(row.expires_at),
         }
     }
@@ -499,9 +503,11 @@ mod tests {
             expires_at: clock::now() + 60_000_000,
             ended_at: None,
             outcome: None,
+            mail_error: Some("no TLS".into()),
         };
         let shown = Waiting::of(&row, &[]);
         assert_eq!((shown.what.as_str(), shown.word), ("context engineer", "mail not sent"));
+        assert_eq!(shown.why.as_deref(), Some("no TLS"));
         let late = Waiting::of(&Invitation { expires_at: 1, role: None, ..row }, &[]);
         assert_eq!((late.what.as_str(), late.word), ("", "expired"));
     }

@@ -157,7 +157,8 @@ async fn send(
     let path = payload["url"].as_str().unwrap_or_default().to_owned();
     payload["url"] = format!("{}{path}", state.public_url).into();
     let id = payload["id"].as_str().unwrap_or(&delivery.id).to_owned();
-    let body = if Kind::parse(&to.kind) == Some(Kind::Slack) { slack(&payload) } else { payload }.to_string();
+    let body = if Kind::parse(&to.kind) == Some(Kind::Slack) { slack::message(&payload) } else { payload }
+        .to_string();
     let key = key(state, to).map_err(|e| e.to_string())?;
     let timestamp = (clock::now() / 1_000_000).to_string();
     let signature = sign(&key, &id, &timestamp, &body).ok_or("it cannot be signed")?;

@@ -3,18 +3,20 @@
 //! What people do is told where it is recorded: the audit log's entry is the event. What agents say and what the
 //! broker took has no entry there, and is told by whoever writes it down.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use schemas::Micros;
 use serde_json::{Value, json};
 
 use super::EVENTS;
 use crate::author::ProjectAt;
 use crate::clock;
-use crate::database::agent::{self, Acknowledgement, Agent};
+use crate::database::agent::Acknowledgement;
 use crate::database::organisation::{self, Organisation};
 use crate::database::project::{self, Environment};
 use crate::database::publication::PublicationFull;
+use crate::database::told::{self, Told};
 use crate::database::webhook::{self, Delivery};
 use crate::database::{Conn, DatabaseError};
 
@@ -24,6 +26,8 @@ const VERSION: u32 = 1;
 pub(crate) const WAITING_MAX: i64 = 10_000;
 /// Names of agents that one event holds.
 const NAMED: usize = 20;
+/// An agent that hears FORGE now and then is told of once in this time.
+const QUIET: Micros = 3600 * 1_000_000;
 
 /// What an entry of the audit log is as an event.
 fn event_of(action: &str) -> Option<&'static str> {
@@ -170,47 +174,129 @@ pub(crate) async fn sent(
 /// An environment, as the fleet's task knows it.
 pub(crate) type Place = Arc<(ProjectAt, Environment)>;
 
-/// Tells which agents refused something or became stale, before what they say is written: what the database knows
-/// already is no news. One event for each publication, and one for each environment.
+/// Environment, number of the publication, and the answer.
+pub(crate) type Refused = (String, i64, Acknowledgement);
+
+/// What agents said that may be news.
+#[derive(Debug, Default)]
+pub(crate) struct News {
+    pub(crate) refused: Vec<Refused>,
+    /// Who does not hear FORGE, and for how long already is more than a moment.
+    pub(crate) stale: Vec<Stale>,
+    /// Environment and name of those who hear it.
+    pub(crate) current: Vec<(String, String)>,
+}
+
+/// An agent that does not hear FORGE.
+#[derive(Debug, Clone)]
+pub(crate) struct Stale {
+    pub(crate) environment_id: String,
+    pub(crate) agent: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// Tells which agents refused something or became stale: each refusal of a publication by an agent once, however often
+/// it says so and however many processes hear it; of one that is stale anew at most once in [`QUIET`]. One event for
+/// each publication and kind of reason, and one for each environment. Gives environment and name of those who are stale
+/// and were held back, because it was told of them too lately.
 ///
 /// # Errors
 /// The database refuses.
 pub(crate) async fn fleet(
     conn: &mut Conn,
     places: &HashMap<String, Place>,
-    rows: &[Agent],
-    refused: &[(String, i64, Acknowledgement)],
-) -> Result<(), DatabaseError> {
-    let mut by_publication: HashMap<(&str, i64), Vec<&Acknowledgement>> = HashMap::new();
-    for (environment, number, answer) in refused {
-        by_publication.entry((environment, *number)).or_default().push(answer);
+    news: &News,
+) -> Result<HashSet<(String, String)>, DatabaseError> {
+    for (environment, names) in by_environment(news.current.iter().map(|(e, agent)| (e, agent))) {
+        told::end_stale(conn, environment, &names).await?;
     }
-    for ((environment, number), answers) in by_publication {
-        let Some((place, first)) = places.get(environment).zip(answers.first()) else { continue };
-        let known = agent::acknowledgements(conn, &first.publication_id).await?;
-        let is_new = |answer: &&Acknowledgement| {
-            !known.iter().any(|k| k.agent == answer.agent && k.state == "refused")
-        };
-        let news: Vec<&Acknowledgement> = answers.into_iter().filter(is_new).collect();
-        let Some(why) = news.first() else { continue };
-        let names: Vec<&str> = news.iter().map(|answer| answer.agent.as_str()).collect();
+    let (token, now) = (clock::new_id(), clock::now());
+    let row = |environment: &str, agent: &str, what: &str| Told {
+        environment_id: environment.into(),
+        agent: agent.into(),
+        what: what.into(),
+        token: token.clone(),
+        told_at: now,
+        ended: false,
+    };
+    let refused = news.refused.iter().map(|(e, _, answer)| row(e, &answer.agent, &answer.publication_id));
+    let stale = news.stale.iter().map(|stale| row(&stale.environment_id, &stale.agent, told::STALE));
+    // No row stands twice among them, and they come in one order from everybody.
+    let rows: BTreeSet<Told> = refused.chain(stale).collect();
+    if rows.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let rows: Vec<Told> = rows.into_iter().collect();
+    told::take(conn, &rows, now - QUIET).await?;
+    let taken: HashSet<(String, String, String)> = told::taken(conn, &token)
+        .await?
+        .into_iter()
+        .map(|told| (told.environment_id, told.agent, told.what))
+        .collect();
+    let is_ours = |environment: &str, agent: &str, what: &str| {
+        taken.contains(&(environment.to_owned(), agent.to_owned(), what.to_owned()))
+    };
+    let refused: Vec<&Refused> =
+        news.refused.iter().filter(|(e, _, a)| is_ours(e, &a.agent, &a.publication_id)).collect();
+    let (mine, others): (Vec<&Stale>, Vec<&Stale>) =
+        news.stale.iter().partition(|stale| is_ours(&stale.environment_id, &stale.agent, told::STALE));
+    refusals(conn, places, &refused).await?;
+    silences(conn, places, &mine).await?;
+    let mut held_back = HashSet::new();
+    for (environment, names) in by_environment(others.iter().map(|s| (&s.environment_id, &s.agent))) {
+        let names = told::held_back(conn, environment, &names).await?;
+        held_back.extend(names.into_iter().map(|name| (environment.to_owned(), name)));
+    }
+    Ok(held_back)
+}
+
+fn by_environment<'a>(
+    agents: impl Iterator<Item = (&'a String, &'a String)>,
+) -> BTreeMap<&'a str, Vec<String>> {
+    let mut out: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (environment, agent) in agents {
+        out.entry(environment).or_default().push(agent.clone());
+    }
+    out
+}
+
+async fn refusals(
+    conn: &mut Conn,
+    places: &HashMap<String, Place>,
+    refused: &[&Refused],
+) -> Result<(), DatabaseError> {
+    // Agents of different programs refuse for different reasons: each is told with who gave it.
+    let mut by_reason: BTreeMap<(&str, i64, Option<&str>), Vec<&Acknowledgement>> = BTreeMap::new();
+    for (environment, number, answer) in refused {
+        by_reason.entry((environment, *number, answer.reason_code.as_deref())).or_default().push(answer);
+    }
+    for ((environment, number, code), answers) in by_reason {
+        let Some((place, why)) = places.get(environment).zip(answers.first()) else { continue };
+        let names: Vec<&str> = answers.iter().map(|answer| answer.agent.as_str()).collect();
         let data = json!({
             "environment": place.1.slug, "publication": number, "count": names.len(),
-            "agents": names.get(..names.len().min(NAMED)), "reason_code": why.reason_code, "reason": why.reason,
+            "agents": names.get(..names.len().min(NAMED)), "reason_code": code, "reason": why.reason,
         });
         of_fleet(conn, place, "agent.refused", data).await?;
     }
-    let mut stale: HashMap<&str, Vec<&str>> = HashMap::new();
-    for row in rows.iter().filter(|row| row.stale) {
-        let before = agent::find(conn, &row.environment_id, &row.name).await?;
-        if before.is_none_or(|before| !before.stale) {
-            stale.entry(&row.environment_id).or_default().push(&row.name);
-        }
+    Ok(())
+}
+
+async fn silences(
+    conn: &mut Conn,
+    places: &HashMap<String, Place>,
+    stale: &[&Stale],
+) -> Result<(), DatabaseError> {
+    let mut by_place: BTreeMap<&str, Vec<&Stale>> = BTreeMap::new();
+    for one in stale {
+        by_place.entry(&one.environment_id).or_default().push(one);
     }
-    for (environment, names) in stale {
-        let Some(place) = places.get(environment) else { continue };
+    for (environment, agents) in by_place {
+        let Some((place, first)) = places.get(environment).zip(agents.first()) else { continue };
+        let names: Vec<&str> = agents.iter().map(|one| one.agent.as_str()).collect();
         let data = json!({
-            "environment": place.1.slug, "count": names.len(), "agents": names.get(..names.len().min(NAMED)),
+            "environment": place.1.slug, "count": names.len(),
+            "agents": names.get(..names.len().min(NAMED)), "reason": first.reason,
         });
         of_fleet(conn, place, "agent.stale", data).await?;
     }

@@ -24,6 +24,7 @@ mod people;
 mod sessions;
 mod set_up;
 mod sign_in;
+mod smtp;
 mod throttle;
 mod tokens;
 mod transfer;

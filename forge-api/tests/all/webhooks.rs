@@ -10,6 +10,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use data_encoding::BASE64;
 use forge_api::auth::Role;
+use forge_api::clock;
+use forge_api::database::told::{self, Told};
+use forge_api::database::{Conn, project};
 use forge_api::webhook;
 use hmac::{Hmac, Mac as _};
 use reqwest::Method;
@@ -19,7 +22,9 @@ use tests::until::{secs, until};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{App, Kind, SET, json_of, problem};
+use crate::app::{App, Kind, SET, json_of, on_both, problem};
+
+on_both!(what_is_told_of_agents_is_taken_once_and_anew_only_after_a_while);
 
 const WEBHOOKS: &str = "/api/v1/projects/acme:support/webhooks";
 
@@ -309,4 +314,52 @@ async fn the_pages_make_change_and_remove_a_webhook() {
     assert!(shown.text().await.unwrap().contains("ping"));
     assert_eq!(send(&format!("{one}/remove"), &[]).await.status(), 303);
     assert_eq!(app.get(WEBHOOKS).await["items"], json!([]));
+}
+
+/// Takes that agents are stale and that they refused a publication, under a token of its own; gives what was taken.
+async fn take(
+    conn: &mut Conn,
+    (environment, refused): (&str, &str),
+    now: i64,
+    agents: &[&str],
+) -> Vec<String> {
+    let token = clock::new_id();
+    let row = |agent: &str, what: &str| Told {
+        environment_id: environment.into(),
+        agent: agent.into(),
+        what: what.into(),
+        token: token.clone(),
+        told_at: now,
+        ended: false,
+    };
+    let mut rows: Vec<Told> = Vec::new();
+    for agent in agents {
+        rows.extend([row(agent, told::STALE), row(agent, refused)]);
+    }
+    rows.sort();
+    told::take(conn, &rows, now - 100).await.unwrap();
+    let mut taken = Vec::new();
+    for one in told::taken(conn, &token).await.unwrap() {
+        taken.push(if one.what == told::STALE { one.agent } else { format!("{} refused", one.agent) });
+    }
+    taken.sort();
+    taken
+}
+
+async fn what_is_told_of_agents_is_taken_once_and_anew_only_after_a_while(app: App) {
+    let mut tx = app.state.database.write().await.unwrap();
+    let environment = project::environments(&mut tx, &app.at.project.id).await.unwrap()[0].id.clone();
+    let publication = clock::new_id();
+    let of = (environment.as_str(), publication.as_str());
+    let both = ["a".to_owned(), "b".to_owned()];
+    assert_eq!(take(&mut tx, of, 1000, &["a", "b"]).await, ["a", "a refused", "b", "b refused"]);
+    assert_eq!(take(&mut tx, of, 2000, &["a", "b", "c"]).await, ["c", "c refused"], "they still are");
+    told::end_stale(&mut tx, &environment, &both[..1]).await.unwrap();
+    assert_eq!(take(&mut tx, of, 1050, &["a", "b"]).await, Vec::<String>::new(), "too soon");
+    assert_eq!(told::held_back(&mut tx, &environment, &both).await.unwrap(), ["a"]);
+    assert_eq!(take(&mut tx, of, 1101, &["a", "b"]).await, ["a"], "once more, and no refusal");
+    assert!(told::held_back(&mut tx, &environment, &both).await.unwrap().is_empty());
+    told::forget(&mut tx, &environment, "b").await.unwrap();
+    assert_eq!(take(&mut tx, of, 1102, &["a", "b"]).await, ["b", "b refused"]);
+    tx.commit().await.unwrap();
 }

@@ -61,14 +61,30 @@ impl Raw {
 
     /// Tells its status: since when it lives, and what it used since.
     pub async fn tell(&self, started_at: Micros, usage: &[PromptUsage]) -> Result<()> {
+        let mut status = self.status(started_at);
+        status.usage = usage.to_vec();
+        self.send(&status).await
+    }
+
+    /// Tells that it is stale, and why.
+    pub async fn tell_stale(&self, reason: &str) -> Result<()> {
+        let mut status = self.status(1);
+        (status.stale, status.stale_reason) = (true, Some(reason.into()));
+        self.send(&status).await
+    }
+
+    fn status(&self, started_at: Micros) -> AgentStatus {
         let mut status = AgentStatus::new(self.name.clone(), self.identity.public_key(), self.scope.clone());
         status.host = "host".into();
         status.service = self.service.clone();
         status.agent_version = "0.1.0".into();
         (status.at, status.started_at) = (now(), started_at);
-        status.usage = usage.to_vec();
+        status
+    }
+
+    async fn send(&self, status: &AgentStatus) -> Result<()> {
         let subject = subject::status(&self.scope, &self.name);
-        self.client.publish(subject, serde_json::to_vec(&status)?.into()).await?;
+        self.client.publish(subject, serde_json::to_vec(status)?.into()).await?;
         self.client.flush().await?;
         Ok(())
     }

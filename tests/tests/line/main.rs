@@ -5,6 +5,7 @@ mod bundle;
 mod contract;
 mod folder;
 mod fuzz;
+mod hooks;
 mod kill;
 mod orders;
 mod outage;

@@ -49,6 +49,9 @@ pub struct InvitationBody {
     pub invited_by: String,
     /// none, waiting, sent or failed.
     pub mail: String,
+    /// Why the mail was not sent when it was tried last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mail_error: Option<String>,
     pub created_at: String,
     pub expires_at: String,
     /// Shown once, to who invites, where it is not mailed.
@@ -65,6 +68,7 @@ impl InvitationBody {
             projects,
             invited_by: row.invited_by.clone(),
             mail: row.mail.clone(),
+            mail_error: row.mail_error.clone(),
             created_at: rfc3339(row.created_at),
             expires_at: rfc3339(row.expires_at),
             link,
