@@ -181,7 +181,8 @@ fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
 /// Waits for the end of this process, however it ends, and takes the cluster and its files along: what a
 /// static variable holds is never dropped.
 fn keep(dir: &Path) -> Child {
-    let after = r#"trap '' INT HUP; read -r _; kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"; rm -rf "$1""#;
+    let after =
+        r#"trap '' INT HUP; read -r _; kill -QUIT "$(head -n 1 "$1/data/postmaster.pid")"; rm -rf "$1""#;
     Command::new("sh")
         .args(["-c", after, "keeper"])
         .arg(dir)
