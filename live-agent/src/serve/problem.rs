@@ -151,6 +151,10 @@ pub(super) struct Document {
 }
 
 impl Problem {
+    pub(super) fn code(&self) -> Code {
+        self.code
+    }
+
     pub(super) fn new(code: Code, detail: impl Into<String>) -> Self {
         Self { code, status: code.status(), detail: detail.into(), errors: Vec::new(), challenge: false }
     }

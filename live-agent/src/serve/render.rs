@@ -160,21 +160,44 @@ impl<'de> Visitor<'de> for One<'_> {
     }
 }
 
+/// Of a body that is too large, this many times the bound is read and dropped before it is refused.
+const DROPPED: usize = 8;
+
 /// Reads a body, within its bounds.
-pub(super) async fn read_body<B>(body: B, bounds: &Bounds) -> Result<Bytes, Problem>
+pub(super) async fn read_body<B>(mut body: B, bounds: &Bounds) -> Result<Bytes, Problem>
 where
     B: HttpBody<Data = Bytes> + Unpin,
 {
-    if body.size_hint().lower() > u64::try_from(bounds.body).unwrap_or(u64::MAX) {
-        return Err(too_large(bounds.body));
+    let by = tokio::time::Instant::now() + bounds.body_time;
+    let announced = body.size_hint().lower();
+    let most = |times: usize| u64::try_from(bounds.body.saturating_mul(times)).unwrap_or(u64::MAX);
+    let problem = if announced > most(1) {
+        too_large(bounds.body)
+    } else {
+        match tokio::time::timeout_at(by, gather(&mut body, bounds.body)).await {
+            Ok(Err(problem)) if problem.code() == Code::BodyTooLarge => problem,
+            Ok(bytes) => return bytes,
+            Err(_) => return Err(too_slow(bounds.body_time)),
+        }
+    };
+    // Who still writes when the connection closes sees it break and not why: so the rest is taken and dropped.
+    if announced <= most(DROPPED) {
+        let _ = tokio::time::timeout_at(by, drop_rest(&mut body, bounds.body.saturating_mul(DROPPED))).await;
     }
-    match tokio::time::timeout(bounds.body_time, gather(body, bounds.body)).await {
-        Ok(bytes) => bytes,
-        Err(_) => Err(too_slow(bounds.body_time)),
+    Err(problem)
+}
+
+async fn drop_rest<B: HttpBody<Data = Bytes> + Unpin>(body: &mut B, most: usize) {
+    let mut dropped = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        dropped += frame.data_ref().map_or(0, Bytes::len);
+        if dropped > most {
+            return;
+        }
     }
 }
 
-async fn gather<B: HttpBody<Data = Bytes> + Unpin>(mut body: B, most: usize) -> Result<Bytes, Problem> {
+async fn gather<B: HttpBody<Data = Bytes> + Unpin>(body: &mut B, most: usize) -> Result<Bytes, Problem> {
     // Almost always it is one piece, which is taken as it is.
     let mut first: Option<Bytes> = None;
     let mut more: Vec<u8> = Vec::new();
