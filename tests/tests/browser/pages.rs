@@ -136,25 +136,26 @@ async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_theme
     }
     let folder = pictures();
     let mut faults = Vec::new();
-    for (theme, width, height) in
-        [("light", 1280, 900), ("dark", 1280, 900), ("light", 360, 740), ("dark", 360, 740)]
-    {
-        session.browser.scheme(theme).await?;
+    for (width, height) in [(360, 740), (1024, 768), (1600, 1000)] {
         session.browser.size(width, height).await?;
         for (name, path) in PAGES {
             session.open(path).await?;
-            if path.contains("faulty") && *name == "editor-problem" {
+            if *name == "editor-problem" {
                 session.browser.wait_text(".cm-editor .problem", "shout").await;
             }
             if session.browser.scrolls_sideways().await? {
                 faults.push(format!("{name}, {width} px: scrolls sideways"));
             }
-            if let Some(axe) = &axe {
-                let found = findings(&session, axe).await?;
-                faults.extend(found.into_iter().map(|f| format!("{name}, {theme}, {width} px: {f}")));
-            }
-            if let Some(folder) = &folder {
-                session.browser.picture(&folder.join(format!("{name}-{theme}-{width}.png"))).await?;
+            for theme in ["light", "dark"] {
+                session.browser.scheme(theme).await?;
+                // What there is in between is there at the narrowest or at the widest too.
+                if let Some(axe) = axe.as_ref().filter(|_| width != 1024) {
+                    let found = findings(&session, axe).await?;
+                    faults.extend(found.into_iter().map(|f| format!("{name}, {theme}, {width} px: {f}")));
+                }
+                if let Some(folder) = &folder {
+                    session.browser.picture(&folder.join(format!("{name}-{theme}-{width}.png"))).await?;
+                }
             }
         }
     }
