@@ -12,6 +12,8 @@ mod exchange;
 mod finding;
 #[path = "browser/first_run.rs"]
 mod first_run;
+#[path = "browser/hooks.rs"]
+mod hooks;
 #[path = "browser/orders.rs"]
 mod orders;
 #[path = "browser/pages.rs"]

@@ -61,6 +61,8 @@ const PAGES: &[(&str, &str)] = &[
     ("import", "/acme/support/chat/-/import"),
     ("export", "/acme/support/chat/-/export?format=langfuse"),
     ("webhooks", "/acme/support/-/webhooks"),
+    ("webhook", "/acme/support/-/webhooks/{webhook}"),
+    ("webhook-remove", "/acme/support/-/webhooks/{webhook}/remove"),
     ("docs", "/api/docs"),
     ("palette", "/-/palette?q=wel"),
     ("start", "/acme/-/start"),
@@ -128,8 +130,9 @@ async fn furnish(session: &mut Session) -> Result<(Live, JoinSet<()>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_themes() -> Result<()> {
-    let mut session = Session::start().await?;
+    let mut session = Session::start_with(&super::hooks::OPTIONS).await?;
     let _live = furnish(&mut session).await?;
+    let (webhook, _receiver) = super::hooks::logged(&session.forge.owner().await?).await?;
     let axe = axe();
     if axe.is_none() {
         println!("SKIPPED: axe-core is not in .tools; scripts/ensure-tools fetches it");
@@ -141,6 +144,8 @@ async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_theme
         for (name, path) in PAGES {
             session.open(path).await?;
             if *name == "editor-problem" {
+            session.open(&path.replace("{webhook}", &webhook)).await?;
+            if path.contains("faulty") && *name == "editor-problem" {
                 session.browser.wait_text(".cm-editor .problem", "shout").await;
             }
             if session.browser.scrolls_sideways().await? {
