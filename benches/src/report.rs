@@ -49,6 +49,19 @@ impl Figure {
         self
     }
 
+    /// The figure in one line.
+    pub(crate) fn line(&self) -> String {
+        let mut out = format!("{}: {} {}", self.name, digits(self.value), self.unit);
+        if let (Some(baseline), Some(ratio)) = (self.baseline, self.ratio) {
+            out.push_str(&format!(", baseline {} {}, ratio {ratio:.2}", digits(baseline), self.unit));
+        }
+        match self.met {
+            Some(true) => out + ", met",
+            Some(false) => out + ", MISSED",
+            None => out,
+        }
+    }
+
     /// The aim is to be faster than the baseline.
     pub(crate) fn faster(mut self) -> Self {
         self.aim = Some("< 1 x baseline".into());

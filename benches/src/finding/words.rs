@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 /// How many different words there are.
 pub(super) const WORDS: usize = 20_000;
+/// A word of every prompt of the older half of the projects, and of no other.
+pub(super) const OLD: &str = "bygone";
 /// Words of one prompt.
 const LENGTH: usize = 180;
 const SYLLABLES: [&str; 20] = [
@@ -40,9 +42,13 @@ fn seldom(state: &mut u64) -> usize {
 }
 
 /// The mth prompt of the nth project.
-pub(super) fn prompt(n: usize, m: usize) -> Value {
+pub(super) fn prompt(n: usize, m: usize, is_old: bool) -> Value {
     let mut state = (n * 1000 + m) as u64 + 1;
     let mut text = String::from("Hello {{ name }}, the ");
+    if is_old {
+        text.push_str(OLD);
+        text.push(' ');
+    }
     for _ in 0..LENGTH {
         text.push_str(&word(seldom(&mut state)));
         text.push(' ');

@@ -4,10 +4,11 @@
 //! these rows are made here and put into the index. So nobody who writes such a row has to think of it, and no word is
 //! ever found, or missed, that does not belong to what was committed.
 //!
-//! Two ways of the same: FTS5 on SQLite, `tsvector` with GIN on PostgreSQL. Both get the words of
+//! Two ways of the same: FTS5 on SQLite, `tsvector` with GIN in blocks on PostgreSQL. Both get the words of
 //! [`crate::search::words`] and keep two sorts: of names (ids, names, tags), and of everything.
 
 mod ask;
+mod postgres;
 mod sqlite;
 mod text;
 
@@ -15,7 +16,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use diesel::prelude::*;
-use diesel::sql_types::{self, Array, BigInt, Nullable};
 use diesel_async::RunQueryDsl;
 use schemas::prompt::{Content, Message, Prompt};
 
@@ -288,43 +288,29 @@ async fn places<'a>(
         .collect())
 }
 
-/// A word of the index of SQLite for whose, where or of which kind something is. Only letters and digits: the index divides words at everything else.
+/// A word of the index for whose, where or of which kind something is. Only letters and digits: the index of SQLite
+/// divides words at everything else.
 fn facet(sort: char, of: &str) -> String {
     std::iter::once(sort).chain(of.chars().filter(char::is_ascii_alphanumeric)).collect()
 }
 
+/// What is asked for beside words: whose, where and of which kind, each as a word.
+fn facets(document: &Document) -> String {
+    let mut out = vec![
+        facet('o', &document.organisation_id),
+        facet('p', &document.project_id),
+        facet('k', document.kind),
+    ];
+    out.extend(document.set_id.as_deref().map(|id| facet('s', id)));
+    out.join(" ")
+}
+
 async fn replace(conn: &mut Conn, gone: &[String], documents: Vec<Document>) -> Result<()> {
     match conn {
-        Conn::Postgres(object) => {
-            diesel::delete(search_entries::table.filter(search_entries::row_id.eq_any(gone)))
-                .execute(&mut **object)
-                .await?;
-            let texts = |of: fn(&Document) -> &str| documents.iter().map(of).collect::<Vec<_>>();
-            diesel::sql_query(
-                "INSERT INTO search_entries \
-                 (number, kind, row_id, organisation_id, project_id, set_id, names, words) \
-                 SELECT number, kind, row_id, organisation_id, project_id, set_id, \
-                 array_to_tsvector(string_to_array(names, ' ')), array_to_tsvector(string_to_array(words, ' ')) \
-                 FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) \
-                 AS given (number, kind, row_id, organisation_id, project_id, set_id, names, words)",
-            )
-            .bind::<Array<BigInt>, _>(documents.iter().map(|d| d.number).collect::<Vec<_>>())
-            .bind::<Array<sql_types::Text>, _>(texts(|d| d.kind))
-            .bind::<Array<sql_types::Text>, _>(texts(|d| &d.row_id))
-            .bind::<Array<sql_types::Text>, _>(texts(|d| &d.organisation_id))
-            .bind::<Array<sql_types::Text>, _>(texts(|d| &d.project_id))
-            .bind::<Array<Nullable<sql_types::Text>>, _>(
-                documents.iter().map(|d| d.set_id.as_deref()).collect::<Vec<_>>(),
-            )
-            .bind::<Array<sql_types::Text>, _>(texts(|d| &d.names))
-            .bind::<Array<sql_types::Text>, _>(texts(|d| &d.words))
-            .execute(&mut **object)
-            .await?;
-        }
+        Conn::Postgres(object) => postgres::replace(&mut **object, gone, &documents).await,
         Conn::Sqlite(object) => {
             let gone = gone.to_vec();
-            object.spawn_blocking(move |c| sqlite::replace(c, &gone, documents)).await?;
+            Ok(object.spawn_blocking(move |c| sqlite::replace(c, &gone, documents)).await?)
         }
     }
-    Ok(())
 }

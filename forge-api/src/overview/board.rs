@@ -162,6 +162,9 @@ struct Ground {
     environments: Vec<Environment>,
     sets: HashMap<String, PromptSet>,
     heads: Vec<Head>,
+    /// Where a project stands, by its id, and where an environment.
+    nth_project: HashMap<String, usize>,
+    nth_environment: HashMap<String, usize>,
     /// Which of the environments a project has.
     of_project: HashMap<String, Vec<usize>>,
     /// Which of the heads is that of a set in an environment.
@@ -185,7 +188,8 @@ pub async fn board(
     let mut failing = failing(state, &mut conn, actor, &ground).await?;
     let troubled: HashSet<&str> = failing.iter().map(|f| f.at.project.id.as_str()).collect();
     let mut order: Vec<&ProjectAt> = ground.projects.iter().collect();
-    order.sort_by_key(|at| (!troubled.contains(at.project.id.as_str()), at.project.slug.clone()));
+    let place = |at: &ProjectAt| !troubled.contains(at.project.id.as_str());
+    order.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.project.slug.cmp(&b.project.slug)));
     let here = order.into_iter().skip(page.saturating_mul(PAGE)).take(PAGE).cloned().collect();
     let mut projects = glance(state, &mut conn, here).await?;
     for project in &mut projects {
@@ -229,7 +233,9 @@ impl Ground {
         let key = |(nth, head): (usize, &Head)| ((head.set_id.clone(), head.environment_id.clone()), nth);
         let of_set = heads.iter().enumerate().map(key).collect();
         let sets = sets.into_iter().map(|set| (set.id.clone(), set)).collect();
-        Ok(Self { projects, environments, sets, heads, of_project, of_set })
+        let nth_project = projects.iter().enumerate().map(|(nth, at)| (at.project.id.clone(), nth)).collect();
+        let nth_environment = environments.iter().enumerate().map(|(nth, e)| (e.id.clone(), nth)).collect();
+        Ok(Self { projects, environments, sets, heads, nth_project, nth_environment, of_project, of_set })
     }
 
     /// The sets that are not archived: what is archived waits for nobody.
@@ -238,11 +244,11 @@ impl Ground {
     }
 
     fn project(&self, id: &str) -> Option<&ProjectAt> {
-        self.projects.iter().find(|at| at.project.id == id)
+        self.projects.get(*self.nth_project.get(id)?)
     }
 
     fn environment(&self, id: &str) -> Option<&Environment> {
-        self.environments.iter().find(|e| e.id == id)
+        self.environments.get(*self.nth_environment.get(id)?)
     }
 
     /// The environments of a project, each with what is live there of a set.

@@ -1,18 +1,12 @@
 //! Asking the index: the newest of what fits, never more than is wanted.
 
 use diesel::QueryableByName;
-use diesel::pg::Pg;
-use diesel::query_builder::SqlQuery;
-use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, Text};
 use diesel_async::RunQueryDsl;
 
 use super::super::{Conn, Result};
 use super::facet;
 use crate::search::words::Word;
-
-/// Entries of PostgreSQL that are looked at one by one, from the newest, before the index of words is asked: a frequent
-/// word is found among them at once, and the index would give a great many rows to sort.
-const NEWEST: i64 = 1000;
 
 /// A row that fits.
 #[derive(Debug, Clone, QueryableByName)]
@@ -92,14 +86,14 @@ pub async fn candidates(
             Ok(query.load(&mut **object).await?)
         }
         Conn::Postgres(object) => {
-            if tier != Tier::Whole && !wanted.words.is_empty() {
-                let found: Vec<Entry> =
-                    among_newest(wanted, tier, below, limit).query().load(&mut **object).await?;
-                if found.len() as i64 == limit {
-                    return Ok(found);
-                }
-            }
-            Ok(among_all(wanted, tier, below, limit).query().load(&mut **object).await?)
+            let query = diesel::sql_query(
+                "SELECT number, kind, row_id, organisation_id, project_id, set_id \
+                 FROM search_found($1, $2, $3) ORDER BY number DESC",
+            )
+            .bind::<Text, _>(in_a_block(wanted, tier))
+            .bind::<BigInt, _>(below)
+            .bind::<BigInt, _>(limit);
+            Ok(query.load(&mut **object).await?)
         }
     }
 }
@@ -134,115 +128,42 @@ fn expression(wanted: &Wanted, tier: Tier) -> String {
     not.map_or(out.clone(), |not| format!("({out}) NOT ({not})"))
 }
 
-/// A statement of PostgreSQL with its values.
-#[derive(Default)]
-struct Statement {
-    text: String,
-    values: Vec<Value>,
-}
-
-enum Value {
-    Text(String),
-    Texts(Vec<String>),
-    Number(i64),
-}
-
-type Boxed = diesel::query_builder::BoxedSqlQuery<'static, Pg, SqlQuery>;
-
-impl Statement {
-    /// Adds a value, and gives its place.
-    fn value(&mut self, value: Value) -> String {
-        self.values.push(value);
-        format!("${}", self.values.len())
-    }
-
-    fn query(self) -> Boxed {
-        let boxed = diesel::sql_query(self.text).into_boxed::<Pg>();
-        self.values.into_iter().fold(boxed, |query, value| match value {
-            Value::Text(text) => query.bind::<Text, _>(text),
-            Value::Texts(texts) => query.bind::<Array<Text>, _>(texts),
-            Value::Number(number) => query.bind::<BigInt, _>(number),
-        })
-    }
-
-    fn scope(&mut self, wanted: &Wanted, below: i64) -> String {
-        let mut out = match (wanted.organisations.as_slice(), wanted.granted.as_slice()) {
-            ([one], []) => vec![format!("organisation_id = {}", self.value(Value::Text(one.clone())))],
-            (many, granted) => vec![format!(
-                "(organisation_id = ANY ({}) OR project_id = ANY ({}))",
-                self.value(Value::Texts(many.to_vec())),
-                self.value(Value::Texts(granted.to_vec()))
-            )],
-        };
-        if let Some(project) = &wanted.project {
-            out.push(format!("project_id = {}", self.value(Value::Text(project.clone()))));
-        }
-        if let Some(set) = &wanted.set {
-            out.push(format!("set_id = {}", self.value(Value::Text(set.clone()))));
-        }
-        if let Some(kind) = wanted.kind {
-            out.push(format!("kind = {}", self.value(Value::Text(kind.to_owned()))));
-        }
-        out.push(format!("number < {}", self.value(Value::Number(below))));
-        out.join(" AND ")
-    }
-
-    /// The words, as `tsquery` writes them; empty where everything fits.
-    fn fits(&mut self, wanted: &Wanted, tier: Tier) -> String {
+/// What a block of PostgreSQL's index is asked, as `tsquery` writes it, with `#` for the block. No word holds that sign,
+/// nor one that could leave its quotes.
+fn in_a_block(wanted: &Wanted, tier: Tier) -> String {
+    let facet = |sort: char, id: &str| format!("'#_{}'", facet(sort, id));
+    let name = |name: &str| format!("'#-{name}'");
+    let all = |sort: char| {
         let words: Vec<String> = wanted
             .words
             .iter()
-            .map(|w| format!("'{}'{}", w.text, if w.prefix { ":*" } else { "" }))
+            .map(|w| format!("'#{sort}{}'{}", w.text, if w.prefix { ":*" } else { "" }))
             .collect();
-        let all = words.join(" & ");
-        let whole = wanted.whole.as_ref().map(|w| format!("'{w}'"));
-        let (fits, not) = match tier {
-            Tier::Whole => (whole.map(|w| ("names", w)), None),
-            _ if words.is_empty() => (None, None),
-            Tier::Names => (Some(("names", all)), whole),
-            Tier::Words => (Some(("words", all.clone())), Some(all)),
-        };
-        let tag = wanted.tag.as_ref().map(|tag| ("names", format!("'{tag}'")));
-        let mut out = Vec::new();
-        for (column, query) in fits.into_iter().chain(tag) {
-            out.push(format!("{column} @@ {}::tsquery", self.value(Value::Text(query))));
-        }
-        if let Some(query) = not {
-            out.push(format!("NOT names @@ {}::tsquery", self.value(Value::Text(query))));
-        }
-        out.join(" AND ")
-    }
-}
-
-const COLUMNS: &str = "number, kind, row_id, organisation_id, project_id, set_id";
-
-/// Of the newest entries of the scope, those that fit.
-fn among_newest(wanted: &Wanted, tier: Tier, below: i64, limit: i64) -> Statement {
-    let mut statement = Statement::default();
-    let (scope, fits) = (statement.scope(wanted, below), statement.fits(wanted, tier));
-    let limit = statement.value(Value::Number(limit));
-    statement.text = format!(
-        "SELECT {COLUMNS} FROM (SELECT * FROM search_entries WHERE {scope} ORDER BY number DESC LIMIT {NEWEST}) \
-         AS newest WHERE {fits} ORDER BY number DESC LIMIT {limit}"
-    );
-    statement
-}
-
-/// Of all entries of the scope, those that fit. The planner may not try the newest one by one: that was done.
-fn among_all(wanted: &Wanted, tier: Tier, below: i64, limit: i64) -> Statement {
-    let mut statement = Statement::default();
-    let (scope, fits) = (statement.scope(wanted, below), statement.fits(wanted, tier));
-    let limit = statement.value(Value::Number(limit));
-    statement.text = match fits.as_str() {
-        "" => {
-            format!("SELECT {COLUMNS} FROM search_entries WHERE {scope} ORDER BY number DESC LIMIT {limit}")
-        }
-        fits => format!(
-            "WITH found AS MATERIALIZED (SELECT {COLUMNS} FROM search_entries WHERE {scope} AND {fits}) \
-             SELECT * FROM found ORDER BY number DESC LIMIT {limit}"
-        ),
+        words.join(" & ")
     };
-    statement
+    let whole = wanted.whole.as_deref().map(name);
+    let (fits, not) = match tier {
+        Tier::Whole => (whole, None),
+        _ if wanted.words.is_empty() => (None, None),
+        Tier::Names => (Some(all('-')), whole),
+        Tier::Words => (Some(all('.')), Some(all('-'))),
+    };
+    let whose: Vec<String> = (wanted.organisations.iter().map(|id| facet('o', id)))
+        .chain(wanted.granted.iter().map(|id| facet('p', id)))
+        .collect();
+    let out: Vec<String> = [
+        fits,
+        wanted.tag.as_deref().map(name),
+        wanted.set.as_deref().map(|id| facet('s', id)),
+        wanted.project.as_deref().map(|id| facet('p', id)),
+        wanted.kind.map(|kind| facet('k', kind)),
+        Some(format!("({})", whose.join(" | "))),
+        not.map(|not| format!("!({not})")),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    out.join(" & ")
 }
 
 #[cfg(test)]
@@ -267,7 +188,17 @@ mod tests {
             expression(&wanted, Tier::Whole),
             r#"(names : "W") AND (facets : ("kprompt")) AND (facets : ("o01"))"#
         );
-        let mut statement = Statement::default();
-        assert_eq!(statement.fits(&wanted, Tier::Words), "words @@ $1::tsquery AND NOT names @@ $2::tsquery");
+        assert_eq!(
+            in_a_block(&wanted, Tier::Words),
+            "'#.wel':* & '#.x' & '#_kprompt' & ('#_o01') & !('#-wel':* & '#-x')"
+        );
+        assert_eq!(
+            in_a_block(&wanted, Tier::Names),
+            "'#-wel':* & '#-x' & '#_kprompt' & ('#_o01') & !('#-W')"
+        );
+        assert_eq!(
+            in_a_block(&Wanted { granted: vec!["7".into()], ..Wanted::default() }, Tier::Words),
+            "('#_p7')"
+        );
     }
 }

@@ -4,18 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use super::super::schema::search_entries;
-use super::{Document, facet};
-
-/// What is asked for beside words on SQLite: whose, where and of which kind, each as a word.
-fn facets(document: &Document) -> String {
-    let mut out = vec![
-        facet('o', &document.organisation_id),
-        facet('p', &document.project_id),
-        facet('k', document.kind),
-    ];
-    out.extend(document.set_id.as_deref().map(|id| facet('s', id)));
-    out.join(" ")
-}
+use super::{Document, facets};
 
 /// Takes entries out of the index, and puts others in.
 pub(super) fn replace(
