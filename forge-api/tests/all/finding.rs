@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::until::{secs, until};
 
 use crate::app::{App, SET, json_of, on_both, problem, prompt};
+use crate::database::sql;
 
 on_both!(
     what_is_asked_for_is_found_best_first,
@@ -14,6 +15,7 @@ on_both!(
     nothing_is_found_that_one_may_not_see,
     the_index_follows_every_change_and_what_is_undone_was_never_there,
     filters_narrow_and_a_list_goes_on_where_it_ended,
+    a_list_goes_on_from_block_to_block_of_the_index,
     what_is_archived_is_found_only_where_one_asks_for_it,
     what_cannot_be_looked_for_is_said,
     the_page_marks_what_was_found_and_escapes_all_of_it,
@@ -223,17 +225,75 @@ async fn filters_narrow_and_a_list_goes_on_where_it_ended(app: App) {
     // Page by page: everything once, in the same order.
     for query in ["q=same", "q=same&state=locked", "", "q=p0"] {
         let whole = found(&app, &format!("{query}&limit=100")).await;
-        let (mut paged, mut cursor) = (Vec::new(), String::new());
-        loop {
-            let answer = app.get(&format!("/api/v1/search?{query}&limit=4&cursor={cursor}")).await;
-            paged.extend(ids(&answer));
-            match answer["next"].as_str() {
-                Some(next) => cursor = next.to_owned(),
-                None => break,
-            }
-        }
+        let paged = page_by_page(&app, query, 4).await;
         assert_eq!(paged, whole, "{query}");
         assert!(whole.len() >= 10, "{query}: {}", whole.len());
+    }
+}
+
+async fn a_list_goes_on_from_block_to_block_of_the_index(app: App) {
+    // PostgreSQL begins another block after some thousand entries: here sooner. SQLite has none, and finds the same.
+    let close = async || {
+        if app.is_postgres() {
+            let full = "UPDATE search_blocks SET entries = 5000 \
+                        WHERE block = (SELECT MAX(block) FROM search_blocks)";
+            sql(&app.state.database, full).await.unwrap();
+        }
+    };
+    let blocks =
+        async || sql(&app.state.database, "UPDATE search_blocks SET entries = entries").await.unwrap();
+    app.save("old.needle", "nothing", &[]).await;
+    for round in ["a", "b", "c"] {
+        for n in 0..4 {
+            app.save(&format!("{round}{n}"), &format!("the needle of round{round}"), &[]).await;
+        }
+        close().await;
+    }
+    if app.is_postgres() {
+        assert_eq!(blocks().await, 3);
+    }
+    // What has it in its name first, however old; then by time, through all blocks.
+    let mut expected =
+        vec!["old.needle", "c3", "c2", "c1", "c0", "b3", "b2", "b1", "b0", "a3", "a2", "a1", "a0"];
+    assert_eq!(found(&app, "q=needle&limit=100").await, expected);
+    assert_eq!(page_by_page(&app, "q=needle", 3).await, expected);
+    assert_eq!(found(&app, "q=rounda&limit=2").await, ["a3", "a2"], "frequent, and only in the oldest block");
+    assert_eq!(found(&app, "q=needle&kind=set").await, Vec::<String>::new());
+    assert_eq!(found(&app, "kind=set").await, ["chat"]);
+    assert_eq!(found(&app, "limit=3").await, ["c3", "c2", "c1"]);
+
+    // What changes goes to the newest block, and a block that loses its last entry ends.
+    if app.is_postgres() {
+        let counted = "UPDATE search_blocks SET entries = \
+                       (SELECT COUNT(*) FROM search_entries WHERE search_entries.block = search_blocks.block)";
+        sql(&app.state.database, counted).await.unwrap();
+    }
+    for n in 0..4 {
+        app.save_from(&format!("b{n}"), "the needle of roundb again", &[], Some(1), 200).await;
+    }
+    if app.is_postgres() {
+        assert_eq!(blocks().await, 2);
+    }
+    expected[1..9].rotate_left(4);
+    assert_eq!(found(&app, "q=needle&limit=100").await, expected);
+    close().await;
+    app.save_from("a0", "the needle of rounda again", &[], Some(1), 200).await;
+    expected.insert(1, "a0");
+    expected.pop();
+    assert_eq!(page_by_page(&app, "q=needle", 5).await, expected);
+    assert_eq!(found(&app, "q=again%20roundb").await, ["b3", "b2", "b1", "b0"]);
+}
+
+/// The ids that a search finds, read in pages of so many.
+async fn page_by_page(app: &App, query: &str, limit: usize) -> Vec<String> {
+    let (mut out, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let answer = app.get(&format!("/api/v1/search?{query}&limit={limit}&cursor={cursor}")).await;
+        out.extend(ids(&answer));
+        match answer["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return out,
+        }
     }
 }
 
