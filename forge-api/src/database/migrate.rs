@@ -95,6 +95,8 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         "0017_whole",
         include_str!("../../migrations/sqlite/0017_whole.sql"),
         include_str!("../../migrations/postgres/0017_whole.sql"),
+    ),
+    (
         "0020_speed",
         include_str!("../../migrations/sqlite/0020_speed.sql"),
         include_str!("../../migrations/postgres/0020_speed.sql"),
