@@ -11,6 +11,7 @@ use crate::auth::Actor;
 use crate::author;
 use crate::contract::{self, Known};
 use crate::error::Result;
+use crate::publish;
 use crate::server::ApiQuery;
 use crate::state::AppState;
 use crate::usage::{self, Asked, By};
@@ -44,7 +45,8 @@ pub(super) async fn list_breaks(
     let environment = author::find_environment(&state, &actor, &at, &environment).await?;
     let set = author::find_set(&state, &actor, &at, &candidate.set).await?;
     let breaks = contract::breaks(&state, &actor, &set, &environment, &candidate.version).await?;
-    Ok(Json(BreaksBody::new(environment.slug, candidate.set, candidate.version, breaks)))
+    let foreseen = publish::foresee(&state, &actor, &set, &environment, &candidate.version, &breaks).await?;
+    Ok(Json(BreaksBody::new(environment.slug, candidate.set, candidate.version, breaks, foreseen)))
 }
 
 pub(super) async fn list_contracts(

@@ -23,7 +23,7 @@ const CLIENT: &str = "live ";
 pub enum Will {
     /// It was built for something else.
     Refuse,
-    /// It is away, and its credential lets it in no more.
+    /// Its credential lets it in no more; a connection that it still has ends.
     CutOff {
         revoked: bool,
     },
@@ -107,11 +107,11 @@ fn will(
     if refusing.contains(name) {
         return Will::Refuse;
     }
+    if let Some(revoked) = cut_off.get(name) {
+        return Will::CutOff { revoked: *revoked };
+    }
     if view.presence == Presence::Unreachable {
-        return match cut_off.get(name) {
-            Some(revoked) => Will::CutOff { revoked: *revoked },
-            None => Will::Away,
-        };
+        return Will::Away;
     }
     match view.status.as_ref().and_then(|s| pinned_away(s, set, version)) {
         Some(to) => Will::Pinned { to },
@@ -135,7 +135,7 @@ async fn cut_off(state: &AppState, set: &SetAt, environment: &Environment) -> Re
     let mut newest: HashMap<String, (Micros, Standing)> = HashMap::new();
     for (row, _) in credential::of_project(&mut conn, &set.at.project.id).await? {
         let (Some(client), Some(at)) = (&row.last_seen_agent, row.last_seen_at) else { continue };
-        if row.environment_id != environment.id {
+        if row.environment_id != environment.id || row.kind != "agent" {
             continue;
         }
         let name = client.strip_prefix(CLIENT).unwrap_or(client).to_owned();

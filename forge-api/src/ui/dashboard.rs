@@ -39,6 +39,8 @@ struct Page {
     latest: Vec<Latest>,
     /// What the visitor opened last.
     recent: Vec<Shortcut>,
+    /// What they starred here.
+    favourites: Vec<Shortcut>,
 }
 
 /// Something that waits or is wrong, with the way to it.
@@ -150,6 +152,12 @@ pub(super) async fn get_dashboard(
             .await?
             .into_iter()
             .map(shortcut)
+            .collect(),
+        favourites: visitor
+            .favourites
+            .iter()
+            .filter(|f| f.organisation == organisation.slug)
+            .cloned()
             .collect(),
         latest: board.latest.iter().map(|(at, full)| Latest::of(at, full)).collect(),
     };

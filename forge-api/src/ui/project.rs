@@ -43,6 +43,9 @@ struct EnvironmentView {
 
 #[derive(Debug, Serialize)]
 struct Row {
+    id: String,
+    /// Whether the visitor starred it.
+    starred: bool,
     slug: String,
     href: String,
     size: String,
@@ -99,7 +102,7 @@ pub(super) async fn get_project(
         may_create: at.lets(&visitor.actor, Action::Edit) && at.project.archived_at.is_none(),
         archived: at.project.archived_at.is_some(),
         environments: overview.environments.iter().map(|e| EnvironmentView::of(e, &agents)).collect(),
-        sets: overview.sets.iter().map(|s| Row::of(s, &overview.environments, &base)).collect(),
+        sets: overview.sets.iter().map(|s| Row::of(s, &overview.environments, &base, &visitor)).collect(),
         agents: agents.len(),
         base,
     };
@@ -135,8 +138,10 @@ impl EnvironmentView {
 }
 
 impl Row {
-    fn of(set: &SetOverview, environments: &[Environment], base: &str) -> Self {
+    fn of(set: &SetOverview, environments: &[Environment], base: &str, visitor: &Visitor) -> Self {
         Self {
+            id: set.set.id.clone(),
+            starred: visitor.favourites.iter().any(|f| f.row == set.set.id),
             slug: set.set.slug.clone(),
             href: format!("{base}/{}", set.set.slug),
             size: count(set.prompts.unsigned_abs(), "prompt", "prompts"),

@@ -282,5 +282,10 @@ pub(super) async fn post_favourites(
     let kind = Kind::parse(form.get("kind")).ok_or(ApiError::NotFound("thing"))?;
     let starred = form.get("do") == "star";
     let thing = visit::star(&state, &visitor.actor, kind, form.get("row"), starred).await?;
-    Ok(Redirect::to(&thing.href()).into_response())
+    // Back to the list that it was starred in, where it was one of its organisation.
+    let home = format!("/{}", thing.organisation);
+    let back = form.get("back");
+    let inside = back == home || back.starts_with(&format!("{home}/"));
+    let own = thing.href();
+    Ok(Redirect::to(if inside { back } else { &own }).into_response())
 }

@@ -21,6 +21,7 @@ mod oidc;
 mod orders;
 mod organisations;
 mod people;
+mod publishing;
 mod sessions;
 mod set_up;
 mod sign_in;

@@ -5,7 +5,11 @@ use serde::Serialize;
 
 use crate::clock::rfc3339;
 use crate::contract::{Breaks, Broken, SERVICES_MAX};
+use crate::publish::{Foreseen, Will};
 use crate::usage::{Row, Usage};
+
+/// Agents that are told of one by one.
+const FORESEEN_MAX: usize = 200;
 
 /// Whom a version would break.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,14 +24,50 @@ pub struct BreaksBody {
     /// Agents whose contracts are not kept, as their environment has no room for more: nobody knows whether it breaks
     /// them.
     pub not_kept: usize,
+    /// Agents that will not simply apply it, the worst first; 200 at most.
+    pub foreseen: Vec<ForeseenBody>,
+    /// Agents of that kind that are not told.
+    pub more_foreseen: usize,
+}
+
+/// What one agent is going to do with a version.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ForeseenBody {
+    pub agent: String,
+    /// Empty where it names none.
+    pub service: String,
+    /// `refuse`, `cut_off`, `away`, `pinned`, `frozen` or `late`.
+    pub will: &'static str,
+    pub heard_at: String,
 }
 
 impl BreaksBody {
-    pub(crate) fn new(environment: String, set: String, version: String, breaks: Breaks) -> Self {
+    pub(crate) fn new(
+        environment: String,
+        set: String,
+        version: String,
+        breaks: Breaks,
+        foreseen: Vec<Foreseen>,
+    ) -> Self {
         let Breaks { mut broken, not_kept } = breaks;
         let more = broken.len().saturating_sub(SERVICES_MAX);
         broken.truncate(SERVICES_MAX);
-        Self { environment, set, version, broken, more, not_kept }
+        let mut not: Vec<Foreseen> = foreseen.into_iter().filter(|one| one.will != Will::Apply).collect();
+        let more_foreseen = not.len().saturating_sub(FORESEEN_MAX);
+        not.truncate(FORESEEN_MAX);
+        let foreseen = not.into_iter().map(Into::into).collect();
+        Self { environment, set, version, broken, more, not_kept, foreseen, more_foreseen }
+    }
+}
+
+impl From<Foreseen> for ForeseenBody {
+    fn from(one: Foreseen) -> Self {
+        Self {
+            will: one.will.as_str(),
+            heard_at: rfc3339(one.heard_at),
+            agent: one.agent,
+            service: one.service,
+        }
     }
 }
 
