@@ -4,6 +4,7 @@
 mod app;
 mod audit;
 mod authorization;
+mod beside;
 mod bundle;
 mod content;
 mod database;
