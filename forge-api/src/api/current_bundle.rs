@@ -9,11 +9,12 @@ use schemas::bundle::Encoding;
 
 use super::project_at;
 use crate::auth::Actor;
-use crate::author;
+use crate::author::{self, SetAt};
 use crate::clock;
 use crate::database::publication::Publication;
 use crate::database::version::Version;
 use crate::error::{ApiError, Result};
+use crate::lock;
 use crate::publish;
 use crate::server::ApiQuery;
 use crate::state::AppState;
@@ -33,7 +34,6 @@ pub(super) struct Served<'a> {
     /// When it became what it is here.
     pub(super) at: Micros,
     pub(super) publication: Option<&'a Publication>,
-    pub(super) body: Vec<u8>,
 }
 
 pub(super) async fn get_current_bundle(
@@ -46,51 +46,65 @@ pub(super) async fn get_current_bundle(
     let at = project_at(&state, &actor, &project).await?;
     let set = author::find_set(&state, &actor, &at, &which.set).await?;
     let environment = author::find_environment(&state, &actor, &at, &which.environment).await?;
-    let (full, body) = publish::current_bundle(&state, &actor, &set, &environment).await?;
+    let full = publish::live(&state, &actor, &set, &environment).await?;
+    let full = full.ok_or(ApiError::NotFound("publication"))?;
     let publication = &full.publication;
-    serve(
-        &headers,
-        Served { version: &full.version, at: publication.created_at, publication: Some(publication), body },
-    )
+    let served =
+        Served { version: &full.version, at: publication.created_at, publication: Some(publication) };
+    served.answer(&state, &actor, &set, &headers).await
 }
 
 fn value(text: &str) -> Result<HeaderValue> {
     HeaderValue::from_str(text).map_err(ApiError::internal)
 }
 
-pub(super) fn serve(request: &HeaderMap, served: Served<'_>) -> Result<Response> {
-    let Served { version, at, publication, body } = served;
-    let tag = format!("\"{}\"", version.digest);
-    let mut headers = HeaderMap::new();
-    headers.insert(header::ETAG, value(&tag)?);
-    headers.insert(header::LAST_MODIFIED, value(&clock::http_date(at))?);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization, cookie"));
-    let mut put = |name: &str, text: &str| -> Result<()> {
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(ApiError::internal)?;
-        headers.insert(name, value(text)?);
-        Ok(())
-    };
-    put(wire::VERSION, &version.version)?;
-    put(wire::DIGEST, &version.digest)?;
-    if let Some(p) = publication {
-        put(wire::SERIAL, &p.serial.to_string())?;
-        put(wire::KEY, &p.certificate)?;
-        put(wire::ATTESTATION, &p.attestation)?;
-        if let Some(trust) = &p.trust {
-            put(wire::TRUST, trust)?;
+impl Served<'_> {
+    /// The version's bytes, or that they are unchanged to who has them: then they are not even read.
+    pub(super) async fn answer(
+        &self,
+        state: &AppState,
+        actor: &Actor,
+        set: &SetAt,
+        request: &HeaderMap,
+    ) -> Result<Response> {
+        let tag = format!("\"{}\"", self.version.digest);
+        let mut headers = self.headers(&tag)?;
+        if is_current(request, &tag, self.at) {
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
+        let body = lock::version_body(state, actor, set, self.version).await?;
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BUNDLE_TYPE));
+        let built = publisher::bundle::from_body(body)?;
+        if built.encoding == Encoding::Zstd && takes_zstd(request) {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
+            return Ok((headers, built.wire).into_response());
+        }
+        Ok((headers, built.body).into_response())
     }
-    if is_current(request, &tag, at) {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+
+    fn headers(&self, tag: &str) -> Result<HeaderMap> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ETAG, value(tag)?);
+        headers.insert(header::LAST_MODIFIED, value(&clock::http_date(self.at))?);
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept-encoding, authorization, cookie"));
+        let mut put = |name: &str, text: &str| -> Result<()> {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(ApiError::internal)?;
+            headers.insert(name, value(text)?);
+            Ok(())
+        };
+        put(wire::VERSION, &self.version.version)?;
+        put(wire::DIGEST, &self.version.digest)?;
+        if let Some(p) = self.publication {
+            put(wire::SERIAL, &p.serial.to_string())?;
+            put(wire::KEY, &p.certificate)?;
+            put(wire::ATTESTATION, &p.attestation)?;
+            if let Some(trust) = &p.trust {
+                put(wire::TRUST, trust)?;
+            }
+        }
+        Ok(headers)
     }
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BUNDLE_TYPE));
-    let built = publisher::bundle::from_body(body)?;
-    if built.encoding == Encoding::Zstd && takes_zstd(request) {
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("zstd"));
-        return Ok((headers, built.wire).into_response());
-    }
-    Ok((headers, built.body).into_response())
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

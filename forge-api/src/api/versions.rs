@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
 use super::body::{LockRequest, VersionBody};
-use super::current_bundle::{Served, serve};
+use super::current_bundle::Served;
 use super::page::{Listed, Page};
 use super::{is, set_at};
 use crate::auth::Actor;
@@ -77,6 +77,6 @@ pub(super) async fn get_version_bundle(
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let found = lock::find_version(&state, &actor, &set, &version).await?;
-    let body = lock::version_body(&state, &actor, &set, &found).await?;
-    serve(&headers, Served { version: &found, at: found.created_at, publication: None, body })
+    let served = Served { version: &found, at: found.created_at, publication: None };
+    served.answer(&state, &actor, &set, &headers).await
 }

@@ -27,6 +27,7 @@ mod sessions;
 mod set_up;
 mod sign_in;
 mod smtp;
+mod speed;
 mod throttle;
 mod tokens;
 mod transfer;
