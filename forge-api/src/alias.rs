@@ -23,7 +23,7 @@ use crate::state::AppState;
 pub const LATEST: &str = "latest";
 
 /// Most aliases of one set.
-const ALIASES_MAX: usize = 50;
+pub(crate) const ALIASES_MAX: usize = 50;
 
 /// A name and the version that it stands for.
 #[derive(Debug, Clone)]
@@ -95,7 +95,7 @@ pub async fn find(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -> R
 }
 
 /// Reads the name of an alias that people may give.
-fn named(name: &str) -> Result<Slug> {
+pub(crate) fn named(name: &str) -> Result<Slug> {
     if name == LATEST {
         let detail = "latest moves by itself to the highest release; give the version another name";
         return Err(ApiError::conflict("alias_reserved", detail));

@@ -133,8 +133,7 @@ pub async fn lock(
     Ok(made)
 }
 
-/// Refuses a version that is not above the highest locked one. Build metadata does not count: two
-/// that differ only there stand side by side.
+/// Refuses a version that is not above the highest locked one.
 async fn higher(conn: &mut Conn, set: &SetAt, number: &semver::Version) -> Result<()> {
     if version::find(conn, &set.set.id, &number.to_string()).await?.is_some() {
         // Told by who stores it.
@@ -142,8 +141,7 @@ async fn higher(conn: &mut Conn, set: &SetAt, number: &semver::Version) -> Resul
     }
     let versions = version::of_set(conn, &set.set.id).await?;
     let Some((_, last)) = highest(&versions) else { return Ok(()) };
-    let same = number.cmp_precedence(&last).is_eq() && !number.build.is_empty();
-    if number.cmp_precedence(&last).is_gt() || same {
+    if is_above(number, &last) {
         return Ok(());
     }
     Err(ApiError::Conflict {
@@ -151,6 +149,16 @@ async fn higher(conn: &mut Conn, set: &SetAt, number: &semver::Version) -> Resul
         detail: format!("{number} is not above {last}, the last version; versions only grow"),
         more: json!({ "last": last.to_string() }),
     })
+}
+
+/// Whether a version may come after the last one. Build metadata does not count: two that differ only there stand side
+/// by side.
+pub(crate) fn is_above(number: &semver::Version, last: &semver::Version) -> bool {
+    match number.cmp_precedence(last) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Equal => !number.build.is_empty(),
+        std::cmp::Ordering::Less => false,
+    }
 }
 
 /// The highest locked version and its number.

@@ -138,6 +138,15 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/{project}/-/new", get(new::get_new_set).post(new::post_new_set))
         .route("/{organisation}/{project}/-/archived", get(settings::get_archived_sets))
         .route(
+            "/{organisation}/{project}/-/import",
+            get(import::get_project_import).post(import::post_project_import),
+        )
+        .route(
+            "/{organisation}/{project}/-/import/{import}",
+            get(import::get_project_plan).post(import::post_project_plan),
+        )
+        .route("/{organisation}/{project}/-/export/file", get(export::get_project_file))
+        .route(
             "/{organisation}/{project}/-/settings",
             get(settings::get_project_settings).post(settings::post_project_settings),
         )

@@ -166,10 +166,11 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
             (schema::<PutVariableSet>(g), schema::<VariableSetBody>(g))
         }
         ("GET", "/models") => (None, schema::<List<ModelBody>>(g)),
-        ("POST", "/sets/{set}/imports") | ("GET", "/sets/{set}/imports/{import}") => {
-            (None, schema::<PlanBody>(g))
+        ("POST", "/sets/{set}/imports" | "/imports")
+        | ("GET", "/sets/{set}/imports/{import}" | "/imports/{import}") => (None, schema::<PlanBody>(g)),
+        ("POST", "/sets/{set}/imports/{import}/apply" | "/imports/{import}/apply") => {
+            (schema::<ApplyPlan>(g), schema::<AppliedBody>(g))
         }
-        ("POST", "/sets/{set}/imports/{import}/apply") => (schema::<ApplyPlan>(g), schema::<AppliedBody>(g)),
         ("POST", "/sets/{set}/import") => (schema::<Import>(g), schema::<ImportBody>(g)),
         ("POST", "/sets/{set}/lock") => (schema::<LockRequest>(g), schema::<VersionBody>(g)),
         ("GET", "/sets/{set}/reviews") => (None, schema::<List<ReviewBody>>(g)),

@@ -73,6 +73,54 @@ pub(super) async fn apply_import(
     Ok(Json(plan::apply(&state, &actor, &set, &import, &body.digest, choices).await?.into()))
 }
 
+pub(super) async fn plan_project_import(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path(project): Path<String>,
+    ApiQuery(asked): ApiQuery<Upload>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<PlanBody>)> {
+    let at = project_at(&state, &actor, &project).await?;
+    let choices = Choices::parse(&asked.existing, &asked.others)?;
+    archive_only(&asked.format)?;
+    let body = body.map_err(|_| ApiError::TooLarge("the file is too large".into()))?;
+    let id = plan::upload(&state, &actor, &at, None, &asked.name, body.to_vec()).await?;
+    Ok((StatusCode::CREATED, Json(plan::plan(&state, &actor, &at, &id, choices).await?.into())))
+}
+
+/// Into a project goes nothing but an archive of ours.
+fn archive_only(format: &str) -> Result<()> {
+    match format_named(format)? {
+        None | Some(Format::Archive) => Ok(()),
+        Some(_) => {
+            let detail = "into a project goes an archive; files of another format are imported into one set";
+            Err(ApiError::invalid("unknown_format", "format", detail))
+        }
+    }
+}
+
+pub(super) async fn get_project_import(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, import)): Path<(String, String)>,
+    ApiQuery(asked): ApiQuery<Upload>,
+) -> Result<Json<PlanBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let choices = Choices::parse(&asked.existing, &asked.others)?;
+    Ok(Json(plan::plan(&state, &actor, &at, &import, choices).await?.into()))
+}
+
+pub(super) async fn apply_project_import(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, import)): Path<(String, String)>,
+    ApiJson(body): ApiJson<ApplyPlan>,
+) -> Result<Json<AppliedBody>> {
+    let at = project_at(&state, &actor, &project).await?;
+    let choices = Choices::parse(&body.existing, &body.others)?;
+    Ok(Json(plan::apply(&state, &actor, &at, &import, &body.digest, choices).await?.into()))
+}
+
 /// What is exported.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {

@@ -23,7 +23,7 @@ use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// Most sets that one set takes partials from.
-const REQUIREMENTS_MAX: usize = 20;
+pub(super) const REQUIREMENTS_MAX: usize = 20;
 /// Longest range, in characters.
 const RANGE_MAX: usize = 100;
 
@@ -50,7 +50,7 @@ pub struct Resolved {
 }
 
 /// Reads a range.
-fn range(text: &str) -> Result<VersionReq> {
+pub(super) fn range(text: &str) -> Result<VersionReq> {
     let bad = |why: String| {
         let detail = format!("{text:?} is no range of versions ({why}); write for example ^1.2 or =2.0.1");
         ApiError::invalid("bad_range", "requirement", detail)

@@ -1,135 +1,116 @@
 //! Importing a file in two steps: first what would come of it, then all of it or nothing.
 //!
-//! An upload is read and kept for an hour. A plan holds it against the draft as it is now, and has a digest
-//! of everything that it would do. Who applies it names that digest; where the draft or the choice is
+//! An upload is read and kept for an hour. A plan holds it against what is there now, and has a digest
+//! of everything that it would do. Who applies it names that digest; where what is there or the choice is
 //! another by then, nothing is written.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `source` | the file, as the sets that it holds |
+//! | [`choice`] | what is to be done where both differ, and what that comes to |
+//! | `draft` | prompts and partials |
+//! | `history` | their revisions |
+//! | `version` | locked versions, which keep their content and get the bytes of their new place |
+//! | `beside` | dependencies, aliases, variable sets |
+//! | `write` | writing it |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use exchange::{Content, Digests, Format, Found, Note, Refusal};
+use exchange::{Content, Format, Note, Refusal};
 use schemas::Micros;
-use schemas::bundle::PROMPTS_MAX;
 use schemas::canonical::{self, Digest};
-use schemas::prompt::{Partial, Prompt};
-use schemas::template::SOURCE_MAX;
 use serde_json::json;
 
-use super::SetAt;
-use super::archive;
-use super::import::{Imported, put};
-use super::item::{Item, held};
-use super::prompt::{load, partial_revision_of, short_enough, small_enough};
-use super::set::begin_edit;
-use crate::aside::{LOCKS, aside};
-use crate::audit;
+use super::export::own;
+use super::prompt::load;
+use super::{ProjectAt, SetAt};
 use crate::auth::{Action, Actor};
 use crate::clock;
 use crate::database::Conn;
-use crate::database::import::{self, ImportRow};
-use crate::database::prompt::{self, PartialRow};
-use crate::database::revision;
+use crate::database::import::{self, ImportRow, ProjectImportRow};
+use crate::database::prompt_set;
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
+mod beside;
+pub mod choice;
+mod draft;
+mod history;
+mod source;
+mod version;
+mod write;
+
+pub use choice::{Change, Choices, Existing, Others, PlanItem};
+use source::{Part, Source};
+use version::Sets;
+pub use write::{Applied, apply};
+
 /// How long an upload is kept.
 const KEPT: Micros = 3_600_000_000;
-/// Most uploads of one set that wait at once.
+/// Most uploads of one set, and of one project, that wait at once.
 const WAITING_MAX: i64 = 10;
 
-/// What happens to a prompt that stands in the set with another text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Existing {
-    #[default]
-    Replace,
-    Keep,
-    /// Replaced where nobody changed it since the files were taken from the set; a conflict otherwise.
-    Careful,
+/// What is imported into.
+#[derive(Debug, Clone, Copy)]
+pub enum Target<'a> {
+    Set(&'a SetAt),
+    /// Every set of the file, by its name: those that are not there are made.
+    Project(&'a ProjectAt),
 }
 
-/// What happens to a prompt of the set that is not in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Others {
-    #[default]
-    Keep,
-    Remove,
-}
-
-/// What is to be done where file and set differ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Choices {
-    pub existing: Existing,
-    pub others: Others,
-}
-
-impl Choices {
-    /// Reads the words of a request; none is the default.
-    ///
-    /// # Errors
-    /// Another word.
-    pub fn parse(existing: &str, others: &str) -> Result<Self> {
-        let existing = match existing {
-            "" | "replace" => Existing::Replace,
-            "keep" => Existing::Keep,
-            "careful" => Existing::Careful,
-            _ => return Err(ApiError::invalid("invalid", "existing", "write replace, keep or careful")),
-        };
-        let others = match others {
-            "" | "keep" => Others::Keep,
-            "remove" => Others::Remove,
-            _ => return Err(ApiError::invalid("invalid", "others", "write keep or remove")),
-        };
-        Ok(Self { existing, others })
-    }
-
-    /// The two words.
-    #[must_use]
-    pub fn words(self) -> (&'static str, &'static str) {
-        let existing = match self.existing {
-            Existing::Replace => "replace",
-            Existing::Keep => "keep",
-            Existing::Careful => "careful",
-        };
-        (existing, if self.others == Others::Remove { "remove" } else { "keep" })
+impl<'a> From<&'a SetAt> for Target<'a> {
+    fn from(set: &'a SetAt) -> Self {
+        Self::Set(set)
     }
 }
 
-/// What becomes of one prompt or partial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Change {
-    /// Somebody changed it in the set since the files were taken from there; nothing is written.
-    Conflict,
-    New,
-    Changed,
-    Removed,
-    /// It differs, and stays as it is in the set.
-    Kept,
-    Unchanged,
+impl<'a> From<&'a ProjectAt> for Target<'a> {
+    fn from(at: &'a ProjectAt) -> Self {
+        Self::Project(at)
+    }
 }
 
-impl Change {
-    pub const ALL: [Self; 6] =
-        [Self::Conflict, Self::New, Self::Changed, Self::Removed, Self::Kept, Self::Unchanged];
-
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
+impl<'a> Target<'a> {
+    fn at(self) -> &'a ProjectAt {
         match self {
-            Self::Conflict => "conflict",
-            Self::New => "new",
-            Self::Changed => "changed",
-            Self::Removed => "removed",
-            Self::Kept => "kept",
-            Self::Unchanged => "unchanged",
+            Self::Set(set) => &set.at,
+            Self::Project(at) => at,
         }
     }
 }
 
-/// A prompt (`prompts/<id>`) or partial (`partials/<name>`), and what becomes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlanItem {
-    pub name: String,
-    pub change: Change,
-    before: Option<Digest>,
-    after: Option<Digest>,
+/// What an import would do to one set.
+#[derive(Debug, Clone)]
+pub struct SetPlan {
+    /// Its slug.
+    pub set: String,
+    /// It is made by the import.
+    pub is_new: bool,
+    /// The worst first.
+    pub items: Vec<PlanItem>,
+    /// The draft as it is, and as it would be.
+    pub before: Content,
+    pub after: Content,
+    /// The names of what is written as the file says.
+    taken: BTreeSet<String>,
+}
+
+impl SetPlan {
+    fn takes(&self, name: &str) -> bool {
+        self.taken.contains(name)
+    }
+
+    /// Brings the items into their order, and finds what they take, once they are all there.
+    fn index(&mut self) {
+        self.items.sort_by(|a, b| a.change.cmp(&b.change).then_with(|| a.name.cmp(&b.name)));
+        self.taken = self.items.iter().filter(|i| i.change.takes()).map(|i| i.name.clone()).collect();
+    }
+
+    /// Whether anything would be written.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.is_new || self.items.iter().any(|i| i.change.writes())
+    }
 }
 
 /// What an import would do.
@@ -140,102 +121,40 @@ pub struct Plan {
     pub file: String,
     pub format: Format,
     pub choices: Choices,
-    /// The worst first.
-    pub items: Vec<PlanItem>,
+    /// Into a project, and not into one set.
+    pub of_project: bool,
+    pub sets: Vec<SetPlan>,
     /// What of the file was not taken over as it stands.
     pub notes: Vec<Note>,
-    /// The draft as it is, and as it would be.
-    pub before: Content,
-    pub after: Content,
     /// Of everything that it would do.
     pub digest: Digest,
 }
 
 impl Plan {
-    fn of(set: &SetAt, row: &ImportRow, found: Found, before: Content, choices: Choices) -> Result<Self> {
-        let items = compare(&before.digests(), &found.content.digests(), found.base.as_ref(), choices);
-        let after = outcome(&before, &found.content, &items);
-        let told: Vec<_> =
-            items.iter().map(|i| json!([i.name, i.change.as_str(), i.before, i.after])).collect();
-        let (existing, others) = choices.words();
-        let whole = json!([set.set.id, existing, others, told]);
-        let digest = Digest::of(&canonical::to_canonical(&whole).map_err(ApiError::internal)?);
-        Ok(Self {
-            import: row.id.clone(),
-            file: row.name.clone(),
-            format: found.format,
-            choices,
-            items,
-            notes: found.notes,
-            before,
-            after,
-            digest,
-        })
+    /// Everything that it touches, the worst first, under its name in one set, or in a project by its set.
+    #[must_use]
+    pub fn items(&self) -> Vec<(String, &PlanItem)> {
+        let name = |set: &SetPlan, item: &PlanItem| match self.of_project {
+            true => format!("{}/{}", set.set, item.name),
+            false => item.name.clone(),
+        };
+        let all = self.sets.iter().flat_map(|set| set.items.iter().map(move |item| (set, item)));
+        let mut all: Vec<_> = all.map(|(set, item)| (name(set, item), item)).collect();
+        all.sort_by(|(a, x), (b, y)| x.change.cmp(&y.change).then_with(|| a.cmp(b)));
+        all
     }
 
     /// How many of a kind there are.
     #[must_use]
     pub fn count(&self, change: Change) -> usize {
-        self.items.iter().filter(|i| i.change == change).count()
+        self.sets.iter().flat_map(|set| &set.items).filter(|i| i.change == change).count()
     }
 
     /// Whether it would write anything.
     #[must_use]
     pub fn writes(&self) -> bool {
-        self.items.iter().any(|i| matches!(i.change, Change::New | Change::Changed | Change::Removed))
+        self.sets.iter().any(SetPlan::writes)
     }
-}
-
-fn compare(before: &Digests, file: &Digests, base: Option<&Digests>, choices: Choices) -> Vec<PlanItem> {
-    let mut items = Vec::new();
-    for (name, after) in file {
-        let old = before.get(name);
-        let known = base.and_then(|base| base.get(name));
-        let change = match old {
-            None if choices.existing == Existing::Careful && known == Some(after) => Change::Conflict,
-            None => Change::New,
-            Some(old) if old == after => Change::Unchanged,
-            Some(old) => match choices.existing {
-                Existing::Replace => Change::Changed,
-                Existing::Keep => Change::Kept,
-                // Here it is as it was, or there: only one side changed.
-                Existing::Careful if known == Some(old) => Change::Changed,
-                Existing::Careful if known == Some(after) => Change::Kept,
-                Existing::Careful => Change::Conflict,
-            },
-        };
-        items.push(PlanItem { name: name.clone(), change, before: old.copied(), after: Some(*after) });
-    }
-    for (name, old) in before.iter().filter(|(name, _)| !file.contains_key(*name)) {
-        let known = base.and_then(|base| base.get(name));
-        let change = match (choices.others, choices.existing) {
-            (Others::Keep, _) => Change::Kept,
-            (Others::Remove, Existing::Careful) => match known {
-                Some(known) if known == old => Change::Removed,
-                // Somebody made it there: it is not this side's to remove.
-                None => Change::Kept,
-                Some(_) => Change::Conflict,
-            },
-            (Others::Remove, _) => Change::Removed,
-        };
-        items.push(PlanItem { name: name.clone(), change, before: Some(*old), after: None });
-    }
-    items.sort_by(|a, b| a.change.cmp(&b.change).then_with(|| a.name.cmp(&b.name)));
-    items
-}
-
-/// The draft as it would be.
-fn outcome(before: &Content, file: &Content, items: &[PlanItem]) -> Content {
-    let changes: BTreeMap<&str, Change> = items.iter().map(|i| (i.name.as_str(), i.change)).collect();
-    let takes = |name: &str| matches!(changes.get(name), Some(Change::New | Change::Changed));
-    let stays = |name: &str| !matches!(changes.get(name), Some(Change::Changed | Change::Removed));
-    let prompt = |p: &Prompt| format!("prompts/{}", p.id);
-    let partial = |p: &Partial| format!("partials/{}", p.name);
-    let prompts = before.prompts.iter().filter(|p| stays(&prompt(p)));
-    let prompts = prompts.chain(file.prompts.iter().filter(|p| takes(&prompt(p))));
-    let partials = before.partials.iter().filter(|p| stays(&partial(p)));
-    let partials = partials.chain(file.partials.iter().filter(|p| takes(&partial(p))));
-    Content { prompts: prompts.cloned().collect(), partials: partials.cloned().collect() }.sorted()
 }
 
 impl From<Refusal> for ApiError {
@@ -261,177 +180,232 @@ pub fn format_named(name: &str) -> Result<Option<Format>> {
     })
 }
 
-async fn understood(format: Option<Format>, name: String, bytes: Vec<u8>) -> Result<Found> {
-    aside(&LOCKS, move || Ok(exchange::read(format, &name, &bytes)?)).await
-}
-
-async fn content(conn: &mut Conn, set: &SetAt) -> Result<Content> {
-    let draft = load(conn, set).await?;
-    let partials = draft.partials();
-    Ok(Content { prompts: draft.prompts.into_iter().map(|p| p.prompt).collect(), partials }.sorted())
-}
-
-/// Keeps an upload that can be read, and gives its id. Nothing of it is written.
+/// Keeps an upload that can be read, and gives its id. Nothing of it is written. The format is asked for by who imports
+/// into a set; into a project goes an archive.
 ///
 /// # Errors
 /// Not allowed, or why the file is refused.
-pub async fn upload(
+pub async fn upload<'a>(
     state: &AppState,
     actor: &Actor,
-    set: &SetAt,
+    target: impl Into<Target<'a>>,
     format: Option<Format>,
     name: &str,
     bytes: Vec<u8>,
 ) -> Result<String> {
-    set.at.require(actor, Action::Edit)?;
+    let target = target.into();
+    target.at().require(actor, Action::Edit)?;
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     let name = if name.is_empty() { "upload".to_owned() } else { name };
-    let found = understood(format, name.clone(), bytes.clone()).await?;
-    let now = clock::now();
-    let row = ImportRow {
-        id: clock::new_id(),
-        set_id: set.set.id.clone(),
-        name,
-        format: found.format.as_str().to_owned(),
-        body: bytes,
-        created_by: actor.name.clone(),
-        created_at: now,
+    let source = match target {
+        Target::Set(_) => source::of_set(format, name.clone(), bytes.clone(), true).await?,
+        Target::Project(_) => source::of_project(name.clone(), bytes.clone(), true).await?,
     };
+    let (id, now) = (clock::new_id(), clock::now());
+    let by = actor.name.clone();
     let mut tx = state.database.write().await?;
-    import::forget(&mut tx, &set.set.id, now - KEPT, WAITING_MAX - 1).await?;
-    import::insert(&mut tx, &row).await?;
+    match target {
+        Target::Set(set) => {
+            import::forget(&mut tx, &set.set.id, now - KEPT, WAITING_MAX - 1).await?;
+            let format = source.format.as_str().to_owned();
+            let set_id = set.set.id.clone();
+            let row = ImportRow {
+                id: id.clone(),
+                set_id,
+                name,
+                format,
+                body: bytes,
+                created_by: by,
+                created_at: now,
+            };
+            import::insert(&mut tx, &row).await?;
+        }
+        Target::Project(at) => {
+            import::forget_of_project(&mut tx, &at.project.id, now - KEPT, WAITING_MAX - 1).await?;
+            let project_id = at.project.id.clone();
+            let row = ProjectImportRow {
+                id: id.clone(),
+                project_id,
+                name,
+                body: bytes,
+                created_by: by,
+                created_at: now,
+            };
+            import::insert_of_project(&mut tx, &row).await?;
+        }
+    }
     tx.commit().await?;
-    Ok(row.id)
+    Ok(id)
 }
 
-async fn kept(conn: &mut Conn, set: &SetAt, id: &str) -> Result<ImportRow> {
-    let row = import::find(conn, &set.set.id, id).await?.ok_or(ApiError::NotFound("import"))?;
-    if row.created_at < clock::now() - KEPT { Err(ApiError::NotFound("import")) } else { Ok(row) }
+/// An upload that waits.
+struct Waiting {
+    id: String,
+    name: String,
+    source: Source,
 }
 
-/// What an upload would do to the draft as it is now.
+/// Reads an upload again.
+async fn waiting(state: &AppState, target: Target<'_>, id: &str) -> Result<Waiting> {
+    let gone = || ApiError::NotFound("import");
+    let lasts = |created_at: Micros| if created_at < clock::now() - KEPT { Err(gone()) } else { Ok(()) };
+    let mut conn = state.database.read().await?;
+    match target {
+        Target::Set(set) => {
+            let row = import::find(&mut conn, &set.set.id, id).await?.ok_or_else(gone)?;
+            drop(conn);
+            lasts(row.created_at)?;
+            let source =
+                source::of_set(format_named(&row.format)?, row.name.clone(), row.body, false).await?;
+            Ok(Waiting { id: row.id, name: row.name, source })
+        }
+        Target::Project(at) => {
+            let row = import::find_of_project(&mut conn, &at.project.id, id).await?.ok_or_else(gone)?;
+            drop(conn);
+            lasts(row.created_at)?;
+            let source = source::of_project(row.name.clone(), row.body, false).await?;
+            Ok(Waiting { id: row.id, name: row.name, source })
+        }
+    }
+}
+
+/// What an upload would do to what is there now.
 ///
 /// # Errors
 /// Not allowed, or [`ApiError::NotFound`] where the upload is gone.
-pub async fn plan(state: &AppState, actor: &Actor, set: &SetAt, id: &str, choices: Choices) -> Result<Plan> {
-    set.at.require(actor, Action::Edit)?;
-    let mut conn = state.database.read().await?;
-    let row = kept(&mut conn, set, id).await?;
-    let before = content(&mut conn, set).await?;
-    drop(conn);
-    let found = understood(format_named(&row.format)?, row.name.clone(), row.body.clone()).await?;
-    Plan::of(set, &row, found, before, choices)
-}
-
-/// What an import did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Applied {
-    pub written: usize,
-    pub removed: usize,
-    pub unchanged: usize,
-}
-
-/// Does what a plan says, all of it or nothing.
-///
-/// # Errors
-/// Not allowed; the set is not in EDITING; the plan is another by now (`plan_changed`), or has conflicts
-/// (`import_conflicts`); a draft that would be too large.
-pub async fn apply(
+pub async fn plan<'a>(
     state: &AppState,
     actor: &Actor,
-    set: &SetAt,
+    target: impl Into<Target<'a>>,
     id: &str,
-    digest: &str,
     choices: Choices,
-) -> Result<Applied> {
-    set.at.require(actor, Action::Edit)?;
+) -> Result<Plan> {
+    let target = target.into();
+    target.at().require(actor, Action::Edit)?;
+    let upload = waiting(state, target, id).await?;
     let mut conn = state.database.read().await?;
-    let row = kept(&mut conn, set, id).await?;
-    drop(conn);
-    let found = understood(format_named(&row.format)?, row.name.clone(), row.body.clone()).await?;
-    let mut tx = state.database.write().await?;
-    begin_edit(&mut tx, actor, set).await?;
-    let before = content(&mut tx, set).await?;
-    let plan = Plan::of(set, &row, found, before, choices)?;
-    if plan.digest.to_string() != digest {
-        return Err(ApiError::Conflict {
-            code: "plan_changed",
-            detail: "the draft changed after the plan was made; look at the plan again, nothing was written"
-                .into(),
-            more: json!({ "plan_digest": plan.digest }),
-        });
-    }
-    if plan.count(Change::Conflict) > 0 {
-        let conflicts: Vec<_> =
-            plan.items.iter().filter(|i| i.change == Change::Conflict).map(|i| i.name.as_str()).collect();
-        return Err(ApiError::Conflict {
-            code: "import_conflicts",
-            detail: "somebody changed here what the file changes too; pull and merge, or replace it".into(),
-            more: json!({ "conflicts": conflicts }),
-        });
-    }
-    let done = write(&mut tx, actor, set, &plan).await?;
-    import::delete(&mut tx, id).await?;
-    let detail = json!({
-        "file": plan.file, "format": plan.format.as_str(), "written": done.written, "removed": done.removed,
-        "unchanged": done.unchanged, "digest": plan.digest,
-    });
-    audit::record(&mut tx, actor, &set.at.organisation.id, "set.imported", &set.path(), detail).await?;
-    tx.commit().await?;
-    set.changed(state);
-    Ok(done)
+    planned(&mut conn, actor, target, &upload, choices).await
 }
 
-async fn write(conn: &mut Conn, actor: &Actor, set: &SetAt, plan: &Plan) -> Result<Applied> {
-    let changes: BTreeMap<&str, Change> = plan.items.iter().map(|i| (i.name.as_str(), i.change)).collect();
-    let takes = |name: String| matches!(changes.get(name.as_str()), Some(Change::New | Change::Changed));
-    let prompts: Vec<Prompt> =
-        plan.after.prompts.iter().filter(|p| takes(format!("prompts/{}", p.id))).cloned().collect();
-    if plan.after.prompts.len() > PROMPTS_MAX {
-        return Err(ApiError::TooLarge(format!("a set has at most {PROMPTS_MAX} prompts; split it")));
-    }
-    for prompt in &prompts {
-        short_enough(prompt)?;
-    }
-    let Imported { written, .. } = put(conn, actor, set, &prompts).await?;
-    let mut done = Applied { written, removed: 0, unchanged: plan.count(Change::Unchanged) };
-    let there = prompt::partials_of_set(conn, &set.set.id).await?;
-    for partial in plan.after.partials.iter().filter(|p| takes(format!("partials/{}", p.name))) {
-        if partial.source.len() > SOURCE_MAX {
-            return Err(ApiError::TooLarge(format!("a partial has at most {SOURCE_MAX} bytes; split it")));
-        }
-        let old = there.iter().find(|row| row.name == partial.name.as_str());
-        let row = PartialRow {
-            id: old.map_or_else(clock::new_id, |row| row.id.clone()),
-            set_id: set.set.id.clone(),
-            name: partial.name.to_string(),
-            source: partial.source.clone(),
-            revision: old.map_or(1, |row| row.revision + 1),
-            updated_at: clock::now(),
-            updated_by: actor.name.clone(),
-        };
-        prompt::put_partial(conn, &row).await?;
-        let kept = partial_revision_of(&row, Some(row.source.clone()), "");
-        revision::add_partials(conn, &[kept]).await?;
-        done.written += 1;
-    }
-    for item in plan.items.iter().filter(|i| i.change == Change::Removed) {
-        remove(conn, actor, set, &item.name).await?;
-        done.removed += 1;
-    }
-    small_enough(conn, set).await?;
-    Ok(done)
-}
-
-/// Into the archive: nothing is destroyed.
-async fn remove(conn: &mut Conn, actor: &Actor, set: &SetAt, name: &str) -> Result<()> {
-    let (item, name) = match name.split_once('/') {
-        Some(("partials", name)) => (Item::Partial, name),
-        Some((_, name)) => (Item::Prompt, name),
-        None => (Item::Prompt, name),
+async fn planned(
+    conn: &mut Conn,
+    actor: &Actor,
+    target: Target<'_>,
+    upload: &Waiting,
+    choices: Choices,
+) -> Result<Plan> {
+    let at = target.at();
+    let sets = sets_of(conn, at).await?;
+    let of_project = matches!(target, Target::Project(_));
+    let comes: BTreeSet<String> = match of_project {
+        true => upload.source.sets.iter().map(|part| part.slug.clone()).collect(),
+        false => BTreeSet::new(),
     };
-    if let Some(old) = held(conn, &set.set.id, item, name).await? {
-        archive::keep(conn, actor, set, item, old).await?;
+    let around = Around { at, comes, ways: beside::ways(conn, &sets).await?, sets, choices };
+    let mut plans = Vec::with_capacity(upload.source.sets.len());
+    for part in &upload.source.sets {
+        plans.push(match target {
+            Target::Set(set) => set_plan(conn, actor, &around, part, &set.set.slug, Some(set)).await?,
+            Target::Project(at) => {
+                let there = around.sets.get(&part.slug);
+                let there = there.map(|set| SetAt { at: at.clone(), set: set.clone() });
+                let mut plan = set_plan(conn, actor, &around, part, &part.slug, there.as_ref()).await?;
+                plan.items.push(of_the_set(there.as_ref(), &plan));
+                plan
+            }
+        });
     }
-    Ok(())
+    beside::no_circles(&mut plans, &around.ways);
+    let mut plan = Plan {
+        import: upload.id.clone(),
+        file: upload.name.clone(),
+        format: upload.source.format,
+        choices,
+        of_project,
+        sets: plans,
+        notes: upload.source.notes.clone(),
+        digest: Digest::of(b""),
+    };
+    plan.digest = digest_of(at, &plan)?;
+    Ok(plan)
+}
+
+async fn sets_of(conn: &mut Conn, at: &ProjectAt) -> Result<Sets> {
+    let rows = prompt_set::of_project(conn, &at.project.id).await?;
+    Ok(rows.into_iter().map(|set| (set.slug.clone(), set)).collect::<BTreeMap<_, _>>())
+}
+
+/// What is around the set that a plan is made for.
+struct Around<'a> {
+    at: &'a ProjectAt,
+    sets: Sets,
+    /// The sets that the file brings with it.
+    comes: BTreeSet<String>,
+    ways: beside::Ways,
+    choices: Choices,
+}
+
+async fn set_plan(
+    conn: &mut Conn,
+    actor: &Actor,
+    around: &Around<'_>,
+    part: &Part,
+    slug: &str,
+    set: Option<&SetAt>,
+) -> Result<SetPlan> {
+    let choices = around.choices;
+    let before = match set {
+        Some(set) => content(conn, set, part.whole.is_some()).await?,
+        None => Content::default(),
+    };
+    let mut items = draft::compare(&before.digests(), &part.draft.digests(), part.base.as_ref(), choices);
+    let after = draft::outcome(&before, &part.draft, &items);
+    if let Some(whole) = &part.whole {
+        items.extend(beside::dependencies(slug, whole, &around.sets, &around.comes, &around.ways, choices)?);
+        items.extend(version::compare(conn, set, whole, &around.sets, &around.comes).await?);
+        items.extend(beside::aliases(conn, actor, around.at, set, whole, choices).await?);
+        items.extend(beside::variables(conn, set, whole, &after, choices).await?);
+        items.extend(history::compare(conn, set, whole).await?);
+    }
+    let mut plan =
+        SetPlan { set: slug.to_owned(), is_new: set.is_none(), items, before, after, taken: BTreeSet::new() };
+    plan.index();
+    Ok(plan)
+}
+
+/// The draft of a set; `is_own`: without what it takes from other sets.
+async fn content(conn: &mut Conn, set: &SetAt, is_own: bool) -> Result<Content> {
+    let draft = load(conn, set).await?;
+    if is_own {
+        return Ok(own(draft).sorted());
+    }
+    let partials = draft.partials();
+    Ok(Content { prompts: draft.prompts.into_iter().map(|p| p.prompt).collect(), partials }.sorted())
+}
+
+/// What becomes of a set itself, where a whole project is imported.
+fn of_the_set(set: Option<&SetAt>, plan: &SetPlan) -> PlanItem {
+    let item = |change| PlanItem::new("set", change);
+    let Some(set) = set else { return item(Change::New) };
+    let state = set.set.state.as_str();
+    if !plan.writes() || (state == "editing" && !set.is_archived()) {
+        return item(Change::Unchanged);
+    }
+    item(Change::Conflict).because(match state {
+        _ if set.is_archived() => "it is archived: restore it in its settings first",
+        "review" => "it is in REVIEW: return it to EDITING first",
+        _ => "it is LOCKED: reopen it first",
+    })
+}
+
+fn digest_of(at: &ProjectAt, plan: &Plan) -> Result<Digest> {
+    let told: Vec<_> = plan
+        .items()
+        .into_iter()
+        .map(|(name, item)| json!([name, item.change.as_str(), item.before, item.after]))
+        .collect();
+    let (existing, others) = plan.choices.words();
+    let sets: Vec<&str> = plan.sets.iter().map(|set| set.set.as_str()).collect();
+    let whole = json!([at.project.id, sets, existing, others, told]);
+    Ok(Digest::of(&canonical::to_canonical(&whole).map_err(ApiError::internal)?))
 }

@@ -21,7 +21,7 @@ use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// Most sets of one prompt.
-const SETS_MAX: usize = 100;
+pub(super) const SETS_MAX: usize = 100;
 /// Most values and messages of one set, in bytes.
 const BODY_MAX: usize = 256 * 1024;
 /// Longest name, in characters.
@@ -208,6 +208,39 @@ fn written(given: &Given) -> String {
     let history: Map<String, Value> =
         given.history.iter().map(|(name, messages)| (name.clone(), json!(messages))).collect();
     json!({ "values": given.values, "history": history }).to_string()
+}
+
+/// What stands in the database for values and messages from elsewhere.
+///
+/// # Errors
+/// A name that a variable set cannot have; messages that are none; too large.
+pub(super) fn body_of(
+    name: &str,
+    values: &Map<String, Value>,
+    history: &Map<String, Value>,
+) -> Result<Value> {
+    if checked(name)? != name {
+        return Err(ApiError::invalid(
+            "bad_name",
+            "file",
+            format!("{name:?} begins or ends with white space"),
+        ));
+    }
+    for (placeholder, messages) in history {
+        let said =
+            |m: &Value| m["content"].is_string() && serde_json::from_value::<Role>(m["role"].clone()).is_ok();
+        if !messages.as_array().is_some_and(|messages| messages.iter().all(said)) {
+            let detail = format!("the variable set {name} holds no messages for {placeholder}");
+            return Err(ApiError::invalid("unreadable", "file", detail));
+        }
+    }
+    let body = json!({ "values": values, "history": history });
+    if body.to_string().len() > BODY_MAX {
+        return Err(ApiError::TooLarge(format!(
+            "the variable set {name} has more than {BODY_MAX} bytes of values and messages"
+        )));
+    }
+    Ok(body)
 }
 
 fn parse(row: VariableSetRow) -> Result<VariableSet> {

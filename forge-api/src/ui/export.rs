@@ -115,3 +115,13 @@ pub(super) async fn get_file(
     let format = format_named(&asked.format)?.unwrap_or(Format::Archive);
     Ok(file(export::export(&state, &visitor.actor, &set, format, &asked.version).await?))
 }
+
+/// `GET /{organisation}/{project}/-/export/file`: every set of a project.
+pub(super) async fn get_project_file(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p)): Path<(String, String)>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    Ok(file(export::export_project(&state, &visitor.actor, &at).await?))
+}

@@ -1,32 +1,91 @@
-//! Importing a file: choosing it, seeing what would come of it, and saying so.
+//! Importing a file, into a set or a whole project: choosing it, and seeing what would come of it.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, Query, State};
+use axum::extract::{Multipart, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use exchange::Format;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::changes::{Changes, Side};
-use super::diff::Diff;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
-use super::form::Form;
-use super::view::{Callout, count};
+use super::frame::Frame;
+use super::view::Callout;
 use super::visitor::Visitor;
 use crate::auth::Action;
-use crate::author::SetAt;
-use crate::author::plan::{self, Change, Choices, Plan, format_named};
+use crate::author::plan::{self, Target, format_named};
+use crate::author::{ProjectAt, SetAt};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
-/// Most notes, and most names of a kind, that a page shows.
-const SHOWN_MAX: usize = 100;
+mod planned;
+
+pub(super) use planned::{get_plan, get_project_plan, post_plan, post_project_plan};
+
+/// What is imported into.
+#[derive(Debug, Clone)]
+enum Place {
+    Set(SetAt),
+    Project(ProjectAt),
+}
+
+impl Place {
+    fn at(&self) -> &ProjectAt {
+        match self {
+            Self::Set(set) => &set.at,
+            Self::Project(at) => at,
+        }
+    }
+
+    fn target(&self) -> Target<'_> {
+        match self {
+            Self::Set(set) => set.into(),
+            Self::Project(at) => at.into(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Set(set) => &set.set.slug,
+            Self::Project(at) => &at.project.slug,
+        }
+    }
+
+    fn base(&self) -> String {
+        match self {
+            Self::Set(set) => base(set),
+            Self::Project(at) => format!("/{}", at.path()),
+        }
+    }
+
+    fn frame(&self, visitor: &Visitor) -> Frame {
+        let frame = visitor.in_project(self.at());
+        match self {
+            Self::Set(set) => frame.crumb(&set.set.slug, base(set)),
+            Self::Project(_) => frame,
+        }
+    }
+
+    /// Why nothing can be imported now, if so.
+    fn closed(&self) -> Option<Callout> {
+        let why = match self {
+            Self::Set(set) if set.set.state != "editing" => format!(
+                "Prompts come in while it is in EDITING, and it is in {}. You can look at a file all the same.",
+                set.set.state.to_uppercase()
+            ),
+            Self::Project(at) if at.project.archived_at.is_some() => {
+                "The project is archived. You can look at a file all the same.".to_owned()
+            }
+            _ => return None,
+        };
+        Some(Callout { state: "warn", ..Callout::bad("Nothing can be imported now.", why) })
+    }
+}
 
 #[derive(Debug, Serialize)]
 struct UploadPage {
-    set: String,
+    name: String,
     base: String,
     formats: Vec<Choice>,
     error: Option<String>,
@@ -48,17 +107,27 @@ pub(super) async fn get_import(
     Path((o, p, s)): Path<(String, String, String)>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    upload_page(&visitor, &set, "", StatusCode::OK, None)
+    upload_page(&visitor, &Place::Set(set), "", StatusCode::OK, None)
+}
+
+/// `GET /{organisation}/{project}/-/import`.
+pub(super) async fn get_project_import(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p)): Path<(String, String)>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    upload_page(&visitor, &Place::Project(at), "", StatusCode::OK, None)
 }
 
 fn upload_page(
     visitor: &Visitor,
-    set: &SetAt,
+    place: &Place,
     format: &str,
     status: StatusCode,
     refused: Option<(bool, String)>,
 ) -> PageResult {
-    set.at.require(&visitor.actor, Action::Edit)?;
+    place.at().require(&visitor.actor, Action::Edit)?;
     let (of_format, why) = refused.map_or((false, None), |(of_format, why)| (of_format, Some(why)));
     let found_out = Choice { value: "", text: "Found out from the file", chosen: format.is_empty() };
     let formats = Format::ALL.into_iter().map(|f| Choice {
@@ -67,23 +136,18 @@ fn upload_page(
         chosen: f.as_str() == format,
     });
     let page = UploadPage {
-        set: set.set.slug.clone(),
-        base: base(set),
-        formats: std::iter::once(found_out).chain(formats).collect(),
+        name: place.name().to_owned(),
+        base: place.base(),
+        formats: match place {
+            Place::Set(_) => std::iter::once(found_out).chain(formats).collect(),
+            Place::Project(_) => Vec::new(),
+        },
         error: why.clone().filter(|_| !of_format),
         format_error: why.filter(|_| of_format),
-        problem: (set.set.state != "editing").then(|| closed(set)),
+        problem: place.closed(),
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set)).titled("Import", "sets").narrow();
+    let frame = place.frame(visitor).titled("Import", "sets").narrow();
     Ok(engine::page(status, "import.html", &frame, &page))
-}
-
-fn closed(set: &SetAt) -> Callout {
-    let state = set.set.state.to_uppercase();
-    let why = format!(
-        "Prompts come in while it is in EDITING, and it is in {state}. You can look at a file all the same."
-    );
-    Callout { state: "warn", ..Callout::bad("Nothing can be imported now.", why) }
 }
 
 struct Posted {
@@ -125,228 +189,45 @@ pub(super) async fn post_import(
     form: std::result::Result<Multipart, MultipartRejection>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    set.at.require(&visitor.actor, Action::Edit)?;
+    read(&state, &visitor, &Place::Set(set), form).await
+}
+
+/// `POST /{organisation}/{project}/-/import`.
+pub(super) async fn post_project_import(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path((o, p)): Path<(String, String)>,
+    form: std::result::Result<Multipart, MultipartRejection>,
+) -> PageResult {
+    let at = visitor.project(&state, &o, &p).await?;
+    read(&state, &visitor, &Place::Project(at), form).await
+}
+
+async fn read(
+    state: &AppState,
+    visitor: &Visitor,
+    place: &Place,
+    form: std::result::Result<Multipart, MultipartRejection>,
+) -> PageResult {
+    place.at().require(&visitor.actor, Action::Edit)?;
     let (format, result) = match posted(form).await {
         Ok(posted) => {
-            let done = taken(&state, &visitor, &set, &posted).await;
+            let done = taken(state, visitor, place, &posted).await;
             (posted.format, done)
         }
         Err(error) => (String::new(), Err(error)),
     };
     match result {
-        Ok(id) => Ok(Redirect::to(&format!("{}/-/import/{id}", base(&set))).into_response()),
+        Ok(id) => Ok(Redirect::to(&format!("{}/-/import/{id}", place.base())).into_response()),
         Err(error) => {
             let of_format = matches!(&error, ApiError::Invalid { field: Some("format"), .. });
             let (status, why) = beside_form(error)?;
-            upload_page(&visitor, &set, &format, status, Some((of_format, why)))
+            upload_page(visitor, place, &format, status, Some((of_format, why)))
         }
     }
 }
 
-async fn taken(state: &AppState, visitor: &Visitor, set: &SetAt, posted: &Posted) -> Result<String> {
+async fn taken(state: &AppState, visitor: &Visitor, place: &Place, posted: &Posted) -> Result<String> {
     let format = format_named(&posted.format)?;
-    plan::upload(state, &visitor.actor, set, format, &posted.name, posted.file.clone()).await
-}
-
-#[derive(Debug, Serialize)]
-struct PlanPage {
-    set: String,
-    base: String,
-    href: String,
-    file: String,
-    format: &'static str,
-    summary: String,
-    digest: String,
-    short: String,
-    existing: Vec<Choice>,
-    others: Vec<Choice>,
-    chosen_existing: &'static str,
-    chosen_others: &'static str,
-    problem: Option<Callout>,
-    differs: Option<Callout>,
-    kinds: Vec<Kind>,
-    notes: Vec<NoteRow>,
-    more_notes: Option<String>,
-    diffs: Vec<Diff>,
-    more: Option<String>,
-    may_apply: bool,
-    button: String,
-}
-
-/// The names of what has one change.
-#[derive(Debug, Serialize)]
-struct Kind {
-    word: &'static str,
-    state: &'static str,
-    count: usize,
-    names: Vec<String>,
-    more: usize,
-}
-
-#[derive(Debug, Serialize)]
-struct NoteRow {
-    place: String,
-    what: String,
-    why: String,
-}
-
-/// What is chosen.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Chosen {
-    #[serde(default)]
-    existing: String,
-    #[serde(default)]
-    others: String,
-}
-
-/// `GET /{organisation}/{project}/{set}/-/import/{import}?existing=…&others=…`.
-pub(super) async fn get_plan(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s, import)): Path<(String, String, String, String)>,
-    Query(chosen): Query<Chosen>,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    let choices = Choices::parse(&chosen.existing, &chosen.others)?;
-    plan_page(&state, &visitor, &set, &import, choices, StatusCode::OK, None).await
-}
-
-async fn plan_page(
-    state: &AppState,
-    visitor: &Visitor,
-    set: &SetAt,
-    import: &str,
-    choices: Choices,
-    status: StatusCode,
-    problem: Option<Callout>,
-) -> PageResult {
-    let plan = plan::plan(state, &visitor.actor, set, import, choices).await?;
-    let view = view(set, plan, problem);
-    let frame = visitor
-        .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
-        .crumb("Import", format!("{}/-/import", base(set)))
-        .titled("Plan", "sets");
-    Ok(engine::page(status, "import-plan.html", &frame, &view))
-}
-
-fn view(set: &SetAt, plan: Plan, problem: Option<Callout>) -> PlanPage {
-    let (existing, others) = plan.choices.words();
-    let choice = |value, text, now: &str| Choice { value, text, chosen: value == now };
-    let writes = plan.count(Change::New) + plan.count(Change::Changed) + plan.count(Change::Removed);
-    let is_open = set.set.state == "editing";
-    let mut notes: Vec<NoteRow> = plan
-        .notes
-        .iter()
-        .map(|n| NoteRow { place: n.place.clone(), what: n.what.clone(), why: n.why.clone() })
-        .collect();
-    let hidden = notes.len().saturating_sub(SHOWN_MAX);
-    notes.truncate(SHOWN_MAX);
-    let before = Side { prompts: &plan.before.prompts, partials: &plan.before.partials, dependencies: &[] };
-    let after = Side { prompts: &plan.after.prompts, partials: &plan.after.partials, dependencies: &[] };
-    let (diffs, more) = Changes::between(before, after).shown();
-    PlanPage {
-        href: format!("{}/-/import/{}", base(set), plan.import),
-        set: set.set.slug.clone(),
-        base: base(set),
-        file: plan.file.clone(),
-        format: plan.format.label(),
-        summary: summary(&plan),
-        digest: plan.digest.to_string(),
-        short: plan.digest.short(),
-        existing: vec![
-            choice("replace", "take the text of the file", existing),
-            choice("keep", "keep the text of the set", existing),
-            choice("careful", "take it where only the file changed", existing),
-        ],
-        others: vec![
-            choice("keep", "stay in the set", others),
-            choice("remove", "are removed from the draft", others),
-        ],
-        chosen_existing: existing,
-        chosen_others: others,
-        differs: differs(&plan),
-        problem: problem.or_else(|| (!is_open).then(|| closed(set))),
-        kinds: kinds(&plan),
-        notes,
-        more_notes: (hidden > 0).then(|| format!("{} more.", count(hidden as u64, "note", "notes"))),
-        diffs,
-        more,
-        may_apply: is_open && writes > 0 && plan.count(Change::Conflict) == 0,
-        button: format!("Import {} into {}", count(writes as u64, "change", "changes"), set.set.slug),
-    }
-}
-
-fn summary(plan: &Plan) -> String {
-    let told: Vec<String> = Change::ALL
-        .into_iter()
-        .filter(|c| plan.count(*c) > 0)
-        .map(|c| format!("{} {}", plan.count(c), c.as_str()))
-        .collect();
-    format!("{}. Nothing is written yet.", told.join(", "))
-}
-
-fn differs(plan: &Plan) -> Option<Callout> {
-    let conflicts = plan.count(Change::Conflict) as u64;
-    if conflicts > 0 {
-        let title = format!("{} changed on both sides.", count(conflicts, "text", "texts"));
-        let why = "Somebody changed here what the file changes too. Choose below which text stands.";
-        return Some(Callout::bad(title, why));
-    }
-    let changed = plan.count(Change::Changed) as u64;
-    (changed > 0).then(|| {
-        let title =
-            format!("{} in the set with another text.", count(changed, "prompt stands", "prompts stand"));
-        Callout {
-            state: "warn",
-            ..Callout::bad(title, "The import replaces it. Below is what differs; choose which text stands.")
-        }
-    })
-}
-
-fn kinds(plan: &Plan) -> Vec<Kind> {
-    Change::ALL
-        .into_iter()
-        .filter(|change| plan.count(*change) > 0)
-        .map(|change| {
-            let names: Vec<String> = plan
-                .items
-                .iter()
-                .filter(|i| i.change == change)
-                .take(SHOWN_MAX)
-                .map(|i| i.name.strip_prefix("prompts/").map_or_else(|| i.name.clone(), str::to_owned))
-                .collect();
-            Kind {
-                word: change.as_str(),
-                state: match change {
-                    Change::Conflict | Change::Removed => "bad",
-                    Change::New => "ok",
-                    Change::Changed => "warn",
-                    Change::Kept | Change::Unchanged => "waiting",
-                },
-                count: plan.count(change),
-                more: plan.count(change) - names.len(),
-                names,
-            }
-        })
-        .collect()
-}
-
-/// `POST /{organisation}/{project}/{set}/-/import/{import}`.
-pub(super) async fn post_plan(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path((o, p, s, import)): Path<(String, String, String, String)>,
-    form: Form,
-) -> PageResult {
-    let set = visitor.set(&state, &o, &p, &s).await?;
-    let choices = Choices::parse(form.get("existing"), form.get("others"))?;
-    match plan::apply(&state, &visitor.actor, &set, &import, form.get("digest"), choices).await {
-        Ok(_) => Ok(Redirect::to(&base(&set)).into_response()),
-        Err(error) => {
-            let (status, why) = beside_form(error)?;
-            let problem = Callout::bad("Nothing was imported.", why);
-            plan_page(&state, &visitor, &set, &import, choices, status, Some(problem)).await
-        }
-    }
+    plan::upload(state, &visitor.actor, place.target(), format, &posted.name, posted.file.clone()).await
 }

@@ -5,7 +5,7 @@ use forge_api::auth::route::{API, Access, PAGES, Route};
 use forge_api::auth::scope::Scopes;
 use forge_api::auth::{Action, Actor, Role};
 use forge_api::author::{self, NewProject};
-use forge_api::database::import::{self, ImportRow};
+use forge_api::database::import::{self, ImportRow, ProjectImportRow};
 use forge_api::database::invitation::{self, Invitation};
 use forge_api::database::order::{self, Order};
 use forge_api::database::webhook::{self, Delivery, Webhook};
@@ -212,8 +212,19 @@ pub(crate) async fn furnish(app: &App) -> String {
         created_by: "ada".into(),
         created_at: forge_api::clock::now(),
     };
+    let whole = app.request(Role::Owner, Method::GET, "/api/v1/projects/acme:support/export").send().await;
+    let whole = whole.unwrap().bytes().await.unwrap().to_vec();
     let mut tx = app.state.database.write().await.unwrap();
     import::insert(&mut tx, &row).await.unwrap();
+    let row = ProjectImportRow {
+        id: id.clone(),
+        project_id: app.at.project.id.clone(),
+        name: "support.forge.zip".into(),
+        body: whole,
+        created_by: "ada".into(),
+        created_at: forge_api::clock::now(),
+    };
+    import::insert_of_project(&mut tx, &row).await.unwrap();
     tx.commit().await.unwrap();
     id
 }

@@ -166,11 +166,12 @@ async fn an_archive_holds_every_version_byte_for_byte_and_reads_back(app: App) {
     assert_eq!(exchange::archive::Archive::read(&whole).unwrap(), archive);
     // Into the same set nothing changes; into another it is all new.
     let plan = json_of(upload(&app, "", bytes.clone()).await, 201).await;
-    assert_eq!(plan["counts"]["unchanged"], 2);
+    // Two prompts, their histories, and the version.
+    assert_eq!((&plan["counts"]["unchanged"], &plan["counts"]["new"]), (&json!(5), &json!(0)));
     app.post("/api/v1/projects/acme:support/sets", 201, json!({ "slug": "copy" })).await;
     let path = "/api/v1/projects/acme:support/sets/copy/imports";
     let answer = app.request(Role::Owner, Method::POST, path).body(bytes).send().await.unwrap();
-    assert_eq!(json_of(answer, 201).await["counts"]["new"], 2);
+    assert_eq!(json_of(answer, 201).await["counts"]["new"], 5);
 }
 
 async fn every_format_is_given_out_and_read_again(app: App) {

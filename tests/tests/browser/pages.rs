@@ -35,6 +35,7 @@ const PAGES: &[(&str, &str)] = &[
     ("archive", "/acme/support/chat/-/archive?prompt=faulty.one"),
     ("archived", "/acme/support/chat/-/archived"),
     ("archived-sets", "/acme/support/-/archived"),
+    ("import-project", "/acme/support/-/import"),
     ("archived-projects", "/acme/-/archived"),
     ("rename", "/acme/support/chat/-/rename?prompt=faulty.one"),
     ("duplicate", "/acme/support/chat/-/duplicate?prompt=faulty.one"),

@@ -31,10 +31,15 @@ pub struct PlanBody {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PlanItemBody {
-    /// `prompts/<id>` or `partials/<name>`.
+    /// `prompts/<id>`, `partials/<name>`, `versions/<version>`, `aliases/<name>`, `dependencies/<set>`,
+    /// `variables/<prompt>/<name>`, `history/prompts/<id>` or `history/partials/<name>`; of a project with the set
+    /// before it, and `<set>/set` is the set itself.
     pub name: String,
     /// conflict, new, changed, removed, kept or unchanged.
     pub change: String,
+    /// Why, where the change alone does not tell.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -50,9 +55,9 @@ impl From<exchange::Note> for ReportBody {
     }
 }
 
-impl From<&PlanItem> for PlanItemBody {
-    fn from(item: &PlanItem) -> Self {
-        Self { name: item.name.clone(), change: item.change.as_str().to_owned() }
+impl From<(String, &PlanItem)> for PlanItemBody {
+    fn from((name, item): (String, &PlanItem)) -> Self {
+        Self { name, change: item.change.as_str().to_owned(), why: item.why.clone() }
     }
 }
 
@@ -67,7 +72,7 @@ impl From<Plan> for PlanBody {
             digest: plan.digest.to_string(),
             existing: existing.to_owned(),
             others: others.to_owned(),
-            items: plan.items.iter().map(Into::into).collect(),
+            items: plan.items().into_iter().map(Into::into).collect(),
             notes: plan.notes.into_iter().map(Into::into).collect(),
         }
     }
