@@ -99,6 +99,7 @@ pub fn router() -> Router<AppState> {
             "/sets/{set}/partial-revisions/{revision}/{*partial}",
             get(history::get_partial_revision).post(history::restore_partial_revision),
         )
+        .route("/sets/{set}/states", get(history::list_states))
         .route("/sets/{set}/compare", get(history::compare_states))
         .route("/sets/{set}/next-version", get(history::get_next_version))
         .route("/sets/{set}/aliases", get(aliases::list_aliases))
@@ -139,6 +140,9 @@ pub fn router() -> Router<AppState> {
         .route("/sets/{set}/reviews/{number}", get(reviews::get_review))
         .route("/sets/{set}/reviews/{number}/verdicts", post(reviews::answer_review))
         .route("/sets/{set}/reviews/{number}/comments", post(reviews::comment_review))
+        .route("/sets/{set}/reviews/{number}/comments/{comment}", put(reviews::settle_comment))
+        .route("/sets/{set}/reviews/{number}/seen", put(reviews::put_seen))
+        .route("/sets/{set}/reviews/{number}/checks", get(reviews::get_checks))
         .route("/sets/{set}/contracts", get(usage::list_contracts))
         .route("/sets/{set}/versions", get(versions::list_versions))
         .route("/sets/{set}/versions/{version}", get(versions::get_version))

@@ -12,21 +12,26 @@ pub mod merge;
 
 pub use changes::{Changes, Reason, Side, Weight};
 
+use schemas::Micros;
 use schemas::bundle::{Bundle, Dependency};
 use schemas::prompt::{Partial, Prompt};
 
 use crate::auth::{Action, Actor};
-use crate::author::history::Past;
+use crate::author::history::{self, Part, Past};
 use crate::author::{self, Draft, SetAt};
 use crate::clock;
 use crate::database::version::Version;
 use crate::error::{ApiError, Result};
 use crate::lock;
-use crate::publish::DRAFT;
+use crate::publish::{self, DRAFT};
 use crate::state::AppState;
 
 /// Stands before the time of a state of the past: `at:2026-11-20T08:44:00.000001Z`.
 pub const AT: &str = "at:";
+/// Stands before the name of an environment: what is live there.
+pub const LIVE: &str = "@";
+/// Stands between a prompt and the number of one of its revisions: the set right after that was saved.
+pub const SAVE: &str = "#";
 
 /// Prompts and partials of one state, and what it took them from.
 #[derive(Debug, Clone, Default)]
@@ -78,29 +83,66 @@ impl From<Past> for Content {
     }
 }
 
-/// A state by its name: [`DRAFT`], a version, an alias, or a time of the past after [`AT`]. The empty
-/// name is the empty set.
+/// A state by its name: [`DRAFT`], a version, a range, an alias, what is live in an environment after [`LIVE`], a time
+/// of the past after [`AT`], or a prompt or partial and the number of one of its revisions, with [`SAVE`] in between.
+/// The empty name is the empty set.
 ///
 /// # Errors
-/// Not allowed; there is no such version, or the time is none.
+/// Not allowed; there is no such version, environment or revision, nothing is live there, or the time is none.
 pub async fn content(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -> Result<Content> {
+    Ok(stated(state, actor, set, name).await?.content)
+}
+
+/// A state of a set, and when it was.
+#[derive(Debug, Clone, Default)]
+pub struct Stated {
+    pub content: Content,
+    pub at: Micros,
+}
+
+/// As [`content`], with the time.
+///
+/// # Errors
+/// As [`content`].
+pub async fn stated(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -> Result<Stated> {
     set.at.require(actor, Action::View)?;
+    let name = name.trim();
     if name.is_empty() {
-        return Ok(Content::default());
+        return Ok(Stated::default());
     }
     if name == DRAFT {
-        return Ok(Content::of_draft(&author::draft(state, actor, set).await?));
+        let content = Content::of_draft(&author::draft(state, actor, set).await?);
+        return Ok(Stated { content, at: Micros::MAX });
     }
     if let Some(time) = name.strip_prefix(AT) {
         let at = clock::parse(time)
             .ok_or_else(|| ApiError::invalid("bad_time", "at", "write a time as at:2026-11-20T08:44:00Z"))?;
-        return Ok(author::history::past(state, actor, set, at).await?.into());
+        return past(state, actor, set, at).await;
+    }
+    if let Some((prompt, number)) = name.split_once(SAVE) {
+        let found = match history::find_revision(state, actor, set, Part::Prompt(prompt), number).await {
+            Err(ApiError::NotFound(_)) => {
+                history::find_revision(state, actor, set, Part::Partial(prompt), number).await?
+            }
+            found => found?,
+        };
+        return past(state, actor, set, found.created_at).await;
+    }
+    if let Some(environment) = name.strip_prefix(LIVE) {
+        let environment = author::find_environment(state, actor, &set.at, environment).await?;
+        let (full, body) = publish::current_bundle(state, actor, set, &environment).await?;
+        return Ok(Stated { content: Content::of_body(&body)?, at: full.version.created_at });
     }
     let found = match lock::find_version(state, actor, set, name).await {
         Err(ApiError::NotFound(_)) => crate::alias::resolve(state, actor, set, name).await?,
         found => found?,
     };
-    Content::of_version(state, actor, set, &found).await
+    let content = Content::of_version(state, actor, set, &found).await?;
+    Ok(Stated { content, at: found.created_at })
+}
+
+async fn past(state: &AppState, actor: &Actor, set: &SetAt, at: Micros) -> Result<Stated> {
+    Ok(Stated { content: history::past(state, actor, set, at).await?.into(), at })
 }
 
 /// What differs between two states of a set, each by its name as [`content`] takes it.
@@ -108,9 +150,28 @@ pub async fn content(state: &AppState, actor: &Actor, set: &SetAt, name: &str) -
 /// # Errors
 /// As [`content`].
 pub async fn between(state: &AppState, actor: &Actor, set: &SetAt, old: &str, new: &str) -> Result<Changes> {
-    let before = content(state, actor, set, old).await?;
-    let after = content(state, actor, set, new).await?;
-    Ok(Changes::between(before.side(), after.side()))
+    let before = stated(state, actor, set, old).await?;
+    let after = stated(state, actor, set, new).await?;
+    differences(state, actor, set, &before, &after).await
+}
+
+/// What differs between two states that were read. A prompt that was renamed in between is one and the same.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn differences(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    old: &Stated,
+    new: &Stated,
+) -> Result<Changes> {
+    let (since, until) = (old.at.min(new.at), old.at.max(new.at));
+    let mut renamed = history::renamed_between(state, actor, set, since, until).await?;
+    if old.at > new.at {
+        renamed = renamed.into_iter().map(|(then, now)| (now, then)).collect();
+    }
+    Ok(Changes::across(old.content.side(), new.content.side(), &renamed))
 }
 
 /// The version that the draft asks for.

@@ -3,6 +3,19 @@
 //! While a set is in REVIEW its draft cannot change, and who wrote some of it or asked for the review
 //! cannot approve it, unless an environment of the project counts that ([`crate::rule`]). A version that
 //! is LOCKED can be reviewed too: what is approved is its content, whenever somebody reads it.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`mod@check`] | what can be found out about what is reviewed without reading it |
+//! | `queue` | what waits for an answer, and what is closed |
+//! | `talk` | comments, settled or not; what each reviewer has seen |
+
+pub mod check;
+mod queue;
+mod talk;
+
+pub use queue::{Mine, Queued, closed, queue};
+pub use talk::{Part, comment, may_settle, saw, settle};
 
 use schemas::Micros;
 use serde_json::json;
@@ -14,8 +27,6 @@ use crate::author::set::begin_edit;
 use crate::author::{Draft, ProjectAt, SetAt};
 use crate::clock;
 use crate::compare::Content;
-use crate::database::organisation::Organisation;
-use crate::database::prompt_set::PromptSet;
 use crate::database::review::{self, Approval, Review, ReviewComment, Reviewer};
 use crate::database::version::{self, Version};
 use crate::database::{Conn, Tx, grant, organisation, prompt_set, user};
@@ -27,8 +38,6 @@ use crate::state::AppState;
 const REVIEWERS_MAX: usize = 20;
 /// Longest message and comment, in characters.
 const MESSAGE_MAX: usize = 10_000;
-/// Most comments of one review.
-const COMMENTS_MAX: usize = 1000;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -61,29 +70,18 @@ pub struct ReviewView {
     pub reviewers: Vec<(String, String)>,
     /// Oldest first.
     pub verdicts: Vec<Verdict>,
+    /// Oldest first; answers stand behind what they answer.
     pub comments: Vec<ReviewComment>,
+    /// Comments that are not settled.
+    pub unsettled: usize,
+    /// What changed since `base`, each with whether the reader ticked it as seen.
+    pub parts: Vec<Part>,
     /// What was put up for review; none for a review of before this was kept.
     pub content: Option<Content>,
     /// The newest version when it was asked for.
     pub base: Option<Version>,
     /// Neither the draft nor a version has this content any more: what was approved is void.
     pub void: bool,
-}
-
-/// A review that can still be answered.
-#[derive(Debug, Clone)]
-pub struct Queued {
-    pub review: Review,
-    pub at: ProjectAt,
-    pub set: PromptSet,
-    /// Names of those who are asked.
-    pub reviewers: Vec<String>,
-    /// How many approved.
-    pub approvals: usize,
-    /// It waits for the actor.
-    pub for_me: bool,
-    /// The actor asked for it.
-    pub by_me: bool,
 }
 
 /// Puts the draft up for review: the set goes from EDITING to REVIEW. One that is LOCKED stays so, and
@@ -349,45 +347,6 @@ async fn verdict(
     audit::record(conn, actor, &set.at.organisation.id, &action, &set.path(), detail).await
 }
 
-/// Adds a comment, to a prompt and line or to the whole: whoever may edit or review.
-///
-/// # Errors
-/// Not allowed, no such review, nothing said, or too many.
-pub async fn comment(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    number: i64,
-    place: Option<(&str, i64)>,
-    body: &str,
-) -> Result<ReviewComment> {
-    set.at.require(actor, Action::Return)?;
-    if body.trim().is_empty() {
-        return Err(ApiError::invalid("empty", "body", "a comment says something"));
-    }
-    let mut tx = state.database.write().await?;
-    let review = review::find(&mut tx, &set.set.id, number).await?.ok_or(ApiError::NotFound("review"))?;
-    if review::comments(&mut tx, &review.id).await?.len() >= COMMENTS_MAX {
-        let detail = format!("a review has at most {COMMENTS_MAX} comments; ask for a new one");
-        return Err(ApiError::conflict("too_many", detail));
-    }
-    let row = ReviewComment {
-        id: clock::new_id(),
-        review_id: review.id.clone(),
-        prompt_id: place.map(|(prompt, _)| prompt.chars().take(300).collect()),
-        line: place.map(|(_, line)| line).filter(|line| *line > 0),
-        body: body.trim().chars().take(MESSAGE_MAX).collect(),
-        author: actor.name.clone(),
-        created_at: clock::now(),
-    };
-    review::add_comment(&mut tx, &row).await?;
-    let detail = json!({ "review": review.number });
-    audit::record(&mut tx, actor, &set.at.organisation.id, "review.commented", &set.path(), detail).await?;
-    tx.commit().await?;
-    set.changed(state);
-    Ok(row)
-}
-
 /// The reviews of a set, newest first.
 ///
 /// # Errors
@@ -426,10 +385,13 @@ pub async fn find(state: &AppState, actor: &Actor, set: &SetAt, number: i64) -> 
     };
     let draft = load(&mut conn, set).await?;
     let void = review.state != "locked" && draft.digest.to_string() != review.digest;
+    let parts = talk::parts(&mut conn, actor, &review, content.as_ref()).await?;
     Ok(ReviewView {
         reviewers: asked.iter().map(|one| (one.user_id.clone(), name(&one.user_id))).collect(),
         verdicts: verdicts(&said, name),
-        comments,
+        unsettled: talk::unsettled(&comments),
+        comments: talk::in_order(comments),
+        parts,
         content,
         base,
         void,
@@ -450,59 +412,6 @@ fn verdicts(said: &[Approval], name: impl Fn(&str) -> String) -> Vec<Verdict> {
             at: one.created_at,
         })
         .collect()
-}
-
-/// The reviews of organisations that can still be answered, the longest waiting first.
-///
-/// # Errors
-/// The database refuses.
-pub async fn queue(state: &AppState, actor: &Actor, organisations: &[Organisation]) -> Result<Vec<Queued>> {
-    let ids: Vec<&str> = organisations.iter().map(|o| o.id.as_str()).collect();
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut conn = state.database.read().await?;
-    let rows = review::open_in(&mut conn, &ids).await?;
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<&str> = rows.iter().map(|(review, ..)| review.id.as_str()).collect();
-    let asked = review::reviewers(&mut conn, &ids).await?;
-    let said = review::approvals_of(&mut conn, &ids).await?;
-    let people: Vec<String> = asked.iter().map(|one| one.user_id.clone()).collect();
-    let names = user::names(&mut conn, &people).await?;
-    let mut queue = Vec::new();
-    for (review, set, project) in rows {
-        let Some(organisation) = organisations.iter().find(|o| o.id == project.organisation_id) else {
-            continue;
-        };
-        let at = ProjectAt { organisation: organisation.clone(), project };
-        // Reopened since: nobody waits for an answer any more.
-        let waits = set.state == "review" || set.state == "locked";
-        if !waits || !at.lets(actor, Action::View) {
-            continue;
-        }
-        let asked: Vec<&str> =
-            asked.iter().filter(|one| one.review_id == review.id).map(|one| one.user_id.as_str()).collect();
-        let said: Vec<Approval> = said.iter().filter(|one| one.review_id == review.id).cloned().collect();
-        let by_me = review.requested_by_id == actor.user_id;
-        let answered = said.iter().any(|one| one.user_id == actor.user_id);
-        let meant = asked.contains(&actor.user_id.as_str()) || asked.is_empty() && review.state == "open";
-        queue.push(Queued {
-            for_me: meant && !by_me && !answered && at.lets(actor, Action::Review),
-            by_me,
-            approvals: rule::standing_approvals(&said).len(),
-            reviewers: names
-                .iter()
-                .filter(|(id, _)| asked.contains(&id.as_str()))
-                .map(|(_, name)| name.clone())
-                .collect(),
-            at,
-            set,
-            review,
-        });
-    }
-    Ok(queue)
 }
 
 /// For a set in REVIEW: the review, and who approved exactly this draft.

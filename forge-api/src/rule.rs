@@ -192,6 +192,22 @@ pub(crate) fn standing_approvals(said: &[Approval]) -> Vec<&Approval> {
     last
 }
 
+/// Names of those whose approval an environment counts, of everything that was said to one content.
+pub(crate) async fn counted(
+    conn: &mut Conn,
+    set_id: &str,
+    digest: &str,
+    rule: &Rule,
+) -> Result<Vec<String>> {
+    let said = review::approvals_for(conn, set_id, digest).await?;
+    let ids: Vec<String> = standing_approvals(&said)
+        .into_iter()
+        .filter(|one| !(rule.not_author && one.by_author))
+        .map(|one| one.user_id.clone())
+        .collect();
+    Ok(user::names(conn, &ids).await?.into_iter().map(|(_, name)| name).collect())
+}
+
 async fn standing_in(
     conn: &mut Conn,
     set: &SetAt,

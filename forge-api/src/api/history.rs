@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 
-use super::body::{ChangesBody, CompareQuery, ProposalBody, RevisionBody};
+use super::body::{ChangesBody, CompareQuery, ProposalBody, RevisionBody, StateBody};
 use super::page::{Listed, Page};
 use super::{if_match, set_at};
 use crate::auth::Actor;
@@ -105,6 +105,17 @@ pub(super) async fn restore_partial_revision(
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<RevisionBody>)> {
     restored(&state, &actor, (&project, &set), Part::Partial(&partial), &revision, &headers).await
+}
+
+pub(super) async fn list_states(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+    page: Page,
+) -> Result<Listed<StateBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = history::states(&state, &actor, &set, page.after()?, page.query_limit()).await?;
+    Ok(page.found(found, |one| one.at.to_string()).into_bodies())
 }
 
 pub(super) async fn compare_states(

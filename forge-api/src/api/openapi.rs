@@ -134,6 +134,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
             "/sets/{set}/revisions/{revision}/{*prompt}"
             | "/sets/{set}/partial-revisions/{revision}/{*partial}",
         ) => (None, schema::<RevisionBody>(g)),
+        ("GET", "/sets/{set}/states") => (None, schema::<List<StateBody>>(g)),
         ("GET", "/sets/{set}/compare") => (None, schema::<ChangesBody>(g)),
         ("GET", "/sets/{set}/next-version") => (None, schema::<ProposalBody>(g)),
         ("GET", "/sets/{set}/aliases") => (None, schema::<List<AliasBody>>(g)),
@@ -153,6 +154,11 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("POST", "/sets/{set}/reviews/{number}/comments") => {
             (schema::<CommentRequest>(g), schema::<CommentBody>(g))
         }
+        ("PUT", "/sets/{set}/reviews/{number}/comments/{comment}") => {
+            (schema::<SettleRequest>(g), schema::<CommentBody>(g))
+        }
+        ("PUT", "/sets/{set}/reviews/{number}/seen") => (schema::<SeenRequest>(g), None),
+        ("GET", "/sets/{set}/reviews/{number}/checks") => (None, schema::<ChecksBody>(g)),
         ("GET", "/environments/{environment}/approvals") => (None, schema::<ApprovalsBody>(g)),
         ("GET", "/environments/{environment}/rule") => (None, schema::<RuleBody>(g)),
         ("PUT", "/environments/{environment}/rule") => (schema::<PutRule>(g), schema::<RuleBody>(g)),
@@ -314,7 +320,7 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, bool)] {
         ("GET", Some("credentials")) => &[("environment", false), ("state", false)],
         ("GET", Some("projects")) => &[("q", false), ("archived", false)],
         ("GET", Some("sets")) => &[("state", false), ("q", false), ("archived", false)],
-        ("GET", Some("reviews")) if !path.contains("/organisations/") => &[("state", false)],
+        ("GET", Some("reviews")) => &[("state", false)],
         ("GET", Some("versions")) => &[("kind", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],

@@ -5,16 +5,17 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::body::{
-    ApprovalsBody, ApprovalsQuery, Approve, CommentBody, CommentRequest, PutRule, QueuedBody, ReviewBody,
-    ReviewDetail, ReviewRequest, RuleBody, VerdictRequest,
+    ApprovalsBody, ApprovalsQuery, Approve, ChecksBody, CommentBody, CommentRequest, PutRule, QueuedBody,
+    ReviewBody, ReviewDetail, ReviewRequest, RuleBody, SeenRequest, SettleRequest, VerdictRequest,
 };
 use super::page::{Listed, Page};
 use super::{is, project_at, set_at};
 use crate::auth::Actor;
 use crate::author;
+use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
 use crate::lock;
-use crate::review::{self, Request, Which};
+use crate::review::{self, Mine, Request, Which};
 use crate::rule::{self, NewRule};
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
@@ -28,17 +29,39 @@ fn numbered(number: &str) -> Result<i64> {
     number.parse().map_err(|_| ApiError::NotFound("review"))
 }
 
-/// The reviews of an organisation that can still be answered.
+/// The reviews of an organisation that can still be answered, or those that cannot any more.
 pub(super) async fn list_queue(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
+    ApiQuery(only): ApiQuery<Only>,
     page: Page,
 ) -> Result<Listed<QueuedBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
+    match only.state.as_deref() {
+        None | Some("open") => {}
+        Some("closed") => return closed(&state, &actor, &organisation, page).await,
+        Some(other) => {
+            let detail = format!("{other:?} is neither open nor closed");
+            return Err(ApiError::invalid("bad_query", "state", detail));
+        }
+    }
     let found = review::queue(&state, &actor, std::slice::from_ref(&organisation)).await?;
     let found: Vec<QueuedBody> = found.into_iter().map(Into::into).collect();
     Ok(page.cut(found, |one| format!("{}/{}/{}", one.project, one.set, one.review.number)))
+}
+
+async fn closed(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    page: Page,
+) -> Result<Listed<QueuedBody>> {
+    let before: Option<String> = page.after()?;
+    let within = std::slice::from_ref(organisation);
+    let limit = page.query_limit();
+    let (found, _) = review::closed(state, actor, within, Mine::All, before.as_deref(), limit).await?;
+    Ok(page.found(found, |one| one.review.id.clone()).into_bodies())
 }
 
 /// Which reviews.
@@ -108,8 +131,42 @@ pub(super) async fn comment_review(
 ) -> Result<(StatusCode, Json<CommentBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let place = body.prompt.as_deref().map(|prompt| (prompt, body.line.unwrap_or_default()));
-    let made = review::comment(&state, &actor, &set, numbered(&number)?, place, &body.body).await?;
+    let (number, answers) = (numbered(&number)?, body.answers.as_deref());
+    let made = review::comment(&state, &actor, &set, number, place, answers, &body.body).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+pub(super) async fn settle_comment(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number, comment)): Path<(String, String, String, String)>,
+    ApiJson(body): ApiJson<SettleRequest>,
+) -> Result<Json<CommentBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let made = review::settle(&state, &actor, &set, numbered(&number)?, &comment, body.settled).await?;
+    Ok(Json(made.into()))
+}
+
+pub(super) async fn put_seen(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number)): ReviewPath,
+    ApiJson(body): ApiJson<SeenRequest>,
+) -> Result<StatusCode> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let part = (body.kind.into(), body.id.as_str());
+    review::saw(&state, &actor, &set, numbered(&number)?, part, body.seen).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn get_checks(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set, number)): ReviewPath,
+) -> Result<Json<ChecksBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let found = review::check::checks(&state, &actor, &set, numbered(&number)?).await?;
+    Ok(Json(ChecksBody { checks: found.into_iter().map(Into::into).collect() }))
 }
 
 pub(super) async fn approve_review(

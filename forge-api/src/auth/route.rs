@@ -165,7 +165,7 @@ pub const API: &[Route] = &[
         GET,
         "/api/v1/organisations/{organisation}/reviews",
         May(View),
-        "reviews that can still be answered, the longest waiting first",
+        "reviews that can still be answered, the longest waiting first; or closed ones, newest first",
     ),
     route(
         GET,
@@ -349,9 +349,15 @@ pub const API: &[Route] = &[
     ),
     route(
         GET,
+        "/api/v1/projects/{project}/sets/{set}/states",
+        May(View),
+        "the states that a set was in, one for each save, newest first",
+    ),
+    route(
+        GET,
         "/api/v1/projects/{project}/sets/{set}/compare",
         May(View),
-        "what differs between two states: draft, a version, an alias, or a time of the past",
+        "what differs between two states: draft, a version, an alias, what is live, or a time of the past",
     ),
     route(
         GET,
@@ -526,6 +532,24 @@ pub const API: &[Route] = &[
         "/api/v1/projects/{project}/sets/{set}/reviews/{number}/comments",
         May(Return),
         "comment on a review, or on a line of a prompt",
+    ),
+    route(
+        PUT,
+        "/api/v1/projects/{project}/sets/{set}/reviews/{number}/comments/{comment}",
+        May(Return),
+        "settle a comment or open it again: who wrote it, who asked for the review, or a reviewer",
+    ),
+    route(
+        PUT,
+        "/api/v1/projects/{project}/sets/{set}/reviews/{number}/seen",
+        May(Return),
+        "tick a prompt or a partial as seen, for oneself; void when it changes",
+    ),
+    route(
+        GET,
+        "/api/v1/projects/{project}/sets/{set}/reviews/{number}/checks",
+        May(View),
+        "what can be found out about what is reviewed: templates, parameters, samples, rules, comments, agents",
     ),
     route(
         GET,

@@ -4,7 +4,7 @@ use schemas::PromptId;
 use serde_json::json;
 
 use super::SetAt;
-use super::item::{Held, Item, found, free, held, put, take};
+use super::item::{Held, Item, found, free, held, put_renamed, take};
 use super::partial::users;
 use super::prompt::{load, small_enough};
 use super::rename::{Along, Moved, unchanged};
@@ -146,7 +146,9 @@ pub async fn restore(state: &AppState, actor: &Actor, set: &SetAt, which: Restor
         updated_by: actor.name.clone(),
     };
     archive::delete(&mut tx, &row.id).await?;
-    let revision = put(&mut tx, set, item, &back, &actor.name, "restored from the archive").await?;
+    let from = Some(row.name.as_str()).filter(|from| *from != to.as_str());
+    let why = "restored from the archive";
+    let revision = put_renamed(&mut tx, set, item, &back, &actor.name, why, from).await?;
     small_enough(&mut tx, set).await?;
     let subject = format!("{}/{to}", set.path());
     let action = format!("{}.restored", item.as_str());

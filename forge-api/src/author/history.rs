@@ -1,7 +1,7 @@
 //! What prompts and partials were after each save, and taking one back.
 //!
-//! Every save is a revision that stays: restoring one writes a new one with its content. A set as it
-//! was at any revision can be read whole.
+//! Every save is a revision that stays: restoring one writes a new one with its content. A history goes on
+//! under the names that something had before. A set as it was at any revision can be read whole.
 
 use schemas::prompt::{Partial, Prompt};
 use schemas::{Micros, PromptId};
@@ -10,19 +10,39 @@ use super::SetAt;
 use super::prompt::{save_partial_because, save_prompt_because};
 use crate::auth::{Action, Actor};
 use crate::database::prompt::{self, PromptRevision};
-use crate::database::revision::{self, NEWEST, PartialRevision};
+use crate::database::revision::{self, NEWEST, PartialRevision, Renamed, Saved};
 use crate::database::{Conn, DatabaseError};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// Most revisions of one list.
 pub const LIST_MAX: i64 = 1000;
+/// Most names of one prompt that its history goes back through.
+const NAMES_MAX: usize = 100;
+/// Most changes of names that are looked through between two states.
+const RENAMES_MAX: i64 = 1000;
 
 /// A prompt or a partial of a set, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part<'a> {
     Prompt(&'a str),
     Partial(&'a str),
+}
+
+impl<'a> Part<'a> {
+    #[must_use]
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Prompt(name) | Self::Partial(name) => name,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Prompt(_) => "prompt",
+            Self::Partial(_) => "partial",
+        }
+    }
 }
 
 /// What was saved.
@@ -38,6 +58,8 @@ pub enum Kept {
 #[derive(Debug, Clone)]
 pub struct Revision {
     pub id: String,
+    /// The name that it had then.
+    pub name: String,
     /// Grows by one with each save of what has this name.
     pub number: i64,
     pub author: String,
@@ -45,6 +67,18 @@ pub struct Revision {
     pub message: String,
     pub created_at: Micros,
     pub kept: Kept,
+    /// The name before, where this change gave it another one.
+    pub renamed_from: Option<String>,
+}
+
+/// A state that a set was in: after everything that was saved at one time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastState {
+    pub at: Micros,
+    /// What was saved, or the last of it.
+    pub part: Saved,
+    /// `prompt` or `partial`.
+    pub kind: &'static str,
 }
 
 /// A set's prompts and partials at one time.
@@ -62,17 +96,46 @@ fn of_prompt(row: PromptRevision) -> Result<Revision> {
                 .map_err(|e| DatabaseError::Damaged(format!("revision {}: {e}", row.id)))?,
         )),
     };
-    let PromptRevision { id, revision: number, author, message, created_at, .. } = row;
-    Ok(Revision { id, number, author, message, created_at, kept })
+    let PromptRevision { id, prompt_id: name, revision: number, author, message, created_at, .. } = row;
+    Ok(Revision { id, name, number, author, message, created_at, kept, renamed_from: row.renamed_from })
 }
 
 fn of_partial(row: PartialRevision) -> Revision {
-    let PartialRevision { id, revision: number, author, message, created_at, source, .. } = row;
-    Revision { id, number, author, message, created_at, kept: source.map_or(Kept::Gone, Kept::Partial) }
+    let PartialRevision { id, name, revision: number, author, message, created_at, source, .. } = row;
+    let kept = source.map_or(Kept::Gone, Kept::Partial);
+    Revision { id, name, number, author, message, created_at, kept, renamed_from: row.renamed_from }
+}
+
+/// The time in which something had one name: ids of its revisions from `from` to `before` (exclusive).
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    name: String,
+    from: String,
+    before: String,
+}
+
+/// The names that a prompt or a partial had, the last first. A name that something else had in between is followed
+/// no further than to the change that gave it.
+async fn names(conn: &mut Conn, set: &SetAt, part: Part<'_>) -> Result<Vec<Named>> {
+    let mut found = Vec::new();
+    let (mut name, mut before) = (part.name().to_owned(), NEWEST.to_owned());
+    while found.len() < NAMES_MAX {
+        let renamed = match part {
+            Part::Prompt(_) => revision::prompt_renamed(conn, &set.set.id, &name, &before).await?,
+            Part::Partial(_) => revision::partial_renamed(conn, &set.set.id, &name, &before).await?,
+        };
+        let Some(Renamed { id, from }) = renamed else {
+            found.push(Named { name, from: String::new(), before });
+            break;
+        };
+        found.push(Named { name, from: id.clone(), before });
+        (name, before) = (from, id);
+    }
+    Ok(found)
 }
 
 /// Revisions of a prompt or a partial with an id below `before` (exclusive; none means from the
-/// newest), newest first.
+/// newest), newest first. They go on under the names that it had before.
 ///
 /// # Errors
 /// Not allowed; nothing ever had this name.
@@ -88,10 +151,7 @@ pub async fn history(
     let mut conn = state.database.read().await?;
     let found = below(&mut conn, set, part, before.unwrap_or(NEWEST), limit.clamp(1, LIST_MAX)).await?;
     if found.is_empty() && before.is_none() {
-        return Err(ApiError::NotFound(match part {
-            Part::Prompt(_) => "prompt",
-            Part::Partial(_) => "partial",
-        }));
+        return Err(ApiError::NotFound(part.as_str()));
     }
     Ok(found)
 }
@@ -103,20 +163,53 @@ async fn below(
     before: &str,
     limit: i64,
 ) -> Result<Vec<Revision>> {
-    let set_id = &set.set.id;
+    let wanted = usize::try_from(limit).unwrap_or_default();
+    let mut found: Vec<Revision> = Vec::new();
+    for (nth, named) in names(conn, set, part).await?.into_iter().enumerate() {
+        let until = before.min(named.before.as_str());
+        if until <= named.from.as_str() {
+            continue;
+        }
+        let missing = wanted.saturating_sub(found.len());
+        if missing == 0 {
+            break;
+        }
+        // One more than is asked for: what says that it went under this name is left out.
+        let more = i64::try_from(missing + 1).unwrap_or(i64::MAX);
+        let mut rows = of_name(conn, set, part, &named, until, more).await?;
+        let left = nth > 0 && until == named.before && rows.first().is_some_and(|r| r.kept == Kept::Gone);
+        if left {
+            rows.remove(0);
+        }
+        rows.truncate(missing);
+        found.extend(rows);
+    }
+    Ok(found)
+}
+
+/// Revisions of something while it had one name.
+async fn of_name(
+    conn: &mut Conn,
+    set: &SetAt,
+    part: Part<'_>,
+    named: &Named,
+    until: &str,
+    limit: i64,
+) -> Result<Vec<Revision>> {
+    let (set_id, ids) = (&set.set.id, (named.from.as_str(), until));
     match part {
-        Part::Prompt(id) => {
-            let rows = revision::of_prompt(conn, set_id, id, before, limit).await?;
+        Part::Prompt(_) => {
+            let rows = revision::of_prompt(conn, set_id, &named.name, ids, limit).await?;
             rows.into_iter().map(of_prompt).collect()
         }
-        Part::Partial(name) => {
-            let rows = revision::of_partial(conn, set_id, name, before, limit).await?;
+        Part::Partial(_) => {
+            let rows = revision::of_partial(conn, set_id, &named.name, ids, limit).await?;
             Ok(rows.into_iter().map(of_partial).collect())
         }
     }
 }
 
-/// One revision, by its id or its number (the newest with that number).
+/// One revision, by its id or its number (the newest with that number), under whichever name it was saved.
 ///
 /// # Errors
 /// [`ApiError::NotFound`].
@@ -133,14 +226,23 @@ pub async fn find_revision(
 }
 
 async fn find(conn: &mut Conn, set: &SetAt, part: Part<'_>, key: &str) -> Result<Revision> {
-    let (set_id, number) = (&set.set.id, key.parse().unwrap_or(-1));
-    let found = match part {
-        Part::Prompt(id) => {
-            revision::find_prompt(conn, set_id, id, key, number).await?.map(of_prompt).transpose()?
+    let (set_id, key) = (&set.set.id, (key, key.parse().unwrap_or(-1)));
+    for named in names(conn, set, part).await? {
+        let ids = (named.from.as_str(), named.before.as_str());
+        let found = match part {
+            Part::Prompt(_) => {
+                let row = revision::find_prompt(conn, set_id, &named.name, ids, key).await?;
+                row.map(of_prompt).transpose()?
+            }
+            Part::Partial(_) => {
+                revision::find_partial(conn, set_id, &named.name, ids, key).await?.map(of_partial)
+            }
+        };
+        if let Some(found) = found {
+            return Ok(found);
         }
-        Part::Partial(name) => revision::find_partial(conn, set_id, name, key, number).await?.map(of_partial),
-    };
-    found.ok_or(ApiError::NotFound("revision"))
+    }
+    Err(ApiError::NotFound("revision"))
 }
 
 /// The revision before one.
@@ -181,7 +283,9 @@ pub async fn restore(
     let expected = expected.unwrap_or(now);
     let message = format!("restored revision {}", old.number);
     match (part, old.kept) {
-        (Part::Prompt(_), Kept::Prompt(prompt)) => {
+        (Part::Prompt(name), Kept::Prompt(mut prompt)) => {
+            // It may have had another name then.
+            prompt.id = PromptId::new(name)?;
             save_prompt_because(state, actor, set, &prompt, expected, &message).await?;
         }
         (Part::Partial(name), Kept::Partial(source)) => {
@@ -229,4 +333,62 @@ pub async fn past(state: &AppState, actor: &Actor, set: &SetAt, at: Micros) -> R
     past.prompts.sort_by(|a, b| a.id.cmp(&b.id));
     past.partials.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(past)
+}
+
+/// The states that a set was in before `before` (exclusive; none means until now), newest first: one for each time at
+/// which something was saved.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn states(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    before: Option<Micros>,
+    limit: i64,
+) -> Result<Vec<PastState>> {
+    set.at.require(actor, Action::View)?;
+    let (before, limit) = (before.unwrap_or(Micros::MAX), limit.clamp(1, LIST_MAX));
+    let mut conn = state.database.read().await?;
+    let prompts = revision::prompts_saved(&mut conn, &set.set.id, before, limit).await?;
+    let partials = revision::partials_saved(&mut conn, &set.set.id, before, limit).await?;
+    let of = |kind: &'static str| move |part: Saved| PastState { at: part.at, part, kind };
+    let mut all: Vec<PastState> =
+        prompts.into_iter().map(of("prompt")).chain(partials.into_iter().map(of("partial"))).collect();
+    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.part.id.cmp(&a.part.id)));
+    all.dedup_by(|later, kept| {
+        let same = later.at == kept.at;
+        if same {
+            kept.part.count += later.part.count;
+        }
+        same
+    });
+    all.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(all)
+}
+
+/// Under which name each prompt that was there at `since` is known at `until`, as far as it was renamed in between:
+/// the name then, the name later.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn renamed_between(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    since: Micros,
+    until: Micros,
+) -> Result<Vec<(String, String)>> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let steps = revision::prompts_renamed(&mut conn, &set.set.id, (since, until), RENAMES_MAX).await?;
+    let mut names: Vec<(String, String)> = Vec::new();
+    for (from, to) in steps {
+        match names.iter_mut().find(|(_, now)| *now == from) {
+            Some(known) => known.1 = to,
+            None => names.push((from, to)),
+        }
+    }
+    names.retain(|(then, now)| then != now);
+    Ok(names)
 }

@@ -7,6 +7,7 @@ use super::SetAt;
 use super::prompt::{partial_revision_of, revision_of};
 use crate::clock;
 use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
+use crate::database::revision::PartialRevision;
 use crate::database::{Conn, DatabaseError, archive, redirect, revision};
 use crate::error::{ApiError, Result};
 
@@ -131,6 +132,22 @@ pub(super) async fn put(
     by: &str,
     why: &str,
 ) -> Result<i64> {
+    put_renamed(conn, set, item, held, by, why, None).await
+}
+
+/// As [`put`]; its history goes on from the one under the name that it had before, `from`.
+///
+/// # Errors
+/// As [`put`].
+pub(super) async fn put_renamed(
+    conn: &mut Conn,
+    set: &SetAt,
+    item: Item,
+    held: &Held,
+    by: &str,
+    why: &str,
+    from: Option<&str>,
+) -> Result<i64> {
     let now = clock::now();
     let id = PromptId::new(&held.name)?;
     match item {
@@ -138,7 +155,7 @@ pub(super) async fn put(
             let mut body: Prompt = serde_json::from_str(&held.body)
                 .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", held.name)))?;
             body.id = id;
-            let before = revision::of_prompt(conn, &set.set.id, &held.name, revision::NEWEST, 1).await?;
+            let before = revision::of_prompt(conn, &set.set.id, &held.name, ("", revision::NEWEST), 1).await?;
             let last = before.first().map_or(0, |r| r.revision);
             let row = PromptRow {
                 id: held.id.clone(),
@@ -151,7 +168,11 @@ pub(super) async fn put(
                 updated_by: by.to_owned(),
             };
             prompt::put_all(conn, std::slice::from_ref(&row)).await?;
-            let kept = PromptRevision { message: why.to_owned(), ..revision_of(&row) };
+            let kept = PromptRevision {
+                message: why.to_owned(),
+                renamed_from: from.map(str::to_owned),
+                ..revision_of(&row)
+            };
             prompt::add_revisions(conn, &[kept]).await?;
             Ok(row.revision)
         }
@@ -166,7 +187,10 @@ pub(super) async fn put(
                 updated_by: by.to_owned(),
             };
             prompt::put_partial(conn, &row).await?;
-            let kept = partial_revision_of(&row, Some(row.source.clone()), why);
+            let kept = PartialRevision {
+                renamed_from: from.map(str::to_owned),
+                ..partial_revision_of(&row, Some(row.source.clone()), why)
+            };
             revision::add_partials(conn, &[kept]).await?;
             Ok(row.revision)
         }

@@ -106,7 +106,7 @@ pub async fn render_measured(
 }
 
 /// Renders a prompt as an agent does.
-pub(super) fn rendered(prompt: &Prompt, partials: &[Partial], given: Given) -> Result<Rendered> {
+pub(crate) fn rendered(prompt: &Prompt, partials: &[Partial], given: Given) -> Result<Rendered> {
     let compiled = CompiledPrompt::compile(prompt, partials).map_err(ApiError::Template)?;
     let values = Values::from_json(given.values);
     match &prompt.content {

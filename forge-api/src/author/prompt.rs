@@ -283,6 +283,7 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
         author: row.updated_by.clone(),
         created_at: row.updated_at,
         message: String::new(),
+        renamed_from: None,
     }
 }
 
@@ -306,6 +307,7 @@ pub(super) fn partial_revision_of(
         author: row.updated_by.clone(),
         created_at: row.updated_at,
         message: said(message),
+        renamed_from: None,
     }
 }
 

@@ -5,7 +5,7 @@ use schemas::PromptId;
 use serde_json::json;
 
 use super::SetAt;
-use super::item::{Item, found, free, held, name_now, put, take};
+use super::item::{Item, found, free, held, name_now, put, put_renamed, take};
 use super::partial::{prompt_with, renamed_in};
 use super::prompt::{load, small_enough};
 use super::set::begin_edit;
@@ -96,7 +96,7 @@ pub async fn rename(
     take(&mut tx, set, item, &old, &actor.name, &format!("renamed to {to}")).await?;
     let before = std::mem::replace(&mut old.name, to.to_string());
     let why = format!("renamed from {before}");
-    let revision = put(&mut tx, set, item, &old, &actor.name, &why).await?;
+    let revision = put_renamed(&mut tx, set, item, &old, &actor.name, &why, Some(&before)).await?;
     small_enough(&mut tx, set).await?;
     let row = Redirect {
         set_id: set.set.id.clone(),

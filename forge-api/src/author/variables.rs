@@ -54,6 +54,14 @@ pub async fn variable_sets(
     variable_set::of_prompt(&mut conn, &set.set.id, prompt).await?.into_iter().map(parse).collect()
 }
 
+/// The variable sets of all prompts of a set, by prompt and name, no more than `limit`.
+///
+/// # Errors
+/// The database refuses.
+pub(crate) async fn all(conn: &mut Conn, set_id: &str, limit: i64) -> Result<Vec<VariableSet>> {
+    variable_set::first_of_set(conn, set_id, limit).await?.into_iter().map(parse).collect()
+}
+
 /// One variable set of a prompt.
 ///
 /// # Errors

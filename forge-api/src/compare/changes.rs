@@ -7,6 +7,8 @@
 //! | a prompt is new; a parameter is new and optional, no longer required, or takes more | minor |
 //! | texts, partials, defaults, settings, words for people | patch |
 
+use std::collections::{HashMap, HashSet};
+
 use schemas::Slug;
 use schemas::bundle::Dependency;
 use schemas::contract::Contract;
@@ -80,15 +82,25 @@ impl Changes {
     /// What `new` has that `old` has not, and the other way round.
     #[must_use]
     pub fn between(old: Side<'_>, new: Side<'_>) -> Self {
+        Self::across(old, new, &[])
+    }
+
+    /// The same over changes of names: `renamed` says what each prompt of `old` is called in `new`, where that is
+    /// another name.
+    #[must_use]
+    pub fn across(old: Side<'_>, new: Side<'_>, renamed: &[(String, String)]) -> Self {
         let mut changes = Self::default();
+        let before: HashMap<&str, &Prompt> = old.prompts.iter().map(|p| (p.id.as_str(), p)).collect();
+        let mut matched: HashSet<&str> = HashSet::new();
         for prompt in new.prompts {
-            let before = old.prompts.iter().find(|p| p.id == prompt.id);
-            changes.note_prompt(before, Some(prompt));
+            let then = renamed.iter().find(|(_, now)| *now == prompt.id.as_str());
+            let then = then.and_then(|(then, _)| before.get(then.as_str()));
+            let then = then.or_else(|| before.get(prompt.id.as_str()).filter(|p| !matched.contains(p.id.as_str())));
+            matched.extend(then.map(|p| p.id.as_str()));
+            changes.note_prompt(then.copied(), Some(prompt));
         }
-        for prompt in old.prompts {
-            if !new.prompts.iter().any(|p| p.id == prompt.id) {
-                changes.note_prompt(Some(prompt), None);
-            }
+        for prompt in old.prompts.iter().filter(|p| !matched.contains(p.id.as_str())) {
+            changes.note_prompt(Some(prompt), None);
         }
         for partial in new.partials {
             let before = old.partials.iter().find(|p| p.name == partial.name);
@@ -145,7 +157,14 @@ impl Changes {
             _ => (None, ""),
         };
         if let (Some(old), Some(new)) = (old, new) {
-            self.note_calls(&id, old, new);
+            if old.id == new.id {
+                self.note_calls(&id, old, new);
+            } else {
+                (diff.note, diff.note_state) = (Some("renamed"), "info");
+                diff.facts.push(format!("renamed from {}", old.id));
+                self.because(Weight::Major, format!("{} is now called {id}", old.id));
+                self.note_calls(&id, &Prompt { id: new.id.clone(), ..old.clone() }, new);
+            }
             note_parameters(&old.parameters, &new.parameters, &mut diff.facts);
             note_settings(old, new, &mut diff.facts);
             self.patch();

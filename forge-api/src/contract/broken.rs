@@ -188,6 +188,8 @@ impl Breaking {
 pub(crate) enum Content<'a> {
     Version(&'a Version),
     Draft(&'a Draft),
+    /// As a review keeps it.
+    Prompts(&'a [Prompt]),
 }
 
 /// A text that somebody else wrote, in one line of bounded length.
@@ -248,6 +250,7 @@ pub(crate) async fn broken_by(
             (Some(body.ok_or(ApiError::NotFound("version"))?), Vec::new())
         }
         Content::Draft(draft) => (None, draft.prompts.iter().map(|p| p.prompt.clone()).collect()),
+        Content::Prompts(prompts) => (None, prompts.to_vec()),
     };
     drop(conn);
     let work = move || {

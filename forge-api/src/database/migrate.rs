@@ -97,6 +97,11 @@ const MIGRATIONS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/postgres/0017_whole.sql"),
     ),
     (
+        "0018_history",
+        include_str!("../../migrations/sqlite/0018_history.sql"),
+        include_str!("../../migrations/postgres/0018_history.sql"),
+    ),
+    (
         "0020_speed",
         include_str!("../../migrations/sqlite/0020_speed.sql"),
         include_str!("../../migrations/postgres/0020_speed.sql"),

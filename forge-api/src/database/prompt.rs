@@ -36,6 +36,8 @@ pub struct PromptRevision {
     pub created_at: i64,
     /// Why, in the words of who saved it; often nothing.
     pub message: String,
+    /// The name that it had before this change.
+    pub renamed_from: Option<String>,
 }
 
 #[derive(Debug, Clone, Queryable, Selectable, Insertable)]

@@ -48,16 +48,6 @@ pub async fn row_of(conn: &mut Conn, set_id: &str, kind: &str, name: &str) -> Re
         .first(c).await.optional()?))
 }
 
-/// The names that a row had before, the last first.
-pub async fn former(conn: &mut Conn, set_id: &str, row: &str) -> Result<Vec<String>> {
-    Ok(on!(conn, c => prompt_redirects::table
-        .filter(prompt_redirects::set_id.eq(set_id))
-        .filter(prompt_redirects::prompt_row.eq(row))
-        .order(prompt_redirects::created_at.desc())
-        .select(prompt_redirects::old_id)
-        .load(c).await?))
-}
-
 /// The name that a prompt's row has now.
 pub async fn prompt_name(conn: &mut Conn, row: &str) -> Result<Option<String>> {
     Ok(on!(conn, c => prompts::table.find(row).select(prompts::prompt_id).first(c).await.optional()?))

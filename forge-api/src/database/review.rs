@@ -1,12 +1,14 @@
 //! Reviews of a set's draft, and the approvals bound to its digest.
 
+use diesel::dsl::count_star;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::project::Project;
 use super::prompt_set::PromptSet;
 use super::schema::{
-    approvals, projects, prompt_sets, review_comments, review_contents, review_reviewers, reviews,
+    approvals, projects, prompt_sets, review_comments, review_contents, review_reviewers, review_seen, reviews,
 };
 use super::{Conn, Result, on, on_rows};
 
@@ -64,6 +66,26 @@ pub struct ReviewComment {
     pub body: String,
     pub author: String,
     pub created_at: i64,
+    /// Empty for one of before this was kept.
+    pub author_id: String,
+    /// The first comment of the talk that it belongs to.
+    pub answers: Option<String>,
+    pub settled_at: Option<i64>,
+    pub settled_by: Option<String>,
+}
+
+/// Somebody ticked exactly this content as seen.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = review_seen)]
+pub struct Seen {
+    pub set_id: String,
+    pub user_id: String,
+    /// `prompt` or `partial`.
+    pub kind: String,
+    pub name: String,
+    /// Of the prompt or partial alone.
+    pub digest: String,
+    pub seen_at: i64,
 }
 
 pub async fn insert(conn: &mut Conn, row: &Review) -> Result<()> {
@@ -200,6 +222,117 @@ pub async fn open_in(
         .filter(projects::organisation_id.eq_any(organisation_ids))
         .filter(reviews::state.eq_any(["open", "approved"]))
         .order(reviews::id.asc())
+        .select((Review::as_select(), PromptSet::as_select(), Project::as_select()))
+        .load(c).await?))
+}
+
+/// Settles a comment, or opens it again. Nobody: it is not settled.
+pub async fn settle(conn: &mut Conn, id: &str, settled: Option<(i64, &str)>) -> Result<()> {
+    let (at, by) = settled.unzip();
+    on!(conn, c => diesel::update(review_comments::table.find(id))
+        .set((review_comments::settled_at.eq(at), review_comments::settled_by.eq(by)))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// How many comments of each of these reviews are not settled; answers are no comments of their own.
+pub async fn unsettled(conn: &mut Conn, review_ids: &[&str]) -> Result<Vec<(String, i64)>> {
+    Ok(on!(conn, c => review_comments::table
+        .filter(review_comments::review_id.eq_any(review_ids))
+        .filter(review_comments::answers.is_null())
+        .filter(review_comments::settled_at.is_null())
+        .group_by(review_comments::review_id)
+        .select((review_comments::review_id, count_star()))
+        .load(c).await?))
+}
+
+/// Keeps a tick; one that is there already stays as it was.
+pub async fn tick(conn: &mut Conn, row: &Seen) -> Result<()> {
+    on!(conn, c => diesel::insert_into(review_seen::table)
+        .values(row)
+        .on_conflict((
+            review_seen::set_id, review_seen::user_id, review_seen::kind, review_seen::name, review_seen::digest,
+        ))
+        .do_nothing()
+        .execute(c).await?);
+    Ok(())
+}
+
+/// Takes a tick away.
+pub async fn untick(conn: &mut Conn, row: &Seen) -> Result<()> {
+    on!(conn, c => diesel::delete(review_seen::table.find((
+            &row.set_id, &row.user_id, &row.kind, &row.name, &row.digest,
+        )))
+        .execute(c).await?);
+    Ok(())
+}
+
+/// What somebody ticked in a set, whatever its content was, the last first.
+pub async fn ticked(conn: &mut Conn, set_id: &str, user_id: &str, limit: i64) -> Result<Vec<Seen>> {
+    Ok(on!(conn, c => review_seen::table
+        .filter(review_seen::set_id.eq(set_id))
+        .filter(review_seen::user_id.eq(user_id))
+        .order(review_seen::seen_at.desc())
+        .limit(limit)
+        .select(Seen::as_select())
+        .load(c).await?))
+}
+
+/// The reviews that somebody was asked for or answered, by id, the last first.
+pub async fn answered_by(conn: &mut Conn, user_id: &str, before: &str, limit: i64) -> Result<Vec<String>> {
+    let asked: Vec<String> = on!(&mut *conn, c => review_reviewers::table
+        .filter(review_reviewers::user_id.eq(user_id))
+        .filter(review_reviewers::review_id.lt(before))
+        .order(review_reviewers::review_id.desc())
+        .limit(limit)
+        .select(review_reviewers::review_id)
+        .load(c).await?);
+    let said: Vec<String> = on!(conn, c => approvals::table
+        .filter(approvals::user_id.eq(user_id))
+        .filter(approvals::review_id.lt(before))
+        .order(approvals::review_id.desc())
+        .limit(limit)
+        .select(approvals::review_id)
+        .load(c).await?);
+    let mut all = [asked, said].concat();
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    all.dedup();
+    all.truncate(usize::try_from(limit).unwrap_or_default());
+    Ok(all)
+}
+
+/// The id of nobody.
+const NOBODY: &str = "-";
+
+/// Of which reviews.
+#[derive(Debug, Clone, Copy)]
+pub enum Closed<'a> {
+    All,
+    /// Those with these ids.
+    Of(&'a [String]),
+    /// Those that this user asked for.
+    By(&'a str),
+}
+
+/// The reviews of these organisations that nobody can answer any more and whose id is below `before`, newest first.
+pub async fn closed_in(
+    conn: &mut Conn,
+    organisation_ids: &[&str],
+    which: Closed<'_>,
+    before: &str,
+    limit: i64,
+) -> Result<Vec<(Review, PromptSet, Project)>> {
+    let (all, by) = (matches!(which, Closed::All), if let Closed::By(id) = which { id } else { NOBODY });
+    let of: &[String] = if let Closed::Of(ids) = which { ids } else { &[] };
+    Ok(on!(conn, c => reviews::table
+        .inner_join(prompt_sets::table.on(prompt_sets::id.eq(reviews::set_id)))
+        .inner_join(projects::table.on(projects::id.eq(prompt_sets::project_id)))
+        .filter(projects::organisation_id.eq_any(organisation_ids))
+        .filter(reviews::state.eq_any(["locked", "returned"]).or(prompt_sets::state.eq("editing")))
+        .filter(reviews::id.lt(before))
+        .filter(all.into_sql::<Bool>().or(reviews::id.eq_any(of)).or(reviews::requested_by_id.eq(by)))
+        .order(reviews::id.desc())
+        .limit(limit)
         .select((Review::as_select(), PromptSet::as_select(), Project::as_select()))
         .load(c).await?))
 }

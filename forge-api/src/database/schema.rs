@@ -148,6 +148,7 @@ diesel::table! {
         author -> Text,
         created_at -> BigInt,
         message -> Text,
+        renamed_from -> Nullable<Text>,
     }
 }
 
@@ -161,6 +162,7 @@ diesel::table! {
         author -> Text,
         created_at -> BigInt,
         message -> Text,
+        renamed_from -> Nullable<Text>,
     }
 }
 
@@ -325,6 +327,21 @@ diesel::table! {
         body -> Text,
         author -> Text,
         created_at -> BigInt,
+        author_id -> Text,
+        answers -> Nullable<Text>,
+        settled_at -> Nullable<BigInt>,
+        settled_by -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    review_seen (set_id, user_id, kind, name, digest) {
+        set_id -> Text,
+        user_id -> Text,
+        kind -> Text,
+        name -> Text,
+        digest -> Text,
+        seen_at -> BigInt,
     }
 }
 

@@ -38,9 +38,15 @@ pub async fn of_prompt(conn: &mut Conn, set_id: &str, prompt_id: &str) -> Result
 
 /// Those of every prompt of a set, by prompt and name.
 pub async fn of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<VariableSetRow>> {
+    first_of_set(conn, set_id, i64::MAX).await
+}
+
+/// The first ones of [`of_set`], no more than `limit`.
+pub async fn first_of_set(conn: &mut Conn, set_id: &str, limit: i64) -> Result<Vec<VariableSetRow>> {
     Ok(on!(conn, c => variable_sets::table
         .filter(variable_sets::set_id.eq(set_id))
         .order((variable_sets::prompt_id.asc(), variable_sets::name.asc()))
+        .limit(limit)
         .select(VariableSetRow::as_select())
         .load(c).await?))
 }

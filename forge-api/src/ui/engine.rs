@@ -78,6 +78,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "publications.html",
     "publish.html",
     "review-say.html",
+    "review-talk.html",
     "review.html",
     "reviews.html",
     "search.html",

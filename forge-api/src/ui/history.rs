@@ -12,13 +12,14 @@ use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
-use super::view::{Callout, Moment, encoded};
+use super::view::{Action as Way, Callout, Moment, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
-use crate::author::SetAt;
+use crate::author::{self, Item, SetAt};
 use crate::author::history::{self, Kept, Part, Revision};
 use crate::clock;
 use crate::compare::{Changes, Side};
+use crate::error::ApiError;
 use crate::state::AppState;
 
 /// Revisions of one page.
@@ -37,6 +38,8 @@ struct Page {
     older: Option<String>,
     chosen: Option<Chosen>,
     problem: Option<Callout>,
+    /// What had this name has another one now.
+    moved: Option<Callout>,
 }
 
 #[derive(Debug, Serialize)]
@@ -48,6 +51,10 @@ struct Row {
     at: Moment,
     deleted: bool,
     current: bool,
+    /// The name that it had then, where that is not the one of this page.
+    was: Option<String>,
+    /// `renamed from … by …`.
+    renamed: Option<String>,
 }
 
 /// The revision that is looked at.
@@ -135,9 +142,7 @@ async fn restore(
 }
 
 fn name(part: Part<'_>) -> &str {
-    match part {
-        Part::Prompt(name) | Part::Partial(name) => name,
-    }
+    part.name()
 }
 
 /// The address of the editor.
@@ -194,18 +199,28 @@ async fn show(
                 at: Moment::relative(one.created_at),
                 deleted: one.kept == Kept::Gone,
                 current: chosen.as_ref().is_some_and(|c| c.id == one.id),
+                was: Some(&one.name).filter(|then| *then != name(part)).cloned(),
+                renamed: one.renamed_from.as_ref().map(|from| format!("renamed from {from} by {}", one.author)),
             })
             .collect(),
         href,
         ..Page::default()
     };
+    if found.first().is_some_and(|one| before.is_none() && one.kept == Kept::Gone) {
+        page.moved = moved(state, visitor, set, part).await?;
+    }
     if let Some(one) = chosen {
         let old = history::before(state, actor, set, part, &one).await?;
         let changes = between(part, old.as_ref(), &one);
         page.chosen = Some(Chosen {
-            title: match &old {
-                Some(old) => format!("Revision {}, and what it changed of {}", one.number, old.number),
-                None => format!("Revision {}, the first", one.number),
+            title: match (&old, &one.renamed_from) {
+                (Some(_), Some(from)) => {
+                    format!("Revision {}, renamed from {from} by {}", one.number, one.author)
+                }
+                (Some(old), None) => {
+                    format!("Revision {}, and what it changed of {}", one.number, old.number)
+                }
+                (None, _) => format!("Revision {}, the first", one.number),
             },
             compare: format!(
                 "{}/-/compare?from={}&to=draft",
@@ -232,11 +247,39 @@ async fn show(
     Ok(engine::page(status, "history.html", &frame, &page))
 }
 
-/// What one revision changed.
+/// Where what had this name is now, if it was renamed.
+async fn moved(
+    state: &AppState,
+    visitor: &Visitor,
+    set: &SetAt,
+    part: Part<'_>,
+) -> Result<Option<Callout>, super::fault::Fault> {
+    let item = match part {
+        Part::Prompt(_) => Item::Prompt,
+        Part::Partial(_) => Item::Partial,
+    };
+    let now = match author::renamed(state, &visitor.actor, set, item, name(part)).await {
+        Ok(now) => now,
+        Err(ApiError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let to = match part {
+        Part::Prompt(_) => Part::Prompt(&now),
+        Part::Partial(_) => Part::Partial(&now),
+    };
+    let mut callout = Callout::info(format!("It is called {now} now."), "Its history goes on there.");
+    callout.actions.push(Way { text: format!("History of {now}"), href: href(&base(set), to) });
+    Ok(Some(callout))
+}
+
+/// What one revision changed, whatever its name was.
 fn between(part: Part<'_>, old: Option<&Revision>, new: &Revision) -> Changes {
     let prompts = |one: Option<&Revision>| -> Vec<Prompt> {
         match one.map(|one| &one.kept) {
-            Some(Kept::Prompt(prompt)) => vec![(**prompt).clone()],
+            Some(Kept::Prompt(prompt)) => {
+                let id = PromptId::new(name(part)).unwrap_or_else(|_| prompt.id.clone());
+                vec![Prompt { id, ..(**prompt).clone() }]
+            }
             _ => Vec::new(),
         }
     };

@@ -67,6 +67,8 @@ struct Review {
     text: String,
     approved: bool,
     may_approve: bool,
+    /// Comments that are not settled: a warning, nothing more.
+    unsettled: Option<String>,
 }
 
 /// A set that partials are taken from.
@@ -283,6 +285,10 @@ async fn review_of(
         return Ok(None);
     }
     let reviews = review::list(state, &visitor.actor, set).await?;
+    let open = match reviews.first() {
+        Some(r) => review::find(state, &visitor.actor, set, r.number).await?.unsettled,
+        None => 0,
+    };
     Ok(reviews.first().map(|r| {
         let approved = r.state == "approved" && r.digest == draft.digest.to_string();
         Review {
@@ -293,6 +299,11 @@ async fn review_of(
                     "{} asked for it. Somebody else has to approve this draft before it is locked.",
                     r.requested_by
                 ),
+            },
+            unsettled: match open {
+                0 => None,
+                1 => Some("1 comment is not settled.".to_owned()),
+                n => Some(format!("{n} comments are not settled.")),
             },
             approved,
             may_approve: !approved

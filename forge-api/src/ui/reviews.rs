@@ -1,4 +1,4 @@
-//! The queue of an organisation: what waits for me, what of mine waits, and all that is open.
+//! The queue of an organisation: what waits for me, what of mine waits, and all; open, or closed.
 
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -6,19 +6,25 @@ use serde::{Deserialize, Serialize};
 
 use super::engine;
 use super::fault::PageResult;
-use super::view::Moment;
+use super::view::{Moment, encoded};
 use super::visitor::Visitor;
-use crate::review::{self, Queued};
+use crate::review::{self, Mine, Queued};
 use crate::state::AppState;
+
+/// Closed reviews of one page.
+const SHOWN: i64 = 50;
 
 #[derive(Debug, Serialize)]
 struct Page {
     href: String,
     show: &'static str,
+    closed: bool,
     mine: usize,
     asked: usize,
     all: usize,
     rows: Vec<Row>,
+    /// Where the list goes on.
+    older: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -31,19 +37,32 @@ struct Row {
     state: &'static str,
     word: &'static str,
     reviewers: String,
-    approvals: usize,
+    /// How many, and who.
+    approvals: String,
+    unsettled: usize,
 }
 
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Asked {
     #[serde(default)]
     show: String,
+    #[serde(default)]
+    state: String,
+    #[serde(default)]
+    before: String,
 }
 
 impl Row {
     fn of(one: &Queued) -> Self {
         let (organisation, project) = (&one.at.organisation.slug, &one.at.project.slug);
         let (set, review) = (&one.set.slug, &one.review);
+        let (state, word) = match (one.closed, review.state.as_str()) {
+            (_, "locked") => ("locked", "locked"),
+            (_, "returned") => ("warn", "changes asked for"),
+            (true, _) => ("revoked", "edited since"),
+            (false, "approved") => ("approved", "approved"),
+            (false, _) => ("review", "open"),
+        };
         Self {
             href: format!("/{organisation}/{project}/{set}/-/reviews/{}", review.number),
             title: match review.title.as_str() {
@@ -53,15 +72,19 @@ impl Row {
             place: format!("{project} / {set}"),
             by: review.requested_by.clone(),
             at: Moment::relative(review.requested_at),
-            state: if review.state == "approved" { "approved" } else { "review" },
-            word: if review.state == "approved" { "approved" } else { "open" },
+            state,
+            word,
             reviewers: one.reviewers.join(", "),
-            approvals: one.approvals,
+            approvals: match one.approved_by.as_slice() {
+                [] => "none".to_owned(),
+                names => format!("by {}", names.join(", ")),
+            },
+            unsettled: one.unsettled,
         }
     }
 }
 
-/// `GET /{organisation}/-/reviews?show=mine|asked|all`.
+/// `GET /{organisation}/-/reviews?show=mine|asked|all&state=open|closed&before=…`.
 pub(super) async fn get_reviews(
     visitor: Visitor,
     State(state): State<AppState>,
@@ -69,25 +92,38 @@ pub(super) async fn get_reviews(
     Query(asked): Query<Asked>,
 ) -> PageResult {
     let organisation = visitor.visit(&o)?;
-    let queue = review::queue(&state, &visitor.actor, std::slice::from_ref(organisation)).await?;
+    let within = std::slice::from_ref(organisation);
+    let queue = review::queue(&state, &visitor.actor, within).await?;
     let count = |fits: fn(&Queued) -> bool| queue.iter().filter(|one| fits(one)).count();
-    let show = match asked.show.as_str() {
-        "asked" => "asked",
-        "all" => "all",
-        _ => "mine",
+    let (show, mine) = match asked.show.as_str() {
+        "asked" => ("asked", Mine::By),
+        "all" => ("all", Mine::All),
+        _ => ("mine", Mine::Asked),
     };
-    let shown = queue.iter().filter(|one| match show {
-        "mine" => one.for_me,
-        "asked" => one.by_me,
-        _ => true,
-    });
+    let (href, closed) = (format!("/{o}/-/reviews"), asked.state == "closed");
+    let (rows, older) = if closed {
+        let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
+        let (found, next) =
+            review::closed(&state, &visitor.actor, within, mine, before, SHOWN).await?;
+        let older = next.map(|id| format!("{href}?show={show}&state=closed&before={}", encoded(&id)));
+        (found.iter().map(Row::of).collect(), older)
+    } else {
+        let shown = queue.iter().filter(|one| match mine {
+            Mine::Asked => one.for_me,
+            Mine::By => one.by_me,
+            Mine::All => true,
+        });
+        (shown.map(Row::of).collect(), None)
+    };
     let page = Page {
-        href: format!("/{o}/-/reviews"),
+        href,
         show,
+        closed,
         mine: count(|one| one.for_me),
         asked: count(|one| one.by_me),
         all: queue.len(),
-        rows: shown.map(Row::of).collect(),
+        rows,
+        older,
     };
     let frame = visitor.in_organisation(organisation).titled("Reviews", "reviews");
     Ok(engine::page(StatusCode::OK, "reviews.html", &frame, &page))

@@ -4,14 +4,16 @@ use schemars::JsonSchema;
 use schemas::prompt::Prompt;
 use serde::{Deserialize, Serialize};
 
-use crate::author::history::{Kept, Revision};
+use crate::author::history::{Kept, PastState, Revision};
 use crate::clock::rfc3339;
 use crate::compare::diff::{Diff, Segment};
-use crate::compare::{Changes, Proposal, Reason};
+use crate::compare::{AT, Changes, Proposal, Reason};
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RevisionBody {
     pub id: String,
+    /// The name that it had then.
+    pub name: String,
     pub revision: i64,
     pub author: String,
     /// Why, in the words of the author; often nothing.
@@ -19,6 +21,9 @@ pub struct RevisionBody {
     pub created_at: String,
     /// It was deleted.
     pub deleted: bool,
+    /// The name before, where this change gave it another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// What a prompt was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Box<Prompt>>,
@@ -37,6 +42,8 @@ impl From<Revision> for RevisionBody {
         };
         Self {
             id: r.id,
+            name: r.name,
+            renamed_from: r.renamed_from,
             revision: r.number,
             author: r.author,
             message: r.message,
@@ -57,11 +64,50 @@ pub struct SaveQuery {
     pub message: String,
 }
 
+/// A state that a set was in: after everything that was saved at one time.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct StateBody {
+    /// As `old` and `new` of a comparison take it: `at:` and the time.
+    pub state: String,
+    pub created_at: String,
+    /// prompt or partial: what was saved, or the last of it.
+    pub kind: String,
+    pub name: String,
+    pub revision: i64,
+    pub author: String,
+    pub message: String,
+    /// It was taken out.
+    pub deleted: bool,
+    /// The name before, where this change gave it another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
+    /// How many prompts and partials were saved at once.
+    pub count: i64,
+}
+
+impl From<PastState> for StateBody {
+    fn from(s: PastState) -> Self {
+        Self {
+            state: format!("{AT}{}", rfc3339(s.at)),
+            created_at: rfc3339(s.at),
+            kind: s.kind.into(),
+            name: s.part.name,
+            revision: s.part.revision,
+            author: s.part.author,
+            message: s.part.message,
+            deleted: s.part.gone,
+            renamed_from: s.part.renamed_from,
+            count: s.part.count,
+        }
+    }
+}
+
 /// Which two states are compared.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompareQuery {
-    /// `draft`, a version, a range, an alias, or `at:` and a time. Empty: nothing.
+    /// `draft`, a version, a range, an alias, `@` and an environment, `at:` and a time, or a prompt, `#` and the
+    /// number of a revision. Empty: nothing.
     #[serde(default)]
     pub old: String,
     #[serde(default)]
@@ -100,7 +146,7 @@ impl From<Reason> for ReasonBody {
 pub struct DifferenceBody {
     /// Its name.
     pub name: String,
-    /// new prompt, removed, new partial, partial removed or partial; absent for a prompt that changed.
+    /// new prompt, removed, renamed, new partial, partial removed or partial; absent for a prompt that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     pub lines_added: usize,

@@ -3,9 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ItemKind;
 use crate::clock::rfc3339;
 use crate::database::review::{Review, ReviewComment};
-use crate::review::{Queued, ReviewView, Verdict};
+use crate::review::check::Check;
+use crate::review::{Part, Queued, ReviewView, Verdict};
 use crate::rule::{Rule, Standing};
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -53,6 +55,26 @@ pub struct CommentRequest {
     /// The line of its text, counted through all messages of a chat.
     #[serde(default)]
     pub line: Option<i64>,
+    /// The comment that it answers, by its id; it stands where that one does.
+    #[serde(default)]
+    pub answers: Option<String>,
+}
+
+/// Whether a comment is settled, its answers with it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettleRequest {
+    pub settled: bool,
+}
+
+/// Whether one has seen a prompt or a partial of a review.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SeenRequest {
+    #[serde(default)]
+    pub kind: ItemKind,
+    pub id: String,
+    pub seen: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -89,8 +111,12 @@ pub struct ReviewDetail {
     pub reviewers: Vec<String>,
     /// Oldest first.
     pub verdicts: Vec<VerdictBody>,
-    /// Oldest first.
+    /// Oldest first, answers behind what they answer.
     pub comments: Vec<CommentBody>,
+    /// Comments that are not settled.
+    pub unsettled: usize,
+    /// What changed since `base`.
+    pub parts: Vec<PartBody>,
     /// The newest version when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -134,6 +160,56 @@ pub struct CommentBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<i64>,
     pub created_at: String,
+    /// The comment that it answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answers: Option<String>,
+    /// Absent: it is open. Answers are settled with what they answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled_by: Option<String>,
+}
+
+/// A prompt or a partial of what is reviewed that is not as it was before.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PartBody {
+    pub kind: ItemKind,
+    pub id: String,
+    /// new, changed or removed.
+    pub change: String,
+    /// Of this prompt or partial alone.
+    pub digest: String,
+    /// Who asks ticked exactly this as seen.
+    pub seen: bool,
+}
+
+impl From<Part> for PartBody {
+    fn from(p: Part) -> Self {
+        Self { kind: p.item.into(), id: p.name, change: p.change.into(), digest: p.digest, seen: p.seen }
+    }
+}
+
+/// What was found out about what is reviewed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ChecksBody {
+    pub checks: Vec<ReviewCheckBody>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReviewCheckBody {
+    /// templates, parameters, samples, dependencies, rules, comments or agents.
+    pub name: String,
+    /// ok, warn (somebody should look) or bad (it cannot be locked, or somebody would refuse it).
+    pub outcome: String,
+    pub says: String,
+    /// The places; the first ones only.
+    pub details: Vec<String>,
+}
+
+impl From<Check> for ReviewCheckBody {
+    fn from(c: Check) -> Self {
+        Self { name: c.name.into(), outcome: c.outcome.as_str().into(), says: c.says, details: c.details }
+    }
 }
 
 impl From<ReviewComment> for CommentBody {
@@ -145,6 +221,9 @@ impl From<ReviewComment> for CommentBody {
             prompt: c.prompt_id,
             line: c.line,
             created_at: rfc3339(c.created_at),
+            answers: c.answers,
+            settled_at: c.settled_at.map(rfc3339),
+            settled_by: c.settled_by,
         }
     }
 }
@@ -155,6 +234,8 @@ impl From<ReviewView> for ReviewDetail {
             reviewers: v.reviewers.into_iter().map(|(_, name)| name).collect(),
             verdicts: v.verdicts.into_iter().map(Into::into).collect(),
             comments: v.comments.into_iter().map(Into::into).collect(),
+            unsettled: v.unsettled,
+            parts: v.parts.into_iter().map(Into::into).collect(),
             base: v.base.map(|b| b.version),
             void: v.void,
             review: v.review.into(),
@@ -162,13 +243,19 @@ impl From<ReviewView> for ReviewDetail {
     }
 }
 
-/// A review that can still be answered.
+/// A review, and how it stands.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct QueuedBody {
     pub project: String,
     pub set: String,
     pub reviewers: Vec<String>,
     pub approvals: usize,
+    /// Whose approval stands.
+    pub approved_by: Vec<String>,
+    /// Comments that are not settled.
+    pub unsettled: usize,
+    /// Nobody can answer it any more.
+    pub closed: bool,
     /// It waits for who asks.
     pub for_me: bool,
     /// Who asks requested it.
@@ -183,7 +270,10 @@ impl From<Queued> for QueuedBody {
             project: q.at.project.slug,
             set: q.set.slug,
             reviewers: q.reviewers,
-            approvals: q.approvals,
+            approvals: q.approved_by.len(),
+            approved_by: q.approved_by,
+            unsettled: q.unsettled,
+            closed: q.closed,
             for_me: q.for_me,
             by_me: q.by_me,
             review: q.review.into(),
