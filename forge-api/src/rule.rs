@@ -193,12 +193,7 @@ pub(crate) fn standing_approvals(said: &[Approval]) -> Vec<&Approval> {
 }
 
 /// Names of those whose approval an environment counts, of everything that was said to one content.
-pub(crate) async fn counted(
-    conn: &mut Conn,
-    set_id: &str,
-    digest: &str,
-    rule: &Rule,
-) -> Result<Vec<String>> {
+pub(crate) async fn counted(conn: &mut Conn, set_id: &str, digest: &str, rule: &Rule) -> Result<Vec<String>> {
     let said = review::approvals_for(conn, set_id, digest).await?;
     let ids: Vec<String> = standing_approvals(&said)
         .into_iter()

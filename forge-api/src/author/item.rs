@@ -155,7 +155,8 @@ pub(super) async fn put_renamed(
             let mut body: Prompt = serde_json::from_str(&held.body)
                 .map_err(|e| DatabaseError::Damaged(format!("prompt {}: {e}", held.name)))?;
             body.id = id;
-            let before = revision::of_prompt(conn, &set.set.id, &held.name, ("", revision::NEWEST), 1).await?;
+            let before =
+                revision::of_prompt(conn, &set.set.id, &held.name, ("", revision::NEWEST), 1).await?;
             let last = before.first().map_or(0, |r| r.revision);
             let row = PromptRow {
                 id: held.id.clone(),

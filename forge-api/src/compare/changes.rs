@@ -91,16 +91,23 @@ impl Changes {
     pub fn across(old: Side<'_>, new: Side<'_>, renamed: &[(String, String)]) -> Self {
         let mut changes = Self::default();
         let before: HashMap<&str, &Prompt> = old.prompts.iter().map(|p| (p.id.as_str(), p)).collect();
-        let mut matched: HashSet<&str> = HashSet::new();
+        let after: HashSet<&str> = new.prompts.iter().map(|p| p.id.as_str()).collect();
+        let moved: HashMap<&str, &Prompt> = renamed
+            .iter()
+            .filter(|(_, now)| after.contains(now.as_str()))
+            .filter_map(|(then, now)| Some((now.as_str(), *before.get(then.as_str())?)))
+            .collect();
+        let left: HashSet<&str> = moved.values().map(|p| p.id.as_str()).collect();
         for prompt in new.prompts {
-            let then = renamed.iter().find(|(_, now)| *now == prompt.id.as_str());
-            let then = then.and_then(|(then, _)| before.get(then.as_str()));
-            let then = then.or_else(|| before.get(prompt.id.as_str()).filter(|p| !matched.contains(p.id.as_str())));
-            matched.extend(then.map(|p| p.id.as_str()));
-            changes.note_prompt(then.copied(), Some(prompt));
+            let id = prompt.id.as_str();
+            let stayed = before.get(id).copied().filter(|_| !left.contains(id));
+            changes.note_prompt(moved.get(id).copied().or(stayed), Some(prompt));
         }
-        for prompt in old.prompts.iter().filter(|p| !matched.contains(p.id.as_str())) {
-            changes.note_prompt(Some(prompt), None);
+        for prompt in old.prompts {
+            let id = prompt.id.as_str();
+            if !left.contains(id) && (!after.contains(id) || moved.contains_key(id)) {
+                changes.note_prompt(Some(prompt), None);
+            }
         }
         for partial in new.partials {
             let before = old.partials.iter().find(|p| p.name == partial.name);

@@ -8,7 +8,8 @@ use diesel_async::RunQueryDsl;
 use super::project::Project;
 use super::prompt_set::PromptSet;
 use super::schema::{
-    approvals, projects, prompt_sets, review_comments, review_contents, review_reviewers, review_seen, reviews,
+    approvals, projects, prompt_sets, review_comments, review_contents, review_reviewers, review_seen,
+    reviews,
 };
 use super::{Conn, Result, on, on_rows};
 

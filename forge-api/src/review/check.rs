@@ -80,12 +80,7 @@ pub async fn checks(state: &AppState, actor: &Actor, set: &SetAt, number: i64) -
 ///
 /// # Errors
 /// As [`checks`].
-pub async fn of_view(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    view: &ReviewView,
-) -> Result<Vec<Check>> {
+pub async fn of_view(state: &AppState, actor: &Actor, set: &SetAt, view: &ReviewView) -> Result<Vec<Check>> {
     let Some(content) = &view.content else { return Ok(Vec::new()) };
     let limit = i64::try_from(SAMPLES_MAX + 1).unwrap_or(i64::MAX);
     let samples = {
@@ -177,7 +172,10 @@ async fn dependencies(state: &AppState, set: &SetAt, content: &Content) -> Resul
     for one in &content.dependencies {
         let found = now.iter().find(|r| r.set == one.set.as_str()).and_then(|r| r.resolved.as_ref());
         if let Some(found) = found.filter(|found| found.dependency.version > one.version) {
-            newer.push(format!("{}: {}, and by now there is {}", one.set, one.version, found.dependency.version));
+            newer.push(format!(
+                "{}: {}, and by now there is {}",
+                one.set, one.version, found.dependency.version
+            ));
         }
     }
     let (outcome, says) = match (content.dependencies.len(), newer.len()) {

@@ -63,7 +63,8 @@ pub async fn queue(state: &AppState, actor: &Actor, organisations: &[Organisatio
     let mut conn = state.database.read().await?;
     let rows = review::open_in(&mut conn, &ids).await?;
     // Reopened since: nobody waits for an answer any more.
-    let rows = rows.into_iter().filter(|(_, set, _)| set.state == "review" || set.state == "locked").collect();
+    let rows =
+        rows.into_iter().filter(|(_, set, _)| set.state == "review" || set.state == "locked").collect();
     told(&mut conn, actor, organisations, rows, false).await
 }
 
@@ -143,7 +144,10 @@ async fn told(
         Queued {
             for_me: !closed && meant && !by_me && !answered && at.lets(actor, Action::Review),
             by_me,
-            approved_by: rule::standing_approvals(&said).iter().filter_map(|one| name(&one.user_id)).collect(),
+            approved_by: rule::standing_approvals(&said)
+                .iter()
+                .filter_map(|one| name(&one.user_id))
+                .collect(),
             reviewers: asked.iter().filter_map(|one| name(&one.user_id)).collect(),
             unsettled: unsettled.get(&review.id).and_then(|n| usize::try_from(*n).ok()).unwrap_or_default(),
             closed,

@@ -119,7 +119,8 @@ pub async fn settle(
     let all = review::comments(&mut tx, &review.id).await?;
     let first = first_of(&all, comment)?;
     if !may_settle(actor, set, &review, first) {
-        let why = "only who wrote a comment, who asked for the review, or a reviewer settles it or opens it again";
+        let why =
+            "only who wrote a comment, who asked for the review, or a reviewer settles it or opens it again";
         return Err(ApiError::Forbidden(why.into()));
     }
     let now = settled.then(|| (clock::now(), actor.name.as_str()));

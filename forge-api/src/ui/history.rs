@@ -15,8 +15,8 @@ use super::form::Form;
 use super::view::{Action as Way, Callout, Moment, encoded};
 use super::visitor::Visitor;
 use crate::auth::Action;
-use crate::author::{self, Item, SetAt};
 use crate::author::history::{self, Kept, Part, Revision};
+use crate::author::{self, Item, SetAt};
 use crate::clock;
 use crate::compare::{Changes, Side};
 use crate::error::ApiError;
@@ -200,7 +200,10 @@ async fn show(
                 deleted: one.kept == Kept::Gone,
                 current: chosen.as_ref().is_some_and(|c| c.id == one.id),
                 was: Some(&one.name).filter(|then| *then != name(part)).cloned(),
-                renamed: one.renamed_from.as_ref().map(|from| format!("renamed from {from} by {}", one.author)),
+                renamed: one
+                    .renamed_from
+                    .as_ref()
+                    .map(|from| format!("renamed from {from} by {}", one.author)),
             })
             .collect(),
         href,

@@ -103,7 +103,11 @@ async fn done(
     match form.get("do") {
         "approve" => review::approve(state, actor, set, which, form.get("digest"), said).await?,
         "changes" if said.trim().is_empty() => {
-            return Err(ApiError::invalid("empty", "message", "say what has to change before you ask for it"));
+            return Err(ApiError::invalid(
+                "empty",
+                "message",
+                "say what has to change before you ask for it",
+            ));
         }
         "changes" => review::give_back(state, actor, set, which, said).await?,
         "withdraw" => review::give_back(state, actor, set, which, "").await?,

@@ -103,8 +103,7 @@ pub(super) async fn get_reviews(
     let (href, closed) = (format!("/{o}/-/reviews"), asked.state == "closed");
     let (rows, older) = if closed {
         let before = Some(asked.before.as_str()).filter(|before| !before.is_empty());
-        let (found, next) =
-            review::closed(&state, &visitor.actor, within, mine, before, SHOWN).await?;
+        let (found, next) = review::closed(&state, &visitor.actor, within, mine, before, SHOWN).await?;
         let older = next.map(|id| format!("{href}?show={show}&state=closed&before={}", encoded(&id)));
         (found.iter().map(Row::of).collect(), older)
     } else {

@@ -8,6 +8,7 @@ use forge_api::author::{self, NewProject};
 use forge_api::database::import::{self, ImportRow, ProjectImportRow};
 use forge_api::database::invitation::{self, Invitation};
 use forge_api::database::order::{self, Order};
+use forge_api::database::review::{self, ReviewComment};
 use forge_api::database::webhook::{self, Delivery, Webhook};
 use forge_api::session::{self, NewToken};
 use reqwest::Method;
@@ -83,6 +84,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
         .replace("{alias}", "latest")
         .replace("{dependency}", "chat")
         .replace("{number}", "1")
+        .replace("{comment}", credential)
         .replace("{credential}", credential)
         .replace("{id}", credential)
         .replace("{pair}", "1.0.0...1.0.0")
@@ -149,6 +151,8 @@ pub(crate) fn body(route: &Route) -> Value {
         ("PUT", "{dependency}") => json!({ "requirement": "^1" }),
         ("PUT", "rule") => json!({ "approvals": 0 }),
         ("POST", "verdicts") => json!({ "verdict": "changes", "comment": "shorter" }),
+        ("PUT", "{comment}") => json!({ "settled": true }),
+        ("PUT", "seen") => json!({ "id": "spare.one", "seen": true }),
         ("POST", "comments") => json!({ "body": "why?", "prompt": "welcome.message", "line": 1 }),
         ("POST", "apply") => json!({ "digest": "sha256:0" }),
         ("POST", "lock") => json!({ "version": "9.9.9" }),
@@ -182,7 +186,9 @@ pub(crate) async fn furnish(app: &App) -> String {
     app.save("spare.two", "To be archived", &[]).await;
     let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/greeting"));
     assert_eq!(partial.json(&json!({ "source": "Hi" })).send().await.unwrap().status(), 201);
-    app.post(&format!("{SET}/reviews"), 201, json!({ "title": "Friendlier" })).await;
+    // Who asks for a review settles comments in it, and so does whoever may review.
+    let asked = app.request(Role::ContextEngineer, Method::POST, &format!("{SET}/reviews"));
+    assert_eq!(asked.json(&json!({ "title": "Friendlier" })).send().await.unwrap().status(), 201);
     app.post(&format!("{SET}/reviews/current/return"), 204, json!({})).await;
     let prod = author::find_environment(&app.state, &Actor::console(), &app.at, "prod").await.unwrap();
     let first = Order {
@@ -215,6 +221,7 @@ pub(crate) async fn furnish(app: &App) -> String {
     let whole = app.request(Role::Owner, Method::GET, "/api/v1/projects/acme:support/export").send().await;
     let whole = whole.unwrap().bytes().await.unwrap().to_vec();
     let mut tx = app.state.database.write().await.unwrap();
+    let first = review::find(&mut tx, &row.set_id, 1).await.unwrap().unwrap();
     import::insert(&mut tx, &row).await.unwrap();
     let row = ProjectImportRow {
         id: id.clone(),
@@ -225,6 +232,21 @@ pub(crate) async fn furnish(app: &App) -> String {
         created_at: forge_api::clock::now(),
     };
     import::insert_of_project(&mut tx, &row).await.unwrap();
+    // So has a comment.
+    let comment = ReviewComment {
+        id: id.clone(),
+        review_id: first.id,
+        prompt_id: None,
+        line: None,
+        body: "Why?".into(),
+        author: "ada".into(),
+        created_at: 1,
+        author_id: String::new(),
+        answers: None,
+        settled_at: None,
+        settled_by: None,
+    };
+    review::add_comment(&mut tx, &comment).await.unwrap();
     tx.commit().await.unwrap();
     id
 }

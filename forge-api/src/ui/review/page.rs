@@ -160,7 +160,8 @@ impl Page {
 
     /// What was found out without reading it.
     pub(super) fn checks(&mut self, found: Vec<Check>) {
-        let view = |one: Check| CheckView { state: one.outcome.as_str(), says: one.says, details: one.details };
+        let view =
+            |one: Check| CheckView { state: one.outcome.as_str(), says: one.says, details: one.details };
         self.checks = found.into_iter().map(view).collect();
     }
 
