@@ -116,7 +116,7 @@ pub struct ReviewDetail {
     /// Comments that are not settled.
     pub unsettled: usize,
     /// What changed since `base`.
-    pub parts: Vec<PartBody>,
+    pub parts: Vec<ReviewPartBody>,
     /// The newest version when it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<String>,
@@ -172,7 +172,7 @@ pub struct CommentBody {
 
 /// A prompt or a partial of what is reviewed that is not as it was before.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct PartBody {
+pub struct ReviewPartBody {
     pub kind: ItemKind,
     pub id: String,
     /// new, changed or removed.
@@ -183,7 +183,7 @@ pub struct PartBody {
     pub seen: bool,
 }
 
-impl From<Part> for PartBody {
+impl From<Part> for ReviewPartBody {
     fn from(p: Part) -> Self {
         Self { kind: p.item.into(), id: p.name, change: p.change.into(), digest: p.digest, seen: p.seen }
     }
