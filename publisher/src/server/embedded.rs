@@ -24,6 +24,8 @@ use process::{Process, end_orphan};
 const CONFIGURATION: &str = "nats-server.conf";
 const PORT: &str = "port";
 const LOCK: &str = "lock";
+/// How long a directory may still be held by who has just given it up.
+const GIVEN_BACK: Duration = Duration::from_secs(1);
 const BACK_OFF_FIRST: Duration = Duration::from_millis(50);
 const BACK_OFF_MAX: Duration = Duration::from_secs(2);
 /// Below what systems give to outgoing connections. Among those, a client that keeps trying while the
@@ -62,7 +64,7 @@ impl EmbeddedServer {
     /// [`ServerError`]: the directory cannot be used or is in use, or the server does not start.
     pub async fn start(config: ServerConfig) -> Result<Self, ServerError> {
         let directory = prepare(&config.directory)?;
-        let lock = take(&directory)?;
+        let lock = take(&directory).await?;
         let conf = directory.join(CONFIGURATION);
         end_orphan(&directory, &conf).await;
         let exposure = config.exposure;
@@ -212,14 +214,21 @@ fn prepare(directory: &Path) -> Result<PathBuf, ServerError> {
     directory.canonicalize().map_err(failed)
 }
 
-/// Takes the directory for this process. The system gives it back, however the process ends.
-fn take(directory: &Path) -> Result<File, ServerError> {
+/// Takes the directory for this process. The system gives it back, however the process ends, though not at
+/// once: a program that the last holder was just starting has the lock until it runs.
+async fn take(directory: &Path) -> Result<File, ServerError> {
     let failed = |source| ServerError::Directory { path: directory.to_path_buf(), source };
     let lock = File::create(directory.join(LOCK)).map_err(failed)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(ServerError::InUse { path: directory.to_path_buf() }),
-        Err(TryLockError::Error(source)) => Err(failed(source)),
+    let end = Instant::now() + GIVEN_BACK;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(source)) => return Err(failed(source)),
+            Err(TryLockError::WouldBlock) if Instant::now() > end => {
+                return Err(ServerError::InUse { path: directory.to_path_buf() });
+            }
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 
