@@ -87,6 +87,7 @@ const search = {
   },
 };
 on("input", (e) => { if (e.target.matches?.('form[data-results] input[type="search"]')) search.soon(e.target.form); });
+on("submit", (e) => { if ("results" in e.target.dataset) { clearTimeout(search.timer); search.turn++; } });   // the whole page comes
 
 // ── palette: the same list as /-/palette, in a dialog ──
 const palette = {

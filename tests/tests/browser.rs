@@ -1,5 +1,7 @@
 //! The pages, used by hand: a real Chromium against a real `forge`, with a real agent.
 
+#[path = "browser/beside.rs"]
+mod beside;
 #[path = "browser/content.rs"]
 mod content;
 #[path = "browser/contracts.rs"]
@@ -26,6 +28,8 @@ mod playground;
 mod review;
 #[path = "browser/session.rs"]
 mod session;
+#[path = "browser/waiting.rs"]
+mod waiting;
 #[path = "browser/walk.rs"]
 mod walk;
 #[path = "browser/without_script.rs"]

@@ -1,6 +1,8 @@
 //! A browser whose person is signed in at a FORGE of its own.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tests::browser::Browser;
 use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD, Place};
 
@@ -34,6 +36,13 @@ impl Session {
     /// Goes to a page.
     pub(crate) async fn open(&self, path: &str) -> Result<()> {
         self.browser.open(&self.at(path)).await
+    }
+
+    /// Holds back every answer of FORGE, or lets them go on.
+    pub(crate) fn hold(&self, on: bool) -> Result<()> {
+        let pid = self.forge.process.pid().context("FORGE runs")?;
+        let signal = if on { Signal::SIGSTOP } else { Signal::SIGCONT };
+        Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
     }
 
     /// Signs in by hand.
