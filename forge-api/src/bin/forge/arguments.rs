@@ -81,13 +81,13 @@ pub(crate) enum Command {
     },
     /// For development: an organisation with people of every role and sets in every state
     Seed,
-    /// Writes a folder of prompts into a set's draft
+    /// Writes a folder of prompts into a set's draft, or an archive into a set or a project
     Import(Import),
-    /// Writes a set's draft into a folder
+    /// Writes a set's draft into a folder, or all of a set or a project into an archive
     Export {
-        /// organisation/project/set
+        /// organisation/project/set, or organisation/project
         path: String,
-        /// The folder to write to
+        /// The folder to write to; a name that ends with .zip is an archive
         directory: PathBuf,
     },
     /// Brings a folder of prompts into the draft of a set of a FORGE elsewhere: what nobody changed there
@@ -322,10 +322,13 @@ pub(crate) struct Credential {
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Import {
-    /// The folder of prompts
+    /// The folder of prompts, or a file: an archive, or what another tool writes
     pub(crate) folder: PathBuf,
-    /// organisation/project/set; the set is created where it is new
+    /// organisation/project/set; the set is created where it is new. organisation/project takes all sets of an archive
     pub(crate) path: String,
+    /// What becomes of what stands there otherwise, where a file is imported
+    #[arg(long, value_parser = ["replace", "keep", "careful"], default_value = "replace")]
+    pub(crate) existing: String,
     /// Locks the draft as this version
     #[arg(long)]
     pub(crate) lock: Option<String>,
