@@ -12,6 +12,7 @@ mod drafts;
 mod finding;
 mod first;
 mod headers;
+mod history;
 mod hostile;
 mod input;
 mod line;
