@@ -58,7 +58,6 @@ pub struct ThingBody {
     #[schemars(default)]
     pub tags: Vec<String>,
     /// Whether it, or what it stands in, is archived.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub archived: bool,
     pub updated_at: String,
     /// The address of its page.

@@ -39,6 +39,7 @@ pub struct PlanItemBody {
     pub change: String,
     /// Why, where the change alone does not tell.
     #[serde(skip_serializing_if = "String::is_empty")]
+    #[schemars(default)]
     pub why: String,
 }
 
