@@ -262,13 +262,30 @@ pub async fn announced(conn: &mut Conn, environment_id: &str) -> Result<Vec<Publ
 
 /// The newest publication of one set in one environment.
 pub async fn head(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result<Option<PublicationFull>> {
-    let row = on!(&mut *conn, c => publications::table
+    let row = newest_of(conn, environment_id, set_id).await?;
+    one(conn, row).await
+}
+
+/// The same, of who knows both already.
+pub async fn head_in(
+    conn: &mut Conn,
+    environment: &Environment,
+    set: &PromptSet,
+) -> Result<Option<PublicationFull>> {
+    let Some(publication) = newest_of(conn, &environment.id, &set.id).await? else { return Ok(None) };
+    let version = version::by_id(conn, &publication.version_id).await?.ok_or_else(|| {
+        DatabaseError::Damaged(format!("publication {} names a version that is not there", publication.id))
+    })?;
+    Ok(Some(PublicationFull { publication, environment: environment.clone(), set: set.clone(), version }))
+}
+
+async fn newest_of(conn: &mut Conn, environment_id: &str, set_id: &str) -> Result<Option<Publication>> {
+    Ok(on!(conn, c => publications::table
         .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
         .filter(heads::environment_id.eq(environment_id))
         .filter(heads::set_id.eq(set_id))
         .select(Publication::as_select())
-        .first(c).await.optional()?);
-    one(conn, row).await
+        .first(c).await.optional()?))
 }
 
 /// The newest publication of every environment and set that was sent.

@@ -140,7 +140,7 @@ pub async fn live(
 ) -> Result<Option<PublicationFull>> {
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
-    Ok(publication::head(&mut conn, &environment.id, &set.set.id).await?)
+    Ok(publication::head_in(&mut conn, environment, &set.set).await?)
 }
 
 /// The publication that is live, with the body as agents get it: what `current_bundle` answers.
