@@ -174,6 +174,9 @@ pub struct Change {
     /// Why, in the words of who saved it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// The name before, where this change gave it another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<PromptId>,
     /// None: it was deleted.
     pub body: Option<Prompt>,
 }
@@ -189,6 +192,9 @@ pub struct PartialChange {
     pub created_at: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
+    /// The name before, where this change gave it another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<PromptId>,
     /// None: it was deleted.
     pub source: Option<String>,
 }

@@ -103,6 +103,7 @@ fn set(name: &str, versions: Vec<Version>) -> Set {
             author: "ada".into(),
             created_at: AT.into(),
             message: "first".into(),
+            renamed_from: None,
             body: Some(Prompt::text(id("welcome"), "Hello")),
         }],
         partial_history: vec![PartialChange {
@@ -111,6 +112,7 @@ fn set(name: &str, versions: Vec<Version>) -> Set {
             author: "ada".into(),
             created_at: AT.into(),
             message: String::new(),
+            renamed_from: Some(id("signature")),
             source: None,
         }],
     }

@@ -195,6 +195,7 @@ async fn history(conn: &mut Conn, set: &SetAt) -> Result<Vec<Change>> {
             author: row.author,
             created_at: rfc3339(row.created_at),
             message: row.message,
+            renamed_from: row.renamed_from.as_deref().map(PromptId::new).transpose()?,
             body,
         })
     };
@@ -212,6 +213,7 @@ async fn partial_history(conn: &mut Conn, set: &SetAt) -> Result<Vec<PartialChan
             author: row.author,
             created_at: rfc3339(row.created_at),
             message: row.message,
+            renamed_from: row.renamed_from.as_deref().map(PromptId::new).transpose()?,
             source: row.source,
         })
     };

@@ -3,6 +3,8 @@
 //! Every save is a revision that stays: restoring one writes a new one with its content. A history goes on
 //! under the names that something had before. A set as it was at any revision can be read whole.
 
+use std::collections::HashMap;
+
 use schemas::prompt::{Partial, Prompt};
 use schemas::{Micros, PromptId};
 
@@ -11,7 +13,7 @@ use super::prompt::{save_partial_because, save_prompt_because};
 use crate::auth::{Action, Actor};
 use crate::database::prompt::{self, PromptRevision};
 use crate::database::revision::{self, NEWEST, PartialRevision, Renamed, Saved};
-use crate::database::{Conn, DatabaseError};
+use crate::database::{Conn, DatabaseError, origin};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -69,6 +71,8 @@ pub struct Revision {
     pub kept: Kept,
     /// The name before, where this change gave it another one.
     pub renamed_from: Option<String>,
+    /// Who brought it from elsewhere; its author is somebody there.
+    pub imported_by: Option<String>,
 }
 
 /// A state that a set was in: after everything that was saved at one time.
@@ -97,13 +101,29 @@ fn of_prompt(row: PromptRevision) -> Result<Revision> {
         )),
     };
     let PromptRevision { id, prompt_id: name, revision: number, author, message, created_at, .. } = row;
-    Ok(Revision { id, name, number, author, message, created_at, kept, renamed_from: row.renamed_from })
+    let (renamed_from, imported_by) = (row.renamed_from, None);
+    Ok(Revision { id, name, number, author, message, created_at, kept, renamed_from, imported_by })
 }
 
 fn of_partial(row: PartialRevision) -> Revision {
     let PartialRevision { id, name, revision: number, author, message, created_at, source, .. } = row;
     let kept = source.map_or(Kept::Gone, Kept::Partial);
-    Revision { id, name, number, author, message, created_at, kept, renamed_from: row.renamed_from }
+    let (renamed_from, imported_by) = (row.renamed_from, None);
+    Revision { id, name, number, author, message, created_at, kept, renamed_from, imported_by }
+}
+
+/// Says of each revision who brought it, where it was saved elsewhere.
+async fn marked(conn: &mut Conn, mut found: Vec<Revision>) -> Result<Vec<Revision>> {
+    let ids: Vec<&str> = found.iter().map(|one| one.id.as_str()).collect();
+    let mut brought: HashMap<String, String> = origin::of_revisions(conn, &ids)
+        .await?
+        .into_iter()
+        .map(|row| (row.revision_id, row.imported_by))
+        .collect();
+    for one in &mut found {
+        one.imported_by = brought.remove(&one.id);
+    }
+    Ok(found)
 }
 
 /// The time in which something had one name: ids of its revisions from `from` to `before` (exclusive).
@@ -153,7 +173,7 @@ pub async fn history(
     if found.is_empty() && before.is_none() {
         return Err(ApiError::NotFound(part.as_str()));
     }
-    Ok(found)
+    marked(&mut conn, found).await
 }
 
 async fn below(
@@ -222,7 +242,8 @@ pub async fn find_revision(
 ) -> Result<Revision> {
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
-    find(&mut conn, set, part, key).await
+    let found = find(&mut conn, set, part, key).await?;
+    marked(&mut conn, vec![found]).await?.pop().ok_or(ApiError::NotFound("revision"))
 }
 
 async fn find(conn: &mut Conn, set: &SetAt, part: Part<'_>, key: &str) -> Result<Revision> {

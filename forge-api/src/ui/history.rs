@@ -194,7 +194,7 @@ async fn show(
                     one.id,
                     before.map_or(String::new(), |b| format!("&before={}", encoded(b)))
                 ),
-                by: one.author.clone(),
+                by: by(one),
                 message: one.message.clone(),
                 at: Moment::relative(one.created_at),
                 deleted: one.kept == Kept::Gone,
@@ -248,6 +248,14 @@ async fn show(
         .crumb(name(part), &page.back)
         .titled("History", "sets");
     Ok(engine::page(status, "history.html", &frame, &page))
+}
+
+/// Who saved it, and who brought it where that was elsewhere.
+fn by(one: &Revision) -> String {
+    match &one.imported_by {
+        Some(importer) => format!("{}, elsewhere; brought by {importer}", one.author),
+        None => one.author.clone(),
+    }
 }
 
 /// Where what had this name is now, if it was renamed.

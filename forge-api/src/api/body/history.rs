@@ -24,6 +24,9 @@ pub struct RevisionBody {
     /// The name before, where this change gave it another one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+    /// Who brought it from elsewhere; its author is somebody there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported_by: Option<String>,
     /// What a prompt was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt: Option<Box<Prompt>>,
@@ -44,6 +47,7 @@ impl From<Revision> for RevisionBody {
             id: r.id,
             name: r.name,
             renamed_from: r.renamed_from,
+            imported_by: r.imported_by,
             revision: r.number,
             author: r.author,
             message: r.message,

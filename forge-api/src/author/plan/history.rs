@@ -125,6 +125,7 @@ pub(super) async fn write(
             author: cut(&one.author, AUTHOR_MAX),
             created_at: time(&one.created_at)?,
             message: cut(&one.message, MESSAGE_MAX),
+            renamed_from: one.renamed_from.as_ref().map(ToString::to_string),
         });
     }
     let taken = |c: &&PartialChange| plan.takes(&format!("history/partials/{}", c.partial));
@@ -138,6 +139,7 @@ pub(super) async fn write(
             author: cut(&one.author, AUTHOR_MAX),
             created_at: time(&one.created_at)?,
             message: cut(&one.message, MESSAGE_MAX),
+            renamed_from: one.renamed_from.as_ref().map(ToString::to_string),
         });
     }
     let now = clock::now();
