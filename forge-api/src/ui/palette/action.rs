@@ -1,7 +1,6 @@
 //! What one may do, computed from the table of routes, one's role and the place: what is not in the table, or not
 //! allowed, is not offered.
 
-use super::Item;
 use crate::auth::route;
 use crate::auth::{Action, Actor};
 use crate::author::{self, Item, ProjectAt, SetAt};
@@ -24,8 +23,8 @@ pub(super) struct Deed {
 }
 
 impl Deed {
-    pub(super) fn item(&self, words: &[Word]) -> Item {
-        Item::new(self.icon, &self.text, String::new(), self.href.clone(), words)
+    pub(super) fn item(&self, words: &[Word]) -> super::Item {
+        super::Item::new(self.icon, &self.text, String::new(), self.href.clone(), words)
     }
 }
 
