@@ -61,6 +61,18 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
     rosa.fill("#comment", "Kind how?").await?;
     rosa.click("#say-line button[type=submit]").await;
     rosa.wait_text(".talk .comment", "Kind how?").await;
+    rosa.wait_text("#unsettled", "1 comment is not settled.").await;
+
+    // The comment is settled, and opened again; what was seen is ticked.
+    rosa.click(".talk button[value=settle]").await;
+    rosa.wait_text(".talk .settled summary", "by Rosa").await;
+    assert!(!rosa.has("#unsettled").await, "nothing is open");
+    rosa.click(".talk .settled summary").await;
+    rosa.click(".talk button[value=open]").await;
+    rosa.wait_text("#unsettled", "1 comment is not settled.").await;
+    rosa.click("input[name=seen]").await;
+    rosa.wait_text("#seen", "1 of 1 seen.").await;
+    rosa.wait_text("main", "The prompt compiles").await;
     rosa.click("#answer button[value=changes]").await;
     rosa.wait_text("#say-error", "Say what has to change").await;
     rosa.fill("#say", "Say how, in one word.").await?;
@@ -76,6 +88,7 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
     browser.wait_url("/-/reviews/2").await;
     rosa.open(&session.at("/acme/support/chat/-/reviews/2")).await?;
     rosa.wait_text(".diff", "and warm").await;
+    rosa.wait_text("#seen", "0 of 1 seen.").await;
     rosa.click("#answer button[value=approve]").await;
     rosa.wait_text("#state", "approved").await;
 
@@ -103,6 +116,10 @@ async fn a_draft_is_reviewed_changed_approved_locked_published_compared_and_take
     session.open("/acme/support/chat/-/compare?from=1.0.0&to=1.0.1").await?;
     browser.click("nav[aria-label=Layout] a[href$='view=inline']").await;
     browser.wait_text(".diff-inline", "Be brief, and warm.").await;
+    browser.choose("#to", "@prod").await;
+    browser.wait_text("#sides", "1.0.0 → live in prod").await;
+    browser.click("#swap").await;
+    browser.wait_text("#sides", "live in prod → 1.0.0").await;
     session.open("/acme/support/chat/-/publish?version=1.0.0&environment=prod").await?;
     browser.wait_text("form[method=post] .btn-primary", "Roll back to 1.0.0 in prod").await;
     browser.click("form[method=post][action$='/-/publish'] button").await;
