@@ -182,6 +182,7 @@ pub async fn agents_of(
     let gone = format!(
         "(last_seen_at < {silent} OR (disconnected_at IS NOT NULL AND disconnected_at >= last_seen_at))"
     );
+    let gone = gone.as_str();
     let mut out: HashMap<String, AgentTally> = HashMap::new();
     for ids in environments.chunks(IDS) {
         let rows: Vec<(String, i64, i64, i64, i64)> = on!(&mut *conn, c => agents::table
@@ -190,7 +191,7 @@ pub async fn agents_of(
             .select((
                 agents::environment_id,
                 count_star(),
-                how_many(&gone),
+                how_many(gone),
                 how_many(&format!("{gone} AND last_seen_at >= {away}")),
                 how_many(&format!("stale AND NOT {gone}")),
             ))
