@@ -2,6 +2,7 @@
 //! away throughout; the whole line with a broker stands in the crate `tests`.
 
 mod app;
+mod archives;
 mod audit;
 mod authorization;
 mod beside;
