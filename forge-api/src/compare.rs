@@ -4,10 +4,12 @@
 //! |---|---|
 //! | [`diff`] | two texts by lines and words |
 //! | [`changes`] | what differs, what it means to callers, and the version that it asks for |
+//! | `facts` | what changed besides the text, in words |
 //! | [`merge`] | two texts of one origin made into one |
 
 pub mod changes;
 pub mod diff;
+mod facts;
 pub mod merge;
 
 pub use changes::{Changes, Reason, Side, Weight};
@@ -155,7 +157,7 @@ pub async fn between(state: &AppState, actor: &Actor, set: &SetAt, old: &str, ne
     differences(state, actor, set, &before, &after).await
 }
 
-/// What differs between two states that were read. A prompt that was renamed in between is one and the same.
+/// What differs between two states that were read. What was renamed in between is one and the same.
 ///
 /// # Errors
 /// Not allowed, or the database refuses.
@@ -169,7 +171,7 @@ pub async fn differences(
     let (since, until) = (old.at.min(new.at), old.at.max(new.at));
     let mut renamed = history::renamed_between(state, actor, set, since, until).await?;
     if old.at > new.at {
-        renamed = renamed.into_iter().map(|(then, now)| (now, then)).collect();
+        renamed = renamed.reversed();
     }
     Ok(Changes::across(old.content.side(), new.content.side(), &renamed))
 }
@@ -191,11 +193,13 @@ pub async fn proposal(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Pr
     let versions = lock::versions(state, actor, set).await?;
     let highest = lock::highest(&versions);
     let before = match &highest {
-        Some((version, _)) => Content::of_version(state, actor, set, version).await?,
-        None => Content::default(),
+        Some((version, _)) => {
+            Stated { content: Content::of_version(state, actor, set, version).await?, at: version.created_at }
+        }
+        None => Stated::default(),
     };
-    let after = content(state, actor, set, DRAFT).await?;
-    let changes = Changes::between(before.side(), after.side());
+    let after = stated(state, actor, set, DRAFT).await?;
+    let changes = differences(state, actor, set, &before, &after).await?;
     let last = highest.map(|(_, number)| number);
     Ok(Proposal { next: changes.next(last.as_ref()), last, changes })
 }

@@ -1,7 +1,11 @@
 //! What prompts and partials were after each save, and taking one back.
 //!
 //! Every save is a revision that stays: restoring one writes a new one with its content. A history goes on
-//! under the names that something had before. A set as it was at any revision can be read whole.
+//! under the names that something had before. A set as it was at any revision can be read whole (`state`).
+
+mod state;
+
+pub use state::{Past, PastState, Renames, past, renamed_between, states};
 
 use std::collections::HashMap;
 
@@ -9,10 +13,11 @@ use schemas::prompt::{Partial, Prompt};
 use schemas::{Micros, PromptId};
 
 use super::SetAt;
+use super::partial::{prompt_with, renamed_in};
 use super::prompt::{save_partial_because, save_prompt_because};
 use crate::auth::{Action, Actor};
 use crate::database::prompt::{self, PromptRevision};
-use crate::database::revision::{self, NEWEST, PartialRevision, Renamed, Saved};
+use crate::database::revision::{self, NEWEST, PartialRevision, Renamed};
 use crate::database::{Conn, DatabaseError, origin};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
@@ -21,8 +26,6 @@ use crate::state::AppState;
 pub const LIST_MAX: i64 = 1000;
 /// Most names of one prompt that its history goes back through.
 const NAMES_MAX: usize = 100;
-/// Most changes of names that are looked through between two states.
-const RENAMES_MAX: i64 = 1000;
 
 /// A prompt or a partial of a set, by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,23 +76,6 @@ pub struct Revision {
     pub renamed_from: Option<String>,
     /// Who brought it from elsewhere; its author is somebody there.
     pub imported_by: Option<String>,
-}
-
-/// A state that a set was in: after everything that was saved at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PastState {
-    pub at: Micros,
-    /// What was saved, or the last of it.
-    pub part: Saved,
-    /// `prompt` or `partial`.
-    pub kind: &'static str,
-}
-
-/// A set's prompts and partials at one time.
-#[derive(Debug, Clone, Default)]
-pub struct Past {
-    pub prompts: Vec<Prompt>,
-    pub partials: Vec<Partial>,
 }
 
 fn of_prompt(row: PromptRevision) -> Result<Revision> {
@@ -303,13 +289,22 @@ pub async fn restore(
     };
     let expected = expected.unwrap_or(now);
     let message = format!("restored revision {}", old.number);
+    let renamed = renamed_between(state, actor, set, old.created_at, Micros::MAX).await?.partials;
     match (part, old.kept) {
         (Part::Prompt(name), Kept::Prompt(mut prompt)) => {
-            // It may have had another name then.
+            // It may have had another name then, and so may what it takes in.
             prompt.id = PromptId::new(name)?;
+            for (from, to) in &renamed {
+                if let Some(changed) = prompt_with(&prompt, from, to) {
+                    *prompt = changed;
+                }
+            }
             save_prompt_because(state, actor, set, &prompt, expected, &message).await?;
         }
-        (Part::Partial(name), Kept::Partial(source)) => {
+        (Part::Partial(name), Kept::Partial(mut source)) => {
+            for (from, to) in &renamed {
+                source = renamed_in(&source, from, to).unwrap_or(source);
+            }
             let partial = Partial { name: PromptId::new(name)?, source };
             save_partial_because(state, actor, set, &partial, expected, &message).await?;
         }
@@ -330,86 +325,4 @@ async fn standing(conn: &mut Conn, set: &SetAt, part: Part<'_>) -> Result<i64> {
             prompt::find_partial(conn, &set.set.id, name).await?.map_or(0, |row| row.revision)
         }
     })
-}
-
-/// The set as it was right after a revision of one of its prompts or partials.
-///
-/// # Errors
-/// [`ApiError::NotFound`].
-pub async fn past(state: &AppState, actor: &Actor, set: &SetAt, at: Micros) -> Result<Past> {
-    set.at.require(actor, Action::View)?;
-    let mut conn = state.database.read().await?;
-    let mut past = Past::default();
-    for row in revision::prompts_at(&mut conn, &set.set.id, at).await? {
-        if let Kept::Prompt(prompt) = of_prompt(row)?.kept {
-            past.prompts.push(*prompt);
-        }
-    }
-    for row in revision::partials_at(&mut conn, &set.set.id, at).await? {
-        let name = PromptId::new(&row.name)?;
-        if let Kept::Partial(source) = of_partial(row).kept {
-            past.partials.push(Partial { name, source });
-        }
-    }
-    past.prompts.sort_by(|a, b| a.id.cmp(&b.id));
-    past.partials.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(past)
-}
-
-/// The states that a set was in before `before` (exclusive; none means until now), newest first: one for each time at
-/// which something was saved.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn states(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    before: Option<Micros>,
-    limit: i64,
-) -> Result<Vec<PastState>> {
-    set.at.require(actor, Action::View)?;
-    let (before, limit) = (before.unwrap_or(Micros::MAX), limit.clamp(1, LIST_MAX));
-    let mut conn = state.database.read().await?;
-    let prompts = revision::prompts_saved(&mut conn, &set.set.id, before, limit).await?;
-    let partials = revision::partials_saved(&mut conn, &set.set.id, before, limit).await?;
-    let of = |kind: &'static str| move |part: Saved| PastState { at: part.at, part, kind };
-    let mut all: Vec<PastState> =
-        prompts.into_iter().map(of("prompt")).chain(partials.into_iter().map(of("partial"))).collect();
-    all.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| b.part.id.cmp(&a.part.id)));
-    all.dedup_by(|later, kept| {
-        let same = later.at == kept.at;
-        if same {
-            kept.part.count += later.part.count;
-        }
-        same
-    });
-    all.truncate(usize::try_from(limit).unwrap_or_default());
-    Ok(all)
-}
-
-/// Under which name each prompt that was there at `since` is known at `until`, as far as it was renamed in between:
-/// the name then, the name later.
-///
-/// # Errors
-/// Not allowed, or the database refuses.
-pub async fn renamed_between(
-    state: &AppState,
-    actor: &Actor,
-    set: &SetAt,
-    since: Micros,
-    until: Micros,
-) -> Result<Vec<(String, String)>> {
-    set.at.require(actor, Action::View)?;
-    let mut conn = state.database.read().await?;
-    let steps = revision::prompts_renamed(&mut conn, &set.set.id, (since, until), RENAMES_MAX).await?;
-    let mut names: Vec<(String, String)> = Vec::new();
-    for (from, to) in steps {
-        match names.iter_mut().find(|(_, now)| *now == from) {
-            Some(known) => known.1 = to,
-            None => names.push((from, to)),
-        }
-    }
-    names.retain(|(then, now)| then != now);
-    Ok(names)
 }

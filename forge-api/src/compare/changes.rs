@@ -3,7 +3,7 @@
 //!
 //! | what changed | asks for |
 //! |---|---|
-//! | a prompt is gone; a call that was right would fail ([`schemas::contract`]): a parameter is gone, newly required, of another type or narrower | major |
+//! | a prompt is gone or has another name; a call that was right would fail ([`schemas::contract`]): a parameter is gone, newly required, of another type or narrower | major |
 //! | a prompt is new; a parameter is new and optional, no longer required, or takes more | minor |
 //! | texts, partials, defaults, settings, words for people | patch |
 
@@ -12,16 +12,14 @@ use std::collections::{HashMap, HashSet};
 use schemas::Slug;
 use schemas::bundle::Dependency;
 use schemas::contract::Contract;
-use schemas::parameter::{Kind, Parameter};
-use schemas::prompt::{Content, Engine, Message, Partial, Prompt, Role};
-use serde_json::{Map, Value};
+use schemas::prompt::{Content, Message, Partial, Prompt, Role};
 
 use super::diff::Diff;
+use super::facts::{note_parameters, note_settings};
+use crate::author::history::Renames;
 
 /// Most prompts whose words are shown on one page.
 const SHOWN_MAX: usize = 20;
-/// Longest value in a sentence, in characters.
-const VALUE_MAX: usize = 60;
 
 /// How much a change means to callers, by semantic versioning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -82,21 +80,17 @@ impl Changes {
     /// What `new` has that `old` has not, and the other way round.
     #[must_use]
     pub fn between(old: Side<'_>, new: Side<'_>) -> Self {
-        Self::across(old, new, &[])
+        Self::across(old, new, &Renames::default())
     }
 
-    /// The same over changes of names: `renamed` says what each prompt of `old` is called in `new`, where that is
-    /// another name.
+    /// The same over changes of names: `renamed` says what each prompt and partial of `old` is called in `new`, where
+    /// that is another name.
     #[must_use]
-    pub fn across(old: Side<'_>, new: Side<'_>, renamed: &[(String, String)]) -> Self {
+    pub fn across(old: Side<'_>, new: Side<'_>, renamed: &Renames) -> Self {
         let mut changes = Self::default();
         let before: HashMap<&str, &Prompt> = old.prompts.iter().map(|p| (p.id.as_str(), p)).collect();
         let after: HashSet<&str> = new.prompts.iter().map(|p| p.id.as_str()).collect();
-        let moved: HashMap<&str, &Prompt> = renamed
-            .iter()
-            .filter(|(_, now)| after.contains(now.as_str()))
-            .filter_map(|(then, now)| Some((now.as_str(), *before.get(then.as_str())?)))
-            .collect();
+        let moved = moved(&renamed.prompts, &before, &after);
         let left: HashSet<&str> = moved.values().map(|p| p.id.as_str()).collect();
         for prompt in new.prompts {
             let id = prompt.id.as_str();
@@ -109,19 +103,7 @@ impl Changes {
                 changes.note_prompt(Some(prompt), None);
             }
         }
-        for partial in new.partials {
-            let before = old.partials.iter().find(|p| p.name == partial.name);
-            changes.note_partial(
-                partial.name.as_str(),
-                before.map(|p| p.source.as_str()),
-                Some(&partial.source),
-            );
-        }
-        for partial in old.partials {
-            if !new.partials.iter().any(|p| p.name == partial.name) {
-                changes.note_partial(partial.name.as_str(), Some(&partial.source), None);
-            }
-        }
+        changes.note_partials(old.partials, new.partials, &renamed.partials);
         changes.note_dependencies(old.dependencies, new.dependencies);
         // Stable: within a weight in the order of the prompts.
         changes.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.weight));
@@ -206,14 +188,37 @@ impl Changes {
         }
     }
 
-    fn note_partial(&mut self, name: &str, old: Option<&str>, new: Option<&str>) {
+    fn note_partials(&mut self, old: &[Partial], new: &[Partial], renamed: &[(String, String)]) {
+        let before: HashMap<&str, &Partial> = old.iter().map(|p| (p.name.as_str(), p)).collect();
+        let after: HashSet<&str> = new.iter().map(|p| p.name.as_str()).collect();
+        let moved = moved(renamed, &before, &after);
+        let left: HashSet<&str> = moved.values().map(|p| p.name.as_str()).collect();
+        for partial in new {
+            let name = partial.name.as_str();
+            let stayed = before.get(name).copied().filter(|_| !left.contains(name));
+            self.note_partial(name, moved.get(name).copied().or(stayed), Some(partial));
+        }
+        for partial in old {
+            let name = partial.name.as_str();
+            if !left.contains(name) && (!after.contains(name) || moved.contains_key(name)) {
+                self.note_partial(name, Some(partial), None);
+            }
+        }
+    }
+
+    fn note_partial(&mut self, name: &str, old: Option<&Partial>, new: Option<&Partial>) {
         if old == new {
             return;
         }
-        let mut diff = Diff::of(name, old.unwrap_or_default(), new.unwrap_or_default());
+        let text = |one: Option<&Partial>| one.map(|p| p.source.clone()).unwrap_or_default();
+        let mut diff = Diff::of(name, &text(old), &text(new));
         diff.note = Some(match (old, new) {
             (None, _) => "new partial",
             (_, None) => "partial removed",
+            (Some(old), Some(new)) if old.name != new.name => {
+                diff.facts.push(format!("renamed from {}", old.name));
+                "partial renamed"
+            }
             _ => "partial",
         });
         diff.note_state = "info";
@@ -293,6 +298,19 @@ impl Changes {
     }
 }
 
+/// By the name that it has now, what had another one before.
+fn moved<'a, T>(
+    renamed: &'a [(String, String)],
+    before: &HashMap<&'a str, &'a T>,
+    after: &HashSet<&'a str>,
+) -> HashMap<&'a str, &'a T> {
+    renamed
+        .iter()
+        .filter(|(_, now)| after.contains(now.as_str()))
+        .filter_map(|(then, now)| Some((now.as_str(), *before.get(then.as_str())?)))
+        .collect()
+}
+
 /// The texts of a prompt before and after; two chats message by message.
 fn diff(id: &str, old: Option<&Prompt>, new: Option<&Prompt>) -> Diff {
     let chat = |p: Option<&Prompt>| p.is_none_or(|p| matches!(p.content, Content::Chat { .. }));
@@ -339,93 +357,11 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn note_parameters(old: &[Parameter], new: &[Parameter], facts: &mut Vec<String>) {
-    for parameter in new {
-        let name = &parameter.name;
-        let Some(before) = old.iter().find(|p| p.name == *name) else {
-            let word = if parameter.required { "required" } else { "optional" };
-            facts.push(format!("new {word} parameter {name}: {}", kind_of(&parameter.kind)));
-            continue;
-        };
-        if before.required != parameter.required {
-            let word = if parameter.required { "required" } else { "optional" };
-            facts.push(format!("{name} is now {word}"));
-        }
-        if before.kind != parameter.kind {
-            facts.push(format!("{name}: {} → {}", kind_of(&before.kind), kind_of(&parameter.kind)));
-        }
-        if before.default != parameter.default {
-            facts.push(format!(
-                "default of {name}: {}",
-                change(before.default.as_ref(), parameter.default.as_ref())
-            ));
-        }
-        if before.example != parameter.example || before.description != parameter.description {
-            facts.push(format!("{name} is described otherwise"));
-        }
-    }
-    for parameter in old.iter().filter(|o| !new.iter().any(|n| n.name == o.name)) {
-        facts.push(format!("parameter {} is gone", parameter.name));
-    }
-}
-
-/// A type with its bounds: `integer, minimum 1`.
-fn kind_of(kind: &Kind) -> String {
-    let Ok(Value::Object(bounds)) = serde_json::to_value(kind) else { return kind.name().to_owned() };
-    let bounds = bounds.iter().filter(|(key, _)| *key != "type");
-    let bounds: String =
-        bounds.map(|(key, value)| format!(", {} {}", key.replace('_', " "), short(value))).collect();
-    format!("{}{bounds}", kind.name())
-}
-
-fn short(value: &Value) -> String {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let mut out: String = text.chars().take(VALUE_MAX).collect();
-    if out.len() < text.len() {
-        out.push('…');
-    }
-    out
-}
-
-fn change(old: Option<&Value>, new: Option<&Value>) -> String {
-    let word = |value: Option<&Value>| value.map_or_else(|| "none".to_owned(), short);
-    format!("{} → {}", word(old), word(new))
-}
-
-fn note_map(what: &str, old: &Map<String, Value>, new: &Map<String, Value>, facts: &mut Vec<String>) {
-    let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
-    keys.sort();
-    keys.dedup();
-    for key in keys.into_iter().filter(|key| old.get(*key) != new.get(*key)) {
-        facts.push(format!("{what} {key}: {}", change(old.get(key), new.get(key))));
-    }
-}
-
-fn note_settings(old: &Prompt, new: &Prompt, facts: &mut Vec<String>) {
-    note_map("model setting", &old.model, &new.model, facts);
-    if old.engine != new.engine {
-        let now = if new.engine == Engine::Plain { "plain text" } else { "a Tera template" };
-        facts.push(format!("the text is now {now}"));
-    }
-    if old.description != new.description {
-        let value = |text: &str| (!text.is_empty()).then(|| Value::String(text.replace('\n', " ")));
-        let (old, new) = (value(&old.description), value(&new.description));
-        facts.push(format!("description: {}", change(old.as_ref(), new.as_ref())));
-    }
-    if old.tags != new.tags {
-        let value = |tags: &[String]| (!tags.is_empty()).then(|| Value::String(tags.join(", ")));
-        facts.push(format!("tags: {}", change(value(&old.tags).as_ref(), value(&new.tags).as_ref())));
-    }
-    note_map("metadata", &old.metadata, &new.metadata, facts);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use schemas::PromptId;
+    use schemas::parameter::{Kind, Parameter};
 
     fn prompt(id: &str, text: &str, parameters: &[(&str, bool)]) -> Prompt {
         let mut prompt = Prompt::text(PromptId::new(id).unwrap(), text);
@@ -479,6 +415,30 @@ mod tests {
             (Weight::Minor, "p: string, max length 5 → string".into())
         );
         assert_eq!(between(&[with(None)], &[with(Some(5))]).weight, Weight::Major);
+    }
+
+    #[test]
+    fn what_was_renamed_is_compared_with_what_it_was() {
+        let side = |prompts| Side { prompts, ..Side::default() };
+        let old = [prompt("a", "one", &[]), prompt("b", "two", &[])];
+        let renamed = |then: &str, now: &str| Renames {
+            prompts: vec![(then.to_owned(), now.to_owned())],
+            ..Renames::default()
+        };
+        let new = [prompt("b", "two", &[]), prompt("c", "one!", &[])];
+        let changes = Changes::across(side(&old), side(&new), &renamed("a", "c"));
+        assert_eq!(
+            (changes.sentence().as_str(), changes.weight),
+            ("1 prompt changed, 1 unchanged.", Weight::Major)
+        );
+        assert_eq!(changes.diffs[0].facts, ["renamed from a"]);
+        // Its former name is somebody else's by now; what had the new name before is gone.
+        let new = [prompt("a", "new", &[]), prompt("b", "one", &[])];
+        let changes = Changes::across(side(&old), side(&new), &renamed("a", "b"));
+        assert_eq!((changes.changed, changes.new, changes.gone), (1, 1, 1));
+        // A rename to what is not there changes nothing.
+        let changes = Changes::across(side(&old), side(&old), &renamed("a", "z"));
+        assert_eq!(changes.same, 2);
     }
 
     #[test]

@@ -274,7 +274,26 @@ fn told(times: Vec<(i64, Option<String>, i64)>, mut rows: Vec<SavedRow>) -> Vec<
     times.into_iter().filter_map(one).collect()
 }
 
-/// Every change of a name in a set after `since`, up to `until`, oldest first: the name before, the name after.
+/// Every change of a partial's name in a set after `since`, up to `until`, oldest first: the name before, the name after.
+pub async fn partials_renamed(
+    conn: &mut Conn,
+    set_id: &str,
+    (since, until): (i64, i64),
+    limit: i64,
+) -> Result<Vec<(String, String)>> {
+    let found: Vec<(Option<String>, String)> = on!(conn, c => partial_revisions::table
+        .filter(partial_revisions::set_id.eq(set_id))
+        .filter(partial_revisions::renamed_from.is_not_null())
+        .filter(partial_revisions::created_at.gt(since))
+        .filter(partial_revisions::created_at.le(until))
+        .order(partial_revisions::id.asc())
+        .limit(limit)
+        .select((partial_revisions::renamed_from, partial_revisions::name))
+        .load(c).await?);
+    Ok(found.into_iter().filter_map(|(from, to)| Some((from?, to))).collect())
+}
+
+/// Every change of a prompt's name in a set after `since`, up to `until`, oldest first: the name before, the name after.
 pub async fn prompts_renamed(
     conn: &mut Conn,
     set_id: &str,

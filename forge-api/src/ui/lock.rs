@@ -16,7 +16,7 @@ use super::view::{Action as Way, Callout, Choice, count};
 use super::visitor::Visitor;
 use crate::auth::Action;
 use crate::author::{self, Draft, SetAt};
-use crate::compare::{Content, Weight};
+use crate::compare::{self, Content, Stated, Weight};
 use crate::database::version::Version;
 use crate::error::{ApiError, Result};
 use crate::lock;
@@ -208,11 +208,14 @@ async fn show(
     let versions = lock::versions(state, &visitor.actor, set).await?;
     let newest = lock::highest(&versions);
     let before = match &newest {
-        Some((version, _)) => Content::of_version(state, &visitor.actor, set, version).await?,
-        None => Content::default(),
+        Some((version, _)) => Stated {
+            content: Content::of_version(state, &visitor.actor, set, version).await?,
+            at: version.created_at,
+        },
+        None => Stated::default(),
     };
-    let after = Content::of_draft(&draft);
-    let changes = Changes::between(before.side(), after.side());
+    let after = Stated { content: Content::of_draft(&draft), at: schemas::Micros::MAX };
+    let changes = compare::differences(state, &visitor.actor, set, &before, &after).await?;
     let next = changes.next(newest.as_ref().map(|(_, number)| number));
     let mut page = Page {
         base: base(set),

@@ -125,6 +125,13 @@ async fn a_history_goes_on_under_the_names_before(app: App) {
     let old = history["items"][1]["id"].as_str().unwrap();
     app.post(&format!("{SET}/partial-revisions/{old}/opening"), 201, Value::Null).await;
     assert_eq!(app.get(&partial("opening")).await["source"], "Hi");
+
+    // What took in the partial under its former name takes in the one that there is, when it is restored.
+    app.save("with.partial", "{% include \"opening\" %}", &[]).await;
+    rename(&app, "partial", "opening", "salute").await;
+    app.post(&format!("{SET}/revisions/1/with.partial"), 201, Value::Null).await;
+    let stored = app.get(&format!("{SET}/prompts/with.partial")).await;
+    assert_eq!(stored["prompt"]["content"]["template"], "{% include \"salute\" %}");
 }
 
 async fn a_name_that_something_else_had_is_not_mixed_in(app: App) {
@@ -144,12 +151,19 @@ async fn a_name_that_something_else_had_is_not_mixed_in(app: App) {
 
 async fn a_renamed_prompt_is_compared_with_what_it_was(app: App) {
     app.save("old.name", "Hello Ada\n", &[]).await;
+    let put = format!("{SET}/partials/greeting");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &put, json!({ "source": "Hi" })).await.status(), 201);
     app.lock("1.0.0").await;
     app.reopen().await;
     let then = app.get(&format!("{SET}/history/old.name")).await["items"][0]["created_at"].clone();
     rename(&app, "prompt", "old.name", "new.name").await;
     let now = app.get(&format!("{SET}/prompts/new.name")).await["revision"].as_i64().unwrap();
     app.save_from("new.name", "Hello Bea\n", &[], Some(now), 200).await;
+    let proposed = app.get(&format!("{SET}/next-version")).await;
+    assert_eq!(proposed["reasons"][0]["what"], "old.name is now called new.name");
+    rename(&app, "partial", "greeting", "opening").await;
+    let partial = app.get(&format!("{SET}/compare?old=1.0.0&new=draft")).await["differences"][1].clone();
+    assert_eq!((&partial["name"], &partial["note"]), (&json!("opening"), &json!("partial renamed")));
     for old in ["1.0.0".to_owned(), format!("at:{}", then.as_str().unwrap()), "new.name%231".to_owned()] {
         let changes = app.get(&format!("{SET}/compare?old={old}&new=draft")).await;
         assert_eq!(

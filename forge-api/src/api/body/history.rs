@@ -150,7 +150,7 @@ impl From<Reason> for ReasonBody {
 pub struct DifferenceBody {
     /// Its name.
     pub name: String,
-    /// new prompt, removed, renamed, new partial, partial removed or partial; absent for a prompt that changed.
+    /// new prompt, removed, renamed, new partial, partial removed, partial renamed or partial; absent for a prompt that changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
     pub lines_added: usize,
