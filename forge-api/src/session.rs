@@ -41,7 +41,7 @@ use crate::auth::{Actor, Entry, Grant, Membership, Role};
 use crate::clock;
 use crate::database::session::{self, Session};
 use crate::database::user::{self, ApiToken, User};
-use crate::database::{Conn, Tx, grant, organisation};
+use crate::database::{Conn, Tx, grant, organisation, project};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -400,7 +400,32 @@ async fn standing(conn: &mut Conn, user_id: &str, token: Option<&ApiToken>) -> R
             project: p.slug,
         })
     });
-    Ok(Standing { memberships, grants: grants.collect() })
+    let standing = Standing { memberships, grants: grants.collect() };
+    match token.and_then(|token| Some((token, token.projects.as_deref()?))) {
+        Some((token, chosen)) => narrowed(conn, &standing, &token.organisation_id, chosen).await,
+        None => Ok(standing),
+    }
+}
+
+/// What is left for a token that was made for some projects: it is a guest of those, whatever its owner is in the
+/// organisation, and as far as its owner is it still.
+async fn narrowed(conn: &mut Conn, own: &Standing, organisation_id: &str, chosen: &str) -> Result<Standing> {
+    let slugs: Vec<&str> = chosen.split_whitespace().collect();
+    let member = own.memberships.iter().find(|m| m.organisation_id == organisation_id).map(|m| m.role);
+    let mut grants = Vec::new();
+    for (organisation, project) in project::named(conn, organisation_id, &slugs).await? {
+        let granted = own.grants.iter().find(|g| g.project_id == project.id).map(|g| g.role);
+        let Some(role) = member.into_iter().chain(granted).max_by_key(|role| role.rank()) else { continue };
+        grants.push(Grant {
+            // Nobody is owner of one project only.
+            role: if role == Role::Owner { Role::Admin } else { role },
+            organisation_id: organisation.id,
+            organisation: organisation.slug,
+            project_id: project.id,
+            project: project.slug,
+        });
+    }
+    Ok(Standing { memberships: Vec::new(), grants })
 }
 
 /// Whether a form carries the token of the session it was made for.

@@ -13,3 +13,6 @@ CREATE INDEX agent_told_token ON agent_told (token);
 
 -- Why the mail of an invitation was not sent yet, or never.
 ALTER TABLE invitations ADD COLUMN mail_error TEXT;
+
+-- The projects that an API token reaches, by name, with spaces between; none: all that its owner reaches.
+ALTER TABLE api_tokens ADD COLUMN projects TEXT;

@@ -131,7 +131,8 @@ pub(super) async fn create_token(
         Some("never") => None,
         given => time("expires_at", given)?.or_else(|| Some(session::end_after(session::TOKEN_DAYS))),
     };
-    let new = session::NewToken { name: &body.name, role, scopes, expires_at };
+    let new =
+        session::NewToken { name: &body.name, role, scopes, expires_at, projects: body.projects.as_deref() };
     let (token, row) = session::create_token(&state, &actor, &organisation.id, new).await?;
     Ok((StatusCode::CREATED, Json(TokenBody { token: Some(token), ..row.into() })))
 }

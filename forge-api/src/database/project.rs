@@ -76,6 +76,21 @@ pub async fn by_slugs(
         .first(c).await.optional()?))
 }
 
+/// The projects of an organisation with these names.
+pub async fn named(
+    conn: &mut Conn,
+    organisation_id: &str,
+    slugs: &[&str],
+) -> Result<Vec<(Organisation, Project)>> {
+    Ok(on!(conn, c => projects::table
+        .inner_join(organisations::table.on(organisations::id.eq(projects::organisation_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::slug.eq_any(slugs))
+        .order(projects::slug.asc())
+        .select((Organisation::as_select(), Project::as_select()))
+        .load(c).await?))
+}
+
 pub async fn of_organisation(conn: &mut Conn, organisation_id: &str) -> Result<Vec<Project>> {
     Ok(on!(conn, c => projects::table
         .filter(projects::organisation_id.eq(organisation_id))

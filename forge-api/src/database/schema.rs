@@ -56,6 +56,7 @@ diesel::table! {
         last_used_at -> Nullable<BigInt>,
         revoked_at -> Nullable<BigInt>,
         scopes -> Text,
+        projects -> Nullable<Text>,
     }
 }
 

@@ -56,6 +56,8 @@ pub struct ApiToken {
     pub revoked_at: Option<i64>,
     /// What it may be used for, names with spaces between.
     pub scopes: String,
+    /// The projects that it reaches, names with spaces between; none: all that its owner reaches.
+    pub projects: Option<String>,
 }
 
 pub async fn insert(conn: &mut Conn, row: &User) -> Result<()> {

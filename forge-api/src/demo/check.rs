@@ -64,6 +64,7 @@ pub(super) async fn check(
             role: Role::Owner,
             scopes: Scopes::ALL,
             expires_at: Some(session::end_after(1)),
+            projects: None,
         },
     )
     .await?;

@@ -1,14 +1,16 @@
 //! Personal API tokens. Each is for one organisation, with a role, scopes and an end.
 
+use std::collections::BTreeSet;
+
 use schemas::Micros;
 use serde_json::json;
 
 use super::{Standing, TOUCH_EVERY, hash_of, random_token, standing};
 use crate::audit;
-use crate::auth::{Actor, Entry, Role, Scopes};
+use crate::auth::{Action, Actor, Entry, Role, Scopes};
 use crate::clock;
-use crate::database::Conn;
 use crate::database::user::{self, ApiToken, User};
+use crate::database::{Conn, project};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -19,6 +21,8 @@ pub const TOKEN_DAYS: i64 = 90;
 const DAY: Micros = 24 * 60 * 60 * 1_000_000;
 /// Most tokens of one user that are good at the same time.
 const TOKENS_MAX: usize = 100;
+/// Most projects that one token is made for.
+const PROJECTS_MAX: usize = 50;
 
 /// What a new token is for.
 #[derive(Debug, Clone, Copy)]
@@ -29,6 +33,8 @@ pub struct NewToken<'a> {
     pub scopes: Scopes,
     /// None: never. Only who asks for that by name gets it.
     pub expires_at: Option<Micros>,
+    /// The only projects that it reaches, by name; none: all that its owner reaches, now and later.
+    pub projects: Option<&'a [String]>,
 }
 
 /// The end of a token that is valid for so many days.
@@ -63,6 +69,10 @@ pub async fn create_token(
     if new.expires_at.is_some_and(|end| end <= now) {
         return Err(ApiError::invalid("invalid", "expires_at", "this end has passed already"));
     }
+    let projects = match new.projects {
+        Some(names) => Some(chosen(state, actor, organisation_id, names).await?),
+        None => None,
+    };
     let token = format!("{TOKEN_PREFIX}{}", random_token());
     let row = ApiToken {
         id: clock::new_id(),
@@ -76,6 +86,7 @@ pub async fn create_token(
         last_used_at: None,
         revoked_at: None,
         scopes: new.scopes.to_string(),
+        projects,
     };
     let mut tx = state.database.write().await?;
     let known = user::tokens(&mut tx, &actor.user_id).await?;
@@ -85,10 +96,27 @@ pub async fn create_token(
     }
     user::insert_token(&mut tx, &row).await?;
     let end = row.expires_at.map_or_else(|| "never".to_owned(), clock::rfc3339);
-    let detail = json!({ "role": row.role, "scopes": row.scopes, "expires": end });
+    let detail = json!({ "role": row.role, "scopes": row.scopes, "projects": row.projects, "expires": end });
     audit::record(&mut tx, actor, organisation_id, "token.created", &row.name, detail).await?;
     tx.commit().await?;
     Ok((token, row))
+}
+
+/// The projects that a token is made for, as they are kept.
+async fn chosen(state: &AppState, actor: &Actor, organisation_id: &str, names: &[String]) -> Result<String> {
+    let wrong = |detail: String| ApiError::invalid("invalid", "projects", detail);
+    let names: BTreeSet<&str> = names.iter().map(|name| name.trim()).collect();
+    if names.is_empty() || names.len() > PROJECTS_MAX {
+        return Err(wrong(format!("name 1 to {PROJECTS_MAX} projects, or leave it out for all of them")));
+    }
+    let names: Vec<&str> = names.into_iter().collect();
+    let mut conn = state.database.read().await?;
+    let mut found = project::named(&mut conn, organisation_id, &names).await?;
+    found.retain(|(_, project)| actor.may_at(organisation_id, &project.id, Action::View));
+    match names.iter().find(|name| !found.iter().any(|(_, project)| project.slug == **name)) {
+        Some(other) => Err(wrong(format!("{other:?} is no project of this organisation that you see"))),
+        None => Ok(names.join(" ")),
+    }
 }
 
 fn over(row: &ApiToken, now: Micros) -> bool {

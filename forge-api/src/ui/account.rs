@@ -69,6 +69,7 @@ struct NewKey {
     name: Field,
     organisations: Vec<Choice>,
     roles: Vec<Choice>,
+    projects: Field,
     scopes: Vec<ScopeChoice>,
     periods: Vec<Choice>,
 }
@@ -87,6 +88,8 @@ struct KeyRow {
     organisation: String,
     role: String,
     scopes: String,
+    /// The only ones that it reaches.
+    projects: Option<String>,
     state: &'static str,
     word: &'static str,
     expires: Option<Moment>,
@@ -118,11 +121,13 @@ pub(super) async fn get_account(visitor: Visitor, State(state): State<AppState>)
 struct Shown {
     problem: Option<Callout>,
     secret: Option<Secret>,
+    /// What is wrong with the projects of a new API key.
+    at_projects: Option<String>,
 }
 
 impl Shown {
     fn problem(title: &str, why: String) -> Self {
-        Self { problem: Some(Callout::bad(title, why)), secret: None }
+        Self { problem: Some(Callout::bad(title, why)), ..Self::default() }
     }
 }
 
@@ -153,7 +158,7 @@ async fn show(
         password: password_fields(),
         sessions: sessions.iter().map(|s| SessionRow::of(s, visitor)).collect(),
         secret: shown.secret,
-        new_key: NewKey::of(visitor, form),
+        new_key: NewKey::of(visitor, form, shown.at_projects),
         api_keys: tokens.iter().map(|t| KeyRow::of(t, visitor)).collect(),
         problem: shown.problem,
     };
@@ -229,7 +234,7 @@ fn browser(agent: &str) -> String {
 
 impl NewKey {
     /// None for who belongs to no organisation: there is nothing to reach with a key.
-    fn of(visitor: &Visitor, form: &Form) -> Option<Self> {
+    fn of(visitor: &Visitor, form: &Form, at_projects: Option<String>) -> Option<Self> {
         // A guest's key reaches the projects that were granted.
         let first = visitor.places().next()?;
         let own = visitor.organisations.iter().map(|(_, role)| *role);
@@ -258,6 +263,9 @@ impl NewKey {
             roles: roles
                 .map(|r| choice("role", highest.as_str(), r.as_str(), r.as_str().replace('_', " ")))
                 .collect(),
+            projects: Field::text("projects", "Only in these projects", form.get("projects"))
+                .hint("Their names in addresses, with commas between. Empty: all that you reach.")
+                .error(at_projects),
             scopes: scopes
                 .map(|(scope, text)| ScopeChoice {
                     value: scope.as_str(),
@@ -285,6 +293,7 @@ impl KeyRow {
             organisation: place.map_or_else(|| "left".to_owned(), |o| o.slug.clone()),
             role: row.role.replace('_', " "),
             scopes: row.scopes.clone(),
+            projects: row.projects.as_ref().map(|names| names.replace(' ', ", ")),
             state,
             word,
             expires: row.expires_at.map(Moment::relative),
@@ -298,12 +307,16 @@ impl KeyRow {
 pub(super) async fn post_key(visitor: Visitor, State(state): State<AppState>, form: Form) -> PageResult {
     match create_key(&state, &visitor, &form).await {
         Ok((token, row)) => {
-            let shown = Shown { problem: None, secret: Some(Secret { name: row.name, token }) };
+            let secret = Some(Secret { name: row.name, token });
+            let shown = Shown { secret, ..Shown::default() };
             show(&state, &visitor, StatusCode::OK, &Form::default(), shown).await
         }
         Err(error) => {
+            let at_field = matches!(&error, ApiError::Invalid { field: Some("projects"), .. });
             let (status, why) = beside_form(error)?;
-            show(&state, &visitor, status, &form, Shown::problem("No API key was created.", why)).await
+            let mut shown = Shown::problem("No API key was created.", why.clone());
+            shown.at_projects = at_field.then_some(why);
+            show(&state, &visitor, status, &form, shown).await
         }
     }
 }
@@ -321,7 +334,10 @@ async fn create_key(
         "never" => None,
         days => Some(session::end_after(days.parse().unwrap_or(session::TOKEN_DAYS))),
     };
-    let new = NewToken { name: form.get("name"), role, scopes: Scopes::of(&scopes), expires_at };
+    let names = form.get("projects").split([',', ' ']).filter(|name| !name.is_empty());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    let projects = (!names.is_empty()).then_some(names.as_slice());
+    let new = NewToken { name: form.get("name"), role, scopes: Scopes::of(&scopes), expires_at, projects };
     session::create_token(state, &visitor.actor, &organisation.id, new).await
 }
 

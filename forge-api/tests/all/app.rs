@@ -360,7 +360,7 @@ async fn person(state: &AppState, organisation: &Organisation, name: &str, role:
     let user = session::create_user(state, &email, name, password).await.unwrap();
     author::add_member(state, &Actor::console(), organisation, &email, role).await.unwrap();
     let actor = Actor { user_id: user.id, name: user.name, email, ..Actor::console() };
-    let new = NewToken { name: "test", role, scopes: Scopes::ALL, expires_at: None };
+    let new = NewToken { name: "test", role, scopes: Scopes::ALL, expires_at: None, projects: None };
     session::create_token(state, &actor, &organisation.id, new).await.unwrap().0
 }
 

@@ -478,7 +478,7 @@ async fn a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user(app
     let owner = Actor { user_id: user.id, name: user.name, email: user.email, ..Actor::console() };
     let mut tokens = Vec::new();
     for role in Role::ALL {
-        let less = NewToken { name: "less", role, scopes: Scopes::ALL, expires_at: None };
+        let less = NewToken { name: "less", role, scopes: Scopes::ALL, expires_at: None, projects: None };
         let made = session::create_token(&app.state, &owner, &app.organisation.id, less).await;
         tokens.push((role, made.unwrap().0));
     }
@@ -506,8 +506,18 @@ async fn a_token_may_no_more_than_its_role_and_a_session_as_much_as_its_user(app
     assert_eq!(changes(&app).await, before, "who may not must not change anything");
 }
 
-/// A guest of every role that one project has, by a session and by a token, at every address: in the project what
-/// the role may, beside it nothing.
+/// A token of the owner, of this role, for the project `support` only.
+async fn narrowed(app: &App, role: Role) -> String {
+    let user = session::user_by_email(&app.state, "owner@example.org").await.unwrap();
+    let owner = Actor { user_id: user.id, name: user.name, email: user.email, ..Actor::console() };
+    let projects = ["support".to_owned()];
+    let new =
+        NewToken { name: "narrow", role, scopes: Scopes::ALL, expires_at: None, projects: Some(&projects) };
+    session::create_token(&app.state, &owner, &app.organisation.id, new).await.unwrap().0
+}
+
+/// A guest of every role that one project has, by a session and by a token, and the owner's token of that role for this
+/// project only, at every address: in the project what the role may, beside it nothing.
 async fn a_guest_reaches_the_granted_project_and_nothing_else(app: App) {
     let credential = furnish(&app).await;
     let (state, console) = (&app.state, Actor::console());
@@ -530,17 +540,18 @@ async fn a_guest_reaches_the_granted_project_and_nothing_else(app: App) {
             }];
             let guest =
                 Actor { user_id: user.id, name: user.name, email, entry, grants, memberships: vec![] };
-            let new = NewToken { name: "guest", role, scopes: Scopes::ALL, expires_at: None };
+            let new = NewToken { name: "guest", role, scopes: Scopes::ALL, expires_at: None, projects: None };
             session::create_token(state, &guest, &app.organisation.id, new).await.unwrap()
         };
+        let narrow = narrowed(&app, role).await;
         for route in API.iter().chain(PAGES) {
             let Some(action) = route.access.action() else { continue };
             let method: Method = route.method.parse().unwrap();
             let is_page = !route.path.starts_with("/api/");
-            let send = |path: &str, by_token: bool| {
-                let request = match by_token {
-                    true => app.anonymous(method.clone(), path).bearer_auth(&token),
-                    false => app.by(&browser, method.clone(), path),
+            let send = |path: &str, by: Option<&String>| {
+                let request = match by {
+                    Some(token) => app.anonymous(method.clone(), path).bearer_auth(token),
+                    None => app.by(&browser, method.clone(), path),
                 };
                 let request = match (is_page, method == Method::POST) {
                     (true, true) => request.header("accept", "text/html").form(&[("nothing", "")]),
@@ -552,12 +563,14 @@ async fn a_guest_reaches_the_granted_project_and_nothing_else(app: App) {
             let path = address(route, &credential);
             // What may be done is done by the walk over roles; here only what must not be, and what is read.
             let (reads, may) = (method == Method::GET, role.may(action));
-            for by_token in [false, true] {
-                let what = format!("{} {method} {path}, by token: {by_token}", role.as_str());
+            for (who, by) in
+                [("a session", None), ("a token", Some(&token)), ("the owner's token", Some(&narrow))]
+            {
+                let what = format!("{} {method} {path}, by {who}", role.as_str());
                 asked += 1;
                 if route.path.contains("{project}") {
-                    if !may || (by_token && route.access.refuses_tokens()) {
-                        let status = send(&path, by_token).await;
+                    if !may || (by.is_some() && route.access.refuses_tokens()) {
+                        let status = send(&path, by).await;
                         // To give one's own role back is everybody's right: nobody is named granted@example.org here.
                         assert!([403, 404, 422].contains(&status), "{status}: {what}");
                         assert!(
@@ -565,16 +578,16 @@ async fn a_guest_reaches_the_granted_project_and_nothing_else(app: App) {
                             "{status}: {what}"
                         );
                     } else if reads {
-                        assert!(send(&path, by_token).await < 400, "{what}");
+                        assert!(send(&path, by).await < 400, "{what}");
                     }
                     let secret =
                         path.replace("acme:support", "acme:secret").replace("/acme/support", "/acme/secret");
                     assert_ne!(path, secret);
-                    assert_eq!(send(&secret, by_token).await, 404, "beside it: {what}");
+                    assert_eq!(send(&secret, by).await, 404, "beside it: {what}");
                 } else if route.access == Access::Visit {
-                    assert!(send(&path, by_token).await < 400, "{what}");
+                    assert!(send(&path, by).await < 400, "{what}");
                 } else {
-                    assert_eq!(send(&path, by_token).await, 404, "the organisation is not theirs: {what}");
+                    assert_eq!(send(&path, by).await, 404, "the organisation is not theirs: {what}");
                 }
             }
         }

@@ -8,6 +8,7 @@ use schemas::canonical::Digest;
 use serde_json::{Value, json};
 
 use crate::app::{App, Browser, PUBLICATIONS, SET, json_of, on_both, problem, prompt};
+use crate::database::sql;
 
 on_both!(
     a_token_does_no_more_than_it_was_made_for,
@@ -15,6 +16,7 @@ on_both!(
     a_token_ends_after_ninety_days_unless_somebody_says_otherwise,
     a_token_cannot_act_for_the_person_behind_it,
     the_account_page_makes_and_revokes_api_keys,
+    a_token_for_some_projects_reaches_those_and_no_more_than_its_owner_does,
 );
 
 const TOKENS: &str = "/api/v1/tokens";
@@ -102,6 +104,7 @@ async fn a_token_that_is_spent_is_refused_and_the_refusal_is_recorded(app: App) 
         last_used_at: None,
         revoked_at: None,
         scopes: "read".into(),
+        projects: None,
     };
     let mut tx = app.state.database.write().await.unwrap();
     user::insert_token(&mut tx, &row).await.unwrap();
@@ -180,4 +183,77 @@ async fn the_account_page_makes_and_revokes_api_keys(app: App) {
     let done = app.by(&browser, Method::POST, &path).form(&form[..1]).send().await.unwrap();
     assert_eq!(done.status(), 303);
     assert_eq!(ask().await.unwrap().status(), 401);
+}
+
+async fn a_token_for_some_projects_reaches_those_and_no_more_than_its_owner_does(app: App) {
+    const OTHER: &str = "/api/v1/projects/acme:other/sets";
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "other" })).await;
+    let browser = app.browser().await;
+    let new =
+        |role: &str, projects: Value| json!({ "organisation": "acme", "role": role, "projects": projects });
+    for wrong in [json!(["support", "nothing"]), json!([]), json!([""]), json!(["support other"])] {
+        let answer = app.by(&browser, Method::POST, TOKENS).json(&new("owner", wrong)).send().await.unwrap();
+        assert_eq!(problem(answer, 422, "invalid").await["field"], "projects");
+    }
+    let made = make(&app, &browser, new("owner", json!(["support", "support"]))).await;
+    assert_eq!(made["projects"], json!(["support"]), "{made}");
+    let all = make(&app, &browser, new("owner", Value::Null)).await;
+    assert!(all.get("projects").is_none(), "{all}");
+    let both = make(&app, &browser, new("viewer", json!(["other", "support"]))).await;
+    let edit = prompt("x", "x", &[]);
+    let mut found = Vec::new();
+    for token in [&made, &all, &both] {
+        found.push([
+            status(&app, token, Method::GET, SET, Value::Null).await,
+            status(&app, token, Method::PUT, &format!("{SET}/prompts/x"), edit.clone()).await,
+            status(&app, token, Method::GET, OTHER, Value::Null).await,
+            status(&app, token, Method::POST, OTHER, json!({ "slug": "more" })).await,
+            status(
+                &app,
+                token,
+                Method::POST,
+                "/api/v1/organisations/acme/projects",
+                json!({ "slug": "third" }),
+            )
+            .await,
+        ]);
+    }
+    assert_eq!(found, [[200, 201, 404, 404, 404], [200, 409, 200, 201, 201], [200, 403, 200, 403, 404]]);
+    let token = made["token"].as_str().unwrap();
+    let me = app.anonymous(Method::GET, "/api/v1/me").bearer_auth(token).send().await.unwrap();
+    let me = json_of(me, 200).await;
+    assert_eq!((&me["organisations"], me["grants"].as_array().map(Vec::len)), (&json!([]), Some(1)), "{me}");
+    let listed = app.anonymous(Method::GET, "/api/v1/organisations/acme/projects").bearer_auth(token);
+    let listed = json_of(listed.send().await.unwrap(), 200).await;
+    let names: Vec<&str> =
+        listed["items"].as_array().unwrap().iter().filter_map(|p| p["slug"].as_str()).collect();
+    assert_eq!(names, ["support"]);
+
+    // On the page: what was typed stays, and the key says where it reaches.
+    let send = async |fields: &[(&str, &str)]| {
+        let mut fields = fields.to_vec();
+        fields.extend([
+            ("csrf", browser.csrf.as_str()),
+            ("organisation", "acme"),
+            ("role", "viewer"),
+            ("days", "30"),
+        ]);
+        let request = app.anonymous(Method::POST, "/-/account/keys").header("cookie", &browser.cookies);
+        let answer = request.header("accept", "text/html").form(&fields).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status_of, page) = send(&[("name", "typed"), ("projects", "support, nothing")]).await;
+    assert!(
+        status_of == 422 && page.contains("projects-error") && page.contains("support, nothing"),
+        "{page}"
+    );
+    let (status_of, page) = send(&[("name", "typed"), ("projects", "support, other")]).await;
+    assert!(status_of == 200 && page.contains("only in other, support"), "{page}");
+
+    // Its owner is nobody here any more, and neither is it.
+    let owner = session::user_by_email(&app.state, "owner@example.org").await.unwrap();
+    sql(&app.state.database, &format!("DELETE FROM memberships WHERE user_id = '{}'", owner.id))
+        .await
+        .unwrap();
+    assert_eq!(status(&app, &made, Method::GET, SET, Value::Null).await, 404);
 }

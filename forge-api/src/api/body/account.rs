@@ -51,6 +51,10 @@ pub struct NewToken {
     /// What it may be used for, besides reading: edit, review, publish, manage. All of it where nothing is said.
     #[serde(default)]
     pub scopes: Option<Vec<String>>,
+    /// The only projects that it reaches, as a guest of them, by their names in addresses. All that one reaches oneself
+    /// where nothing is said.
+    #[serde(default)]
+    pub projects: Option<Vec<String>>,
     /// RFC 3339, or `never`. In 90 days where nothing is said.
     #[serde(default)]
     pub expires_at: Option<String>,
@@ -89,6 +93,9 @@ pub struct TokenBody {
     pub name: String,
     pub role: String,
     pub scopes: Vec<String>,
+    /// The only projects that it reaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub projects: Option<Vec<String>>,
     pub created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -108,6 +115,7 @@ impl From<ApiToken> for TokenBody {
             name: t.name,
             role: t.role,
             scopes: t.scopes.split_whitespace().map(str::to_owned).collect(),
+            projects: t.projects.map(|names| names.split_whitespace().map(str::to_owned).collect()),
             created_at: rfc3339(t.created_at),
             expires_at: t.expires_at.map(rfc3339),
             last_used_at: t.last_used_at.map(rfc3339),

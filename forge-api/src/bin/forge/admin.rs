@@ -99,6 +99,7 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
                 role: role(&given)?,
                 scopes: scopes(&scope)?,
                 expires_at: expiry(&expires_days)?,
+                projects: None,
             };
             let user = session::user_by_email(state, &email).await?;
             let organisation = author::find_organisation(state, &Actor::console(), &slug).await?;
