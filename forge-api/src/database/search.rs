@@ -22,7 +22,7 @@ use schemas::prompt::{Content, Message, Prompt};
 pub use ask::{Entry, Tier, Wanted, candidates};
 pub use text::{Text, archived, partials, prompts};
 
-use super::schema::{self, projects, prompt_sets, search_entries, search_stale};
+use super::schema::{self, projects, prompt_sets, search_stale};
 use super::{Conn, Result, on};
 use crate::search::words::Words;
 

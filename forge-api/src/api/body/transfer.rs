@@ -65,6 +65,7 @@ impl From<(String, &PlanItem)> for PlanItemBody {
 impl From<Plan> for PlanBody {
     fn from(plan: Plan) -> Self {
         let (existing, others) = plan.choices.words();
+        let items = plan.items().into_iter().map(Into::into).collect();
         Self {
             counts: Change::ALL.map(|c| (c.as_str(), plan.count(c))).into_iter().collect(),
             id: plan.import,
@@ -73,7 +74,7 @@ impl From<Plan> for PlanBody {
             digest: plan.digest.to_string(),
             existing: existing.to_owned(),
             others: others.to_owned(),
-            items: plan.items().into_iter().map(Into::into).collect(),
+            items,
             notes: plan.notes.into_iter().map(Into::into).collect(),
         }
     }
