@@ -1,12 +1,17 @@
 //! An upload as files. Whatever is not as it should be refuses the whole of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Write as _};
 
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
 use crate::found::{Refusal, Result};
+
+mod sack;
+mod tar;
+
+use sack::Sack;
 
 /// Most files of one upload.
 pub const FILES_MAX: usize = 10_000;
@@ -34,7 +39,7 @@ pub fn is_zip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(b"PK\x05\x06")
 }
 
-/// Reads an upload: the files of a zip archive, or the one file that it is.
+/// Reads an upload: the files of a zip or tar archive, or the one file that it is.
 ///
 /// # Errors
 /// Too many or too large, a path that leaves the archive, a link, two files of one name, an archive that
@@ -49,12 +54,14 @@ pub fn unpack(name: &str, bytes: &[u8]) -> Result<Files> {
     if is_zip(bytes) {
         return unzip(bytes);
     }
-    if bytes.starts_with(&[0x1f, 0x8b]) || bytes.get(257..262) == Some(b"ustar") {
-        let detail = "tar archives are not read; pack the files as a zip archive";
-        return Err(Refusal::new("wrong_type", detail));
+    if tar::is_gzip(bytes) {
+        return tar::untar_gzip(bytes);
+    }
+    if tar::is_tar(bytes) {
+        return tar::untar(bytes);
     }
     let name = name.rsplit(['/', '\\']).next().filter(|n| !n.is_empty()).unwrap_or("file");
-    Ok(Files::from([(path(name)?, bytes.to_vec())]))
+    Ok(Files::from([(sack::path(name)?, bytes.to_vec())]))
 }
 
 fn too_large(detail: impl Into<String>) -> Refusal {
@@ -87,8 +94,7 @@ fn unzip(bytes: &[u8]) -> Result<Files> {
     if zip.len() != counted {
         return Err(Refusal::new("duplicate", "two entries of the archive have the same name"));
     }
-    let bound = (bytes.len() as u64).saturating_mul(RATIO_MAX).clamp(RATIO_FROM, TOTAL_MAX);
-    let (mut files, mut seen, mut total) = (Files::new(), BTreeSet::new(), 0u64);
+    let mut sack = Sack::new(sack::bound(bytes.len()));
     for index in 0..zip.len() {
         let mut entry = zip.by_index(index).map_err(damaged)?;
         let name = std::str::from_utf8(entry.name_raw())
@@ -104,65 +110,17 @@ fn unzip(bytes: &[u8]) -> Result<Files> {
         if entry.is_symlink()
             || entry.unix_mode().is_some_and(|m| !matches!(m & 0o170_000, 0 | 0o100_000 | 0o040_000))
         {
-            return Err(Refusal::new(
-                "bad_path",
-                format!("{name} is a link or a device; only files are read"),
-            ));
+            return Err(sack::no_file(&name));
         }
-        let path = path(name.trim_end_matches('/'))?;
+        let path = sack.path(&name)?;
         if entry.is_dir() || name.ends_with('/') {
             continue;
         }
-        if !seen.insert(path.to_lowercase()) {
-            let detail = format!("two files of the archive are called {path}, or differ only in capitals");
-            return Err(Refusal::new("duplicate", detail));
-        }
         let mut content = Vec::new();
         entry.by_ref().take(FILE_MAX + 1).read_to_end(&mut content).map_err(damaged)?;
-        total += content.len() as u64;
-        if content.len() as u64 > FILE_MAX {
-            return Err(too_large(format!("{path} has more than {FILE_MAX} bytes")));
-        }
-        if total > bound {
-            let detail = "the archive unpacks to far more than prompts would; it may be a zip bomb";
-            return Err(too_large(detail));
-        }
-        if !is_rubbish(&path) {
-            files.insert(path, content);
-        }
+        sack.put(path, content)?;
     }
-    if files.is_empty() {
-        return Err(Refusal::new("empty", "the archive holds no file"));
-    }
-    Ok(files)
-}
-
-/// What file managers leave in every archive.
-fn is_rubbish(path: &str) -> bool {
-    path.starts_with("__MACOSX/")
-        || path.rsplit('/').next().is_some_and(|n| n == ".DS_Store" || n == "Thumbs.db")
-}
-
-/// A path as we take it: relative, `/` between names, no way up and no control characters.
-fn path(text: &str) -> Result<String> {
-    let bad = |why: &str| Err(Refusal::new("bad_path", format!("{:?} {why}", crate::found::shown(text))));
-    if text.is_empty() || text.len() > PATH_MAX {
-        return bad("is no path of a file: it is empty or too long");
-    }
-    if text.contains('\\') || text.chars().any(char::is_control) {
-        return bad("is no path of a file: write / between folders, and no control characters");
-    }
-    if text.starts_with('/') || text.as_bytes().get(1) == Some(&b':') {
-        return bad("is an absolute path; paths in an archive are relative");
-    }
-    let parts: Vec<&str> = text.split('/').filter(|part| *part != ".").collect();
-    if parts.iter().any(|part| part.is_empty() || *part == "..") {
-        return bad("leaves the archive or has an empty part");
-    }
-    if parts.len() > DEPTH_MAX {
-        return bad("is nested too deep");
-    }
-    Ok(parts.join("/"))
+    sack.files()
 }
 
 /// Packs files into a zip archive: the same files give the same bytes.

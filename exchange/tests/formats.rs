@@ -8,3 +8,5 @@ mod hostile;
 mod reading;
 #[path = "formats/round.rs"]
 mod round;
+#[path = "formats/tarred.rs"]
+mod tarred;

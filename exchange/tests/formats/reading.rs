@@ -317,7 +317,7 @@ fn what_is_none_of_the_formats_is_refused_with_the_list_of_them() {
         ("x.prompt", b"---\n- a\n---\n", "unreadable"),
         ("x.prompt", b"---\na: &a [*a]\n---\n", "unreadable"),
         ("x", b"", "empty"),
-        ("x.tar.gz", b"\x1f\x8b\x08", "wrong_type"),
+        ("x.tar.gz", b"\x1f\x8b\x08", "damaged"),
     ] {
         let error = read(None, name, bytes).err().unwrap_or_else(|| panic!("{name} is taken"));
         assert_eq!(error.code, code, "{name}: {error}");
