@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use super::page::sentence;
+use super::previewed::sentence;
 use crate::author::model;
 use crate::ui::form::{Form, lines};
 use crate::ui::view::Choice;

@@ -1,41 +1,14 @@
 //! A prompt as the editor's form holds it, complete or not: nothing that was typed is ever lost.
 
 use schemas::PromptId;
-use schemas::prompt::{Content, Engine, Message, Partial, Prompt, Role};
+use schemas::prompt::{Content, Engine, Partial, Prompt};
 use serde_json::{Map, Value};
 
 use super::parameter::{self, Row};
+pub(crate) use super::part::{PLACEHOLDER, Part, ROLES, What, role_name};
+use super::part::{message_of, part_of};
 use super::settings::{self, Flaw, Settings};
 use crate::ui::form::{Form, lines};
-
-/// The roles that the form offers; a placeholder is the place of the caller's messages.
-pub(crate) const ROLES: [&str; 5] = ["system", "user", "assistant", "tool", PLACEHOLDER];
-pub(crate) const PLACEHOLDER: &str = "placeholder";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum What {
-    #[default]
-    Text,
-    Chat,
-    Partial,
-}
-
-impl What {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Chat => "chat",
-            Self::Partial => "partial",
-        }
-    }
-}
-
-/// A text, or one entry of a chat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub role: String,
-    pub text: String,
-}
 
 /// Everything that the form holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -328,35 +301,6 @@ impl Typed {
             }
         }
         (values, refusals)
-    }
-}
-
-fn part_of(message: &Message) -> Part {
-    match message {
-        Message::Message { role, template } => Part { role: role_name(*role).into(), text: template.clone() },
-        Message::Placeholder { name } => Part { role: PLACEHOLDER.into(), text: name.clone() },
-    }
-}
-
-fn message_of(part: &Part) -> Message {
-    let role = match part.role.as_str() {
-        PLACEHOLDER => return Message::Placeholder { name: part.text.trim().to_owned() },
-        "system" => Role::System,
-        "user" => Role::User,
-        "assistant" => Role::Assistant,
-        "tool" => Role::Tool,
-        _ => Role::Other,
-    };
-    Message::Message { role, template: part.text.clone() }
-}
-
-pub(crate) fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::System => "system",
-        Role::User => "user",
-        Role::Assistant => "assistant",
-        Role::Tool => "tool",
-        Role::Other => "other",
     }
 }
 

@@ -3,8 +3,8 @@
 
 use axum::http::StatusCode;
 
-use super::page::sentence;
 use super::parameter::shown;
+use super::previewed::sentence;
 use super::typed::{Loaded, Typed};
 use crate::author::{self, SaveVariables, SetAt, VariableSet};
 use crate::error::ApiError;
