@@ -12,6 +12,7 @@ use crate::author::prompt::load;
 use crate::author::set::refuse_archived;
 use crate::author::{Draft, SetAt, dependency};
 use crate::clock;
+use crate::database::origin::{self, VersionOrigin};
 use crate::database::version::{self, NewVersion, Version};
 use crate::database::{Conn, overview, prompt, prompt_set, review};
 use crate::error::{ApiError, Result};
@@ -276,6 +277,21 @@ pub async fn find_version(state: &AppState, actor: &Actor, set: &SetAt, text: &s
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     version::find(&mut conn, &set.set.id, text).await?.ok_or(ApiError::NotFound("version"))
+}
+
+/// Where a version was locked, if that was elsewhere, and who brought it.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn origin(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    row: &Version,
+) -> Result<Option<VersionOrigin>> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(origin::of_versions(&mut conn, &[row.id.as_str()]).await?.pop())
 }
 
 /// The canonical body of a version: what agents get, byte for byte.

@@ -66,7 +66,9 @@ pub(super) async fn get_version(
     Path((project, set, version)): VersionPath,
 ) -> Result<Json<VersionBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    Ok(Json(lock::find_version(&state, &actor, &set, &version).await?.into()))
+    let found = lock::find_version(&state, &actor, &set, &version).await?;
+    let imported = lock::origin(&state, &actor, &set, &found).await?.map(Into::into);
+    Ok(Json(VersionBody { imported, ..found.into() }))
 }
 
 pub(super) async fn get_version_bundle(

@@ -219,6 +219,8 @@ struct VersionPage {
     notes: String,
     by: String,
     approver: Option<String>,
+    /// Where it was locked, and who brought it.
+    imported: Option<String>,
     at: Moment,
     size: String,
     digest: String,
@@ -290,8 +292,17 @@ pub(super) async fn get_version(
     let aliases = alias::list(&state, actor, &set).await?;
     let project = format!("/{o}/{p}");
     let number = encoded(&found.version);
+    let imported = lock::origin(&state, actor, &set, &found).await?;
     let page = VersionPage {
         set: set.set.slug.clone(),
+        imported: imported.map(|origin| {
+            let approved =
+                origin.approver.map(|name| format!(", where {name} approved it")).unwrap_or_default();
+            format!(
+                "Locked in {}/{}/{}{approved}; brought here by {}. No approval of this place comes with it.",
+                origin.organisation, origin.project, origin.prompt_set, origin.imported_by
+            )
+        }),
         note: (found.kind != "locked").then_some("snapshot of a draft"),
         aliases: aliases.into_iter().filter(|a| a.version.id == found.id).map(|a| a.name).collect(),
         live,

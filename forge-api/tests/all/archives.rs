@@ -168,6 +168,11 @@ async fn a_project_moves_with_all_that_is_in_it(app: App) {
     assert_eq!(version["digest"], Digest::of(&body).to_string());
     let bundle: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!((&bundle["organisation"], &bundle["project"]), (&json!("globex"), &json!("moved")));
+    assert_eq!(version["imported"]["set"], "acme/support/chat");
+    assert_eq!(
+        (&version["author"], &version["imported"]["imported_by"]),
+        (&json!("owner"), &json!("stranger"))
+    );
     let taken = seen(&app, "/sets/chat/versions/1.1.0/dependencies").await;
     assert_eq!(taken["items"][0]["digest"], seen(&app, "/sets/tone/versions/1.0.0").await["digest"]);
     assert_eq!(seen(&app, "/sets/chat/aliases/latest").await["version"], "1.1.0");
@@ -388,6 +393,8 @@ async fn the_pages_import_a_whole_project(app: App) {
     assert_eq!(done.status(), 303, "{}", done.text().await.unwrap());
     let project = page("/globex/moved".into()).await;
     assert!(project.contains("/globex/moved/chat") && project.contains("/globex/moved/tone"), "{project}");
+    let version = page("/globex/moved/chat/-/versions/1.0.0".into()).await;
+    assert!(version.contains("Locked in acme/support/chat; brought here by stranger"), "{version}");
     let history = page("/globex/moved/chat/-/history/welcome.message".into()).await;
     assert!(history.contains("brought by stranger"), "{history}");
 }

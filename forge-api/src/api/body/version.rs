@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::rfc3339;
+use crate::database::origin::VersionOrigin;
 use crate::database::version::Version;
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,6 +31,35 @@ pub struct VersionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub approver: Option<String>,
     pub created_at: String,
+    /// Where it was locked, if that was elsewhere; told of one version, and not in lists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub imported: Option<OriginBody>,
+}
+
+/// Where a version was locked, and who brought it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct OriginBody {
+    /// organisation/project/set
+    pub set: String,
+    /// Of its bytes there.
+    pub digest: String,
+    /// Who approved it there; that is nobody's approval here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    pub imported_by: String,
+    pub imported_at: String,
+}
+
+impl From<VersionOrigin> for OriginBody {
+    fn from(origin: VersionOrigin) -> Self {
+        Self {
+            set: format!("{}/{}/{}", origin.organisation, origin.project, origin.prompt_set),
+            digest: origin.digest,
+            approver: origin.approver,
+            imported_by: origin.imported_by,
+            imported_at: rfc3339(origin.imported_at),
+        }
+    }
 }
 
 impl From<Version> for VersionBody {
@@ -45,6 +75,7 @@ impl From<Version> for VersionBody {
             author: v.author,
             approver: v.approver,
             created_at: rfc3339(v.created_at),
+            imported: None,
         }
     }
 }
