@@ -5,10 +5,12 @@ use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
 use crate::app::{App, SET, json_of, on_both, problem, prompt};
+use crate::database::sql;
 
 on_both!(
     a_history_goes_on_under_the_names_before,
     a_name_that_something_else_had_is_not_mixed_in,
+    renames_of_before_they_were_kept_are_found_out,
     a_renamed_prompt_is_compared_with_what_it_was,
     every_save_is_a_state_that_can_be_compared,
     the_compare_page_offers_every_state_and_says_at_the_field_what_is_wrong,
@@ -147,6 +149,37 @@ async fn a_name_that_something_else_had_is_not_mixed_in(app: App) {
     assert_eq!(told(&app.get(&format!("{SET}/history/taken")).await).len(), 2);
     let history = told(&app.get(&format!("{SET}/history/mine")).await);
     assert_eq!(history[0], row("mine", "New", None));
+}
+
+async fn renames_of_before_they_were_kept_are_found_out(app: App) {
+    app.save("first.name", "One", &[]).await;
+    rename(&app, "prompt", "first.name", "second.name").await;
+    let put = format!("{SET}/partials/greeting");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &put, json!({ "source": "Hi" })).await.status(), 201);
+    rename(&app, "partial", "greeting", "opening").await;
+    // Somebody's own words are no rename.
+    let path = format!("{SET}/prompts/other?message=renamed%20from%20first.name");
+    let put = send(&app, Role::Owner, Method::PUT, &path, prompt("other", "Two", &[])).await;
+    assert_eq!(put.status(), 201);
+    let before = (
+        told(&app.get(&format!("{SET}/history/second.name")).await),
+        told(&app.get(&format!("{SET}/partial-history/opening")).await),
+    );
+    for table in ["prompt_revisions", "partial_revisions"] {
+        sql(&app.state.database, &format!("UPDATE {table} SET renamed_from = NULL")).await.unwrap();
+    }
+    assert_eq!(told(&app.get(&format!("{SET}/history/second.name")).await).len(), 1);
+    let migration = include_str!("../../migrations/sqlite/0018_history.sql");
+    assert_eq!(migration, include_str!("../../migrations/postgres/0018_history.sql"));
+    for statement in migration.split(';').map(str::trim).filter(|s| s.starts_with("UPDATE")) {
+        sql(&app.state.database, statement).await.unwrap();
+    }
+    let after = (
+        told(&app.get(&format!("{SET}/history/second.name")).await),
+        told(&app.get(&format!("{SET}/partial-history/opening")).await),
+    );
+    assert_eq!(after, before);
+    assert_eq!(told(&app.get(&format!("{SET}/history/other")).await), [row("other", "Two", None)]);
 }
 
 async fn a_renamed_prompt_is_compared_with_what_it_was(app: App) {
