@@ -105,7 +105,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("GET", "/sets/{set}/contracts") => (None, schema::<List<crate::contract::Known>>(g)),
         ("GET", "/usage") => (None, schema::<UsageBody>(g)),
         ("GET", "/sets") => (None, schema::<List<SetBody>>(g)),
-        ("POST", "/sets") => (schema::<Named>(g), schema::<SetBody>(g)),
+        ("POST", "/sets") => (schema::<NewSetBody>(g), schema::<SetBody>(g)),
         ("GET", "/sets/{set}") => (None, schema::<DraftBody>(g)),
         ("PATCH", "/organisations/{organisation}") => {
             (schema::<OrganisationChange>(g), schema::<OrganisationBody>(g))

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::body::{DraftBody, Named, SetBody};
+use super::body::{DraftBody, NewSetBody, SetBody};
 use super::page::{Listed, Page};
 use super::{Which, holds, is, project_at, set_at};
 use crate::auth::Actor;
@@ -33,11 +33,14 @@ pub(super) async fn create_set(
     State(state): State<AppState>,
     actor: Actor,
     Path(project): Path<String>,
-    ApiJson(body): ApiJson<Named>,
+    ApiJson(body): ApiJson<NewSetBody>,
 ) -> Result<(StatusCode, Json<SetBody>)> {
     let at = project_at(&state, &actor, &project).await?;
     let new = NewSet { slug: &body.slug, name: &body.name, description: &body.description };
-    let made = author::create_set(&state, &actor, &at, new).await?;
+    let made = match &body.example {
+        Some(example) => author::add_example(&state, &actor, &at, example).await?,
+        None => author::create_set(&state, &actor, &at, new).await?,
+    };
     Ok((StatusCode::CREATED, Json(made.set.into())))
 }
 

@@ -178,6 +178,12 @@ async fn an_empty_project_begins_with_an_example(app: App) {
     let again = post(&app, Role::Owner, "/acme/empty/-/new", &[("example", "support")]).await;
     assert_eq!(again.status(), 409);
     assert!(again.text().await.unwrap().contains("this project has one of that name"));
+    // The same over the API.
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "other", "name": "Other" })).await;
+    let path = "/api/v1/projects/acme:other/sets";
+    app.refused(path, json!({ "example": "nothing" }), 422, "unknown_example").await;
+    assert_eq!(app.post(path, 201, json!({ "example": "writing" })).await["slug"], "chat");
+    app.refused(path, json!({ "example": "writing" }), 409, "name_taken").await;
 }
 
 async fn a_guest_makes_a_key_for_what_was_granted(app: App) {

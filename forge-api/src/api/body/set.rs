@@ -12,6 +12,21 @@ use crate::author::settings;
 use crate::clock::rfc3339;
 use crate::database::prompt_set::PromptSet;
 
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct NewSetBody {
+    /// Its name in addresses.
+    #[serde(default)]
+    pub slug: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// Instead of all that: an example, `support` or `writing`. All of its sets are added, locked as 1.0.0; the answer is
+    /// the first.
+    #[serde(default)]
+    pub example: Option<String>,
+}
+
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct SetBody {
     pub id: String,
