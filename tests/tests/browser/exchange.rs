@@ -1,4 +1,4 @@
-//! A file of another tool is imported by hand, and what is there is exported.
+//! A file of another tool is imported by hand, what is there is exported, and a whole project moves.
 
 use anyhow::Result;
 use serde_json::json;
@@ -49,5 +49,41 @@ async fn a_file_of_another_tool_is_looked_at_imported_and_exported_by_hand() -> 
     browser.wait_url("format=langfuse").await;
     let link = browser.run("return document.querySelector('a[href*=\"/-/export/file\"]').href").await?;
     assert!(link.as_str().is_some_and(|l| l.contains("format=langfuse")), "{link}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_project_moves_into_another_one_by_hand_and_nothing_is_written_before_it_is_said() -> Result<()> {
+    let mut session = Session::start().await?;
+    let owner = session.forge.owner().await?;
+    owner.create_project(ORGANISATION).await?;
+    owner.write("welcome.message", "Hello {{ name }}").await?;
+    owner.lock("1.0.0").await?;
+    let moved = json!({ "slug": "moved", "name": "Moved" });
+    owner.post("/api/v1/organisations/acme/projects", &moved).await?.ok()?;
+    let file = session.forge.directory().join("support.forge.zip");
+    let file = file.display().to_string();
+    session.forge.place.run(&["export", "acme/support", &file]).await?;
+    let session = session;
+    let browser = &session.browser;
+    session.sign_in().await?;
+
+    session.open("/acme/moved").await?;
+    browser.click("a[href$='/-/import']").await;
+    browser.wait_url("/acme/moved/-/import").await;
+    browser.keys("#file", &file).await?;
+    browser.click("form[action$='/-/import'] button").await;
+    browser.wait_url("/-/import/").await;
+    browser.wait_text("main", "1 locked version").await;
+    browser.wait_text(".list", "chat/versions/1.0.0").await;
+    let sets = owner.get("/api/v1/projects/acme:moved/sets").await?.ok()?;
+    assert_eq!(sets["items"], json!([]));
+    browser.click("form[method=post][action*='/-/import/'] button").await;
+    browser.wait_text("#project", "chat").await;
+
+    session.open("/acme/moved/chat/-/versions/1.0.0").await?;
+    browser.wait_text(".callout", "Locked in acme/support/chat").await;
+    let version = owner.get("/api/v1/projects/acme:moved/sets/chat/versions/1.0.0").await?.ok()?;
+    assert_eq!(version["imported"]["set"], "acme/support/chat");
     Ok(())
 }
