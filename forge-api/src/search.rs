@@ -36,7 +36,7 @@ pub const LIMIT_MAX: usize = 100;
 /// Most entries that one search looks at where a filter leaves many out; what it found until then is a page.
 const LOOKED_MAX: usize = 2000;
 /// Entries that are looked at in one go where a filter leaves many out.
-const BATCH: usize = 200;
+const BATCH: usize = 500;
 const STATES: [&str; 3] = ["editing", "review", "locked"];
 
 /// What is looked for, as it was written.
