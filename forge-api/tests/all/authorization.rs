@@ -273,6 +273,7 @@ async fn furnish_people(app: &App) {
         expires_at: i64::MAX,
         ended_at: None,
         outcome: None,
+        mail_error: None,
     };
     let mut tx = state.database.write().await.unwrap();
     invitation::insert(&mut tx, &waits, &[]).await.unwrap();
