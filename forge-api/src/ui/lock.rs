@@ -38,6 +38,8 @@ struct Page {
     /// Where the review's buttons post to.
     verdict: &'static str,
     review: Option<Review>,
+    /// Comments of the last review are open while the set is in EDITING.
+    open: Option<Callout>,
     /// People who can be asked.
     people: Vec<Choice>,
     ask_title: String,
@@ -232,6 +234,7 @@ async fn show(
         dependencies: taken(&draft),
         verdict: if may(Action::Review) { "verdict" } else { "review" },
         review: review_of(state, visitor, set, &draft).await?,
+        open: open_comments(state, visitor, set).await?,
         version: next.to_string(),
         why: why(&changes, newest.as_ref().map(|(v, _)| *v), &next),
         summary: format!("{} in this version.", count(draft.prompts.len() as u64, "prompt", "prompts")),
@@ -314,6 +317,33 @@ async fn review_of(
                 && set.at.lets(&visitor.actor, Action::Review),
         }
     }))
+}
+
+/// That comments of the last review are not settled, while its set is edited again: a warning, nothing more.
+async fn open_comments(state: &AppState, visitor: &Visitor, set: &SetAt) -> Result<Option<Callout>> {
+    if set.set.state != "editing" {
+        return Ok(None);
+    }
+    let reviews = review::list(state, &visitor.actor, set).await?;
+    let Some(last) = reviews.first().filter(|last| last.state != "locked") else { return Ok(None) };
+    let open = review::find(state, &visitor.actor, set, last.number).await?.unsettled;
+    if open == 0 {
+        return Ok(None);
+    }
+    let mut callout = Callout {
+        state: "warn",
+        ..Callout::bad(
+            if open == 1 {
+                "1 comment is not settled.".to_owned()
+            } else {
+                format!("{open} comments are not settled.")
+            },
+            "It was said in the last review. Look at it before you lock.",
+        )
+    };
+    let href = format!("{}/-/reviews/{}", base(set), last.number);
+    callout.actions.push(Way { text: format!("Open review {}", last.number), href });
+    Ok(Some(callout))
 }
 
 /// The heaviest reason.

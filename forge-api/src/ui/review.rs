@@ -147,7 +147,12 @@ async fn show(
         Some(_) => changes.sentence(),
         None => "What was read then was not kept.".to_owned(),
     };
-    page.checks(review::check::of_view(state, actor, set, &view).await?);
+    match review::check::of_view(state, actor, set, &view).await {
+        Ok(found) => page.checks(found),
+        // There is too much to do to check it now; it can be read all the same.
+        Err(ApiError::Unavailable(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
     page.rules = rule::rules(state, actor, &set.at)
         .await?
         .into_iter()

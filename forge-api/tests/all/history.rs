@@ -328,6 +328,9 @@ async fn a_comment_is_settled_by_who_may_and_opened_again(app: App) {
     assert_eq!(open().await, 1);
     assert_eq!(get(&app, Role::Viewer, REVIEWS).await["items"][0]["unsettled"], 1);
     app.audited(&app.organisation.id, |entry| entry.action == "review.unsettled").await;
+    app.post(&format!("{SET}/reviews/current/return"), 204, json!({})).await;
+    let page = html(&app, Role::Owner, "/acme/support/chat/-/lock", 200).await;
+    assert!(page.contains("1 comment is not settled.") && page.contains("Open review 1"), "{page}");
 }
 
 async fn a_tick_holds_for_exactly_what_was_seen(app: App) {
