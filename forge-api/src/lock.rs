@@ -263,7 +263,7 @@ pub async fn versions(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Ve
 pub async fn newest_version(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Option<String>> {
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
-    let Some(id) = overview::newest_locked(&mut conn, &[&set.set.id]).await?.remove(&set.set.id) else {
+    let Some((id, _)) = overview::newest_locked(&mut conn, &[&set.set.id]).await?.remove(&set.set.id) else {
         return Ok(None);
     };
     Ok(version::by_id(&mut conn, &id).await?.map(|v| v.version))

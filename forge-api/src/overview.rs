@@ -97,7 +97,7 @@ pub(crate) async fn glance(
     let set_ids: Vec<&str> = sets.iter().map(|s| s.id.as_str()).collect();
     let mut prompts = rows::prompts_of(conn, &set_ids).await?;
     let newest = rows::newest_locked(conn, &set_ids).await?;
-    let version_ids: Vec<&str> = newest.values().map(String::as_str).collect();
+    let version_ids: Vec<&str> = newest.values().map(|(id, _)| id.as_str()).collect();
     let mut latest = rows::versions_by_ids(conn, &version_ids).await?;
 
     let mut by_project: HashMap<String, Vec<SetOverview>> = HashMap::new();
@@ -109,7 +109,7 @@ pub(crate) async fn glance(
         let of_project = by_project.entry(set.project_id.clone()).or_default();
         of_project.push(SetOverview {
             prompts: prompts.remove(&set.id).unwrap_or(0),
-            latest: newest.get(&set.id).and_then(|id| latest.remove(id)),
+            latest: newest.get(&set.id).and_then(|(id, _)| latest.remove(id)),
             live: live.remove(&set.id).unwrap_or_default(),
             set,
         });

@@ -77,4 +77,4 @@ INSERT INTO search_stale (kind, row_id) SELECT kind, id FROM archived_prompts;
 
 CREATE INDEX heads_publication ON heads (publication_id);
 CREATE INDEX publications_set ON publications (set_id, number);
-CREATE INDEX versions_newest ON versions (set_id, kind, id);
+CREATE INDEX versions_newest ON versions (set_id, kind, id, created_at);

@@ -2,4 +2,4 @@
 -- without reading past the bodies of all.
 CREATE INDEX heads_publication ON heads (publication_id);
 CREATE INDEX publications_set ON publications (set_id, number);
-CREATE INDEX versions_newest ON versions (set_id, kind, id);
+CREATE INDEX versions_newest ON versions (set_id, kind, id, created_at);

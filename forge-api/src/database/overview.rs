@@ -114,17 +114,30 @@ pub async fn prompts_of(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<String
     Ok(out)
 }
 
-/// The id of the version of each of these sets that was locked last. Ids grow with time.
-pub async fn newest_locked(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<String, String>> {
+/// The version of each of these sets that was locked last, and when. Ids grow with time.
+pub async fn newest_locked(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<String, (String, i64)>> {
     let mut out = HashMap::new();
     for ids in sets.chunks(IDS) {
-        let rows: Vec<(String, Option<String>)> = on!(&mut *conn, c => versions::table
+        let rows: Vec<(String, Option<String>, Option<i64>)> = on!(&mut *conn, c => versions::table
             .filter(versions::set_id.eq_any(ids))
             .filter(versions::kind.eq("locked"))
             .group_by(versions::set_id)
-            .select((versions::set_id, max(versions::id)))
+            .select((versions::set_id, max(versions::id), max(versions::created_at)))
             .load(c).await?);
-        out.extend(rows.into_iter().filter_map(|(set, id)| Some((set, id?))));
+        out.extend(rows.into_iter().filter_map(|(set, id, at)| Some((set, (id?, at?)))));
+    }
+    Ok(out)
+}
+
+/// What these versions are called. Nothing is read that stands behind their bodies.
+pub async fn version_names(conn: &mut Conn, ids: &[&str]) -> Result<HashMap<String, String>> {
+    let mut out = HashMap::new();
+    for ids in ids.chunks(IDS) {
+        let rows: Vec<(String, String)> = on!(&mut *conn, c => versions::table
+            .filter(versions::id.eq_any(ids))
+            .select((versions::id, versions::version))
+            .load(c).await?);
+        out.extend(rows);
     }
     Ok(out)
 }

@@ -15,7 +15,6 @@ use crate::database::project::Environment;
 use crate::database::prompt_set::PromptSet;
 use crate::database::publication::{self, PublicationFull};
 use crate::database::review::{self, Review};
-use crate::database::version::Version;
 use crate::database::{Conn, agent};
 use crate::error::Result;
 use crate::fleet;
@@ -199,6 +198,7 @@ pub async fn board(
     let (waiting_count, failing_count) = (waiting.len(), failing.len());
     waiting.truncate(LINES);
     failing.truncate(LINES);
+    name(&mut conn, &mut waiting, &mut failing).await?;
     let count = ground.projects.len();
     Ok(Board { projects, count, waiting, waiting_count, failing, failing_count, latest })
 }
@@ -261,6 +261,27 @@ impl Ground {
     }
 }
 
+/// Puts names in the place of ids of versions: those of the few lines that are shown.
+async fn name(conn: &mut Conn, waiting: &mut [Waiting], failing: &mut [Failing]) -> Result<()> {
+    let mut places: Vec<&mut String> =
+        failing.iter_mut().filter_map(|line| line.place.as_mut()).map(|place| &mut place.version).collect();
+    for line in waiting {
+        if let Wait::Publish { version, replaces, .. } = &mut line.wait {
+            places.push(version);
+            places.extend(replaces.as_mut());
+        }
+    }
+    let ids: Vec<&str> = places.iter().map(|id| id.as_str()).collect();
+    let names = rows::version_names(conn, &ids).await?;
+    for place in places {
+        if let Some(name) = names.get(place.as_str()) {
+            place.clone_from(name);
+        }
+    }
+    Ok(())
+}
+
+/// Versions stand by their ids.
 async fn waiting(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
     let mut out = in_review(conn, actor, ground).await?;
     out.extend(to_publish(conn, actor, ground).await?);
@@ -315,8 +336,9 @@ async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<V
         |set: &&PromptSet| ground.project(&set.project_id).is_some_and(|at| at.lets(actor, Action::Publish));
     let ids: Vec<&str> = ground.in_use().filter(may).map(|s| s.id.as_str()).collect();
     let newest = rows::newest_locked(conn, &ids).await?;
-    let mut found = Vec::new();
-    for (set, newest) in newest.iter().filter_map(|(id, v)| Some((ground.sets.get(id)?, v))) {
+    let mut out = Vec::new();
+    for (set, (newest, since)) in newest.iter().filter_map(|(id, v)| Some((ground.sets.get(id)?, v))) {
+        let Some(at) = ground.project(&set.project_id) else { continue };
         let first = ground.places(set).next().map(|(e, _)| (e, None));
         let is_live = ground.places(set).any(|(_, head)| head.is_some());
         let behind = ground.places(set).find_map(|(environment, head)| {
@@ -324,30 +346,23 @@ async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<V
             Some((environment, Some(head)))
         });
         if let Some((environment, head)) = if is_live { behind } else { first } {
-            found.push((set, environment, newest.as_str(), head.map(|h| h.version_id.as_str())));
+            out.push(Waiting {
+                at: at.clone(),
+                set: set.clone(),
+                wait: Wait::Publish {
+                    version: newest.clone(),
+                    environment: environment.slug.clone(),
+                    replaces: head.map(|h| h.version_id.clone()),
+                },
+                since: *since,
+            });
         }
     }
-    let ids: Vec<&str> = found.iter().flat_map(|(_, _, new, old)| [Some(*new), *old]).flatten().collect();
-    let versions = rows::versions_by_ids(conn, &ids).await?;
-    let named = |id: &str| versions.get(id).map(|v: &Version| v.version.clone());
-    let told = found.into_iter().filter_map(|(set, environment, new, old)| {
-        let version = versions.get(new)?;
-        Some(Waiting {
-            at: ground.project(&set.project_id)?.clone(),
-            set: set.clone(),
-            wait: Wait::Publish {
-                version: version.version.clone(),
-                environment: environment.slug.clone(),
-                replaces: old.and_then(named),
-            },
-            since: version.created_at,
-        })
-    });
-    Ok(told.collect())
+    Ok(out)
 }
 
 async fn failing(state: &AppState, conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Failing>> {
-    let mut out = unsent(conn, ground).await?;
+    let mut out = unsent(ground);
     out.extend(refused(state, conn, ground).await?);
     let ids: Vec<&str> = ground.environments.iter().map(|e| e.id.as_str()).collect();
     let tallies = rows::agents_of(conn, &ids, since(state)).await?;
@@ -375,7 +390,7 @@ fn silent(tally: &AgentTally) -> impl Iterator<Item = Fault> {
 }
 
 /// Publications that did not go out.
-async fn unsent(conn: &mut Conn, ground: &Ground) -> Result<Vec<Failing>> {
+fn unsent(ground: &Ground) -> Vec<Failing> {
     let late = clock::now() - SENDING;
     let found: Vec<(&Head, Fault)> = ground
         .heads
@@ -386,7 +401,7 @@ async fn unsent(conn: &mut Conn, ground: &Ground) -> Result<Vec<Failing>> {
             _ => None,
         })
         .collect();
-    placed(conn, ground, found).await
+    placed(ground, found)
 }
 
 /// Publications that agents refused which were heard lately.
@@ -405,26 +420,24 @@ async fn refused(state: &AppState, conn: &mut Conn, ground: &Ground) -> Result<V
             found.push((head, Fault::Refused { agents }));
         }
     }
-    placed(conn, ground, found).await
+    Ok(placed(ground, found))
 }
 
-/// Adds the words that people know a publication by.
-async fn placed(conn: &mut Conn, ground: &Ground, found: Vec<(&Head, Fault)>) -> Result<Vec<Failing>> {
-    let ids: Vec<&str> = found.iter().map(|(head, _)| head.version_id.as_str()).collect();
-    let versions = rows::versions_by_ids(conn, &ids).await?;
+/// Adds the words that people know a publication by; its version stands by its id.
+fn placed(ground: &Ground, found: Vec<(&Head, Fault)>) -> Vec<Failing> {
     let told = found.into_iter().filter_map(|(head, fault)| {
         Some(Failing {
             at: ground.project(&head.project_id)?.clone(),
             environment: ground.environment(&head.environment_id)?.slug.clone(),
             place: Some(Place {
                 set: ground.sets.get(&head.set_id)?.slug.clone(),
-                version: versions.get(&head.version_id)?.version.clone(),
+                version: head.version_id.clone(),
                 number: head.number,
             }),
             fault,
         })
     });
-    Ok(told.collect())
+    told.collect()
 }
 
 /// Credentials in use that end soon, for who can make others.
