@@ -177,6 +177,7 @@ async fn an_empty_project_begins_with_an_example(app: App) {
     assert!(states.len() > 1 && states.iter().all(|state| *state == "locked"), "{sets}");
     let again = post(&app, Role::Owner, "/acme/empty/-/new", &[("example", "support")]).await;
     assert_eq!(again.status(), 409);
+    assert_eq!(again.status(), 409);
     assert!(again.text().await.unwrap().contains("this project has one of that name"));
     // The same over the API.
     app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "other", "name": "Other" })).await;
