@@ -40,7 +40,7 @@ addEventListener("DOMContentLoaded", () => {
     if (done.stop && !["stop", "end_turn", "stop_sequence"].includes(done.stop)) parts.push(`ended by ${done.stop}`);
     return parts.join(" · ");
   }
-  function fail(index, why) {
+  function refuse(index, why) {
     const box = $("#failed-" + index);
     $("span", box).textContent = why;
     box.hidden = false;
@@ -54,7 +54,7 @@ addEventListener("DOMContentLoaded", () => {
     if (event === "begun") $("#told-" + index).textContent = "Running";
     if (event === "text") $("#answer-" + index).append(data.text);
     if (event === "done") $("#told-" + index).textContent = told(data);
-    if (event === "failed") { $("#told-" + index).textContent = ""; fail(index, data.detail + "."); }
+    if (event === "failed") { $("#told-" + index).textContent = ""; refuse(index, data.detail + "."); }
     return event === "done" || event === "failed";
   }
   // Reads events out of the body of an answer; true where the last one came.
@@ -77,7 +77,7 @@ addEventListener("DOMContentLoaded", () => {
     const text = $("#text-" + index), answer = $("#answer-" + index);
     if (running.has(index) || !text) return;
     $("#failed-" + index).hidden = true;
-    if (!text.dataset.run) return fail(index, "There is nothing to run: mend what is said above first.");
+    if (!text.dataset.run) return refuse(index, "There is nothing to run: mend what is said above first.");
     const stop = new AbortController();
     running.set(index, stop);
     busy(index, true);
@@ -99,7 +99,7 @@ addEventListener("DOMContentLoaded", () => {
     } catch (error) {
       $("#told-" + index).textContent = "";
       if (stop.signal.aborted) $("#told-" + index).textContent = "Stopped";
-      else fail(index, error instanceof TypeError ? "FORGE cannot be reached." : error.message);
+      else refuse(index, error instanceof TypeError ? "FORGE cannot be reached." : error.message);
     } finally {
       running.delete(index);
       busy(index, false);
