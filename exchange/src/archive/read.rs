@@ -132,6 +132,13 @@ impl Set {
                 return Err(twice("version", &one.locked.version.to_string()));
             }
         }
+        let numbers: BTreeSet<&semver::Version> = self
+            .versions
+            .iter()
+            .map(|v| &v.locked)
+            .filter(|l| l.kind == Locked::LOCKED)
+            .map(|l| &l.version)
+            .collect();
         for one in &self.aliases {
             if !seen.insert(format!("alias {}", one.name)) {
                 return Err(twice("alias", one.name.as_str()));

@@ -1,5 +1,7 @@
 //! A set, or all sets of a project, as a file for elsewhere.
 
+use std::collections::BTreeMap;
+
 use exchange::archive::{Alias, Archive, Change, PartialChange, Requirement, Set, VERSION, VariableSet};
 use exchange::files::TOTAL_MAX;
 use exchange::{Content, Format, Written};
@@ -150,9 +152,10 @@ fn requirements(draft: &Draft) -> Result<Vec<Requirement>> {
 
 /// The variable sets of the prompts that are in the draft.
 async fn values(conn: &mut Conn, set: &SetAt, draft: &Content) -> Result<Vec<VariableSet>> {
+    let prompts: BTreeMap<&str, &PromptId> = draft.prompts.iter().map(|p| (p.id.as_str(), &p.id)).collect();
     let mut found = Vec::new();
     for row in variable_set::of_set(conn, &set.set.id).await? {
-        let Some(prompt) = draft.prompts.iter().find(|p| p.id.as_str() == row.prompt_id) else { continue };
+        let Some(prompt) = prompts.get(row.prompt_id.as_str()) else { continue };
         let mut body: Map<String, Value> = serde_json::from_str(&row.body)
             .map_err(|e| DatabaseError::Damaged(format!("variable set {}: {e}", row.id)))?;
         let mut part = |name: &str| match body.remove(name) {
@@ -160,7 +163,7 @@ async fn values(conn: &mut Conn, set: &SetAt, draft: &Content) -> Result<Vec<Var
             _ => Map::new(),
         };
         found.push(VariableSet {
-            prompt: prompt.id.clone(),
+            prompt: (*prompt).clone(),
             name: row.name,
             values: part("values"),
             history: part("history"),

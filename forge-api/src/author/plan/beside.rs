@@ -170,6 +170,11 @@ fn values_name(one: &VariableSet) -> String {
     format!("variables/{}/{}", one.prompt, one.name)
 }
 
+/// Variable sets by prompt and name.
+fn by_name(rows: &[VariableSetRow]) -> BTreeMap<(&str, &str), &VariableSetRow> {
+    rows.iter().map(|row| ((row.prompt_id.as_str(), row.name.as_str()), row)).collect()
+}
+
 /// What becomes of each variable set. `after` is the draft as it would be.
 pub(super) async fn variables(
     conn: &mut Conn,
@@ -187,10 +192,11 @@ pub(super) async fn variables(
     for row in &rows {
         *counts.entry(row.prompt_id.as_str()).or_default() += 1;
     }
+    let known = by_name(&rows);
     let mut items = Vec::new();
     for one in &whole.variable_sets {
         let prompt = one.prompt.as_str();
-        let row = rows.iter().find(|row| row.prompt_id == prompt && row.name == one.name);
+        let row = known.get(&(prompt, one.name.as_str()));
         let old = row.map(|row| serde_json::from_str(&row.body).unwrap_or_default());
         let new = body_of(&one.name, &one.values, &one.history)?;
         let made = item(values_name(one), old, &new, choices);
@@ -231,8 +237,9 @@ pub(super) async fn write(
         put_alias(conn, actor, set, one).await?;
     }
     let rows = variable_set::of_set(conn, &set.set.id).await?;
+    let known = by_name(&rows);
     for one in whole.variable_sets.iter().filter(|v| plan.takes(&values_name(v))) {
-        let old = rows.iter().find(|row| row.prompt_id == one.prompt.as_str() && row.name == one.name);
+        let old = known.get(&(one.prompt.as_str(), one.name.as_str()));
         let row = VariableSetRow {
             id: old.map_or_else(clock::new_id, |row| row.id.clone()),
             set_id: set.set.id.clone(),
