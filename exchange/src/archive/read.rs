@@ -143,8 +143,7 @@ impl Set {
             if !seen.insert(format!("alias {}", one.name)) {
                 return Err(twice("alias", one.name.as_str()));
             }
-            let stands_for = |v: &Version| v.locked.version == one.version && v.locked.kind == Locked::LOCKED;
-            if !self.versions.iter().any(stands_for) {
+            if !numbers.contains(&one.version) {
                 let why = format!("the alias {} stands for {}, which is not locked", one.name, one.version);
                 return Err(Refusal::unreadable(place, why));
             }
