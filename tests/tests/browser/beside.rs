@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::pages::is_accessible;
 use super::session::Session;
 
 const ENTER: &str = "\u{e007}";
@@ -36,6 +37,7 @@ async fn values_are_kept_by_name_and_the_draft_stays_as_it_was_typed() -> Result
     browser.wait_text("#preview", "Old Ada").await;
     browser.click("#save-values > summary").await;
     browser.fill("#variables-as", "countess").await?;
+    is_accessible(&session, "editor-values").await?;
     browser.keys("#variables-as", ENTER).await?;
     browser.wait_text(".bench-text .callout", "the variable set countess").await;
     browser.wait_text("#preview", "New Ada").await;

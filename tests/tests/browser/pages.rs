@@ -23,6 +23,7 @@ const PAGES: &[(&str, &str)] = &[
     ("sign-in-link", "/-/sign-in-link"),
     ("project", "/acme/support"),
     ("new-set", "/acme/support/-/new"),
+    ("project-empty", "/acme/zero"),
     ("publications", "/acme/support/-/publications"),
     ("publication", "/acme/support/-/publications/2"),
     ("agents", "/acme/support/-/agents"),
@@ -98,6 +99,18 @@ fn axe() -> Option<String> {
     std::fs::read_to_string(tools_dir().join("node_modules/axe-core/axe.min.js")).ok()
 }
 
+/// Holds that axe finds nothing on the page as it stands now, and takes its picture.
+pub(super) async fn is_accessible(session: &Session, name: &str) -> Result<()> {
+    if let Some(folder) = pictures() {
+        session.browser.picture(&folder.join(format!("{name}.png"))).await?;
+    }
+    if let Some(axe) = axe() {
+        let found = findings(session, &axe).await?;
+        assert!(found.is_empty(), "{name}: {found:#?}");
+    }
+    Ok(())
+}
+
 /// What axe finds on the page that is open: WCAG 2.2 AA and best practices.
 async fn findings(session: &Session, axe: &str) -> Result<Vec<String>> {
     session.browser.run(axe).await?;
@@ -122,6 +135,8 @@ async fn furnish(session: &mut Session) -> Result<(Live, JoinSet<()>)> {
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
     let programs = super::contracts::programs(&owner).await?;
+    let zero = json!({ "slug": "zero", "name": "Zero" });
+    owner.post("/api/v1/organisations/acme/projects", &zero).await?.ok()?;
     let review = json!({ "title": "Friendlier", "message": "An exclamation mark." });
     owner.post(&format!("{}/reviews", owner.set()), &review).await?.ok()?;
     let comment = json!({ "body": "Why?", "prompt": "welcome.message", "line": 1 });

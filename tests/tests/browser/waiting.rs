@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
+use super::pages::is_accessible;
 use super::session::Session;
 
 const CONTROL_K: &str = "\u{e009}k\u{e000}";
@@ -49,6 +50,7 @@ async fn a_region_that_waits_shows_the_shape_of_what_comes_after_300_ms() -> Res
         )
         .await;
     browser.holds("nothing was shown before", "return window.seen >= 300").await;
+    is_accessible(&session, "editor-waits").await?;
     session.hold(false)?;
     browser.wait_text("#preview", "Hello Ada").await;
     assert!(!browser.has("#preview[aria-busy]").await && !browser.has(".loading").await, "it is over");
@@ -109,6 +111,7 @@ async fn where_forge_is_away_each_region_says_so_and_tries_again() -> Result<()>
     browser.wait_text("#preview > .failed[role='alert']", "FORGE cannot be reached").await;
     browser.click("#preview > .failed button").await;
     browser.wait_text("#preview > .failed", "Try again").await;
+    is_accessible(&session, "editor-away").await?;
     browser.keys("body", CONTROL_K).await?;
     browser.wait_text("#palette-results > .failed", "FORGE cannot be reached").await;
     session.forge.start_again().await?;
