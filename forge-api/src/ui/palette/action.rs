@@ -76,6 +76,8 @@ const PROJECT: &[Way] = &[
     ("Trust of %: signing keys", "/{organisation}/{project}/-/trust", "", "signed"),
     ("Settings of %", "/{organisation}/{project}/-/settings", "", "settings"),
     ("Archived sets of %", "/{organisation}/{project}/-/archived", "", "folder"),
+    ("Import an archive into %", "/{organisation}/{project}/-/import", "", "download"),
+    ("Export all sets of %", "/{organisation}/{project}/-/export/file", "", "download"),
 ];
 
 /// `%` is the set's slug.
