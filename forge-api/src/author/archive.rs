@@ -4,7 +4,7 @@ use schemas::PromptId;
 use serde_json::json;
 
 use super::SetAt;
-use super::item::{Held, Item, found, free, held, put_renamed, take};
+use super::item::{Because, Held, Item, found, free, held, put_because, take};
 use super::partial::users;
 use super::prompt::{load, small_enough};
 use super::rename::{Along, Moved, unchanged};
@@ -71,7 +71,7 @@ pub(super) async fn keep(
     item: Item,
     old: Held,
 ) -> Result<ArchivedRow> {
-    take(conn, set, item, &old, &actor.name, "archived").await?;
+    take(conn, set, item, &old, Because::now(&actor.name, "archived")).await?;
     let row = ArchivedRow {
         id: old.id,
         set_id: set.set.id.clone(),
@@ -148,7 +148,8 @@ pub async fn restore(state: &AppState, actor: &Actor, set: &SetAt, which: Restor
     archive::delete(&mut tx, &row.id).await?;
     let from = Some(row.name.as_str()).filter(|from| *from != to.as_str());
     let why = "restored from the archive";
-    let revision = put_renamed(&mut tx, set, item, &back, &actor.name, why, from).await?;
+    let because = Because { from, ..Because::now(&actor.name, why) };
+    let revision = put_because(&mut tx, set, item, &back, because).await?;
     small_enough(&mut tx, set).await?;
     let subject = format!("{}/{to}", set.path());
     let action = format!("{}.restored", item.as_str());

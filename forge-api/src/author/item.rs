@@ -132,23 +132,38 @@ pub(super) async fn put(
     by: &str,
     why: &str,
 ) -> Result<i64> {
-    put_renamed(conn, set, item, held, by, why, None).await
+    put_because(conn, set, item, held, Because::now(by, why)).await
 }
 
-/// As [`put`]; its history goes on from the one under the name that it had before, `from`.
+/// What a history says of a change.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Because<'a> {
+    pub by: &'a str,
+    pub why: &'a str,
+    /// The name that it had before: its history goes on from the one under that.
+    pub from: Option<&'a str>,
+    /// What changes at one time is one state of the set.
+    pub at: Micros,
+}
+
+impl<'a> Because<'a> {
+    pub(super) fn now(by: &'a str, why: &'a str) -> Self {
+        Self { by, why, from: None, at: clock::now() }
+    }
+}
+
+/// As [`put`], with all that its history says.
 ///
 /// # Errors
 /// As [`put`].
-pub(super) async fn put_renamed(
+pub(super) async fn put_because(
     conn: &mut Conn,
     set: &SetAt,
     item: Item,
     held: &Held,
-    by: &str,
-    why: &str,
-    from: Option<&str>,
+    because: Because<'_>,
 ) -> Result<i64> {
-    let now = clock::now();
+    let Because { by, why, from, at: now } = because;
     let id = PromptId::new(&held.name)?;
     match item {
         Item::Prompt => {
@@ -207,9 +222,9 @@ pub(super) async fn take(
     set: &SetAt,
     item: Item,
     held: &Held,
-    by: &str,
-    why: &str,
+    because: Because<'_>,
 ) -> Result<()> {
+    let Because { by, why, at: now, .. } = because;
     match item {
         Item::Prompt => {
             prompt::delete(conn, &set.set.id, &held.name).await?;
@@ -220,7 +235,7 @@ pub(super) async fn take(
                 body: String::new(),
                 revision: held.revision + 1,
                 created_at: held.created_at,
-                updated_at: clock::now(),
+                updated_at: now,
                 updated_by: by.to_owned(),
             };
             let gone = PromptRevision { body: None, message: why.to_owned(), ..revision_of(&row) };
@@ -234,7 +249,7 @@ pub(super) async fn take(
                 name: held.name.clone(),
                 source: String::new(),
                 revision: held.revision + 1,
-                updated_at: clock::now(),
+                updated_at: now,
                 updated_by: by.to_owned(),
             };
             revision::add_partials(conn, &[partial_revision_of(&row, None, why)]).await?;

@@ -1,11 +1,11 @@
 //! A prompt or a partial under another name. The old name leads to it from then on, until something
 //! else has it.
 
-use schemas::PromptId;
+use schemas::{Micros, PromptId};
 use serde_json::json;
 
 use super::SetAt;
-use super::item::{Item, found, free, held, name_now, put, put_renamed, take};
+use super::item::{Because, Item, found, free, held, name_now, put_because, take};
 use super::partial::{prompt_with, renamed_in};
 use super::prompt::{load, small_enough};
 use super::set::begin_edit;
@@ -85,25 +85,29 @@ pub async fn rename(
         return Err(ApiError::invalid("same_name", "to", format!("{to} is its name already")));
     }
     free(&mut tx, set, item, &to).await?;
+    // All of it at one time: nobody finds a state in between.
+    let now = clock::now();
     let changed = match item {
         Item::Prompt => Vec::new(),
-        Item::Partial => take_in(&mut tx, actor, set, &old.name, to.as_str()).await?,
+        Item::Partial => take_in(&mut tx, actor, set, &old.name, to.as_str(), now).await?,
     };
     // A partial may have been changed with the others: it may take in itself by mistake.
     if let Some(now) = held(&mut tx, &set.set.id, item, &old.name).await? {
         old = now;
     }
-    take(&mut tx, set, item, &old, &actor.name, &format!("renamed to {to}")).await?;
+    let gone = format!("renamed to {to}");
+    take(&mut tx, set, item, &old, Because { by: &actor.name, why: &gone, from: None, at: now }).await?;
     let before = std::mem::replace(&mut old.name, to.to_string());
     let why = format!("renamed from {before}");
-    let revision = put_renamed(&mut tx, set, item, &old, &actor.name, &why, Some(&before)).await?;
+    let because = Because { by: &actor.name, why: &why, from: Some(&before), at: now };
+    let revision = put_because(&mut tx, set, item, &old, because).await?;
     small_enough(&mut tx, set).await?;
     let row = Redirect {
         set_id: set.set.id.clone(),
         kind: item.as_str().into(),
         old_id: before.clone(),
         prompt_row: old.id,
-        created_at: clock::now(),
+        created_at: now,
         created_by: actor.name.clone(),
     };
     redirect::put(&mut tx, &row).await?;
@@ -128,9 +132,17 @@ pub async fn rename(
 }
 
 /// Writes the new name of a partial wherever the draft takes it in.
-async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &str) -> Result<Vec<String>> {
+async fn take_in(
+    conn: &mut Conn,
+    actor: &Actor,
+    set: &SetAt,
+    old: &str,
+    new: &str,
+    now: Micros,
+) -> Result<Vec<String>> {
     let draft = load(conn, set).await?;
     let why = format!("partial {old} is now {new}");
+    let because = Because { by: &actor.name, why: &why, from: None, at: now };
     let mut changed = Vec::new();
     for one in &draft.prompts {
         let id = one.prompt.id.as_str();
@@ -140,7 +152,7 @@ async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &s
             continue;
         };
         row.body = serde_json::to_string(&prompt).map_err(ApiError::internal)?;
-        put(conn, set, Item::Prompt, &row, &actor.name, &why).await?;
+        put_because(conn, set, Item::Prompt, &row, because).await?;
         changed.push(id.to_owned());
     }
     for one in &draft.partials {
@@ -151,7 +163,7 @@ async fn take_in(conn: &mut Conn, actor: &Actor, set: &SetAt, old: &str, new: &s
             continue;
         };
         row.body = source;
-        put(conn, set, Item::Partial, &row, &actor.name, &why).await?;
+        put_because(conn, set, Item::Partial, &row, because).await?;
         changed.push(format!("partial {name}"));
     }
     Ok(changed)

@@ -238,6 +238,14 @@ async fn every_save_is_a_state_that_can_be_compared(app: App) {
     let rest = get(&app, Role::Viewer, &format!("{path}?limit=3&cursor={cursor}")).await;
     assert_eq!([told(&first), told(&rest)].concat(), all);
 
+    // A rename is one state, whatever it changes.
+    app.save_from("b", "{% include \"greeting\" %}\n", &[], Some(1), 200).await;
+    rename(&app, "partial", "greeting", "opening").await;
+    let newest = get(&app, Role::Viewer, &format!("{path}?limit=1")).await["items"][0].clone();
+    assert_eq!((&newest["renamed_from"], &newest["count"]), (&json!("greeting"), &json!(3)), "{newest}");
+    let past = app.get(&format!("{SET}/compare?old={}&new=draft", newest["state"].as_str().unwrap())).await;
+    assert_eq!(past["differences"], json!([]));
+
     // Any of them beside any other, and what is live.
     let state = |nth: usize| states["items"][nth]["state"].as_str().unwrap().to_owned();
     let changes = app.get(&format!("{SET}/compare?old={}&new={}", state(3), state(1))).await;
@@ -246,7 +254,7 @@ async fn every_save_is_a_state_that_can_be_compared(app: App) {
     app.lock("1.0.0").await;
     app.publish("1.0.0", "prod").await;
     app.reopen().await;
-    app.save_from("b", "Four\n", &[], Some(1), 200).await;
+    app.save_from("b", "Four\n", &[], Some(3), 200).await;
     let changes = app.get(&format!("{SET}/compare?old=@prod&new=draft")).await;
     assert_eq!(changes["differences"][0]["name"], "b");
     refused(&app, &format!("{SET}/compare?old=@nowhere&new=draft"), 404, "not_found").await;
