@@ -94,12 +94,14 @@ impl Browser {
         let port = port(&mut driver)?;
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
-        let http = reqwest::Client::builder().timeout(secs(60)).build()?;
+        let http = reqwest::Client::builder().timeout(secs(150)).build()?;
         let root = format!("http://127.0.0.1:{port}/session");
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
+            // axe looks at each element of a page, and one of them describes the whole API.
+            "timeouts": { "script": 120_000 },
         }}});
         let made = answer(http.post(&root).json(&capabilities).send().await?).await?;
         let id = made["sessionId"].as_str().context("the driver gave no session")?;
