@@ -126,7 +126,7 @@ async fn a_history_goes_on_under_the_names_before(app: App) {
     assert_eq!(told(&history), [row("opening", "Hi", Some("greeting")), row("greeting", "Hi", None)]);
     let old = history["items"][1]["id"].as_str().unwrap();
     app.post(&format!("{SET}/partial-revisions/{old}/opening"), 201, Value::Null).await;
-    assert_eq!(app.get(&partial("opening")).await["source"], "Hi");
+    assert_eq!(app.get(&partial("opening")).await["partial"]["source"], "Hi");
 
     // What took in the partial under its former name takes in the one that there is, when it is restored.
     app.save("with.partial", "{% include \"opening\" %}", &[]).await;
