@@ -36,7 +36,7 @@ impl Asked {
         let is_old = n < projects() / 2;
         let prompts: Vec<Value> = (0..PROMPTS).map(|m| words::prompt(n, m, is_old)).collect();
         self.post(&format!("{at}/sets/chat/import"), json!({ "prompts": prompts })).await?;
-        if slug == middle() || n % 4 == 0 {
+        if slug == middle() || n.is_multiple_of(4) {
             self.publish(&at, "1.0.0").await?;
         } else if n % 10 == 1 {
             self.post(&format!("{at}/sets/chat/reviews"), json!({ "message": "Please read this." })).await?;

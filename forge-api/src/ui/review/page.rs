@@ -173,12 +173,13 @@ impl Page {
         let said =
             view.verdicts.iter().any(|v| v.user_id == visitor.actor.user_id && v.approved && !v.overtaken);
         self.may_comment = may(Action::Return);
-        self.may_approve = may(Action::Review) && !returned && !said;
-        self.may_return = may(Action::Return) && !returned;
+        self.may_approve = may(Action::Review) && !returned && !said && !view.void;
+        self.may_return = may(Action::Return) && !returned && !view.void;
         self.why_not = match () {
             () if returned => {
                 Some("Changes were asked for. When they are made, ask for a new review.".into())
             }
+            () if view.void => Some("This was edited since, so there is nothing to approve.".into()),
             () if said => Some("You approved exactly this.".into()),
             () if mine => Some("You asked for this review. Somebody else has to approve it.".into()),
             () => None,
