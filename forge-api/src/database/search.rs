@@ -307,7 +307,7 @@ fn facets(document: &Document) -> String {
 
 async fn replace(conn: &mut Conn, gone: &[String], documents: Vec<Document>) -> Result<()> {
     match conn {
-        Conn::Postgres(object) => postgres::replace(&mut **object, gone, &documents).await,
+        Conn::Postgres(object) => postgres::replace(object, gone, &documents).await,
         Conn::Sqlite(object) => {
             let gone = gone.to_vec();
             Ok(object.spawn_blocking(move |c| sqlite::replace(c, &gone, documents)).await?)

@@ -26,7 +26,7 @@ pub(super) use planned::{get_plan, get_project_plan, post_plan, post_project_pla
 /// What is imported into.
 #[derive(Debug, Clone)]
 enum Place {
-    Set(SetAt),
+    Set(Box<SetAt>),
     Project(ProjectAt),
 }
 
@@ -40,7 +40,7 @@ impl Place {
 
     fn target(&self) -> Target<'_> {
         match self {
-            Self::Set(set) => set.into(),
+            Self::Set(set) => set.as_ref().into(),
             Self::Project(at) => at.into(),
         }
     }
@@ -107,7 +107,7 @@ pub(super) async fn get_import(
     Path((o, p, s)): Path<(String, String, String)>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    upload_page(&visitor, &Place::Set(set), "", StatusCode::OK, None)
+    upload_page(&visitor, &Place::Set(Box::new(set)), "", StatusCode::OK, None)
 }
 
 /// `GET /{organisation}/{project}/-/import`.
@@ -189,7 +189,7 @@ pub(super) async fn post_import(
     form: std::result::Result<Multipart, MultipartRejection>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    read(&state, &visitor, &Place::Set(set), form).await
+    read(&state, &visitor, &Place::Set(Box::new(set)), form).await
 }
 
 /// `POST /{organisation}/{project}/-/import`.

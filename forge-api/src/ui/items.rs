@@ -256,7 +256,6 @@ async fn duplicate_page(
         choices: if asks { PARTIALS.map(bring).into() } else { Vec::new() },
         choices_label: format!("It takes in {}. In another set:", taken.join(", ")),
         choices_name: "partials",
-        ..new::Page::default()
     };
     Ok(new::page(frame(visitor, set), refused.status, &view))
 }

@@ -87,6 +87,10 @@ const PAGES: &[(&str, &str)] = &[
     ("not-found", "/acme/nothing/here"),
 ];
 
+/// Nothing fades from one colour into another any more.
+const SETTLED: &str =
+    "return document.getAnimations().every((a) => a.effect.getTiming().iterations === Infinity)";
+
 /// Where pictures go, for people who want to look: `ANVIL_PICTURES`.
 fn pictures() -> Option<PathBuf> {
     let folder = PathBuf::from(std::env::var_os("ANVIL_PICTURES")?);
@@ -181,6 +185,7 @@ async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_theme
             }
             for theme in ["light", "dark"] {
                 session.browser.scheme(theme).await?;
+                session.browser.holds("its colours are there", SETTLED).await;
                 // What there is in between is there at the narrowest or at the widest too.
                 if let Some(axe) = axe.as_ref().filter(|_| width != 1024) {
                     let found = findings(&session, axe).await?;

@@ -89,7 +89,7 @@ pub(crate) async fn get_plan(
     Path((o, p, s, import)): Path<(String, String, String, String)>,
     Query(chosen): Query<Chosen>,
 ) -> PageResult {
-    let place = Place::Set(visitor.set(&state, &o, &p, &s).await?);
+    let place = Place::Set(Box::new(visitor.set(&state, &o, &p, &s).await?));
     let choices = Choices::parse(&chosen.existing, &chosen.others)?;
     plan_page(&state, &visitor, &place, &import, choices, StatusCode::OK, None).await
 }
@@ -274,7 +274,7 @@ pub(crate) async fn post_plan(
     Path((o, p, s, import)): Path<(String, String, String, String)>,
     form: Form,
 ) -> PageResult {
-    let place = Place::Set(visitor.set(&state, &o, &p, &s).await?);
+    let place = Place::Set(Box::new(visitor.set(&state, &o, &p, &s).await?));
     said(&state, &visitor, &place, &import, &form).await
 }
 
