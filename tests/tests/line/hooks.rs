@@ -33,8 +33,9 @@ async fn hook(owner: &Api, body: &Value) -> Result<Hook> {
     Ok(Hook { id: text("id")?, secret: text("secret")? })
 }
 
-async fn prepared(database: Database) -> Result<(Forge, Api)> {
+async fn prepared(database: Database, heartbeat_ms: &str) -> Result<(Forge, Api)> {
     let mut place = Place::new(database)?;
+    place.set("FORGE_HEARTBEAT_MS", heartbeat_ms);
     for (variable, value) in OPTIONS {
         place.set(variable, value);
     }
@@ -104,7 +105,8 @@ async fn refuses(agent: &LiveAgent, serial: u64) {
 async fn what_agents_refuse_is_told_once_for_each_publication_whatever_restarts(
     database: Database,
 ) -> Result<()> {
-    let (mut forge, owner) = prepared(database).await?;
+    // Long enough that who comes back to a FORGE that restarts is not silent for two of them, on a busy machine too.
+    let (mut forge, owner) = prepared(database, "5000").await?;
     let (receiver, channel) = (Receiver::start().await?, Receiver::start().await?);
     let events = ["publication.sent", "agent.refused", "agent.stale"];
     let json = hook(&owner, &json!({ "url": receiver.url(), "name": "pipeline", "events": events })).await?;
@@ -196,7 +198,7 @@ async fn listed(owner: &Api, name: &str, stale: bool) {
 async fn an_agent_that_does_not_hear_forge_is_told_of_and_does_not_flood_where_it_comes_and_goes(
     database: Database,
 ) -> Result<()> {
-    let (_forge, owner) = prepared(database).await?;
+    let (_forge, owner) = prepared(database, "1000").await?;
     let receiver = Receiver::start().await?;
     let json = hook(&owner, &json!({ "url": receiver.url(), "events": ["agent.stale"] })).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
