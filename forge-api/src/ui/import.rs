@@ -27,7 +27,7 @@ pub(super) use planned::{get_plan, get_project_plan, post_plan, post_project_pla
 #[derive(Debug, Clone)]
 enum Place {
     Set(Box<SetAt>),
-    Project(ProjectAt),
+    Project(Box<ProjectAt>),
 }
 
 impl Place {
@@ -41,7 +41,7 @@ impl Place {
     fn target(&self) -> Target<'_> {
         match self {
             Self::Set(set) => set.as_ref().into(),
-            Self::Project(at) => at.into(),
+            Self::Project(at) => at.as_ref().into(),
         }
     }
 
@@ -117,7 +117,7 @@ pub(super) async fn get_project_import(
     Path((o, p)): Path<(String, String)>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    upload_page(&visitor, &Place::Project(at), "", StatusCode::OK, None)
+    upload_page(&visitor, &Place::Project(Box::new(at)), "", StatusCode::OK, None)
 }
 
 fn upload_page(
@@ -200,7 +200,7 @@ pub(super) async fn post_project_import(
     form: std::result::Result<Multipart, MultipartRejection>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
-    read(&state, &visitor, &Place::Project(at), form).await
+    read(&state, &visitor, &Place::Project(Box::new(at)), form).await
 }
 
 async fn read(

@@ -99,8 +99,14 @@ async fn forge_with_its_own_authority_serves_pages_broker_and_agents_over_tls() 
     child.stdin.take().context("stdin")?.write_all(line.as_bytes()).await?;
     let connected = tokio::time::timeout(secs(60), child.wait_with_output()).await??;
     ensure!(connected.status.success(), "{}", String::from_utf8_lossy(&connected.stderr));
-    let listed = live(&["list"]).output().await?;
-    assert!(String::from_utf8_lossy(&listed.stdout).contains("@chat/welcome"), "{listed:?}");
+    // It may have been quicker than what was just published.
+    let agent = live(&["run"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    until("an agent serves what was published", secs(60), async || {
+        let listed = live(&["list"]).output().await.ok()?;
+        String::from_utf8_lossy(&listed.stdout).contains("@chat/welcome").then_some(())
+    })
+    .await;
+    drop(agent);
 
     // The same certificates after a restart, so that nobody has to be told anything.
     let before = std::fs::read(place.data().join("tls/server.pem"))?;

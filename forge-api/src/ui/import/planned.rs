@@ -101,7 +101,7 @@ pub(crate) async fn get_project_plan(
     Path((o, p, import)): Path<(String, String, String)>,
     Query(chosen): Query<Chosen>,
 ) -> PageResult {
-    let place = Place::Project(visitor.project(&state, &o, &p).await?);
+    let place = Place::Project(Box::new(visitor.project(&state, &o, &p).await?));
     let choices = Choices::parse(&chosen.existing, &chosen.others)?;
     plan_page(&state, &visitor, &place, &import, choices, StatusCode::OK, None).await
 }
@@ -285,7 +285,7 @@ pub(crate) async fn post_project_plan(
     Path((o, p, import)): Path<(String, String, String)>,
     form: Form,
 ) -> PageResult {
-    let place = Place::Project(visitor.project(&state, &o, &p).await?);
+    let place = Place::Project(Box::new(visitor.project(&state, &o, &p).await?));
     said(&state, &visitor, &place, &import, &form).await
 }
 
