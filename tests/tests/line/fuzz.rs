@@ -67,7 +67,7 @@ async fn no_request_by_the_description_brings_the_api_down(database: Database) -
             "--exclude-operation-id-regex",
             SUICIDE,
         ])
-        .args(["--seed", SEED, "--generation-database", "none", "--max-time", &seconds, "--workers", "2"])
+        .args(["--seed", SEED, "--generation-database", "none", "--max-time", &seconds, "--workers", "1"])
         .args(["--suppress-health-check", "all", "--warnings", "off", "--no-color", "--max-failures", "40"])
         .env("PYTHONPATH", &library)
         .current_dir(folder.path())
