@@ -11,6 +11,7 @@ use super::fault::PageResult;
 use super::visitor::Visitor;
 use crate::error::ApiError;
 use crate::state::AppState;
+use crate::webhook::EVENTS;
 
 /// A guide.
 struct Guide {
@@ -24,7 +25,7 @@ const fn guide(slug: &'static str, title: &'static str, template: &'static str) 
 }
 
 /// In the order in which they are read.
-const GUIDES: [Guide; 12] = [
+const GUIDES: [Guide; 15] = [
     guide("line", "From an edit to every agent", "help-line.html"),
     guide("first-steps", "The first ten minutes", "help-first-steps.html"),
     guide("templates", "Templates and parameters", "help-templates.html"),
@@ -35,7 +36,10 @@ const GUIDES: [Guide; 12] = [
     guide("agents", "Connecting agents", "help-agents.html"),
     guide("frozen", "What FROZEN means", "help-frozen.html"),
     guide("import", "Import and export", "help-import.html"),
+    guide("webhooks", "Webhooks", "help-webhooks.html"),
     guide("people", "People and roles", "help-people.html"),
+    guide("trust", "What agents trust", "help-trust.html"),
+    guide("audit", "The audit log", "help-audit.html"),
     guide("keys", "Keys and the API", "help-keys.html"),
 ];
 
@@ -62,7 +66,10 @@ const ABOUT: &[(&str, &[&str])] = &[
     ("agents", &["agents.html", "credentials.html", "usage.html"]),
     ("frozen", &["order.html"]),
     ("import", &["export.html", "import.html", "import-plan.html"]),
+    ("webhooks", &["webhook.html", "webhooks.html"]),
     ("people", &["people.html"]),
+    ("trust", &["trust.html"]),
+    ("audit", &["audit.html"]),
     ("keys", &["account.html", "docs.html", "palette.html", "search.html"]),
 ];
 
@@ -72,7 +79,19 @@ struct Page {
     next: Option<Entry>,
     keys: Vec<Key>,
     filters: Vec<&'static str>,
+    events: Vec<Event>,
     url: String,
+}
+
+/// What a webhook tells.
+#[derive(Debug, Serialize)]
+struct Event {
+    name: &'static str,
+    when: &'static str,
+}
+
+fn events() -> Vec<Event> {
+    EVENTS.iter().map(|(name, when)| Event { name, when }).collect()
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -141,6 +160,7 @@ fn page(visitor: &Visitor, state: &AppState, guide: &Guide) -> Response {
         next: after.map(entry),
         keys: KEYS.iter().map(|(what, keys)| Key { what, keys }).collect(),
         filters,
+        events: events(),
         url: state.public_url.clone(),
     };
     let frame = visitor.anywhere().crumb("Help", "/-/help").titled(guide.title, "help");
@@ -160,6 +180,7 @@ mod tests {
                 next: None,
                 keys: vec![Key { what: "This list", keys: &["?"] }],
                 filters: filter_names().collect(),
+                events: events(),
                 url: "https://forge.example".into(),
             };
             let html = engine::render(guide.template, &Frame::for_test(), &page).unwrap();
@@ -192,6 +213,7 @@ mod tests {
             next: None,
             keys: Vec::new(),
             filters: filter_names().collect(),
+            events: Vec::new(),
             url: String::new(),
         };
         let html = engine::render("help-templates.html", &Frame::for_test(), &page).unwrap();
