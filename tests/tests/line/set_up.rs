@@ -1,11 +1,14 @@
 //! The first start: nobody is there, and there is no default password.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
-use tests::forge::{Database, PASSWORD, Place};
+use serde_json::{Value, json};
+use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD, Place};
 use tests::until::{secs, until};
 
-tests::on_both!(a_new_forge_prints_a_link_by_which_the_first_user_is_made);
+tests::on_both!(
+    a_new_forge_prints_a_link_by_which_the_first_user_is_made,
+    a_token_of_the_console_reaches_the_projects_it_was_made_for
+);
 
 /// The link in a log.
 fn find(log: &str) -> Option<&str> {
@@ -45,5 +48,31 @@ async fn a_new_forge_prints_a_link_by_which_the_first_user_is_made(database: Dat
     ensure!(second.contains("forge serves") && find(&second).is_none(), "{second}");
     let checked = place.run(&["audit", "verify"]).await?;
     ensure!(checked.contains("installation: whole") && checked.contains("acme: whole"), "{checked}");
+    Ok(())
+}
+
+async fn a_token_of_the_console_reaches_the_projects_it_was_made_for(database: Database) -> Result<()> {
+    let mut forge = Forge::start(database).await?;
+    let owner = forge.owner().await?;
+    let projects = format!("/api/v1/organisations/{ORGANISATION}/projects");
+    for slug in ["one", "two"] {
+        owner.post(&projects, &json!({ "slug": slug })).await?.ok()?;
+    }
+    let make = async |more: &[&str]| {
+        let user = ["user", "token", OWNER, "--organisation", ORGANISATION];
+        forge.place.run(&[user.as_slice(), more].concat()).await
+    };
+    let reached = async |token: String| -> Result<Vec<String>> {
+        let url = format!("{}{projects}", forge.url());
+        let asked = reqwest::Client::new().get(url).bearer_auth(token.trim()).send().await?;
+        let list: Value = asked.error_for_status()?.json().await?;
+        let slugs = list["items"].as_array().context("a list")?.iter().filter_map(|p| p["slug"].as_str());
+        Ok(slugs.map(str::to_owned).collect())
+    };
+    assert_eq!(reached(make(&[]).await?).await?, ["one", "two"]);
+    assert_eq!(reached(make(&["--project", "two"]).await?).await?, ["two"]);
+    assert_eq!(reached(make(&["--project", "two", "--project", "one"]).await?).await?, ["one", "two"]);
+    let refused = make(&["--project", "three"]).await.unwrap_err().to_string();
+    ensure!(refused.contains("three"), "{refused}");
     Ok(())
 }

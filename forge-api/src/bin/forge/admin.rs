@@ -93,13 +93,13 @@ pub(crate) async fn user(state: &AppState, command: User) -> anyhow::Result<()> 
         }
         User::Disable { email } => Ok(session::set_disabled(state, &email, true).await?),
         User::Enable { email } => Ok(session::set_disabled(state, &email, false).await?),
-        User::Token { email, organisation: slug, role: given, name, scope, expires_days } => {
+        User::Token { email, organisation: slug, role: given, name, scope, project, expires_days } => {
             let new = NewToken {
                 name: &name,
                 role: role(&given)?,
                 scopes: scopes(&scope)?,
                 expires_at: expiry(&expires_days)?,
-                projects: None,
+                projects: (!project.is_empty()).then_some(project.as_slice()),
             };
             let user = session::user_by_email(state, &email).await?;
             let organisation = author::find_organisation(state, &Actor::console(), &slug).await?;

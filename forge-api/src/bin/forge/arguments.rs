@@ -156,6 +156,9 @@ pub(crate) enum User {
         /// [default: all of them]
         #[arg(long)]
         scope: Vec<String>,
+        /// Slug of a project that it reaches; several times [default: all that the user reaches, now and later]
+        #[arg(long)]
+        project: Vec<String>,
         /// How long it is valid, or `never`
         #[arg(long, default_value = "90")]
         expires_days: String,
