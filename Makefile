@@ -62,7 +62,7 @@ deny: ## licences, bans, sources and advisories of the dependencies
 sbom: ## bills of materials in target/sbom, held against the lock file
 	@scripts/ensure-tools sbom
 	scripts/sbom
-	$(CARGO) test --locked -p tests --test house -- --include-ignored bill_of_materials
+	$(CARGO) test --locked --workspace --test house -- --include-ignored bill_of_materials
 
 # Two arenas of the allocator: with more, a thousand agents in one process spread what they free over all of them.
 soak: ## 1,000 agents, random faults and publishes for SOAK_MINUTES; ends with 1 where one does not come through
