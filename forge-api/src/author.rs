@@ -67,8 +67,8 @@ pub use project::{
     find_environment, find_project, find_project_by_id, max_age, projects, set_max_age,
 };
 pub use prompt::{
-    Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, partial_draft, prompt_draft,
-    save_partial, save_partial_because, save_prompt, save_prompt_because,
+    Draft, PartialDraft, PromptDraft, delete_partial, delete_prompt, draft, first_prompt, partial_draft,
+    prompt_draft, save_partial, save_partial_because, save_prompt, save_prompt_because,
 };
 pub use rename::{Along, Moved, rename, renamed};
 pub use run::{RunEvent, Running, run};

@@ -6,7 +6,7 @@
 pub mod board;
 pub mod steps;
 
-pub use board::{Board, Failing, Fault, PAGE, Place, Wait, Waiting, board, count_waiting};
+pub use board::{Board, Failing, Fault, Needs, PAGE, Place, Wait, Waiting, board, needs};
 pub use steps::{Steps, dismiss_steps, steps, steps_dismissed};
 
 use std::collections::HashMap;

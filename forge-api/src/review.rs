@@ -14,7 +14,7 @@ pub mod check;
 mod queue;
 mod talk;
 
-pub use queue::{Mine, Queued, closed, queue};
+pub use queue::{Mine, Queued, closed, count_mine, queue};
 pub use talk::{Part, comment, may_settle, saw, settle};
 
 use schemas::Micros;

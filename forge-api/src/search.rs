@@ -26,6 +26,7 @@ use words::Word;
 use crate::auth::{Action, Actor};
 use crate::author::{self, ProjectAt};
 use crate::database::Conn;
+use crate::database::organisation::Organisation;
 use crate::database::search::{self, ARCHIVED_PARTIAL, ARCHIVED_PROMPT, Entry, Tier, Wanted};
 use crate::database::{project, prompt_set};
 use crate::error::{ApiError, Result};
@@ -105,6 +106,61 @@ pub async fn search(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Resul
     Ok(Found { hits, next })
 }
 
+/// What of these kinds in an organisation has every word in its name or tags, or else in its text too where `in_texts`;
+/// at most `limit` of each kind, best first.
+///
+/// # Errors
+/// The database refuses.
+pub async fn named(
+    state: &AppState,
+    actor: &Actor,
+    organisation: &Organisation,
+    q: &str,
+    (kinds, in_texts): (&[Kind], bool),
+    limit: usize,
+) -> Result<Vec<Thing>> {
+    let mut wanted = Wanted {
+        kinds: kinds.iter().map(|kind| kind.as_str()).collect(),
+        words: words::asked(q),
+        whole: words::whole(q),
+        ..Wanted::default()
+    };
+    if wanted.words.is_empty() {
+        return Ok(Vec::new());
+    }
+    within(actor, organisation, &mut wanted);
+    let mut conn = state.database.read().await?;
+    let (mut out, mut known): (Vec<Entry>, Known) = (Vec::new(), Known::default());
+    let has = |out: &[Entry], kind: &str| out.iter().filter(|e| e.kind == kind).count();
+    let tiers: &[Tier] = if in_texts { &Tier::ALL } else { &[Tier::Whole, Tier::Names] };
+    for tier in tiers.iter().filter(|tier| **tier != Tier::Whole || wanted.whole.is_some()) {
+        let (mut below, mut looked) = (i64::MAX, 0);
+        while looked < LOOKED_MAX {
+            // What there is enough of is not asked for again: the newest of one kind may hide those of another.
+            wanted.kinds.retain(|kind| has(&out, kind) < limit);
+            if wanted.kinds.is_empty() {
+                break;
+            }
+            let batch = limit * wanted.kinds.len();
+            let found = search::candidates(&mut conn, &wanted, *tier, below, batch as i64).await?;
+            let end = found.len() < batch;
+            looked += found.len();
+            know(&mut conn, &found, &mut known).await?;
+            for entry in found {
+                below = entry.number;
+                if !known.is_archived(&entry) && has(&out, &entry.kind) < limit {
+                    out.push(entry);
+                }
+            }
+            if end {
+                break;
+            }
+        }
+    }
+    let rows: Vec<(&str, &str)> = out.iter().map(|e| (e.kind.as_str(), e.row_id.as_str())).collect();
+    thing::load(&mut conn, actor, &rows, false).await
+}
+
 /// What is not in the index: it changes for many entries at once.
 #[derive(Debug, Clone, Copy)]
 struct Narrow {
@@ -123,6 +179,19 @@ struct Known {
     projects: HashMap<String, bool>,
 }
 
+impl Known {
+    fn set(&self, entry: &Entry) -> Option<&(String, bool)> {
+        entry.set_id.as_ref().and_then(|id| self.sets.get(id))
+    }
+
+    /// Whether an entry, or what it stands in, is archived.
+    fn is_archived(&self, entry: &Entry) -> bool {
+        [ARCHIVED_PROMPT, ARCHIVED_PARTIAL].contains(&entry.kind.as_str())
+            || self.set(entry).is_some_and(|(_, archived)| *archived)
+            || self.projects.get(&entry.project_id).copied().unwrap_or_default()
+    }
+}
+
 impl Narrow {
     /// Whether most entries fit.
     fn is_wide(self) -> bool {
@@ -130,13 +199,10 @@ impl Narrow {
     }
 
     fn fits(self, entry: &Entry, known: &Known) -> bool {
-        let set = entry.set_id.as_ref().and_then(|id| known.sets.get(id));
-        let archived = [ARCHIVED_PROMPT, ARCHIVED_PARTIAL].contains(&entry.kind.as_str())
-            || set.is_some_and(|(_, archived)| *archived)
-            || known.projects.get(&entry.project_id).copied().unwrap_or_default();
+        let set = known.set(entry);
         let of_kind =
             self.kind.is_none_or(|kind| entry.kind.trim_start_matches("archived_") == kind.as_str());
-        archived == self.archived
+        known.is_archived(entry) == self.archived
             && of_kind
             && self.state.is_none_or(|s| set.is_some_and(|(now, _)| now == s))
     }
@@ -224,7 +290,7 @@ async fn wanted(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Result<Op
             })?),
         };
     let mut wanted = Wanted {
-        kind: kind.filter(|_| !asked.archived).map(Kind::as_str),
+        kinds: kind.filter(|_| !asked.archived).map(Kind::as_str).into_iter().collect(),
         words: words::asked(asked.q),
         whole: words::whole(asked.q),
         ..Wanted::default()
@@ -256,16 +322,19 @@ async fn scope(state: &AppState, actor: &Actor, organisation: &str, wanted: &mut
         }
         slug => vec![author::visit_organisation(state, actor, slug).await?],
     };
-    for place in places {
-        if actor.may(&place.id, Action::View) {
-            wanted.organisations.push(place.id);
-        } else {
-            let granted = actor.grants.iter().filter(|g| g.organisation_id == place.id);
-            let seen = granted.filter(|g| actor.may_at(&place.id, &g.project_id, Action::View));
-            wanted.granted.extend(seen.map(|g| g.project_id.clone()));
-        }
-    }
+    places.iter().for_each(|place| within(actor, place, wanted));
     Ok(())
+}
+
+/// Adds what the actor may see of an organisation: all of it, or single projects.
+fn within(actor: &Actor, place: &Organisation, wanted: &mut Wanted) {
+    if actor.may(&place.id, Action::View) {
+        wanted.organisations.push(place.id.clone());
+    } else {
+        let granted = actor.grants.iter().filter(|g| g.organisation_id == place.id);
+        let seen = granted.filter(|g| actor.may_at(&place.id, &g.project_id, Action::View));
+        wanted.granted.extend(seen.map(|g| g.project_id.clone()));
+    }
 }
 
 async fn project_at(state: &AppState, actor: &Actor, asked: &Asked<'_>) -> Result<Option<ProjectAt>> {

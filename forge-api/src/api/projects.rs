@@ -43,7 +43,7 @@ pub(super) async fn get_overview(
     Path(organisation): Path<String>,
 ) -> Result<Json<BoardBody>> {
     let organisation = author::visit_organisation(&state, &actor, &organisation).await?;
-    Ok(Json(overview::board(&state, &actor, &organisation, 0).await?.into()))
+    Ok(Json(overview::needs(&state, &actor, &organisation).await?.into()))
 }
 
 pub(super) async fn create_project(

@@ -6,7 +6,6 @@ use schemas::template::{self, CompiledPrompt, RenderError, RenderedMessage, Temp
 use serde_json::{Map, Value, json};
 
 use super::SetAt;
-use super::prompt::load;
 use super::trial::Measure;
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
@@ -129,7 +128,7 @@ fn pair(message: RenderedMessage) -> (Role, String) {
 async fn partials(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Vec<Partial>> {
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
-    Ok(load(&mut conn, set).await?.partials())
+    super::prompt::partials(&mut conn, set).await
 }
 
 /// A render that stopped, as a problem that names prompt, parameter, expected and got.

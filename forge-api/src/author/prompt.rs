@@ -116,17 +116,27 @@ fn parse_partial(row: PartialRow) -> Result<PartialDraft> {
     })
 }
 
-/// Reads a draft.
-pub(crate) async fn load(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
-    let prompts: Vec<_> =
-        prompt::of_set(conn, &set.set.id).await?.into_iter().map(parse).collect::<Result<_>>()?;
+/// A draft without its prompts: what their templates may take in.
+async fn around(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
     let partials: Vec<_> = prompt::partials_of_set(conn, &set.set.id)
         .await?
         .into_iter()
         .map(parse_partial)
         .collect::<Result<_>>()?;
     let requirements = dependency::resolve(conn, &set.set.id).await?;
-    let mut draft = Draft { prompts, partials, requirements, digest: Digest::of(b"") };
+    Ok(Draft { prompts: Vec::new(), partials, requirements, digest: Digest::of(b"") })
+}
+
+/// The partials that a prompt of a draft can take in: its own, and those of other sets.
+pub(super) async fn partials(conn: &mut Conn, set: &SetAt) -> Result<Vec<Partial>> {
+    Ok(around(conn, set).await?.partials())
+}
+
+/// Reads a draft.
+pub(crate) async fn load(conn: &mut Conn, set: &SetAt) -> Result<Draft> {
+    let prompts: Vec<_> =
+        prompt::of_set(conn, &set.set.id).await?.into_iter().map(parse).collect::<Result<_>>()?;
+    let mut draft = Draft { prompts, ..around(conn, set).await? };
     draft.digest = content_digest(draft.bundle(set, semver::Version::new(0, 0, 0))?)?;
     Ok(draft)
 }
@@ -139,6 +149,16 @@ pub async fn draft(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Draft
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     load(&mut conn, set).await
+}
+
+/// The id of the first prompt of a draft.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn first_prompt(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Option<String>> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    Ok(prompt::first_of_set(&mut conn, &set.set.id).await?)
 }
 
 /// One prompt of a draft.

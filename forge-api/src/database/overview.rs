@@ -2,18 +2,17 @@
 
 use std::collections::HashMap;
 
-use diesel::dsl::{count_star, max, sql};
+use diesel::dsl::{count_star, exists, max, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel_async::RunQueryDsl;
 
-use super::credential::Credential;
 use super::project::Environment;
 use super::prompt_set::PromptSet;
 use super::review::Review;
 use super::schema::{
-    acknowledgements, agents, credentials, dismissals, environments, heads, prompt_sets, prompts,
+    acknowledgements, agents, credentials, dismissals, environments, heads, projects, prompt_sets, prompts,
     publications, reviews, versions,
 };
 use super::version::{self, Version};
@@ -39,6 +38,27 @@ pub struct Head {
     pub created_at: i64,
 }
 
+/// What is live of a set in an environment, with the words that people know both by.
+#[derive(Debug, Clone)]
+pub struct HeadAt {
+    pub head: Head,
+    /// Whether an agent refused it.
+    pub refused: bool,
+    /// Slug.
+    pub environment: String,
+    /// Slug.
+    pub set: String,
+}
+
+/// The version of a set that was locked last.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    pub set_id: String,
+    pub project_id: String,
+    pub version_id: String,
+    pub created_at: i64,
+}
+
 /// How many agents an environment has.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AgentTally {
@@ -51,11 +71,40 @@ pub struct AgentTally {
     pub stale: i64,
 }
 
+/// The agents of an environment, with its place.
+#[derive(Debug, Clone)]
+pub struct AgentsAt {
+    pub project_id: String,
+    /// Slug.
+    pub environment: String,
+    pub tally: AgentTally,
+}
+
+/// A credential that ends.
+#[derive(Debug, Clone, Queryable)]
+pub struct Ending {
+    pub project_id: String,
+    /// Slug of its environment.
+    pub environment: String,
+    pub name: String,
+    pub expires_at: Option<i64>,
+}
+
 /// When an agent counts as not heard lately, and when as away for good.
 #[derive(Debug, Clone, Copy)]
 pub struct Since {
     pub silent: i64,
     pub away: i64,
+}
+
+/// The projects in use of an organisation, by slug: id and slug.
+pub async fn projects_in(conn: &mut Conn, organisation_id: &str) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, c => projects::table
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::archived_at.is_null())
+        .order(projects::slug.asc())
+        .select((projects::id, projects::slug))
+        .load(c).await?))
 }
 
 /// The environments of projects, in their order.
@@ -86,18 +135,26 @@ pub async fn sets_of(conn: &mut Conn, projects: &[&str]) -> Result<Vec<PromptSet
     Ok(out)
 }
 
-/// What is live in projects.
-pub async fn heads_of(conn: &mut Conn, projects: &[&str]) -> Result<Vec<Head>> {
-    let mut out = Vec::new();
-    for ids in projects.chunks(IDS) {
-        let rows: Vec<Head> = on!(&mut *conn, c => publications::table
-            .inner_join(heads::table.on(heads::publication_id.eq(publications::id.nullable())))
-            .filter(publications::project_id.eq_any(ids))
-            .select(Head::as_select())
-            .load(c).await?);
-        out.extend(rows);
-    }
-    Ok(out)
+/// What is live in the projects in use of an organisation, by the order of environments.
+pub async fn heads_in(conn: &mut Conn, organisation_id: &str) -> Result<Vec<HeadAt>> {
+    let refused = exists(
+        acknowledgements::table
+            .filter(acknowledgements::publication_id.eq(publications::id))
+            .filter(acknowledgements::state.eq("refused")),
+    );
+    let found: Vec<(Head, bool, String, String)> = on!(conn, c => heads::table
+        .inner_join(environments::table.on(environments::id.eq(heads::environment_id)))
+        .inner_join(projects::table.on(projects::id.eq(environments::project_id)))
+        .inner_join(publications::table.on(heads::publication_id.eq(publications::id.nullable())))
+        .inner_join(prompt_sets::table.on(prompt_sets::id.eq(heads::set_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::archived_at.is_null())
+        .order((environments::position.asc(), environments::slug.asc()))
+        .select((Head::as_select(), refused, environments::slug, prompt_sets::slug))
+        .load(c).await?);
+    let told =
+        found.into_iter().map(|(head, refused, environment, set)| HeadAt { head, refused, environment, set });
+    Ok(told.collect())
 }
 
 /// How many prompts each of these sets has.
@@ -127,6 +184,24 @@ pub async fn newest_locked(conn: &mut Conn, sets: &[&str]) -> Result<HashMap<Str
         out.extend(rows.into_iter().filter_map(|(set, id, at)| Some((set, (id?, at?)))));
     }
     Ok(out)
+}
+
+/// The version that was locked last of each set in use of an organisation that has one. Ids grow with time.
+pub async fn newest_locked_in(conn: &mut Conn, organisation_id: &str) -> Result<Vec<Newest>> {
+    let rows: Vec<(String, String, Option<String>, Option<i64>)> = on!(conn, c => versions::table
+        .inner_join(prompt_sets::table.on(prompt_sets::id.eq(versions::set_id)))
+        .inner_join(projects::table.on(projects::id.eq(prompt_sets::project_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::archived_at.is_null())
+        .filter(prompt_sets::archived_at.is_null())
+        .filter(versions::kind.eq("locked"))
+        .group_by((versions::set_id, prompt_sets::project_id))
+        .select((versions::set_id, prompt_sets::project_id, max(versions::id), max(versions::created_at)))
+        .load(c).await?);
+    let newest = rows.into_iter().filter_map(|(set_id, project_id, id, at)| {
+        Some(Newest { set_id, project_id, version_id: id?, created_at: at? })
+    });
+    Ok(newest.collect())
 }
 
 /// What these versions are called. Nothing is read that stands behind their bodies.
@@ -184,17 +259,18 @@ fn how_many(condition: &str) -> SqlLiteral<BigInt> {
     sql(&format!("COALESCE(SUM(CASE WHEN {condition} THEN 1 ELSE 0 END), 0)"))
 }
 
+/// What makes an agent count as gone: not heard lately, or its connection ended after it was.
+fn gone(silent: i64) -> String {
+    format!("(last_seen_at < {silent} OR (disconnected_at IS NOT NULL AND disconnected_at >= last_seen_at))")
+}
+
 /// How many agents these environments have.
 pub async fn agents_of(
     conn: &mut Conn,
     environments: &[&str],
     since: Since,
 ) -> Result<HashMap<String, AgentTally>> {
-    let Since { silent, away } = since;
-    // Not heard lately, or its connection ended after it was.
-    let gone = format!(
-        "(last_seen_at < {silent} OR (disconnected_at IS NOT NULL AND disconnected_at >= last_seen_at))"
-    );
+    let (gone, away) = (gone(since.silent), since.away);
     let gone = gone.as_str();
     let mut out: HashMap<String, AgentTally> = HashMap::new();
     for ids in environments.chunks(IDS) {
@@ -216,44 +292,65 @@ pub async fn agents_of(
     Ok(out)
 }
 
-/// The reviews of these sets that are in one of these states, the newest first.
-pub async fn reviews_of(conn: &mut Conn, sets: &[&str], states: &[&str]) -> Result<Vec<Review>> {
-    let mut out = Vec::new();
-    for ids in sets.chunks(IDS) {
-        let rows: Vec<Review> = on!(&mut *conn, c => reviews::table
-            .filter(reviews::set_id.eq_any(ids))
-            .filter(reviews::state.eq_any(states))
-            .order(reviews::id.desc())
-            .select(Review::as_select())
-            .load(c).await?);
-        out.extend(rows);
-    }
-    Ok(out)
+/// How many agents the environments of an organisation have, those that have any.
+pub async fn agents_in(conn: &mut Conn, organisation_id: &str, since: Since) -> Result<Vec<AgentsAt>> {
+    let (gone, away) = (gone(since.silent), since.away);
+    let gone = gone.as_str();
+    let rows: Vec<(String, String, i64, i64, i64, i64)> = on!(conn, c => agents::table
+        .inner_join(environments::table.on(environments::id.eq(agents::environment_id)))
+        .inner_join(projects::table.on(projects::id.eq(environments::project_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .group_by((environments::project_id, environments::slug))
+        .select((
+            environments::project_id,
+            environments::slug,
+            count_star(),
+            how_many(gone),
+            how_many(&format!("{gone} AND last_seen_at >= {away}")),
+            how_many(&format!("stale AND NOT {gone}")),
+        ))
+        .load(c).await?);
+    let told = rows.into_iter().map(|(project_id, environment, agents, unreachable, lost, stale)| AgentsAt {
+        project_id,
+        environment,
+        tally: AgentTally { agents, unreachable, lost, stale },
+    });
+    Ok(told.collect())
 }
 
-/// Credentials of projects that are good and end between two times, the first to end first.
-pub async fn ending(
+/// The last review of each set in use of an organisation, with the set, where it is in one of these states; the newest
+/// first.
+pub async fn reviews_in(
     conn: &mut Conn,
-    projects: &[&str],
-    from: i64,
-    to: i64,
-    limit: i64,
-) -> Result<Vec<Credential>> {
-    let mut out = Vec::new();
-    for ids in projects.chunks(IDS) {
-        let rows: Vec<Credential> = on!(&mut *conn, c => credentials::table
-            .filter(credentials::project_id.eq_any(ids))
-            .filter(credentials::revoked_at.is_null())
-            .filter(credentials::expires_at.ge(from))
-            .filter(credentials::expires_at.lt(to))
-            .filter(credentials::last_seen_at.is_not_null())
-            .order(credentials::expires_at.asc())
-            .limit(limit)
-            .select(Credential::as_select())
-            .load(c).await?);
-        out.extend(rows);
-    }
-    Ok(out)
+    organisation_id: &str,
+    states: &[&str],
+) -> Result<Vec<(Review, PromptSet)>> {
+    Ok(on!(conn, c => reviews::table
+        .inner_join(prompt_sets::table.on(prompt_sets::id.eq(reviews::set_id)))
+        .inner_join(projects::table.on(projects::id.eq(prompt_sets::project_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::archived_at.is_null())
+        .filter(prompt_sets::archived_at.is_null())
+        .filter(reviews::number.eq(prompt_sets::reviews))
+        .filter(reviews::state.eq_any(states))
+        .order(reviews::id.desc())
+        .select((Review::as_select(), PromptSet::as_select()))
+        .load(c).await?))
+}
+
+/// Credentials of an organisation that are used, are good and end between two times, the first to end first.
+pub async fn ending_in(conn: &mut Conn, organisation_id: &str, from: i64, to: i64) -> Result<Vec<Ending>> {
+    Ok(on!(conn, c => credentials::table
+        .inner_join(environments::table.on(environments::id.eq(credentials::environment_id)))
+        .inner_join(projects::table.on(projects::id.eq(environments::project_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(credentials::revoked_at.is_null())
+        .filter(credentials::expires_at.ge(from))
+        .filter(credentials::expires_at.lt(to))
+        .filter(credentials::last_seen_at.is_not_null())
+        .order(credentials::expires_at.asc())
+        .select((environments::project_id, environments::slug, credentials::name, credentials::expires_at))
+        .load(c).await?))
 }
 
 /// Whether a project ever had a credential.

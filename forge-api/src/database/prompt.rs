@@ -60,6 +60,15 @@ pub async fn of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<PromptRow>> {
         .load(c).await?))
 }
 
+/// The id of the first prompt of [`of_set`].
+pub async fn first_of_set(conn: &mut Conn, set_id: &str) -> Result<Option<String>> {
+    Ok(on!(conn, c => prompts::table
+        .filter(prompts::set_id.eq(set_id))
+        .order(prompts::prompt_id.asc())
+        .select(prompts::prompt_id)
+        .first(c).await.optional()?))
+}
+
 pub async fn find(conn: &mut Conn, set_id: &str, prompt_id: &str) -> Result<Option<PromptRow>> {
     Ok(on!(conn, c => prompts::table
         .filter(prompts::set_id.eq(set_id))

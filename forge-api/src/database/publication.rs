@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 
 use super::project::{self, Environment};
 use super::prompt_set::{self, PromptSet};
-use super::schema::{heads, publications};
+use super::schema::{heads, projects, publications};
 use super::version::{self, Version};
 use super::{Conn, DatabaseError, Result, on};
 
@@ -222,6 +222,27 @@ pub async fn newest(conn: &mut Conn, project_ids: &[&str], limit: i64) -> Result
         .filter(publications::project_id.eq_any(project_ids))
         .order(publications::id.desc())
         .limit(limit)
+        .select(Publication::as_select())
+        .load(c).await?);
+    full(conn, rows).await
+}
+
+/// The newest publications of the projects in use of an organisation, newest first.
+pub async fn newest_in(conn: &mut Conn, organisation_id: &str, limit: i64) -> Result<Vec<PublicationFull>> {
+    // Numbers count up within a project: the newest of all stand among the last few of each.
+    let ids: Vec<String> = on!(&mut *conn, c => publications::table
+        .inner_join(projects::table.on(projects::id.eq(publications::project_id)))
+        .filter(projects::organisation_id.eq(organisation_id))
+        .filter(projects::archived_at.is_null())
+        .filter(projects::publications.gt(0))
+        .filter(publications::number.gt(projects::publications - limit))
+        .order(publications::id.desc())
+        .limit(limit)
+        .select(publications::id)
+        .load(c).await?);
+    let rows = on!(&mut *conn, c => publications::table
+        .filter(publications::id.eq_any(&ids))
+        .order(publications::id.desc())
         .select(Publication::as_select())
         .load(c).await?);
     full(conn, rows).await

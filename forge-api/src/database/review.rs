@@ -1,6 +1,6 @@
 //! Reviews of a set's draft, and the approvals bound to its digest.
 
-use diesel::dsl::count_star;
+use diesel::dsl::{count_star, exists, not};
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
@@ -224,6 +224,35 @@ pub async fn open_in(
         .filter(reviews::state.eq_any(["open", "approved"]))
         .order(reviews::id.asc())
         .select((Review::as_select(), PromptSet::as_select(), Project::as_select()))
+        .load(c).await?))
+}
+
+/// How many reviews of these organisations somebody was asked to answer and did not yet: by organisation and project.
+/// Asked is who is named, and everybody where nobody is named.
+pub async fn unanswered(
+    conn: &mut Conn,
+    organisation_ids: &[&str],
+    user_id: &str,
+) -> Result<Vec<(String, String, i64)>> {
+    Ok(on!(conn, c => reviews::table
+        .inner_join(prompt_sets::table.on(prompt_sets::id.eq(reviews::set_id)))
+        .inner_join(projects::table.on(projects::id.eq(prompt_sets::project_id)))
+        .filter(projects::organisation_id.eq_any(organisation_ids))
+        .filter(prompt_sets::state.eq_any(["review", "locked"]))
+        .filter(reviews::requested_by_id.ne(user_id))
+        .filter(not(exists(approvals::table
+            .filter(approvals::review_id.eq(reviews::id))
+            .filter(approvals::user_id.eq(user_id)))))
+        .filter(
+            reviews::state.eq_any(["open", "approved"])
+                .and(exists(review_reviewers::table
+                    .filter(review_reviewers::review_id.eq(reviews::id))
+                    .filter(review_reviewers::user_id.eq(user_id))))
+                .or(reviews::state.eq("open")
+                    .and(not(exists(review_reviewers::table.filter(review_reviewers::review_id.eq(reviews::id)))))),
+        )
+        .group_by((projects::organisation_id, projects::id))
+        .select((projects::organisation_id, projects::id, count_star()))
         .load(c).await?))
 }
 

@@ -6,13 +6,14 @@ use schemas::Micros;
 
 use super::{ProjectOverview, glance, since};
 use crate::auth::{Action, Actor};
-use crate::author::{self, ProjectAt};
+use crate::author::ProjectAt;
+use crate::author::organisation::visit;
 use crate::clock;
 use crate::credential::SOON;
 use crate::database::organisation::Organisation;
-use crate::database::overview::{self as rows, AgentTally, Head};
-use crate::database::project::Environment;
-use crate::database::prompt_set::PromptSet;
+use crate::database::overview::{self as rows, AgentTally, HeadAt, Newest};
+use crate::database::project;
+use crate::database::prompt_set::{self, PromptSet};
 use crate::database::publication::{self, PublicationFull};
 use crate::database::review::{self, Review};
 use crate::database::{Conn, agent};
@@ -24,6 +25,8 @@ use crate::state::AppState;
 pub const PAGE: usize = 10;
 /// Lines of what waits and of what needs somebody.
 pub const LINES: usize = 12;
+/// The rank of what could be published, among what waits.
+const PUBLISH: u8 = 3;
 /// Publications that are told as the latest.
 const LATEST: i64 = 6;
 /// Longer than this, in microseconds, a publication is only sent when the broker is away.
@@ -63,7 +66,7 @@ impl Wait {
             Self::Review { .. } => 0,
             Self::Returned { .. } => 1,
             Self::Approved { .. } => 2,
-            Self::Publish { .. } => 3,
+            Self::Publish { .. } => PUBLISH,
             Self::Asked { .. } => 4,
         }
     }
@@ -144,30 +147,62 @@ pub struct Failing {
 pub struct Board {
     /// One page of them, those first that need somebody.
     pub projects: Vec<ProjectOverview>,
+    pub needs: Needs,
+    pub latest: Vec<(ProjectAt, PublicationFull)>,
+}
+
+/// What waits for whoever looks, and what needs somebody, without the projects.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
     /// Projects in all.
-    pub count: usize,
-    /// At most [`LINES`].
+    pub projects: usize,
+    /// At most [`LINES`], what others wait for first.
     pub waiting: Vec<Waiting>,
     pub waiting_count: usize,
     /// At most [`LINES`], the worst first.
     pub failing: Vec<Failing>,
     pub failing_count: usize,
-    pub latest: Vec<(ProjectAt, PublicationFull)>,
 }
 
-/// Everything light of an organisation that the lines are made of.
-struct Ground {
-    projects: Vec<ProjectAt>,
-    environments: Vec<Environment>,
-    sets: HashMap<String, PromptSet>,
-    heads: Vec<Head>,
-    /// Where a project stands, by its id, and where an environment.
-    nth_project: HashMap<String, usize>,
-    nth_environment: HashMap<String, usize>,
-    /// Which of the environments a project has.
-    of_project: HashMap<String, Vec<usize>>,
-    /// Which of the heads is that of a set in an environment.
-    of_set: HashMap<(String, String), usize>,
+/// What all lines are made of: the projects that the actor may see, by their ids, and what is live in them.
+struct Ground<'a> {
+    actor: &'a Actor,
+    organisation: &'a Organisation,
+    projects: &'a [(String, String)],
+    seen: HashSet<&'a str>,
+    heads: Vec<HeadAt>,
+}
+
+/// A set that waits, before its project is read.
+struct Open {
+    set: PromptSet,
+    wait: Wait,
+    since: Micros,
+}
+
+/// Something that needs somebody, before its project is read. A version stands by its id.
+struct Broken {
+    project_id: String,
+    environment: String,
+    place: Option<Place>,
+    fault: Fault,
+}
+
+/// A locked version that is not everywhere yet, by ids: most of them are counted only.
+struct Unpublished<'a> {
+    newest: Newest,
+    /// None where it is live nowhere: it goes to the first environment.
+    behind: Option<&'a HeadAt>,
+}
+
+/// The lines of an organisation before their projects are read: most projects are counted only.
+struct Lines {
+    waiting: Vec<Open>,
+    waiting_count: usize,
+    failing: Vec<Broken>,
+    failing_count: usize,
+    /// Ids of all projects that need somebody.
+    troubled: HashSet<String>,
 }
 
 /// An organisation as `actor` has to see it; `page` counts from 0.
@@ -180,92 +215,127 @@ pub async fn board(
     organisation: &Organisation,
     page: usize,
 ) -> Result<Board> {
-    let projects = visible(state, actor, organisation).await?;
     let mut conn = state.database.read().await?;
-    let ground = Ground::read(&mut conn, projects).await?;
-    let mut waiting = waiting(&mut conn, actor, &ground).await?;
-    let mut failing = failing(state, &mut conn, actor, &ground).await?;
-    let troubled: HashSet<&str> = failing.iter().map(|f| f.at.project.id.as_str()).collect();
-    let mut order: Vec<&ProjectAt> = ground.projects.iter().collect();
-    let place = |at: &ProjectAt| !troubled.contains(at.project.id.as_str());
-    order.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| a.project.slug.cmp(&b.project.slug)));
-    let here = order.into_iter().skip(page.saturating_mul(PAGE)).take(PAGE).cloned().collect();
-    let mut projects = glance(state, &mut conn, here).await?;
-    for project in &mut projects {
+    let projects = visible(&mut conn, actor, organisation).await?;
+    let lines = lines(state, &mut conn, actor, organisation, &projects).await?;
+    let latest = latest(&mut conn, actor, organisation, &projects).await?;
+    let mut order: Vec<&str> = projects.iter().map(|(id, _)| id.as_str()).collect();
+    // They come by their slugs, and stay so among equals.
+    order.sort_by_key(|id| !lines.troubled.contains(*id));
+    let here: Vec<&str> = order.into_iter().skip(page.saturating_mul(PAGE)).take(PAGE).collect();
+    let mut others = here.clone();
+    others.extend(latest.iter().map(|full| full.publication.project_id.as_str()));
+    let places = places(&mut conn, &lines, &others).await?;
+    let shown = here.iter().filter_map(|id| places.get(*id).cloned()).collect();
+    let mut shown = glance(state, &mut conn, shown).await?;
+    for project in &mut shown {
         project.sets.sort_by_key(|set| !set.is_troubled());
     }
-    let latest = latest(&mut conn, &ground.projects).await?;
-    let (waiting_count, failing_count) = (waiting.len(), failing.len());
-    waiting.truncate(LINES);
-    failing.truncate(LINES);
-    name(&mut conn, &mut waiting, &mut failing).await?;
-    let count = ground.projects.len();
-    Ok(Board { projects, count, waiting, waiting_count, failing, failing_count, latest })
+    let at = |full: &PublicationFull| places.get(&full.publication.project_id).cloned();
+    let latest = latest.into_iter().filter_map(|full| Some((at(&full)?, full))).collect();
+    Ok(Board { projects: shown, needs: lines.placed(projects.len(), &places), latest })
 }
 
-/// How many sets of an organisation wait for `actor`.
+/// What waits for `actor` in an organisation, and what needs somebody.
 ///
 /// # Errors
 /// As [`board`].
-pub async fn count_waiting(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<usize> {
-    let projects = visible(state, actor, organisation).await?;
+pub async fn needs(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Needs> {
     let mut conn = state.database.read().await?;
-    let ground = Ground::read(&mut conn, projects).await?;
-    Ok(waiting(&mut conn, actor, &ground).await?.len())
+    let projects = visible(&mut conn, actor, organisation).await?;
+    let lines = lines(state, &mut conn, actor, organisation, &projects).await?;
+    let places = places(&mut conn, &lines, &[]).await?;
+    Ok(lines.placed(projects.len(), &places))
 }
 
-async fn visible(state: &AppState, actor: &Actor, organisation: &Organisation) -> Result<Vec<ProjectAt>> {
-    let found = author::projects(state, actor, organisation).await?;
-    let placed = found.into_iter().map(|project| ProjectAt { organisation: organisation.clone(), project });
-    Ok(placed.filter(|at| at.lets(actor, Action::View)).collect())
+/// The projects in use that the actor may see: id and slug, by slug.
+async fn visible(
+    conn: &mut Conn,
+    actor: &Actor,
+    organisation: &Organisation,
+) -> Result<Vec<(String, String)>> {
+    visit(actor, &organisation.id)?;
+    let mut found = rows::projects_in(conn, &organisation.id).await?;
+    found.retain(|(id, _)| actor.may_at(&organisation.id, id, Action::View));
+    Ok(found)
 }
 
-impl Ground {
-    async fn read(conn: &mut Conn, projects: Vec<ProjectAt>) -> Result<Self> {
-        let ids: Vec<&str> = projects.iter().map(|at| at.project.id.as_str()).collect();
-        let environments = rows::environments_of(conn, &ids).await?;
-        let sets = rows::sets_of(conn, &ids).await?;
-        let heads = rows::heads_of(conn, &ids).await?;
-        let mut of_project: HashMap<String, Vec<usize>> = HashMap::new();
-        for (nth, environment) in environments.iter().enumerate() {
-            of_project.entry(environment.project_id.clone()).or_default().push(nth);
+async fn lines(
+    state: &AppState,
+    conn: &mut Conn,
+    actor: &Actor,
+    organisation: &Organisation,
+    projects: &[(String, String)],
+) -> Result<Lines> {
+    let heads = rows::heads_in(conn, &organisation.id).await?;
+    let seen = projects.iter().map(|(id, _)| id.as_str()).collect();
+    let ground = Ground { actor, organisation, projects, seen, heads };
+    let (waiting, waiting_count) = waiting(conn, &ground).await?;
+    let mut failing = failing(state, conn, &ground).await?;
+    let troubled = failing.iter().map(|one| one.project_id.clone()).collect();
+    let failing_count = failing.len();
+    failing.truncate(LINES);
+    let mut lines = Lines { waiting, waiting_count, failing, failing_count, troubled };
+    name(conn, &mut lines).await?;
+    Ok(lines)
+}
+
+/// The projects of what is shown, by their ids.
+async fn places(conn: &mut Conn, lines: &Lines, others: &[&str]) -> Result<HashMap<String, ProjectAt>> {
+    let mut ids: Vec<&str> = (lines.waiting.iter().map(|one| one.set.project_id.as_str()))
+        .chain(lines.failing.iter().map(|one| one.project_id.as_str()))
+        .chain(others.iter().copied())
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let found = project::by_ids(conn, &ids).await?;
+    let placed = found
+        .into_iter()
+        .map(|(organisation, project)| (project.id.clone(), ProjectAt { organisation, project }));
+    Ok(placed.collect())
+}
+
+impl Lines {
+    fn placed(self, projects: usize, places: &HashMap<String, ProjectAt>) -> Needs {
+        let at = |id: &str| places.get(id).cloned();
+        let waiting = self.waiting.into_iter().filter_map(|Open { set, wait, since }| {
+            Some(Waiting { at: at(&set.project_id)?, set, wait, since })
+        });
+        let failing =
+            self.failing.into_iter().filter_map(|Broken { project_id, environment, place, fault }| {
+                Some(Failing { at: at(&project_id)?, environment, place, fault })
+            });
+        Needs {
+            projects,
+            waiting: waiting.collect(),
+            waiting_count: self.waiting_count,
+            failing: failing.collect(),
+            failing_count: self.failing_count,
         }
-        let key = |(nth, head): (usize, &Head)| ((head.set_id.clone(), head.environment_id.clone()), nth);
-        let of_set = heads.iter().enumerate().map(key).collect();
-        let sets = sets.into_iter().map(|set| (set.id.clone(), set)).collect();
-        let nth_project = projects.iter().enumerate().map(|(nth, at)| (at.project.id.clone(), nth)).collect();
-        let nth_environment = environments.iter().enumerate().map(|(nth, e)| (e.id.clone(), nth)).collect();
-        Ok(Self { projects, environments, sets, heads, nth_project, nth_environment, of_project, of_set })
+    }
+}
+
+impl Ground<'_> {
+    fn sees(&self, project_id: &str) -> bool {
+        self.seen.contains(project_id)
     }
 
-    /// The sets that are not archived: what is archived waits for nobody.
-    fn in_use(&self) -> impl Iterator<Item = &PromptSet> {
-        self.sets.values().filter(|set| set.archived_at.is_none())
+    /// Whether the actor may do this in a project that they see.
+    fn lets(&self, project_id: &str, action: Action) -> bool {
+        self.sees(project_id) && self.actor.may_at(&self.organisation.id, project_id, action)
     }
 
-    fn project(&self, id: &str) -> Option<&ProjectAt> {
-        self.projects.get(*self.nth_project.get(id)?)
-    }
-
-    fn environment(&self, id: &str) -> Option<&Environment> {
-        self.environments.get(*self.nth_environment.get(id)?)
-    }
-
-    /// The environments of a project, each with what is live there of a set.
-    fn places<'a>(&'a self, set: &'a PromptSet) -> impl Iterator<Item = (&'a Environment, Option<&'a Head>)> {
-        let here = self.of_project.get(&set.project_id).into_iter().flatten();
-        here.filter_map(|nth| self.environments.get(*nth)).map(|environment| {
-            let nth = self.of_set.get(&(set.id.clone(), environment.id.clone()));
-            (environment, nth.and_then(|nth| self.heads.get(*nth)))
-        })
+    /// What is live in the projects that are seen.
+    fn heads(&self) -> impl Iterator<Item = &HeadAt> {
+        self.heads.iter().filter(|one| self.sees(&one.head.project_id))
     }
 }
 
 /// Puts names in the place of ids of versions: those of the few lines that are shown.
-async fn name(conn: &mut Conn, waiting: &mut [Waiting], failing: &mut [Failing]) -> Result<()> {
+async fn name(conn: &mut Conn, lines: &mut Lines) -> Result<()> {
     let mut places: Vec<&mut String> =
-        failing.iter_mut().filter_map(|line| line.place.as_mut()).map(|place| &mut place.version).collect();
-    for line in waiting {
+        lines.failing.iter_mut().filter_map(|line| line.place.as_mut()).map(|p| &mut p.version).collect();
+    for line in &mut lines.waiting {
         if let Wait::Publish { version, replaces, .. } = &mut line.wait {
             places.push(version);
             places.extend(replaces.as_mut());
@@ -281,48 +351,58 @@ async fn name(conn: &mut Conn, waiting: &mut [Waiting], failing: &mut [Failing])
     Ok(())
 }
 
-/// Versions stand by their ids.
-async fn waiting(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let mut out = in_review(conn, actor, ground).await?;
-    out.extend(to_publish(conn, actor, ground).await?);
-    out.sort_by_key(|w| (w.wait.rank(), w.since));
-    Ok(out)
+/// The first lines, and how many there are; versions stand by their ids.
+async fn waiting(conn: &mut Conn, ground: &Ground<'_>) -> Result<(Vec<Open>, usize)> {
+    let mut reviewed = in_review(conn, ground).await?;
+    reviewed.sort_by_key(|w| (w.wait.rank(), w.since));
+    let mut locked = to_publish(conn, ground).await?;
+    locked.sort_by_key(|one| one.newest.created_at);
+    let count = reviewed.len() + locked.len();
+    let later = reviewed.split_off(reviewed.partition_point(|w| w.wait.rank() < PUBLISH));
+    reviewed.truncate(LINES);
+    locked.truncate(LINES - reviewed.len());
+    reviewed.extend(publish_lines(conn, locked).await?);
+    reviewed.extend(later);
+    reviewed.truncate(LINES);
+    Ok((reviewed, count))
 }
 
 /// What is under review, and what was given back to whom it belongs.
-async fn in_review(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let reviewed: Vec<&str> = ground.in_use().filter(|s| s.reviews > 0).map(|s| s.id.as_str()).collect();
-    let found = rows::reviews_of(conn, &reviewed, &["open", "approved", "returned"]).await?;
+async fn in_review(conn: &mut Conn, ground: &Ground<'_>) -> Result<Vec<Open>> {
+    let states = ["open", "approved", "returned"];
+    let found = rows::reviews_in(conn, &ground.organisation.id, &states).await?;
+    let actor = ground.actor;
     let others = asked_of_others(conn, actor, &found).await?;
     let mut out = Vec::new();
-    for review in found {
-        let Some(set) = ground.sets.get(&review.set_id) else { continue };
-        let Some(at) = ground.project(&set.project_id) else { continue };
+    for (review, set) in found.into_iter().filter(|(_, set)| ground.sees(&set.project_id)) {
         let (number, mine) = (review.number, review.requested_by_id == actor.user_id);
-        let last = set.reviews == number;
+        let may = |action| ground.lets(&set.project_id, action);
         let wait = match (set.state.as_str(), review.state.as_str()) {
-            _ if !last => continue,
             // A version that is locked may be reviewed too.
             ("review" | "locked", "open") if mine => Wait::Asked { number },
-            ("review" | "locked", "open") if at.lets(actor, Action::Review) => {
+            ("review" | "locked", "open") if may(Action::Review) => {
                 if others.contains(&review.id) {
                     continue;
                 }
                 Wait::Review { number, by: review.requested_by, title: review.title }
             }
-            ("review", "approved") if at.lets(actor, Action::Lock) => Wait::Approved { number },
+            ("review", "approved") if may(Action::Lock) => Wait::Approved { number },
             ("editing", "returned") if mine => Wait::Returned { number },
             _ => continue,
         };
-        let since = review.closed_at.unwrap_or(review.requested_at);
-        out.push(Waiting { at: at.clone(), set: set.clone(), wait, since });
+        out.push(Open { set, wait, since: review.closed_at.unwrap_or(review.requested_at) });
     }
     Ok(out)
 }
 
 /// The open reviews of which others are asked by name, and the actor is not.
-async fn asked_of_others(conn: &mut Conn, actor: &Actor, found: &[Review]) -> Result<HashSet<String>> {
-    let open: Vec<&str> = found.iter().filter(|r| r.state == "open").map(|r| r.id.as_str()).collect();
+async fn asked_of_others(
+    conn: &mut Conn,
+    actor: &Actor,
+    found: &[(Review, PromptSet)],
+) -> Result<HashSet<String>> {
+    let open: Vec<&str> =
+        found.iter().filter(|(r, _)| r.state == "open").map(|(r, _)| r.id.as_str()).collect();
     let asked = review::reviewers(conn, &open).await?;
     let mine: HashSet<&str> =
         asked.iter().filter(|r| r.user_id == actor.user_id).map(|r| r.review_id.as_str()).collect();
@@ -331,55 +411,73 @@ async fn asked_of_others(conn: &mut Conn, actor: &Actor, found: &[Review]) -> Re
 }
 
 /// What was locked and is live nowhere, or is older in an environment where nobody rolled it back.
-async fn to_publish(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Waiting>> {
-    let may =
-        |set: &&PromptSet| ground.project(&set.project_id).is_some_and(|at| at.lets(actor, Action::Publish));
-    let ids: Vec<&str> = ground.in_use().filter(may).map(|s| s.id.as_str()).collect();
-    let newest = rows::newest_locked(conn, &ids).await?;
+async fn to_publish<'a>(conn: &mut Conn, ground: &'a Ground<'_>) -> Result<Vec<Unpublished<'a>>> {
+    let mut live: HashMap<&str, Vec<&HeadAt>> = HashMap::new();
+    for one in ground.heads() {
+        live.entry(&one.head.set_id).or_default().push(one);
+    }
     let mut out = Vec::new();
-    for (set, (newest, since)) in newest.iter().filter_map(|(id, v)| Some((ground.sets.get(id)?, v))) {
-        let Some(at) = ground.project(&set.project_id) else { continue };
-        let first = ground.places(set).next().map(|(e, _)| (e, None));
-        let is_live = ground.places(set).any(|(_, head)| head.is_some());
-        let behind = ground.places(set).find_map(|(environment, head)| {
-            let head = head.filter(|h| h.version_id.as_str() < newest.as_str() && !h.rollback)?;
-            Some((environment, Some(head)))
-        });
-        if let Some((environment, head)) = if is_live { behind } else { first } {
-            out.push(Waiting {
-                at: at.clone(),
-                set: set.clone(),
-                wait: Wait::Publish {
-                    version: newest.clone(),
-                    environment: environment.slug.clone(),
-                    replaces: head.map(|h| h.version_id.clone()),
-                },
-                since: *since,
-            });
+    for newest in rows::newest_locked_in(conn, &ground.organisation.id).await? {
+        if !ground.lets(&newest.project_id, Action::Publish) {
+            continue;
+        }
+        let Some(heads) = live.get(newest.set_id.as_str()) else {
+            out.push(Unpublished { newest, behind: None });
+            continue;
+        };
+        let behind = heads.iter().find(|h| h.head.version_id < newest.version_id && !h.head.rollback);
+        if let Some(behind) = behind {
+            out.push(Unpublished { newest, behind: Some(*behind) });
         }
     }
     Ok(out)
 }
 
-async fn failing(state: &AppState, conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Failing>> {
+/// The lines of what could be published: with the set, and the environment that it would go to.
+async fn publish_lines(conn: &mut Conn, locked: Vec<Unpublished<'_>>) -> Result<Vec<Open>> {
+    if locked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<&str> = locked.iter().map(|one| one.newest.set_id.as_str()).collect();
+    let sets = prompt_set::by_ids(conn, &ids).await?;
+    let nowhere = locked.iter().filter(|one| one.behind.is_none());
+    let projects: Vec<&str> = nowhere.map(|one| one.newest.project_id.as_str()).collect();
+    let environments = rows::environments_of(conn, &projects).await?;
+    let told = locked.into_iter().filter_map(|Unpublished { newest, behind }| {
+        let first = || environments.iter().find(|e| e.project_id == newest.project_id).map(|e| &e.slug);
+        let environment = behind.map(|one| &one.environment).or_else(first)?.clone();
+        Some(Open {
+            set: sets.iter().find(|set| set.id == newest.set_id)?.clone(),
+            since: newest.created_at,
+            wait: Wait::Publish {
+                version: newest.version_id,
+                environment,
+                replaces: behind.map(|one| one.head.version_id.clone()),
+            },
+        })
+    });
+    Ok(told.collect())
+}
+
+/// What needs somebody, the worst first.
+async fn failing(state: &AppState, conn: &mut Conn, ground: &Ground<'_>) -> Result<Vec<Broken>> {
     let mut out = unsent(ground);
     out.extend(refused(state, conn, ground).await?);
-    let ids: Vec<&str> = ground.environments.iter().map(|e| e.id.as_str()).collect();
-    let tallies = rows::agents_of(conn, &ids, since(state)).await?;
-    for environment in &ground.environments {
-        let (Some(tally), Some(at)) = (tallies.get(&environment.id), ground.project(&environment.project_id))
-        else {
-            continue;
-        };
-        out.extend(silent(tally).map(|fault| Failing {
-            at: at.clone(),
-            environment: environment.slug.clone(),
-            place: None,
-            fault,
-        }));
+    for one in rows::agents_in(conn, &ground.organisation.id, since(state)).await? {
+        if ground.sees(&one.project_id) {
+            out.extend(silent(&one.tally).map(|fault| Broken {
+                project_id: one.project_id.clone(),
+                environment: one.environment.clone(),
+                place: None,
+                fault,
+            }));
+        }
     }
-    out.extend(expiring(conn, actor, ground).await?);
-    out.sort_by_key(|f| f.fault.rank());
+    out.extend(expiring(conn, ground).await?);
+    // Among equals by the names of projects.
+    let nth: HashMap<&str, usize> =
+        ground.projects.iter().enumerate().map(|(nth, (id, _))| (id.as_str(), nth)).collect();
+    out.sort_by_key(|f| (f.fault.rank(), nth.get(f.project_id.as_str()).copied()));
     Ok(out)
 }
 
@@ -389,77 +487,71 @@ fn silent(tally: &AgentTally) -> impl Iterator<Item = Fault> {
     stale.into_iter().chain(n(tally.lost).map(|agents| Fault::Unreachable { agents }))
 }
 
+fn of_head(one: &HeadAt, fault: Fault) -> Broken {
+    Broken {
+        project_id: one.head.project_id.clone(),
+        environment: one.environment.clone(),
+        place: Some(Place {
+            set: one.set.clone(),
+            version: one.head.version_id.clone(),
+            number: one.head.number,
+        }),
+        fault,
+    }
+}
+
 /// Publications that did not go out.
-fn unsent(ground: &Ground) -> Vec<Failing> {
+fn unsent(ground: &Ground<'_>) -> Vec<Broken> {
     let late = clock::now() - SENDING;
-    let found: Vec<(&Head, Fault)> = ground
-        .heads
-        .iter()
-        .filter_map(|head| match head.state.as_str() {
-            "failed" => Some((head, Fault::NotSent { error: head.error.clone() })),
-            "waiting" if head.created_at < late => Some((head, Fault::HeldUp)),
-            _ => None,
-        })
-        .collect();
-    placed(ground, found)
+    let told = ground.heads().filter_map(|one| match one.head.state.as_str() {
+        "failed" => Some(of_head(one, Fault::NotSent { error: one.head.error.clone() })),
+        "waiting" if one.head.created_at < late => Some(of_head(one, Fault::HeldUp)),
+        _ => None,
+    });
+    told.collect()
 }
 
 /// Publications that agents refused which were heard lately.
-async fn refused(state: &AppState, conn: &mut Conn, ground: &Ground) -> Result<Vec<Failing>> {
-    let ids: Vec<&str> = ground.heads.iter().map(|h| h.id.as_str()).collect();
+async fn refused(state: &AppState, conn: &mut Conn, ground: &Ground<'_>) -> Result<Vec<Broken>> {
+    let ids: Vec<&str> = ground.heads().filter(|one| one.refused).map(|one| one.head.id.as_str()).collect();
     let mut by_publication: HashMap<String, Vec<String>> = HashMap::new();
     for (publication, agent) in rows::refusals_of(conn, &ids).await? {
         by_publication.entry(publication).or_default().push(agent);
     }
     let since = clock::now() - fleet::silence(&state.config);
-    let mut found = Vec::new();
-    for head in &ground.heads {
-        let Some(names) = by_publication.get(&head.id) else { continue };
-        let agents = agent::heard_of(conn, &head.environment_id, since, names).await?.len();
+    let mut out = Vec::new();
+    for one in ground.heads() {
+        let Some(names) = by_publication.get(&one.head.id) else { continue };
+        let agents = agent::heard_of(conn, &one.head.environment_id, since, names).await?.len();
         if agents > 0 {
-            found.push((head, Fault::Refused { agents }));
+            out.push(of_head(one, Fault::Refused { agents }));
         }
     }
-    Ok(placed(ground, found))
-}
-
-/// Adds the words that people know a publication by; its version stands by its id.
-fn placed(ground: &Ground, found: Vec<(&Head, Fault)>) -> Vec<Failing> {
-    let told = found.into_iter().filter_map(|(head, fault)| {
-        Some(Failing {
-            at: ground.project(&head.project_id)?.clone(),
-            environment: ground.environment(&head.environment_id)?.slug.clone(),
-            place: Some(Place {
-                set: ground.sets.get(&head.set_id)?.slug.clone(),
-                version: head.version_id.clone(),
-                number: head.number,
-            }),
-            fault,
-        })
-    });
-    told.collect()
+    Ok(out)
 }
 
 /// Credentials in use that end soon, for who can make others.
-async fn expiring(conn: &mut Conn, actor: &Actor, ground: &Ground) -> Result<Vec<Failing>> {
-    let may = ground.projects.iter().filter(|at| at.lets(actor, Action::ManageCredentials));
-    let ids: Vec<&str> = may.map(|at| at.project.id.as_str()).collect();
+async fn expiring(conn: &mut Conn, ground: &Ground<'_>) -> Result<Vec<Broken>> {
     let now = clock::now();
-    let limit = i64::try_from(LINES).unwrap_or(i64::MAX);
-    let told = rows::ending(conn, &ids, now, now + SOON, limit).await?.into_iter().filter_map(|row| {
-        Some(Failing {
-            at: ground.project(&row.project_id)?.clone(),
-            environment: ground.environment(&row.environment_id)?.slug.clone(),
-            place: None,
-            fault: Fault::Expiring { credential: row.name, at: row.expires_at? },
-        })
+    let found = rows::ending_in(conn, &ground.organisation.id, now, now + SOON).await?;
+    let mine = found.into_iter().filter(|row| ground.lets(&row.project_id, Action::ManageCredentials));
+    let told = mine.filter_map(|row| {
+        let fault = Fault::Expiring { credential: row.name, at: row.expires_at? };
+        Some(Broken { project_id: row.project_id, environment: row.environment, place: None, fault })
     });
     Ok(told.collect())
 }
 
-async fn latest(conn: &mut Conn, projects: &[ProjectAt]) -> Result<Vec<(ProjectAt, PublicationFull)>> {
-    let ids: Vec<&str> = projects.iter().map(|at| at.project.id.as_str()).collect();
-    let found = publication::newest(conn, &ids, LATEST).await?;
-    let at = |full: &PublicationFull| projects.iter().find(|at| at.project.id == full.publication.project_id);
-    Ok(found.into_iter().filter_map(|full| Some((at(&full)?.clone(), full))).collect())
+async fn latest(
+    conn: &mut Conn,
+    actor: &Actor,
+    organisation: &Organisation,
+    projects: &[(String, String)],
+) -> Result<Vec<PublicationFull>> {
+    if actor.may(&organisation.id, Action::View) {
+        return Ok(publication::newest_in(conn, &organisation.id, LATEST).await?);
+    }
+    // A guest sees a few projects.
+    let ids: Vec<&str> = projects.iter().map(|(id, _)| id.as_str()).collect();
+    Ok(publication::newest(conn, &ids, LATEST).await?)
 }

@@ -68,6 +68,29 @@ pub async fn queue(state: &AppState, actor: &Actor, organisations: &[Organisatio
     told(&mut conn, actor, organisations, rows, false).await
 }
 
+/// How many reviews of each of these organisations wait for the actor: those that are `for_me` in [`queue`].
+///
+/// # Errors
+/// The database refuses.
+pub async fn count_mine(
+    state: &AppState,
+    actor: &Actor,
+    organisations: &[&str],
+) -> Result<HashMap<String, usize>> {
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    if organisations.is_empty() {
+        return Ok(counts);
+    }
+    let mut conn = state.database.read().await?;
+    for (organisation, project, n) in review::unanswered(&mut conn, organisations, &actor.user_id).await? {
+        let may = |action| actor.may_at(&organisation, &project, action);
+        if may(Action::View) && may(Action::Review) {
+            *counts.entry(organisation).or_default() += usize::try_from(n).unwrap_or_default();
+        }
+    }
+    Ok(counts)
+}
+
 /// The reviews of organisations that nobody can answer any more, newest first, from below the id `before`; and the id
 /// to go on from, where there may be more.
 ///

@@ -135,24 +135,23 @@ pub(super) async fn get_dashboard(
 ) -> PageResult {
     let organisation = visitor.visit(&o)?.clone();
     let nth = asked.page.parse::<usize>().unwrap_or(1).clamp(1, 1_000_000) - 1;
-    let board = overview::board(&state, &visitor.actor, &organisation, nth).await?;
-    let start = start::on_dashboard(&state, &visitor, &organisation, board.count).await?;
+    let (board, recent) = tokio::try_join!(
+        overview::board(&state, &visitor.actor, &organisation, nth),
+        visit::recent(&state, &visitor.actor, &organisation, RECENT),
+    )?;
+    let start = start::on_dashboard(&state, &visitor, &organisation, board.needs.projects).await?;
     let page = Page {
         greeting: greeting(&visitor.actor.name),
         summary: summary(&board),
         may_create: visitor.actor.may(&organisation.id, Action::ManageProjects),
         start,
-        waits: board.waiting.iter().map(Line::waiting).collect(),
-        waits_more: more(board.waiting_count, board.waiting.len()),
-        attention: board.failing.iter().map(Line::failing).collect(),
-        attention_more: more(board.failing_count, board.failing.len()),
+        waits: board.needs.waiting.iter().map(Line::waiting).collect(),
+        waits_more: more(board.needs.waiting_count, board.needs.waiting.len()),
+        attention: board.needs.failing.iter().map(Line::failing).collect(),
+        attention_more: more(board.needs.failing_count, board.needs.failing.len()),
         projects: board.projects.iter().map(Where::of).collect(),
-        pages: Pages::of(&o, nth, board.count),
-        recent: visit::recent(&state, &visitor.actor, &organisation, RECENT)
-            .await?
-            .into_iter()
-            .map(shortcut)
-            .collect(),
+        pages: Pages::of(&o, nth, board.needs.projects),
+        recent: recent.into_iter().map(shortcut).collect(),
         favourites: visitor
             .favourites
             .iter()
@@ -173,9 +172,9 @@ fn more(all: usize, shown: usize) -> Option<String> {
 }
 
 fn summary(board: &Board) -> String {
-    let waits = count(board.waiting_count as u64, "thing waits", "things wait");
-    let needs = count(board.failing_count as u64, "thing needs", "things need");
-    match (board.count, board.waiting_count, board.failing_count) {
+    let waits = count(board.needs.waiting_count as u64, "thing waits", "things wait");
+    let needs = count(board.needs.failing_count as u64, "thing needs", "things need");
+    match (board.needs.projects, board.needs.waiting_count, board.needs.failing_count) {
         (0, ..) => "Start with a project.".to_owned(),
         (_, 0, 0) => "Nothing waits for you. Everything is as published.".to_owned(),
         (_, 0, _) => format!("{needs} attention. Everything else is as published."),

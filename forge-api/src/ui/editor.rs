@@ -65,11 +65,10 @@ pub(super) async fn get_set(
     Path((o, p, s)): SetPath,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
-    let draft = author::draft(&state, &visitor.actor, &set).await?;
-    let base = base(&set);
-    if let Some(first) = draft.prompts.first() {
-        return Ok(Redirect::to(&format!("{base}/{}", first.prompt.id)).into_response());
+    if let Some(first) = author::first_prompt(&state, &visitor.actor, &set).await? {
+        return Ok(Redirect::to(&format!("{}/{first}", base(&set))).into_response());
     }
+    let draft = author::draft(&state, &visitor.actor, &set).await?;
     let page = shell(&state, &visitor, &set, &draft, None).await?;
     Ok(engine::page(StatusCode::OK, "editor.html", &frame(&visitor, &set, None), &page))
 }

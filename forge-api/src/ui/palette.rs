@@ -13,10 +13,10 @@ use super::search::{icon, place};
 use super::visitor::Visitor;
 use crate::database::organisation::Organisation;
 use crate::error::Result;
+use crate::search;
 use crate::search::mark::{self, Part};
 use crate::search::thing::{Kind, Thing};
 use crate::search::words::{self, Word};
-use crate::search::{self, Asked};
 use crate::state::AppState;
 use crate::visit;
 
@@ -138,35 +138,27 @@ async fn looked_for(
     q: &str,
 ) -> Result<Vec<Group>> {
     let typed = words::asked(q);
-    let find = async |q: &str, kind: Kind| -> Result<Vec<Thing>> {
-        if words::asked(q).is_empty() {
-            return Ok(Vec::new());
-        }
-        let asked = Asked {
-            q,
-            organisation: &organisation.slug,
-            kind: kind.as_str(),
-            limit: HITS,
-            ..Asked::default()
-        };
-        Ok(search::search(state, &visitor.actor, &asked).await?.hits.into_iter().map(|h| h.thing).collect())
+    let find = async |q: &str, kinds: (&[Kind], bool)| {
+        search::named(state, &visitor.actor, organisation, q, kinds, HITS).await
     };
+    let texts = find(q, (&[Kind::Prompt], true)).await?;
+    // The text is what most prompts are found by; places go by their names alone.
+    let mut others = find(q, (&[Kind::Partial, Kind::Set, Kind::Project], false)).await?;
+    let mut of = |kind: Kind| -> Vec<Thing> { others.extract_if(.., |thing| thing.kind == kind).collect() };
     let items = |things: &[Thing]| things.iter().map(|t| Item::of(t, &typed)).collect::<Vec<_>>();
-    let mut prompts = items(&find(q, Kind::Prompt).await?);
-    if prompts.len() < HITS {
-        prompts.extend(items(&find(q, Kind::Partial).await?));
-        prompts.truncate(HITS);
-    }
-    let (sets, projects) = (find(q, Kind::Set).await?, find(q, Kind::Project).await?);
+    let mut prompts = items(&texts);
+    prompts.extend(items(&of(Kind::Partial)));
+    prompts.truncate(HITS);
+    let (sets, projects) = (of(Kind::Set), of(Kind::Project));
 
     // What one may do here, and what one may do with what the rest of the words names.
     let mut actions = here.actions(state, visitor, organisation).await?;
     if let Some((_, rest)) = q.split_once(char::is_whitespace) {
-        for set in find(rest, Kind::Set).await? {
-            actions.extend(action::of_set(visitor, &set));
-        }
-        for project in find(rest, Kind::Project).await? {
-            actions.extend(action::of_project(visitor, &project));
+        for thing in find(rest, (&[Kind::Set, Kind::Project], false)).await? {
+            actions.extend(match thing.kind {
+                Kind::Set => action::of_set(visitor, &thing),
+                _ => action::of_project(visitor, &thing),
+            });
         }
     }
     let mut done: Vec<Item> = Vec::new();

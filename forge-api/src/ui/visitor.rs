@@ -1,5 +1,7 @@
 //! Who looks at a page: the session's actor, their organisations, and how they like to see things.
 
+use std::collections::HashMap;
+
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
@@ -31,7 +33,7 @@ pub(crate) struct Visitor {
     /// Whether they may make another organisation.
     pub may_found: bool,
     /// Reviews that wait for them, by organisation.
-    pub reviews: Vec<(String, usize)>,
+    pub reviews: HashMap<String, usize>,
     /// What they starred, everywhere.
     pub favourites: Vec<Shortcut>,
     pub look: Look,
@@ -83,24 +85,18 @@ impl FromRequestParts<AppState> for Visitor {
         let organisations = author::organisations(state, &actor).await?;
         let visited = author::visited(state, &actor).await?;
         let may_found = may_found(state.config.organisations, &actor).is_ok();
-        let places = organisations.iter().map(|(o, _)| o).chain(&visited).cloned().collect();
-        let reviews = waiting(state, &actor, places).await?;
+        let places: Vec<&str> =
+            organisations.iter().map(|(o, _)| o).chain(&visited).map(|o| o.id.as_str()).collect();
+        let reviews = review::count_mine(state, &actor, &places).await?;
         let favourites = visit::favourites(state, &actor).await?.into_iter().map(shortcut).collect();
         let look = Look::of(&parts.headers);
         Ok(Self { actor, organisations, visited, may_found, reviews, favourites, look })
     }
 }
 
-/// How many reviews wait for somebody, by organisation.
-async fn waiting(state: &AppState, actor: &Actor, all: Vec<Organisation>) -> Result<Vec<(String, usize)>> {
-    let queue = review::queue(state, actor, &all).await?;
-    let count = |id: &str| queue.iter().filter(|one| one.for_me && one.at.organisation.id == id).count();
-    Ok(all.into_iter().map(|one| (one.id.clone(), count(&one.id))).collect())
-}
-
 impl Visitor {
     fn waiting_in(&self, organisation_id: &str) -> usize {
-        self.reviews.iter().find(|(id, _)| id == organisation_id).map_or(0, |(_, n)| *n)
+        self.reviews.get(organisation_id).copied().unwrap_or_default()
     }
 
     /// An organisation that the visitor is a member or a guest of: for pages that show only what they may see.

@@ -15,6 +15,7 @@ on_both!(
     a_draft_is_no_larger_than_a_bundle,
     an_import_is_held_to_the_same_bounds_as_the_editor,
     the_palette_finds_prompts_by_their_names,
+    the_palette_shows_some_of_each_kind_and_nothing_archived,
 );
 
 fn id(text: &str) -> PromptId {
@@ -75,4 +76,33 @@ async fn the_palette_finds_prompts_by_their_names(app: App) {
     assert_eq!(find("_").await, [false, false, false]);
     assert_eq!(find("wel%").await, [true, true, false]);
     assert_eq!(find("").await, [false, false, false]);
+}
+
+async fn the_palette_shows_some_of_each_kind_and_nothing_archived(app: App) {
+    // More sets than are shown, all newer than the project and the partials of that name.
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "tone", "name": "Tone" })).await;
+    for n in 0..12 {
+        let put = app.request(Role::Admin, Method::PUT, &format!("{SET}/partials/tone-{n}"));
+        assert_eq!(put.json(&json!({ "source": "x" })).send().await.unwrap().status(), 201);
+    }
+    for n in 0..20 {
+        let slug = format!("tone-{n}");
+        app.post("/api/v1/projects/acme:tone/sets", 201, json!({ "slug": slug })).await;
+    }
+    let newest = app.request(Role::Owner, Method::PATCH, "/api/v1/projects/acme:tone/sets/tone-19");
+    assert_eq!(newest.json(&json!({ "archived": true })).send().await.unwrap().status(), 200);
+    let find = async |q: &str| {
+        let request = app.request(Role::Viewer, Method::GET, &format!("/-/palette?q={q}"));
+        request.header("accept", "text/html").send().await.unwrap().text().await.unwrap()
+    };
+    let html = find("tone").await;
+    assert!(html.contains("href=\"/acme/tone\""), "{html}");
+    assert_eq!(html.matches("/-/partials/tone-").count(), 8, "{html}");
+    for (n, shown) in [(19, false), (18, true), (11, true), (10, false)] {
+        assert_eq!(html.contains(&format!("href=\"/acme/tone/tone-{n}\"")), shown, "{n}: {html}");
+    }
+    // A text is found by its words where no name has them.
+    app.save("farewell", "Until the marmalade is gone", &[]).await;
+    assert!(find("marmal").await.contains("chat/farewell\""));
+    assert!(!find("marmot").await.contains("chat/farewell\""));
 }

@@ -361,8 +361,8 @@ async fn the_seed_is_the_same_each_time_and_has_something_for_everybody(app: App
     let fernway =
         author::find_organisation(&app.state, &console, forge_api::seed::ORGANISATION).await.unwrap();
     let board = forge_api::overview::board(&app.state, &console, &fernway, 0).await.unwrap();
-    assert_eq!((board.count, board.failing_count), (3, 0));
-    let waits: Vec<_> = board.waiting.iter().map(|w| (w.set.slug.as_str(), w.wait.as_str())).collect();
+    assert_eq!((board.needs.projects, board.needs.failing_count), (3, 0));
+    let waits: Vec<_> = board.needs.waiting.iter().map(|w| (w.set.slug.as_str(), w.wait.as_str())).collect();
     // The drafts that were given back wait for their author only.
     assert_eq!(waits, [("triage", "review"), ("refund-decisions", "approved"), ("chat", "publish")]);
     let support = board.projects.iter().find(|p| p.at.project.slug == "customer-support").unwrap();

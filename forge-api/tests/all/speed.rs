@@ -63,6 +63,13 @@ async fn agents_are_counted_by_how_they_are(app: App) {
     ]);
     assert_eq!(found, expected);
     assert_eq!(overview::agents_of(&mut conn, &[], since).await.unwrap(), HashMap::new());
+    // The same, of a whole organisation.
+    let whole = overview::agents_in(&mut conn, &app.organisation.id, since).await.unwrap();
+    let by_slug: HashMap<&str, AgentTally> =
+        whole.iter().map(|one| (one.environment.as_str(), one.tally)).collect();
+    assert_eq!(by_slug, HashMap::from([("dev", expected[dev]), ("prod", expected[prod])]));
+    assert!(whole.iter().all(|one| one.project_id == app.at.project.id));
+    assert!(overview::agents_in(&mut conn, "another", since).await.unwrap().is_empty());
 }
 
 async fn projects_of_a_large_organisation_stand_page_by_page(app: App) {
@@ -75,7 +82,8 @@ async fn projects_of_a_large_organisation_stand_page_by_page(app: App) {
     let mut seen = Vec::new();
     for page in 0..4 {
         let found = board(&app.state, &console, &app.organisation, page).await.unwrap();
-        assert_eq!((found.count, found.waiting_count, found.failing_count), (25, 0, 0));
+        let needs = &found.needs;
+        assert_eq!((needs.projects, needs.waiting_count, needs.failing_count), (25, 0, 0));
         seen.extend(found.projects.into_iter().map(|project| project.at.project.slug));
     }
     let mut expected: Vec<String> = (0..24).map(|n| format!("p{n:02}")).collect();

@@ -16,6 +16,7 @@ on_both!(
     only_roles_of_the_rule_publish,
     a_review_asks_people_and_keeps_what_they_say,
     the_queue_shows_each_what_waits_for_them,
+    every_page_counts_what_the_queue_has_for_one,
     any_two_states_of_a_set_are_compared,
     the_next_version_follows_from_what_changed,
     a_protected_alias_is_moved_by_an_admin,
@@ -300,6 +301,39 @@ async fn the_queue_shows_each_what_waits_for_them(app: App) {
     assert_eq!(queue(Role::Reviewer).await.0, Some(false), "answered");
     app.lock("1.0.0").await;
     assert_eq!(queue(Role::Reviewer).await, (None, None));
+}
+
+async fn every_page_counts_what_the_queue_has_for_one(app: App) {
+    const ROLES: [Role; 5] = [Role::Owner, Role::Admin, Role::ContextEngineer, Role::Reviewer, Role::Viewer];
+    app.save("welcome.message", "Hello", &[]).await;
+    let agree = async |expected: [usize; 5]| {
+        for (role, expected) in ROLES.into_iter().zip(expected) {
+            let path = "/api/v1/organisations/acme/reviews";
+            let list = json_of(app.request(role, Method::GET, path).send().await.unwrap(), 200).await;
+            let items = list["items"].as_array().unwrap();
+            assert_eq!(items.iter().filter(|one| one["for_me"] == true).count(), expected, "{role:?}");
+            let html = page(&app, role, "/acme/-/search").await;
+            let shown = html.split("title=\"waiting for you\">").nth(1).and_then(|s| s.split('<').next());
+            assert_eq!(shown.unwrap_or("0"), expected.to_string(), "{role:?}");
+        }
+    };
+    agree([0; 5]).await;
+    // Nobody is named: it is for everybody who may answer, but not for who asks.
+    let review = json_of(ask(&app, Role::Admin, "/reviews", json!({})).await, 201).await;
+    agree([1, 0, 0, 1, 0]).await;
+    assert_eq!(approve(&app, Role::Reviewer, &review).await.status(), 204);
+    agree([0; 5]).await;
+    app.lock("1.0.0").await;
+    app.reopen().await;
+    assert_eq!(write(&app, Role::Owner, "Hello you", 1, "").await.status(), 200);
+    // Somebody is named: it stays theirs when another one approves it.
+    let asked = json!({ "reviewers": ["reviewer@example.org"] });
+    let review = json_of(ask(&app, Role::ContextEngineer, "/reviews", asked).await, 201).await;
+    agree([0, 0, 0, 1, 0]).await;
+    assert_eq!(approve(&app, Role::Admin, &review).await.status(), 204);
+    agree([0, 0, 0, 1, 0]).await;
+    assert_eq!(approve(&app, Role::Reviewer, &review).await.status(), 204);
+    agree([0; 5]).await;
 }
 
 async fn any_two_states_of_a_set_are_compared(app: App) {

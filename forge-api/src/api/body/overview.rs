@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::clock::rfc3339;
-use crate::overview::{Board, Failing, Fault, Wait, Waiting};
+use crate::overview::{Failing, Fault, Needs, Wait, Waiting};
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BoardBody {
@@ -61,10 +61,10 @@ pub struct FailingBody {
     pub expires_at: Option<String>,
 }
 
-impl From<Board> for BoardBody {
-    fn from(b: Board) -> Self {
+impl From<Needs> for BoardBody {
+    fn from(b: Needs) -> Self {
         Self {
-            projects: b.count,
+            projects: b.projects,
             waiting: b.waiting.into_iter().map(Into::into).collect(),
             waiting_count: b.waiting_count,
             failing: b.failing.into_iter().map(Into::into).collect(),

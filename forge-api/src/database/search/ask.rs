@@ -52,7 +52,8 @@ pub struct Wanted {
     /// Of these, this one only.
     pub project: Option<String>,
     pub set: Option<String>,
-    pub kind: Option<&'static str>,
+    /// One of these; empty: every kind.
+    pub kinds: Vec<&'static str>,
     /// As [`crate::search::words::tag`] writes it.
     pub tag: Option<String>,
     /// None: everything fits.
@@ -104,10 +105,11 @@ fn expression(wanted: &Wanted, tier: Tier) -> String {
     let whose: Vec<String> = (wanted.organisations.iter().map(|id| one('o', id)))
         .chain(wanted.granted.iter().map(|id| one('p', id)))
         .collect();
+    let kinds: Vec<String> = wanted.kinds.iter().map(|kind| one('k', kind)).collect();
     let places = [
         wanted.set.as_deref().map(|id| one('s', id)),
         wanted.project.as_deref().map(|id| one('p', id)),
-        wanted.kind.map(|kind| one('k', kind)),
+        (!kinds.is_empty()).then(|| kinds.join(" OR ")),
         Some(whose.join(" OR ")),
     ];
     let mut out: Vec<String> = places.into_iter().flatten().map(|p| format!("facets : ({p})")).collect();
@@ -151,12 +153,17 @@ fn in_a_block(wanted: &Wanted, tier: Tier) -> String {
     let whose: Vec<String> = (wanted.organisations.iter().map(|id| facet('o', id)))
         .chain(wanted.granted.iter().map(|id| facet('p', id)))
         .collect();
+    let kinds: Vec<String> = wanted.kinds.iter().map(|kind| facet('k', kind)).collect();
     let out: Vec<String> = [
         fits,
         wanted.tag.as_deref().map(name),
         wanted.set.as_deref().map(|id| facet('s', id)),
         wanted.project.as_deref().map(|id| facet('p', id)),
-        wanted.kind.map(|kind| facet('k', kind)),
+        match kinds.as_slice() {
+            [] => None,
+            [one] => Some(one.clone()),
+            several => Some(format!("({})", several.join(" | "))),
+        },
         Some(format!("({})", whose.join(" | "))),
         not.map(|not| format!("!({not})")),
     ]
@@ -175,7 +182,7 @@ mod tests {
     fn what_fits_better_is_not_found_again() {
         let wanted = Wanted {
             organisations: vec!["0-1".into()],
-            kind: Some("prompt"),
+            kinds: vec!["prompt"],
             words: words::asked("wel x"),
             whole: Some("W".into()),
             ..Wanted::default()
