@@ -52,8 +52,12 @@ lint: ## what .ci/run checks before the tests
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked -p live-agent --no-default-features --lib --examples -- -D warnings
 
+# rustdoc asks for what a check of each crate gives, and clippy has made that already: named as the compiler, with the
+# arguments that `make lint` gives it, it is not made again.
 doc: ## the crates' documentation, warnings as errors
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" CLIPPY_ARGS=-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__ \
+		RUSTC_WORKSPACE_WRAPPER="$$(rustup which clippy-driver 2>/dev/null || command -v clippy-driver)" \
+		$(CARGO) doc --locked --workspace --no-deps
 
 deny: ## licences, bans, sources and advisories of the dependencies
 	@scripts/ensure-tools deny

@@ -6,6 +6,10 @@
 //! on the same cores: what is published waits, as when the broker is away. Everything is written through the API
 //! ([`mod@fill`]). `ANVIL_BENCH_PROJECTS` makes it smaller, `ANVIL_BENCH_DATABASE` (`sqlite` or `postgres`) takes one
 //! database only. Every figure is told on standard error as soon as it is there.
+//!
+//! A machine that is a guest of another loses time to its neighbours, which its own kernel counts as stolen: what was
+//! measured while more than a twentieth was stolen is measured again, up to six times, and the round with the least
+//! stolen is told, whatever it shows.
 
 use std::time::{Duration, Instant};
 
@@ -32,6 +36,12 @@ const WARM: usize = 10;
 const PAGE_MS: f64 = 50.0;
 const READ_MS: f64 = 20.0;
 const SEARCH_MS: f64 = 100.0;
+/// The share of the processors' time that may be stolen while something is measured.
+const STOLEN_MAX: f64 = 0.05;
+/// How often it is measured until no more was stolen.
+const ROUNDS: usize = 6;
+/// Between two of these.
+const PAUSE: Duration = Duration::from_secs(3);
 const THREADS: usize = 1;
 const CONNECTIONS: usize = 16;
 const ROUND: Duration = Duration::from_secs(5);
@@ -52,6 +62,17 @@ struct Times {
     slow: f64,
     baseline_median: f64,
     baseline_slow: f64,
+    /// The share of the processors' time that other guests of the host took meanwhile.
+    stolen: f64,
+}
+
+/// Time of all processors since the start, and what of it was stolen, in ticks; none where the kernel does not tell.
+fn ticks() -> Option<(f64, f64)> {
+    let all = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> =
+        all.lines().next()?.split_whitespace().skip(1).filter_map(|n| n.parse().ok()).collect();
+    // user, nice, system, idle, iowait, irq, softirq, steal
+    Some((ticks.iter().take(8).sum(), *ticks.get(7)?))
 }
 
 pub(crate) fn run() -> Result<Vec<Figure>> {
@@ -89,7 +110,7 @@ async fn on(name: &str, database: Database) -> Result<Vec<Figure>> {
     let written = format!("{name}: prompts written and indexed, {prompts} in {filled:.0} s");
     let mut figures = vec![told(Figure::new(written, prompts as f64 / filled, "/s"))];
     for (what, path, aim) in addresses() {
-        let times = asked.times(&path).await.with_context(|| path.clone())?;
+        let times = asked.undisturbed(what, &path).await.with_context(|| path.clone())?;
         let p50 = Figure::new(format!("{name}: {what}, p50"), times.median, "ms");
         figures.push(told(p50.against(times.baseline_median)));
         let p99 = Figure::new(format!("{name}: {what}, p99"), times.slow, "ms");
@@ -233,20 +254,45 @@ impl Asked {
         Ok(bytes.to_vec())
     }
 
+    /// [`Self::times`] of the round in which the least was stolen.
+    async fn undisturbed(&self, what: &str, path: &str) -> Result<Times> {
+        let mut best = self.times(path).await?;
+        for round in 1..ROUNDS {
+            if best.stolen <= STOLEN_MAX {
+                break;
+            }
+            eprintln!("benches: {what}: {:.0} % stolen in round {round}, again", best.stolen * 100.0);
+            tokio::time::sleep(PAUSE).await;
+            let other = self.times(path).await?;
+            if other.stolen < best.stolen {
+                best = other;
+            }
+        }
+        if best.stolen > STOLEN_MAX {
+            eprintln!("benches: {what}: {:.0} % stolen at the least", best.stolen * 100.0);
+        }
+        Ok(best)
+    }
+
     /// The medians and the 99ths of a hundred of an address and of the baseline.
     async fn times(&self, path: &str) -> Result<Times> {
         for _ in 0..WARM {
             self.send(Method::GET, path, None).await?;
         }
         let (mut ours, mut least) = (Vec::new(), Vec::new());
+        let before = ticks();
         for _ in 0..ASKED {
             ours.push(self.time(path).await?);
             least.push(self.time("/health/live").await?);
         }
         ours.sort_by(f64::total_cmp);
         least.sort_by(f64::total_cmp);
+        let stolen = before.zip(ticks()).map_or(0.0, |((all, stolen), (all_now, stolen_now))| {
+            (stolen_now - stolen) / (all_now - all).max(1.0)
+        });
         let (half, most) = (ASKED / 2, ASKED * 99 / 100);
         Ok(Times {
+            stolen,
             median: ours[half],
             slow: ours[most],
             baseline_median: least[half],
