@@ -257,13 +257,15 @@ impl Asked {
     /// [`Self::times`] of the round in which the least was stolen.
     async fn undisturbed(&self, what: &str, path: &str) -> Result<Times> {
         let mut best = self.times(path).await?;
+        let mut last = best.stolen;
         for round in 1..ROUNDS {
             if best.stolen <= STOLEN_MAX {
                 break;
             }
-            eprintln!("benches: {what}: {:.0} % stolen in round {round}, again", best.stolen * 100.0);
+            eprintln!("benches: {what}: {:.0} % stolen in round {round}, again", last * 100.0);
             tokio::time::sleep(PAUSE).await;
             let other = self.times(path).await?;
+            last = other.stolen;
             if other.stolen < best.stolen {
                 best = other;
             }
