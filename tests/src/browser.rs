@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::forge::free_port;
 use crate::until::{secs, until};
 
 /// How long an element may take to come.
@@ -85,13 +86,15 @@ impl Browser {
         let driver =
             on_path(&["chromedriver"]).context("chromedriver is not installed: run scripts/ensure-tools")?;
         let profile = tempfile::tempdir()?;
+        // Left to choose, the driver takes a free port of IPv6 and ends where that one is taken on IPv4.
+        let port = free_port()?;
         let mut driver = Command::new(driver)
-            .arg("--port=0")
+            .arg(format!("--port={port}"))
             .env("TMPDIR", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        let port = port(&mut driver)?;
+        ready(&mut driver)?;
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
         arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
         let http = reqwest::Client::builder().timeout(secs(150)).build()?;
@@ -276,18 +279,25 @@ impl Browser {
     }
 }
 
-fn port(driver: &mut Child) -> Result<u16> {
+/// Waits until the driver takes commands.
+fn ready(driver: &mut Child) -> Result<()> {
     let out = driver.stdout.take().context("the driver has no output")?;
     let mut lines = BufReader::new(out).lines();
-    let port = loop {
-        let line = lines.next().ok_or_else(|| anyhow!("the driver ended before it was ready"))??;
-        if let Some(port) = line.split("successfully on port ").nth(1) {
-            break port.trim_end_matches('.').parse()?;
+    let mut said = String::new();
+    loop {
+        let Some(line) = lines.next() else {
+            bail!("the driver ended before it was ready; it said:\n{said}")
+        };
+        let line = line?;
+        if line.contains("started successfully on port ") {
+            break;
         }
-    };
+        said.push_str(&line);
+        said.push('\n');
+    }
     // Whoever writes to a pipe that nobody reads stands still.
     std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-    Ok(port)
+    Ok(())
 }
 
 async fn answer(response: reqwest::Response) -> Result<Value> {

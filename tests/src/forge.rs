@@ -20,6 +20,8 @@ pub mod stream;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -36,6 +38,8 @@ use broker::ExternalBroker;
 
 /// How long a process may take to be ready.
 const READY: Duration = Duration::from_secs(60);
+/// Ports that the system gives to nobody by itself.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
 /// Who owns the organisation of every test.
 pub const OWNER: &str = "owner@acme.test";
 /// The owner's password.
@@ -389,11 +393,14 @@ impl Forge {
     }
 }
 
-/// A port that was free a moment ago, below those that outgoing connections are given: a server that
-/// comes back to it finds nobody there.
+/// A port that nobody listens on, and that this process gave to nobody before. It is below those that the
+/// system gives to outgoing connections and to who asks for any: a server that comes to it later finds
+/// nobody there.
 pub fn free_port() -> Result<u16> {
-    (0..100)
-        .map(|_| rand::random_range(15_000..32_000))
+    static NEXT: LazyLock<AtomicUsize> =
+        LazyLock::new(|| AtomicUsize::new(rand::random_range(0..PORTS.len())));
+    (0..PORTS.len())
+        .filter_map(|_| PORTS.clone().nth(NEXT.fetch_add(1, Ordering::Relaxed) % PORTS.len()))
         .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .context("no port is free on this machine")
 }

@@ -11,6 +11,7 @@ use schemas::connect::{Connection, Tls};
 use schemas::envelope::Heartbeat;
 use serde_json::Value;
 use tests::certificate::TestAuthority;
+use tests::forge::free_port;
 use tests::nats::{TestBroker, now};
 use tests::until::{millis, secs};
 use tokio::task::JoinHandle;
@@ -186,7 +187,7 @@ async fn what_is_wrong_on_the_way_to_the_broker_is_named() -> Result<()> {
     assert_eq!(found.verdict("broker"), "failed");
     assert_eq!(found.verdict("permissions"), "skipped");
 
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let closed = std::net::SocketAddr::from(([127, 0, 0, 1], free_port()?));
     let found = with_connection(&shell, &at(format!("nats://{closed}")), &[]).await?;
     found.fails("ports", &closed.port().to_string());
     found.fails("broker", "");

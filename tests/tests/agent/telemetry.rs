@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use live_agent::{Call, vars};
 use schemas::status::{AgentStatus, PromptUsage};
 use serde_json::Value;
+use tests::forge::free_port;
 use tests::nats::TestBroker;
 use tests::stage::{PATIENCE, builder, heard, publish, serves, statuses};
 use tests::tools;
@@ -231,7 +232,7 @@ async fn a_collector_that_is_away_is_told_of_once_and_so_is_its_return() -> Resu
     publish(&test, "1.0.0", "Hello").await?;
     let (credentials, connection) = test.write_credential("away")?;
     // A port where nobody listens for now.
-    let address = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.to_string();
+    let address = format!("127.0.0.1:{}", free_port()?);
     let live = |arguments: &[&str]| {
         let mut command = Command::new(tools::binary("live"));
         command

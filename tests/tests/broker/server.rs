@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use publisher::server::{Origin, Search, ServerConfig, ServerError, find};
 use publisher::{EmbeddedServer, KeyRing, operator_files};
+use tests::forge::free_port;
 use tests::nats::{TestBroker, binary};
 use tests::until::{secs, until};
 
@@ -235,7 +236,7 @@ async fn ensuring_twice_changes_nothing() -> Result<()> {
 
 #[tokio::test]
 async fn a_broker_that_is_down_does_not_hold_up_connecting() -> Result<()> {
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let config = publisher::BrokerConfig {
         servers: vec![format!("nats://127.0.0.1:{port}")],
         keys: std::sync::Arc::new(KeyRing::generate()),
