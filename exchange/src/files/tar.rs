@@ -4,15 +4,14 @@
 use std::io::Read as _;
 
 use flate2::read::MultiGzDecoder;
+use tar::{Archive, Entry, EntryType};
 
 use super::sack::{Sack, bomb, bound, no_file};
-use super::{FILE_MAX, FILES_MAX, Files, PATH_MAX, too_large};
+use super::{FILE_MAX, FILES_MAX, Files, too_large};
 use crate::found::{Refusal, Result};
 
 /// Everything stands in blocks of so many bytes.
 const BLOCK: usize = 512;
-/// Most bytes of what a header says besides: a long name, and a few facts more.
-const MORE_MAX: usize = 16 * 1024;
 
 /// Whether these are the bytes of a tar archive.
 pub(super) fn is_tar(bytes: &[u8]) -> bool {
@@ -50,143 +49,65 @@ pub(super) fn untar(bytes: &[u8]) -> Result<Files> {
     read(bytes, bound(bytes.len()))
 }
 
-/// What headers before one say about it.
-#[derive(Default)]
-struct More {
-    path: Option<String>,
-    size: Option<u64>,
-}
-
 fn read(bytes: &[u8], bound: u64) -> Result<Files> {
-    let (mut sack, mut rest, mut more) = (Sack::new(bound), bytes, More::default());
-    loop {
-        let header = rest.get(..BLOCK).ok_or_else(|| damaged("its end is missing"))?;
-        rest = rest.get(BLOCK..).unwrap_or_default();
-        if header.iter().all(|byte| *byte == 0) {
-            return sack.files();
+    let (mut sack, mut end) = (Sack::new(bound), 0);
+    let mut archive = Archive::new(bytes);
+    for entry in archive.entries().map_err(damaged)? {
+        let mut entry = entry.map_err(damaged)?;
+        end = entry.raw_file_position() + entry.size().next_multiple_of(BLOCK as u64);
+        with_no_holes(&mut entry)?;
+        let kind = entry.header().entry_type();
+        // What is said of all files are times and comments.
+        if kind == EntryType::XGlobalHeader {
+            continue;
         }
-        checked(header)?;
-        let kind = header.get(156).copied().unwrap_or_default();
-        let size = match more.size {
-            // What pax says is about the file, and not about another header.
-            Some(size) if !matches!(kind, b'L' | b'x' | b'g') => size,
-            _ => number(field(header, 124, 136))?,
-        };
-        let content = take(&mut rest, size)?;
-        match kind {
-            b'L' => more.path = Some(text(more_of(content)?)?),
-            b'x' => pax(more_of(content)?, &mut more)?,
-            // What is said of all files are times and comments.
-            b'g' => {}
-            b'0' | 0 | b'7' | b'5' => {
-                let More { path, .. } = std::mem::take(&mut more);
-                let name = match path {
-                    Some(path) => path,
-                    None => name_of(header)?,
-                };
-                // The folder that was packed itself.
-                if matches!(name.as_str(), "." | "./") && kind == b'5' {
-                    continue;
-                }
-                let path = sack.path(&name)?;
-                if kind != b'5' && !name.ends_with('/') {
-                    sack.put(path, content.to_vec())?;
-                }
-            }
-            _ => return Err(no_file(&name_of(header)?)),
+        let name = name(&entry)?;
+        if !matches!(kind, EntryType::Regular | EntryType::Continuous | EntryType::Directory) {
+            return Err(no_file(&name));
+        }
+        // The folder that was packed itself.
+        if matches!(name.as_str(), "." | "./") && kind == EntryType::Directory {
+            continue;
+        }
+        let path = sack.path(&name)?;
+        if kind != EntryType::Directory && !name.ends_with('/') {
+            sack.put(path, content(&mut entry)?)?;
         }
     }
+    // A block of zeros ends an archive; one that was cut off between two files has none.
+    let zeros = usize::try_from(end).ok().and_then(|end| bytes.get(end..end + BLOCK));
+    if !zeros.is_some_and(|block| block.iter().all(|byte| *byte == 0)) {
+        return Err(damaged("its end is missing"));
+    }
+    sack.files()
 }
 
-/// The content that follows a header, and the padding behind it.
-fn take<'b>(rest: &mut &'b [u8], size: u64) -> Result<&'b [u8]> {
+/// Refuses a file of which only parts are there, and what pax says of it where that cannot be read.
+fn with_no_holes(entry: &mut Entry<&[u8]>) -> Result<()> {
+    for record in entry.pax_extensions().map_err(damaged)?.into_iter().flatten() {
+        let record = record.map_err(damaged)?;
+        let is_size = record.key_bytes() == b"size";
+        if record.key_bytes().starts_with(b"GNU.sparse") {
+            return Err(Refusal::new("wrong_type", "a file of the archive has holes; pack it as it is"));
+        }
+        if is_size && !record.value().is_ok_and(|value| value.parse::<u64>().is_ok()) {
+            return Err(damaged("the size of a file is no number"));
+        }
+    }
+    Ok(())
+}
+
+fn name(entry: &Entry<&[u8]>) -> Result<String> {
+    let name = String::from_utf8(entry.path_bytes().into_owned());
+    name.map_err(|_| Refusal::new("bad_path", "the name of a file in the archive is not UTF-8"))
+}
+
+fn content(entry: &mut Entry<&[u8]>) -> Result<Vec<u8>> {
+    let size = entry.size();
     if size > FILE_MAX {
         return Err(too_large(format!("a file of the archive has more than {FILE_MAX} bytes")));
     }
-    let size = usize::try_from(size).map_err(damaged)?;
-    let content = rest.get(..size).ok_or_else(|| damaged("a file is cut off"))?;
-    *rest = rest.get(size.next_multiple_of(BLOCK)..).ok_or_else(|| damaged("its end is missing"))?;
-    Ok(content)
-}
-
-fn field(header: &[u8], from: usize, to: usize) -> &[u8] {
-    let field = header.get(from..to).unwrap_or_default();
-    field.split(|byte| *byte == 0).next().unwrap_or_default()
-}
-
-/// A number in octal digits.
-fn number(field: &[u8]) -> Result<u64> {
-    let bad = || damaged("a number in it is none");
-    let digits = std::str::from_utf8(field).map_err(|_| bad())?.trim();
-    u64::from_str_radix(digits, 8).map_err(|_| bad())
-}
-
-/// Refuses a header whose sum is another one.
-fn checked(header: &[u8]) -> Result<()> {
-    let sum: u64 = header
-        .iter()
-        .enumerate()
-        .map(|(at, byte)| if (148..156).contains(&at) { u64::from(b' ') } else { u64::from(*byte) })
-        .sum();
-    if is_tar(header) && number(field(header, 148, 156))? == sum {
-        Ok(())
-    } else {
-        Err(damaged("the sum of a header is wrong"))
-    }
-}
-
-fn text(bytes: &[u8]) -> Result<String> {
-    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let text = std::str::from_utf8(bytes);
-    let text =
-        text.map_err(|_| Refusal::new("bad_path", "the name of a file in the archive is not UTF-8"))?;
-    Ok(text.to_owned())
-}
-
-/// The name in a header: of ustar with what comes before it, of GNU alone.
-fn name_of(header: &[u8]) -> Result<String> {
-    let name = text(field(header, 0, 100))?;
-    let is_posix = header.get(262) == Some(&0);
-    match text(field(header, 345, 500))?.as_str() {
-        "" => Ok(name),
-        before if is_posix => Ok(format!("{before}/{name}")),
-        _ => Ok(name),
-    }
-}
-
-fn more_of(content: &[u8]) -> Result<&[u8]> {
-    if content.len() > MORE_MAX {
-        return Err(Refusal::new(
-            "bad_path",
-            format!("a path in the archive has more than {PATH_MAX} bytes"),
-        ));
-    }
-    Ok(content)
-}
-
-/// Reads records of pax, `<length> <key>=<value>` and the end of a line each.
-fn pax(mut records: &[u8], more: &mut More) -> Result<()> {
-    let bad = || damaged("a header of pax is none");
-    while !records.is_empty() {
-        let space = records.iter().position(|byte| *byte == b' ').ok_or_else(bad)?;
-        let length = std::str::from_utf8(records.get(..space).unwrap_or_default()).map_err(|_| bad())?;
-        let length: usize = length.parse().map_err(|_| bad())?;
-        let record = records.get(space + 1..length).and_then(|r| r.strip_suffix(b"\n")).ok_or_else(bad)?;
-        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(bad)?;
-        let (key, value) =
-            (record.get(..equals).unwrap_or_default(), record.get(equals + 1..).unwrap_or_default());
-        match key {
-            b"path" => more.path = Some(text(value)?),
-            b"size" => {
-                let digits = std::str::from_utf8(value).map_err(|_| bad())?;
-                more.size = Some(digits.parse().map_err(|_| bad())?);
-            }
-            key if key.starts_with(b"GNU.sparse") => {
-                return Err(Refusal::new("wrong_type", "a file of the archive has holes; pack it as it is"));
-            }
-            _ => {}
-        }
-        records = records.get(length..).ok_or_else(bad)?;
-    }
-    Ok(())
+    let mut content = Vec::new();
+    entry.read_to_end(&mut content).map_err(damaged)?;
+    if content.len() as u64 == size { Ok(content) } else { Err(damaged("a file is cut off")) }
 }
