@@ -102,7 +102,14 @@ const palette = {
       document.body.append(box);
       let timer;
       $("input", box).addEventListener("input", () => { this.stale = true; this.entered = false; clearTimeout(timer); timer = setTimeout(() => this.find(box), 120); });
-      box.addEventListener("click", (e) => { if (e.target === box) box.close(); });
+      box.addEventListener("click", (e) => {
+        if (e.target === box) return box.close();
+        const href = e.target.closest?.("a")?.href, to = href && new URL(href);
+        if (!to?.hash || to.pathname !== location.pathname) return;
+        box.close();
+        const button = $("button" + to.hash);                // what this page does by a button
+        if (button) { e.preventDefault(); button.click(); }
+      });
     }
     box.showModal();
     $("input", box).select();
@@ -254,7 +261,7 @@ const live = {
     let page;
     // Away: what is shown stays, and the silence is told. Signed out, or gone: the whole page says so.
     try { page = await ask(location.href); } catch (trouble) { return trouble.away ? undefined : location.reload(); }
-    for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "first-steps", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
+    for (const id of ["answer", "answers", "stage", "fleet", "dashboard", "first-steps", "log", "project", "publications", "summary"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));
   },
 };
 // Only what differs is touched, so that focus, selection and a hover stay where they are.

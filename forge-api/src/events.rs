@@ -32,6 +32,10 @@ pub enum Kind {
     },
     Credentials,
     Project,
+    /// Something was sent to a webhook, or could not be. One for all projects has none.
+    Webhook {
+        id: String,
+    },
 }
 
 /// The board of events of this process.

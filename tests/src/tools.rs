@@ -1,6 +1,9 @@
 //! Where the programs are that tests start.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
 
 /// The root of the repository.
 #[must_use]
@@ -13,6 +16,20 @@ pub fn repo_root() -> PathBuf {
 #[must_use]
 pub fn tools_dir() -> PathBuf {
     repo_root().join(".tools")
+}
+
+/// The script of axe-core.
+///
+/// # Errors
+/// It is not there.
+pub fn axe() -> Result<String> {
+    let script = tools_dir().join("node_modules/axe-core/axe.min.js");
+    std::fs::read_to_string(script).context("axe-core is not in .tools: run scripts/ensure-tools")
+}
+
+/// Says that a test cannot run on this machine, where the harness of tests does not swallow it: `.ci/run` lists these.
+pub fn skipped(why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {why}");
 }
 
 /// A program of this workspace (`forge`, `live`), as built in the profile of the running test.

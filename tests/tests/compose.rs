@@ -11,7 +11,7 @@ use serde_json::Value;
 use tests::forge::broker::ExternalBroker;
 use tests::forge::free_port;
 use tests::postgres::Postgres;
-use tests::tools::{binary, find, repo_root};
+use tests::tools::{binary, find, repo_root, skipped};
 use tests::until::{secs, until};
 
 fn stack() -> Result<Value> {
@@ -48,7 +48,9 @@ fn command(name: &str, service: &Value) -> Vec<String> {
 #[test]
 fn the_compose_tool_reads_the_stack() -> Result<()> {
     let Some(tool) = find("docker-compose", &[]) else {
-        eprintln!("SKIPPED: there is no docker-compose; scripts/ensure-tools installs it");
+        skipped(
+            "the_compose_tool_reads_the_stack: there is no docker-compose; scripts/ensure-tools installs it",
+        );
         return Ok(());
     };
     let done = Command::new(tool).args(["-f", "compose.yaml", "config"]).current_dir(repo_root()).output()?;

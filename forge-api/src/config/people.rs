@@ -6,60 +6,56 @@ use std::net::IpAddr;
 use nats_config::tls;
 use zeroize::Zeroizing;
 
+use super::options::setting;
 use super::{ConfigError, Setting, Values, bad};
 
 /// Options about people, as they stand in [`super::OPTIONS`].
 pub(super) const OPTIONS: [Setting; 10] = [
-    super::setting(
+    setting(
         "smtp-url",
         "FORGE_SMTP_URL",
         "",
         "server that takes mail, smtps://user@host:465 or smtp://user@host:587 (STARTTLS; on this machine in the open, unless smtp-ca is given); default: no mail, links are shown to an owner",
     ),
-    super::setting(
+    setting(
         "smtp-password-file",
         "FORGE_SMTP_PASSWORD_FILE",
         "",
         "file with the password of the user in smtp-url",
     ),
-    super::setting(
+    setting(
         "smtp-from",
         "FORGE_SMTP_FROM",
         "",
         "address that mail comes from, such as FORGE <forge@example.org>",
     ),
-    super::setting(
+    setting(
         "smtp-ca",
         "FORGE_SMTP_CA",
         "",
         "authority (PEM) that signs the mail server's certificate; default: those of the system",
     ),
-    super::setting(
+    setting(
         "personal-organisations",
         "FORGE_PERSONAL_ORGANISATIONS",
         "false",
         "make an organisation of their own for each new person",
     ),
-    super::setting(
+    setting(
         "oidc-issuer",
         "FORGE_OIDC_ISSUER",
         "",
         "provider of OpenID Connect that people may sign in with, as it calls itself: https://…; redirect address there: <public-url>/-/oidc/callback",
     ),
-    super::setting("oidc-client-id", "FORGE_OIDC_CLIENT_ID", "", "what the provider calls FORGE"),
-    super::setting(
+    setting("oidc-client-id", "FORGE_OIDC_CLIENT_ID", "", "what the provider calls FORGE"),
+    setting(
         "oidc-client-secret-file",
         "FORGE_OIDC_CLIENT_SECRET_FILE",
         "",
         "file with the secret for the provider; default: none, PKCE alone",
     ),
-    super::setting(
-        "oidc-name",
-        "FORGE_OIDC_NAME",
-        "single sign-on",
-        "the provider's name on the sign-in page",
-    ),
-    super::setting(
+    setting("oidc-name", "FORGE_OIDC_NAME", "single sign-on", "the provider's name on the sign-in page"),
+    setting(
         "oidc-domains",
         "FORGE_OIDC_DOMAINS",
         "",

@@ -60,7 +60,7 @@ pub struct Newest {
 }
 
 /// How many agents an environment has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Queryable)]
 pub struct AgentTally {
     pub agents: i64,
     /// Not heard lately.
@@ -72,7 +72,7 @@ pub struct AgentTally {
 }
 
 /// The agents of an environment, with its place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Queryable)]
 pub struct AgentsAt {
     pub project_id: String,
     /// Slug.
@@ -264,58 +264,44 @@ fn gone(silent: i64) -> String {
     format!("(last_seen_at < {silent} OR (disconnected_at IS NOT NULL AND disconnected_at >= last_seen_at))")
 }
 
+/// What [`AgentTally`] counts of a group of agents.
+fn tally(since: Since) -> (SqlLiteral<BigInt>, SqlLiteral<BigInt>, SqlLiteral<BigInt>, SqlLiteral<BigInt>) {
+    let (gone, away) = (gone(since.silent), since.away);
+    (
+        how_many("TRUE"),
+        how_many(&gone),
+        how_many(&format!("{gone} AND last_seen_at >= {away}")),
+        how_many(&format!("stale AND NOT {gone}")),
+    )
+}
+
 /// How many agents these environments have.
 pub async fn agents_of(
     conn: &mut Conn,
     environments: &[&str],
     since: Since,
 ) -> Result<HashMap<String, AgentTally>> {
-    let (gone, away) = (gone(since.silent), since.away);
-    let gone = gone.as_str();
     let mut out: HashMap<String, AgentTally> = HashMap::new();
     for ids in environments.chunks(IDS) {
-        let rows: Vec<(String, i64, i64, i64, i64)> = on!(&mut *conn, c => agents::table
+        let rows: Vec<(String, AgentTally)> = on!(&mut *conn, c => agents::table
             .filter(agents::environment_id.eq_any(ids))
             .group_by(agents::environment_id)
-            .select((
-                agents::environment_id,
-                count_star(),
-                how_many(gone),
-                how_many(&format!("{gone} AND last_seen_at >= {away}")),
-                how_many(&format!("stale AND NOT {gone}")),
-            ))
+            .select((agents::environment_id, tally(since)))
             .load(c).await?);
-        out.extend(rows.into_iter().map(|(id, agents, unreachable, lost, stale)| {
-            (id, AgentTally { agents, unreachable, lost, stale })
-        }));
+        out.extend(rows);
     }
     Ok(out)
 }
 
 /// How many agents the environments of an organisation have, those that have any.
 pub async fn agents_in(conn: &mut Conn, organisation_id: &str, since: Since) -> Result<Vec<AgentsAt>> {
-    let (gone, away) = (gone(since.silent), since.away);
-    let gone = gone.as_str();
-    let rows: Vec<(String, String, i64, i64, i64, i64)> = on!(conn, c => agents::table
+    Ok(on!(conn, c => agents::table
         .inner_join(environments::table.on(environments::id.eq(agents::environment_id)))
         .inner_join(projects::table.on(projects::id.eq(environments::project_id)))
         .filter(projects::organisation_id.eq(organisation_id))
         .group_by((environments::project_id, environments::slug))
-        .select((
-            environments::project_id,
-            environments::slug,
-            count_star(),
-            how_many(gone),
-            how_many(&format!("{gone} AND last_seen_at >= {away}")),
-            how_many(&format!("stale AND NOT {gone}")),
-        ))
-        .load(c).await?);
-    let told = rows.into_iter().map(|(project_id, environment, agents, unreachable, lost, stale)| AgentsAt {
-        project_id,
-        environment,
-        tally: AgentTally { agents, unreachable, lost, stale },
-    });
-    Ok(told.collect())
+        .select((environments::project_id, environments::slug, tally(since)))
+        .load(c).await?))
 }
 
 /// The last review of each set in use of an organisation, with the set, where it is in one of these states; the newest

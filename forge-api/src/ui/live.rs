@@ -36,12 +36,14 @@ const LIFE: Duration = Duration::from_secs(600);
 /// Presence changes by mere silence, which is no event: it is looked at so often.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// What a page follows: `publication/o/p/7`, `agents/o/p?…`, `project/o/p`, `organisation/o`.
+/// What a page follows: `publication/o/p/7`, `agents/o/p?…`, `project/o/p`, `webhook/o/p/id`,
+/// `organisation/o`.
 #[derive(Debug, Clone)]
 enum Topic {
     Publication { organisation: String, project: String, number: String },
     Agents { organisation: String, project: String, filter: Filter },
     Project { organisation: String, project: String },
+    Webhook { organisation: String, project: String, id: String },
     Organisation { organisation: String },
 }
 
@@ -59,6 +61,7 @@ impl Topic {
                 Self::Agents { organisation: own(o), project: own(p), filter }
             }
             ["project", o, p] => Self::Project { organisation: own(o), project: own(p) },
+            ["webhook", o, p, id] => Self::Webhook { organisation: own(o), project: own(p), id: own(id) },
             ["organisation", o] => Self::Organisation { organisation: own(o) },
             _ => return None,
         })
@@ -74,6 +77,9 @@ struct Scope {
 
 impl Scope {
     fn concerns(&self, topic: &Topic, event: &events::Event) -> bool {
+        if let (Topic::Webhook { id, .. }, Kind::Webhook { id: sent }) = (topic, &event.kind) {
+            return event.organisation_id == self.organisation_id && sent == id;
+        }
         if event.organisation_id != self.organisation_id
             || self.project_id.as_ref().is_some_and(|p| *p != event.project_id)
         {
@@ -84,6 +90,7 @@ impl Scope {
             (Topic::Publication { .. }, Kind::Publication { .. } | Kind::Agents { .. }) => true,
             (Topic::Publication { .. }, _) => false,
             (Topic::Agents { .. }, kind) => matches!(kind, Kind::Agents { .. } | Kind::Publication { .. }),
+            (Topic::Webhook { .. }, _) | (_, Kind::Webhook { .. }) => false,
             (Topic::Project { .. } | Topic::Organisation { .. }, _) => true,
         }
     }
@@ -131,7 +138,8 @@ async fn scope(state: &AppState, visitor: &Visitor, topic: &Topic) -> Result<Sco
         }
         Topic::Publication { organisation, project, .. }
         | Topic::Agents { organisation, project, .. }
-        | Topic::Project { organisation, project } => (organisation, project),
+        | Topic::Project { organisation, project }
+        | Topic::Webhook { organisation, project, .. } => (organisation, project),
     };
     let at = visitor.project(state, o, p).await?;
     Ok(Scope { organisation_id: at.organisation.id, project_id: Some(at.project.id) })
@@ -242,7 +250,7 @@ impl Follower {
                 Live { fleet: Some(fleet), ..Live::default() }
             }
             // These pages are renewed as a whole; only that something changed is told.
-            Topic::Project { .. } | Topic::Organisation { .. } => {
+            Topic::Project { .. } | Topic::Webhook { .. } | Topic::Organisation { .. } => {
                 let first = self.sent.replace(String::new()).is_none();
                 return Ok((!first).then(|| word("reload")));
             }
@@ -287,5 +295,13 @@ mod tests {
         assert!(scope.concerns(&topic, &event("o", "p")));
         assert!(!scope.concerns(&topic, &event("x", "p")));
         assert!(!scope.concerns(&topic, &event("o", "x")));
+        // A webhook for all projects belongs to none.
+        let sent =
+            |o: &str, id: &str| events::Event { kind: Kind::Webhook { id: id.into() }, ..event(o, "") };
+        let topic = Topic::parse("webhook/acme/shop/w").unwrap();
+        assert!(scope.concerns(&topic, &sent("o", "w")));
+        assert!(!scope.concerns(&topic, &sent("x", "w")));
+        assert!(!scope.concerns(&topic, &sent("o", "v")));
+        assert!(!scope.concerns(&topic, &event("o", "p")));
     }
 }

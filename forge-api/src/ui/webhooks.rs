@@ -9,7 +9,7 @@ use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::new::{Ask, ask};
-use super::view::{Callout, Choice, Field, Moment};
+use super::view::{Callout, Choice, Field, Moment, encoded};
 use super::visitor::Visitor;
 use crate::author::ProjectAt;
 use crate::database::webhook::{Delivery, Webhook};
@@ -319,7 +319,12 @@ async fn one(
         row: Row::of(&row),
         log: log.into_iter().map(Line::of).collect(),
     };
-    let frame = visitor.in_project(at).crumb("Webhooks", here).titled(&row.name, "webhooks");
+    let topic = format!("webhook{}/{}", base(at), row.id);
+    let frame = visitor
+        .in_project(at)
+        .crumb("Webhooks", here)
+        .titled(&row.name, "webhooks")
+        .following(encoded(&topic));
     Ok(engine::page(shown.status, "webhook.html", &frame, &page))
 }
 

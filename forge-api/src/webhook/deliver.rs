@@ -21,6 +21,7 @@ use super::{Kind, key, slack};
 use crate::clock;
 use crate::database::webhook::{self, Attempt, Delivery, Webhook};
 use crate::error::{ApiError, Result, chain};
+use crate::events;
 use crate::state::AppState;
 
 /// How often the outbox is looked at.
@@ -137,6 +138,8 @@ async fn attempt(state: &AppState, tls: &Arc<ClientConfig>, delivery: Delivery) 
     let mut tx = state.database.write().await?;
     webhook::attempted(&mut tx, &delivery.id, &made).await?;
     tx.commit().await?;
+    let project_id = to.project_id.as_deref().unwrap_or_default();
+    state.events.tell(&to.organisation_id, project_id, events::Kind::Webhook { id: to.id.clone() });
     Ok(true)
 }
 

@@ -10,9 +10,10 @@ pub(super) fn message(payload: &Value) -> Value {
     let what =
         EVENTS.iter().find(|(event, _)| payload["event"] == *event).map_or("a test of this webhook", |e| e.1);
     let (subject, url, actor) = (text("subject"), text("url"), text("actor"));
+    let version = payload["data"]["version"].as_str().map(|v| format!(" {}", escaped(v))).unwrap_or_default();
     let by = if actor.is_empty() { String::new() } else { format!(" · {actor}") };
     let who = who(&payload["data"]);
-    json!({ "text": format!("*{subject}*: {what}{who}{by} · <{url}|open in FORGE>") })
+    json!({ "text": format!("*{subject}{version}*: {what}{who}{by} · <{url}|open in FORGE>") })
 }
 
 /// Which agents an event is of, and why, where it is of agents.
@@ -44,10 +45,11 @@ mod tests {
     fn a_slack_message_names_what_happened_and_escapes_names() {
         let payload = json!({
             "event": "set.locked", "subject": "acme/support/chat", "actor": "<!channel>", "url": "https://f/acme",
+            "data": { "version": "1.2.0" },
         });
         let message = message(&payload);
         let text = message["text"].as_str().unwrap();
-        assert!(text.contains("*acme/support/chat*: a version was made"), "{text}");
+        assert!(text.contains("*acme/support/chat 1.2.0*: a version was made"), "{text}");
         assert!(
             text.contains("&lt;!channel&gt;") && text.contains("<https://f/acme|open in FORGE>"),
             "{text}"

@@ -224,7 +224,7 @@ async fn a_read_only_disk_is_read_and_the_rest_goes_on_in_memory() -> Result<()>
     let test = TestBroker::start().await?;
     let dir = test.directory().join("read-only");
     let Some(_tiny) = Tiny::mount(&dir, "2m")? else {
-        eprintln!("SKIPPED a_read_only_disk_…: no file system can be mounted here (not root)");
+        tools::skipped("a_read_only_disk_…: no file system can be mounted here (not root)");
         return Ok(());
     };
     let agent = on_disk(&test, "readonly", &dir)?.start().await?;
@@ -457,7 +457,7 @@ async fn a_full_disk_is_said_and_served_around_and_made_good_when_there_is_room(
     let test = TestBroker::start().await?;
     let dir = test.directory().join("tiny");
     let Some(_tiny) = Tiny::mount(&dir, "256k")? else {
-        eprintln!("SKIPPED a_full_disk_…: no file system can be mounted here (not root)");
+        tools::skipped("a_full_disk_…: no file system can be mounted here (not root)");
         return Ok(());
     };
     let agent = on_disk(&test, "full", &dir)?.start().await?;

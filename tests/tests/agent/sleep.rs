@@ -92,7 +92,7 @@ fn run(test: &TestBroker, dir: &Path, clocks: &Clocks) -> Result<Child> {
 async fn a_sleep_counts_the_connection_is_made_anew_at_once_and_set_clocks_change_nothing() -> Result<()> {
     let test = TestBroker::start().await?;
     let Some(clocks) = Clocks::build(test.directory())? else {
-        eprintln!("SKIPPED a_sleep_counts_…: there is no C compiler here");
+        tools::skipped("a_sleep_counts_…: there is no C compiler here");
         return Ok(());
     };
     let dir = test.directory().join("cache");
@@ -157,7 +157,7 @@ async fn an_agent_that_starts_on_a_machine_which_slept_for_long_is_as_fresh_as_a
     let works =
         std::process::Command::new("unshare").args(namespace).arg("true").stderr(Stdio::null()).status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED an_agent_that_starts_on_a_machine_which_slept…: no time namespaces here");
+        tools::skipped("an_agent_that_starts_on_a_machine_which_slept…: no time namespaces here");
         return Ok(());
     }
     let agent = live(&test, &dir, &["run", "--name", "sleeper"]);

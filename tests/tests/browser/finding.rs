@@ -52,6 +52,11 @@ async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() ->
     // What one may do here is offered before a word is typed, and by words.
     browser.click("nav[aria-label=Favourites] a").await;
     browser.wait_url("/acme/support/chat/farewell").await;
+    // What a page does by a button, the palette does too.
+    browser.keys("body", CONTROL_K).await?;
+    browser.keys("dialog.palette input", "favourite farewell").await?;
+    browser.click("dialog.palette a[href$='/chat/farewell#star']").await;
+    browser.find("#star[aria-pressed=false]").await;
     browser.keys("body", CONTROL_K).await?;
     browser.wait_text("#palette-list", "Lock chat").await;
     browser.wait_text("#palette-list", "Recent").await;

@@ -31,13 +31,9 @@ pub(crate) async fn logged(owner: &Api) -> Result<(String, Receiver)> {
     Ok((id, receiver))
 }
 
-/// Opens a page again until its log begins with a row that says this; gives the row.
-async fn newest(session: &Session, page: &str, part: &str) -> String {
-    until(&format!("the log begins with {part:?}"), secs(30), async || {
-        session.browser.open(page).await.ok()?;
-        session.browser.text("tbody tr").await.ok().filter(|row| row.contains(part))
-    })
-    .await
+/// Waits until the log of the page that is open begins with a row that says this; gives the row.
+async fn newest(session: &Session, part: &str) -> String {
+    session.browser.wait_text("tbody tr", part).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,17 +78,17 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     browser.click("button[name=do][value=test]").await;
     let heard = receiver.hears("ping", |_| true).await;
     assert!(heard.is_signed_by(&secret));
-    let row = newest(&session, &page, "delivered").await;
+    let row = newest(&session, "delivered").await;
     assert!(row.contains("ping") && row.contains("200") && row.contains("1 attempt"), "{row}");
 
     // One that is not taken waits, says why, and is sent again by hand; who hears it twice can tell.
     receiver.fail(1);
     browser.click("button[name=do][value=test]").await;
-    let row = newest(&session, &page, "waiting").await;
-    let row = if row.contains("500") { row } else { newest(&session, &page, "500").await };
+    let row = newest(&session, "waiting").await;
+    let row = if row.contains("500") { row } else { newest(&session, "500").await };
     assert!(row.contains("not now") && row.contains("again in"), "{row}");
     browser.click("tbody tr:first-child button").await;
-    let row = newest(&session, &page, "delivered").await;
+    let row = newest(&session, "delivered").await;
     assert!(row.contains("ping") && row.contains("200"), "{row}");
     let ids: Vec<String> = receiver.heard().iter().map(|h| h.header("webhook-id").to_owned()).collect();
     assert!(ids.len() == 3 && ids[1] == ids[2] && ids[0] != ids[1], "{ids:?}");
@@ -106,7 +102,7 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     browser.click("button[name=do][value=test]").await;
     let last = until("it hears one more", secs(30), async || receiver.heard().get(3).cloned()).await;
     assert!(last.is_signed_by(&other) && !last.is_signed_by(&secret));
-    newest(&session, &page, "delivered").await;
+    newest(&session, "delivered").await;
 
     // Switched off it is told nothing; on again, it is.
     let path = format!("{}/webhooks", owner.project());
@@ -127,7 +123,7 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     owner.reopen().await?;
     owner.write("welcome.message", "Good day, {{ name }}").await?;
     owner.lock("1.0.1").await?;
-    let row = newest(&session, &page, "set.locked").await;
+    let row = newest(&session, "set.locked").await;
     assert!(row.contains("acme/support/chat"), "{row}");
     receiver.hears("set.locked", |_| true).await;
     let heard = receiver.heard().iter().filter(|heard| heard.header("forge-event") == "set.locked").count();

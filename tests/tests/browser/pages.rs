@@ -6,7 +6,7 @@ use anyhow::Result;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::forge::live::Live;
-use tests::tools::tools_dir;
+use tests::tools::axe;
 use tokio::task::JoinSet;
 
 use super::session::Session;
@@ -98,20 +98,13 @@ fn pictures() -> Option<PathBuf> {
     Some(folder)
 }
 
-/// axe-core, as `scripts/ensure-tools` fetches it.
-fn axe() -> Option<String> {
-    std::fs::read_to_string(tools_dir().join("node_modules/axe-core/axe.min.js")).ok()
-}
-
 /// Holds that axe finds nothing on the page as it stands now, and takes its picture.
 pub(super) async fn is_accessible(session: &Session, name: &str) -> Result<()> {
     if let Some(folder) = pictures() {
         session.browser.picture(&folder.join(format!("{name}.png"))).await?;
     }
-    if let Some(axe) = axe() {
-        let found = findings(session, &axe).await?;
-        assert!(found.is_empty(), "{name}: {found:#?}");
-    }
+    let found = findings(session, &axe()?).await?;
+    assert!(found.is_empty(), "{name}: {found:#?}");
     Ok(())
 }
 
@@ -167,10 +160,7 @@ async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_theme
     let mut session = Session::start_with(&super::hooks::OPTIONS).await?;
     let _live = furnish(&mut session).await?;
     let (webhook, _receiver) = super::hooks::logged(&session.forge.owner().await?).await?;
-    let axe = axe();
-    if axe.is_none() {
-        println!("SKIPPED: axe-core is not in .tools; scripts/ensure-tools fetches it");
-    }
+    let axe = axe()?;
     let folder = pictures();
     let mut faults = Vec::new();
     for (width, height) in [(360, 740), (1024, 768), (1600, 1000)] {
@@ -187,8 +177,8 @@ async fn every_page_is_accessible_and_fits_from_360_pixels_to_wide_in_both_theme
                 session.browser.scheme(theme).await?;
                 session.browser.holds("its colours are there", SETTLED).await;
                 // What there is in between is there at the narrowest or at the widest too.
-                if let Some(axe) = axe.as_ref().filter(|_| width != 1024) {
-                    let found = findings(&session, axe).await?;
+                if width != 1024 {
+                    let found = findings(&session, &axe).await?;
                     faults.extend(found.into_iter().map(|f| format!("{name}, {theme}, {width} px: {f}")));
                 }
                 if let Some(folder) = &folder {

@@ -34,10 +34,7 @@ const PLACES: &str = r#"
 
 async fn no_request_by_the_description_brings_the_api_down(database: Database) -> Result<()> {
     let library = tools_dir().join("schemathesis");
-    if !library.join("schemathesis").is_dir() {
-        println!("SKIPPED: schemathesis is not in .tools; scripts/ensure-tools fetches it");
-        return Ok(());
-    }
+    ensure!(library.join("schemathesis").is_dir(), "schemathesis is not in .tools: run scripts/ensure-tools");
     let mut place = tests::forge::Place::new(database)?;
     place.set("FORGE_REQUESTS_PER_SECOND", "100000");
     place.set("FORGE_SIGN_IN_PER_MINUTE", "100000");

@@ -81,17 +81,9 @@ async fn people_see_how_it_stands_freeze_it_and_try_a_prompt_out() -> Result<()>
     Ok(())
 }
 
-/// axe-core, where `scripts/ensure-tools` fetched it.
-fn axe() -> Option<String> {
-    std::fs::read_to_string(tools::tools_dir().join("node_modules/axe-core/axe.min.js")).ok()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_are_accessible_in_both_themes() -> Result<()> {
-    let Some(axe) = axe() else {
-        println!("SKIPPED: axe-core is not in .tools; scripts/ensure-tools fetches it");
-        return Ok(());
-    };
+    let axe = tools::axe()?;
     let test = TestBroker::start().await?;
     furnish(&test).await?;
     let sidecar = Sidecar::serving(&test, "axe", &["--no-token"]).await?;

@@ -31,6 +31,10 @@ impl Deed {
 /// Words, route, what follows its address, icon.
 type Way = (&'static str, &'static str, &'static str, &'static str);
 
+/// Buttons of pages: on its page an entry presses it, from elsewhere it leads there.
+const STAR: &str = "#star";
+const AGAIN: &str = "#again";
+
 /// Only for who may make one.
 const NEW_ORGANISATION: &str = "/-/new";
 
@@ -76,6 +80,7 @@ const PROJECT: &[Way] = &[
     ("Trust of %: signing keys", "/{organisation}/{project}/-/trust", "", "signed"),
     ("Settings of %", "/{organisation}/{project}/-/settings", "", "settings"),
     ("Archived sets of %", "/{organisation}/{project}/-/archived", "", "folder"),
+    ("Favourite: %", "/{organisation}/{project}", STAR, "star"),
     ("Import an archive into %", "/{organisation}/{project}/-/import", "", "download"),
     ("Export all sets of %", "/{organisation}/{project}/-/export/file", "", "download"),
 ];
@@ -86,6 +91,7 @@ const SET: &[Way] = &[
     ("New prompt in %", "/{organisation}/{project}/{set}/-/new", "", "plus"),
     ("Lock %", "/{organisation}/{project}/{set}/-/lock", "", "lock"),
     ("Ask for a review of %", "/{organisation}/{project}/{set}/-/lock", "#ask", "review"),
+    ("Edit % again", "/{organisation}/{project}/{set}/-/lock", AGAIN, "edit"),
     ("Publish %", "/{organisation}/{project}/{set}/-/publish", "", "publish"),
     ("Compare %", "/{organisation}/{project}/{set}/-/compare", "", "compare"),
     ("Versions of %", "/{organisation}/{project}/{set}/-/versions", "", "clock"),
@@ -95,6 +101,7 @@ const SET: &[Way] = &[
     ("Archived prompts of %", "/{organisation}/{project}/{set}/-/archived", "", "folder"),
     ("Duplicate %", "/{organisation}/{project}/{set}/-/copy", "", "copy"),
     ("Settings of %", "/{organisation}/{project}/{set}/-/settings", "", "settings"),
+    ("Favourite: set %", "/{organisation}/{project}/{set}/-/versions", STAR, "star"),
     ("Import into %", "/{organisation}/{project}/{set}/-/import", "", "download"),
     ("Export %", "/{organisation}/{project}/{set}/-/export", "", "download"),
 ];
@@ -106,6 +113,7 @@ const PROMPT: &[Way] = &[
     ("Rename %", "/{organisation}/{project}/{set}/-/rename", "?prompt={item}", "edit"),
     ("Duplicate %", "/{organisation}/{project}/{set}/-/duplicate", "?prompt={item}", "copy"),
     ("Archive %", "/{organisation}/{project}/{set}/-/archive", "?prompt={item}", "folder"),
+    ("Favourite: %", "/{organisation}/{project}/{set}/{*prompt}", STAR, "star"),
 ];
 
 /// `%` is the partial's name.
@@ -114,6 +122,7 @@ const PARTIAL: &[Way] = &[
     ("Rename partial %", "/{organisation}/{project}/{set}/-/rename", "?partial={item}", "edit"),
     ("Duplicate partial %", "/{organisation}/{project}/{set}/-/duplicate", "?partial={item}", "copy"),
     ("Archive partial %", "/{organisation}/{project}/{set}/-/archive", "?partial={item}", "folder"),
+    ("Favourite: partial %", "/{organisation}/{project}/{set}/-/partials/{*partial}", STAR, "star"),
 ];
 
 /// The ways whose routes are there and allowed. `names` are the organisation's, the project's, the set's, and that of
@@ -145,7 +154,9 @@ fn at_project(actor: &Actor, organisation_id: &str, project_id: &str, action: Op
 /// What one may do with a set that was found.
 pub(super) fn of_set(visitor: &Visitor, set: &Thing) -> Vec<Deed> {
     let may = |action| at_project(&visitor.actor, &set.organisation_id, &set.project_id, action);
-    ways(SET, [&set.organisation, &set.project, &set.id, ""], &set.id, may)
+    let mut found = ways(SET, [&set.organisation, &set.project, &set.id, ""], &set.id, may);
+    found.retain(|deed| !deed.href.ends_with(AGAIN));
+    found
 }
 
 /// What one may do with a project that was found.
@@ -243,8 +254,20 @@ impl Here {
                 out.extend(of_item);
             }
             let mut of_set = ways(SET, [o, p, s, ""], s, may);
-            if set.set.state == "locked" {
-                of_set.retain(|d| !d.href.ends_with("/-/lock"));
+            let locked = set.set.state == "locked";
+            of_set.retain(|d| {
+                if locked {
+                    !d.href.ends_with("/-/lock") && !d.href.ends_with("#ask")
+                } else {
+                    !d.href.ends_with(AGAIN)
+                }
+            });
+            if set.set.state == "review" {
+                let (text, href) = (
+                    format!("Answer the review of {s}"),
+                    format!("/{o}/{p}/{s}/-/reviews/{}", set.set.reviews),
+                );
+                out.push(Deed { text, href, icon: "review" });
             }
             let latest = lock::newest_version(state, actor, set).await?;
             for deed in of_set.iter_mut().filter(|d| d.href.ends_with("/-/publish")) {
