@@ -148,5 +148,5 @@ pub const CODES: &[Code] = &[
     code("wrong_type", 422, "files of this kind are not read"),
     code("rate_limited", 429, "too many requests; `Retry-After` says when to come back"),
     code("internal", 500, "a fault of FORGE; nothing was changed, and the request id finds it in the log"),
-    code("unavailable", 503, "something that FORGE needs is away at the moment"),
+    code("unavailable", 503, "something that FORGE needs is away at the moment, or there is too much to do"),
 ];

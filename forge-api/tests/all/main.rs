@@ -9,6 +9,7 @@ mod beside;
 mod bundle;
 mod content;
 mod database;
+mod deep;
 mod drafts;
 mod finding;
 mod first;
