@@ -181,6 +181,21 @@ impl ApiError {
     }
 }
 
+/// What somebody typed, without the white space around it: all of it is kept, or none. `what` is a word for it with its
+/// article, such as `a comment`.
+///
+/// # Errors
+/// It is longer than `max` characters.
+pub(crate) fn within(field: &'static str, what: &str, text: &str, max: usize) -> Result<String> {
+    let text = text.trim();
+    let found = text.chars().count();
+    if found > max {
+        let detail = format!("{what} has at most {max} characters, and it has {found}: shorten it");
+        return Err(ApiError::invalid("invalid", field, detail));
+    }
+    Ok(text.to_owned())
+}
+
 /// That somebody was refused: goes with the answer as far as the guard, which records it, and is never sent.
 #[derive(Debug, Clone)]
 pub struct Refused {

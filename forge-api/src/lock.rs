@@ -15,12 +15,14 @@ use crate::clock;
 use crate::database::origin::{self, VersionOrigin};
 use crate::database::version::{self, NewVersion, Version};
 use crate::database::{Conn, overview, prompt, prompt_set, review};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::review::approver;
 use crate::state::AppState;
 
 /// Longest version, in bytes.
 const VERSION_MAX: usize = 64;
+/// Longest notes of a version, in characters.
+const NOTES_MAX: usize = 10_000;
 /// Longest list of a version's authors, in characters.
 const AUTHORS_MAX: usize = 200;
 
@@ -80,6 +82,7 @@ pub async fn lock(
 ) -> Result<Version> {
     set.at.require(actor, Action::Lock)?;
     let number = parse_version(version)?;
+    let notes = within("notes", "the text of the notes", notes, NOTES_MAX)?;
     let seen = crate::author::draft(state, actor, set).await?;
     let body = build(set, &seen, &number).await?;
 
@@ -116,7 +119,7 @@ pub async fn lock(
         &number,
         "locked",
         &body,
-        notes,
+        &notes,
         approved.as_ref().map(|(_, n)| n.as_str()),
     )
     .await?;
@@ -206,7 +209,6 @@ pub(crate) async fn store(
     let author: String = if authors.is_empty() { actor.name.clone() } else { authors };
     let author: String = author.chars().take(AUTHORS_MAX).collect();
     let id = clock::new_id();
-    let notes: String = notes.trim().chars().take(10_000).collect();
     let row = NewVersion {
         id: &id,
         set_id: &set.set.id,
@@ -216,7 +218,7 @@ pub(crate) async fn store(
         body: &body.bytes,
         size: i64::try_from(body.bytes.len()).unwrap_or(i64::MAX),
         prompts: i64::try_from(body.prompts).unwrap_or(i64::MAX),
-        notes: &notes,
+        notes,
         author: &author,
         approver,
         created_at: clock::now(),

@@ -22,7 +22,7 @@ use crate::clock;
 use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
 use crate::database::revision::{self, PartialRevision};
 use crate::database::{Conn, DatabaseError};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// Longest message of a save, in characters.
@@ -248,6 +248,7 @@ pub async fn save_prompt_because(
     message: &str,
 ) -> Result<PromptDraft> {
     set.at.require(actor, Action::Edit)?;
+    let message = within("message", "a message", message, MESSAGE_MAX)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
     short_enough(prompt)?;
     check_settings(prompt)?;
@@ -284,7 +285,7 @@ pub async fn save_prompt_because(
     };
     prompt::put_all(&mut tx, std::slice::from_ref(&row)).await?;
     small_enough(&mut tx, set).await?;
-    prompt::add_revisions(&mut tx, &[PromptRevision { message: said(message), ..revision_of(&row) }]).await?;
+    prompt::add_revisions(&mut tx, &[PromptRevision { message, ..revision_of(&row) }]).await?;
     let detail = json!({ "revision": row.revision });
     let subject = format!("{}/{}", set.path(), prompt.id);
     audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.saved", &subject, detail).await?;
@@ -307,12 +308,8 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
     }
 }
 
-/// A message as it is kept.
-fn said(message: &str) -> String {
-    message.trim().chars().take(MESSAGE_MAX).collect()
-}
-
-/// A partial as its history keeps it; no source means that it was deleted.
+/// A partial as its history keeps it; no source means that it was deleted. A message that FORGE made itself may
+/// be cut.
 pub(super) fn partial_revision_of(
     row: &PartialRow,
     source: Option<String>,
@@ -326,7 +323,7 @@ pub(super) fn partial_revision_of(
         source,
         author: row.updated_by.clone(),
         created_at: row.updated_at,
-        message: said(message),
+        message: message.chars().take(MESSAGE_MAX).collect(),
         renamed_from: None,
     }
 }
@@ -372,6 +369,7 @@ pub async fn save_partial_because(
     message: &str,
 ) -> Result<PartialDraft> {
     set.at.require(actor, Action::Edit)?;
+    let message = within("message", "a message", message, MESSAGE_MAX)?;
     if partial.source.len() > SOURCE_MAX {
         return Err(ApiError::TooLarge(format!("a partial has at most {SOURCE_MAX} bytes; split it")));
     }
@@ -399,7 +397,7 @@ pub async fn save_partial_because(
     };
     prompt::put_partial(&mut tx, &row).await?;
     small_enough(&mut tx, set).await?;
-    let kept = partial_revision_of(&row, Some(row.source.clone()), message);
+    let kept = partial_revision_of(&row, Some(row.source.clone()), &message);
     revision::add_partials(&mut tx, &[kept]).await?;
     let subject = format!("{}/{name}", set.path());
     let detail = json!({ "revision": row.revision });

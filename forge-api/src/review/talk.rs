@@ -17,7 +17,7 @@ use crate::clock;
 use crate::compare::Content;
 use crate::database::review::{self, Review, ReviewComment, Seen};
 use crate::database::{Conn, version};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// Most comments of one review.
@@ -55,6 +55,7 @@ pub async fn comment(
     if body.trim().is_empty() {
         return Err(ApiError::invalid("empty", "body", "a comment says something"));
     }
+    let body = within("body", "a comment", body, MESSAGE_MAX)?;
     let mut tx = state.database.write().await?;
     let review = review::find(&mut tx, &set.set.id, number).await?.ok_or(ApiError::NotFound("review"))?;
     let all = review::comments(&mut tx, &review.id).await?;
@@ -77,7 +78,7 @@ pub async fn comment(
             Some(first) => first.line,
             None => place.map(|(_, line)| line).filter(|line| *line > 0),
         },
-        body: body.trim().chars().take(MESSAGE_MAX).collect(),
+        body,
         author: actor.name.clone(),
         created_at: clock::now(),
         author_id: actor.user_id.clone(),

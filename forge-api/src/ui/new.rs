@@ -90,7 +90,8 @@ pub(super) fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec
         Field::text("slug", "Name in addresses", form.get("slug"))
             .hint(format!("Small letters, digits and hyphens, such as {example}. It cannot change later. Empty: made from the name."))
             .error(refused.at("slug").map(|why| hinted(&why, form.get("slug")))),
-        Field { rows: Some(2), ..Field::text("description", "Description", form.get("description")) },
+        Field { rows: Some(2), ..Field::text("description", "Description", form.get("description")) }
+            .error(refused.at("description")),
     ]
 }
 

@@ -168,7 +168,7 @@ async fn show(
     let mut status = StatusCode::OK;
     if let Some((error, typed)) = refused {
         page.typed = typed;
-        if let ApiError::Invalid { field: Some("message" | "body"), detail, .. } = &error {
+        if let ApiError::Invalid { field: Some("message" | "body" | "comment"), detail, .. } = &error {
             status = error.status();
             page.say_error = Some(sentence(detail));
         } else {

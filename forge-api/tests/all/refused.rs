@@ -1,0 +1,103 @@
+//! What cannot be taken as it is said is refused, with the field and the way out: nothing is cut, passed over or left to
+//! be guessed.
+
+use forge_api::auth::Role;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::app::{App, PUBLICATIONS, SET, on_both, problem, prompt};
+
+const PROJECT: &str = "/api/v1/projects/acme:support";
+
+on_both!(nothing_that_people_type_is_cut, a_page_keeps_what_is_too_long_and_says_so_at_its_field,);
+
+async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
+    app.request(role, method, path).json(&body).send().await.unwrap()
+}
+
+/// A form of a page, sent by the owner.
+async fn form(app: &App, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let request = app.request(Role::Owner, Method::POST, path).header("accept", "text/html");
+    let answer = request.form(fields).send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn nothing_that_people_type_is_cut(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let long = |n: usize| "é".repeat(n);
+    let too_long = |found: &Value, field: &str, most: usize| {
+        assert_eq!(found["field"], field, "{found}");
+        let detail = found["detail"].as_str().unwrap();
+        let says = format!("at most {most} characters, and it has {}", most + 1);
+        assert!(detail.contains(&says), "{detail}");
+    };
+    for (path, field, most) in [
+        (format!("{SET}/reviews"), "title", 200),
+        (format!("{SET}/reviews"), "message", 10_000),
+        (format!("{PROJECT}/sets"), "name", 200),
+        (format!("{PROJECT}/sets"), "description", 2000),
+        (format!("{PROJECT}/environments"), "name", 200),
+        ("/api/v1/organisations/acme/projects".to_owned(), "name", 200),
+        ("/api/v1/organisations/acme/projects".to_owned(), "description", 2000),
+        (format!("{PROJECT}/credentials"), "name", 100),
+        (format!("{PROJECT}/credentials"), "purpose", 500),
+        (format!("{SET}/lock"), "notes", 10_000),
+    ] {
+        let mut body = match path.rsplit('/').next().unwrap() {
+            "reviews" => json!({}),
+            "lock" => json!({ "version": "1.0.0" }),
+            "credentials" => json!({ "environment": "prod", "name": "service" }),
+            _ => json!({ "slug": "another" }),
+        };
+        body[field] = json!(long(most + 1));
+        too_long(&app.refused(&path, body, 422, "invalid").await, field, most);
+    }
+    let path = format!("{SET}/prompts/welcome.message?message={}", "x".repeat(501));
+    let save = app.request(Role::Owner, Method::PUT, &path).header("if-match", "\"1\"");
+    let save = save.json(&prompt("welcome.message", "Changed", &[])).send().await.unwrap();
+    too_long(&problem(save, 422, "invalid").await, "message", 500);
+    let path = format!("{SET}/partials/foot?message={}", "x".repeat(501));
+    let save = send(&app, Role::Owner, Method::PUT, &path, json!({ "source": "x" })).await;
+    too_long(&problem(save, 422, "invalid").await, "message", 500);
+    assert_eq!(app.get(SET).await["prompts"][0]["revision"], 1, "nothing was saved");
+
+    // As much as may be is kept, to the last letter.
+    let asked = app.post(&format!("{SET}/reviews"), 201, json!({ "title": long(200) })).await;
+    assert_eq!(asked["title"], json!(long(200)));
+    let review = format!("{SET}/reviews/{}", asked["number"]);
+    let said =
+        app.refused(&format!("{review}/comments"), json!({ "body": long(10_001) }), 422, "invalid").await;
+    too_long(&said, "body", 10_000);
+    let kept = app.post(&format!("{review}/comments"), 201, json!({ "body": long(10_000) })).await;
+    assert_eq!(kept["body"], json!(long(10_000)));
+    let verdicts = format!("{review}/verdicts");
+    for verdict in [
+        json!({ "verdict": "approve", "digest": asked["digest"], "comment": long(10_001) }),
+        json!({ "verdict": "changes", "comment": long(10_001) }),
+    ] {
+        let said = send(&app, Role::Reviewer, Method::POST, &verdicts, verdict).await;
+        too_long(&problem(said, 422, "invalid").await, "comment", 10_000);
+    }
+    assert_eq!(app.get(&review).await["state"], "open", "nothing was answered");
+    app.post(&format!("{SET}/reviews/current/return"), 204, json!({})).await;
+    app.lock("1.0.0").await;
+    let publish = json!({ "set": "chat", "environment": "prod", "version": "1.0.0", "comment": long(2001) });
+    too_long(&app.refused(PUBLICATIONS, publish, 422, "invalid").await, "comment", 2000);
+    assert_eq!(app.get(PUBLICATIONS).await["items"], json!([]));
+    let hook = json!({ "name": long(101), "url": "https://example.org/hook", "kind": "json" });
+    too_long(&app.refused(&format!("{PROJECT}/webhooks"), hook, 422, "invalid").await, "name", 100);
+}
+
+async fn a_page_keeps_what_is_too_long_and_says_so_at_its_field(app: App) {
+    let long = format!("begin{}end", "x".repeat(2000));
+    let fields = [("name", "More"), ("slug", "more"), ("description", long.as_str())];
+    let (status, page) = form(&app, "/acme/support/-/new", &fields).await;
+    assert_eq!(status, 422, "{page}");
+    assert!(page.contains(&long) && page.contains("id=\"description-error\""), "{page}");
+    app.save("welcome.message", "Hello", &[]).await;
+    let notes = format!("begin{}end", "x".repeat(10_000));
+    let fields = [("version", "1.0.0"), ("notes", notes.as_str())];
+    let (status, page) = form(&app, "/acme/support/chat/-/lock", &fields).await;
+    assert_eq!(status, 422, "{page}");
+    assert!(page.contains(&notes) && page.contains("at most 10000 characters"), "{page}");
+}
