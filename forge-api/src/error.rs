@@ -18,6 +18,9 @@ pub enum ApiError {
     /// What was sent cannot be taken; `field` names the part.
     #[error("{detail}")]
     Invalid { code: &'static str, field: Option<&'static str>, detail: String },
+    /// A field that the body does not have; `field` is the place of the first.
+    #[error("{detail}")]
+    UnknownField { field: Option<String>, detail: String },
     /// Templates that do not compile, each with its place.
     #[error("{} template error(s): {}", .0.len(), first(.0))]
     Template(Vec<TemplateError>),
@@ -88,6 +91,7 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
+            Self::UnknownField { .. } => "unknown_field",
             Self::Template(_) => "template_invalid",
             Self::Parameters { .. } => "parameters_invalid",
             Self::TooLarge(_) => "too_large",
@@ -106,9 +110,10 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid { .. } | Self::Template(_) | Self::Parameters { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Invalid { .. }
+            | Self::UnknownField { .. }
+            | Self::Template(_)
+            | Self::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -161,6 +166,9 @@ impl ApiError {
         body.insert("detail".into(), json!(self.to_string()));
         match self {
             Self::Invalid { field: Some(field), .. } => {
+                body.insert("field".into(), json!(field));
+            }
+            Self::UnknownField { field: Some(field), .. } => {
                 body.insert("field".into(), json!(field));
             }
             Self::Template(errors) => {

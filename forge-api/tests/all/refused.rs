@@ -9,7 +9,11 @@ use crate::app::{App, PUBLICATIONS, SET, on_both, problem, prompt};
 
 const PROJECT: &str = "/api/v1/projects/acme:support";
 
-on_both!(nothing_that_people_type_is_cut, a_page_keeps_what_is_too_long_and_says_so_at_its_field,);
+on_both!(
+    nothing_that_people_type_is_cut,
+    a_page_keeps_what_is_too_long_and_says_so_at_its_field,
+    a_field_that_no_prompt_has_is_refused_wherever_it_stands,
+);
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
     app.request(role, method, path).json(&body).send().await.unwrap()
@@ -100,4 +104,43 @@ async fn a_page_keeps_what_is_too_long_and_says_so_at_its_field(app: App) {
     let (status, page) = form(&app, "/acme/support/chat/-/lock", &fields).await;
     assert_eq!(status, 422, "{page}");
     assert!(page.contains(&notes) && page.contains("at most 10000 characters"), "{page}");
+}
+
+async fn a_field_that_no_prompt_has_is_refused_wherever_it_stands(app: App) {
+    let with = |parameters: Value, content: Value| json!({ "id": "x", "parameters": parameters, "content": content });
+    let text = || json!({ "type": "text", "template": "{{ n }}" });
+    let good = json!([{ "name": "n", "type": "integer", "minimum": 1, "maximum": 5 }]);
+    for (field, wrong) in [
+        ("parameters[0].min", with(json!([{ "name": "n", "type": "integer", "min": 5, "max": 1 }]), text())),
+        ("parameters[0].requird", with(json!([{ "name": "n", "type": "integer", "requird": 1 }]), text())),
+        (
+            "parameters[0].items.minimun",
+            with(
+                json!([{ "name": "n", "type": "list", "items": { "type": "integer", "minimun": 1 } }]),
+                text(),
+            ),
+        ),
+        ("content.foo", with(good.clone(), json!({ "type": "text", "template": "{{ n }}", "foo": 1 }))),
+        (
+            "content.messages[0].txt",
+            with(
+                good.clone(),
+                json!({ "type": "chat", "messages": [
+                    { "type": "message", "role": "user", "template": "{{ n }}", "txt": "x" },
+                ] }),
+            ),
+        ),
+    ] {
+        let put = send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/x"), wrong.clone()).await;
+        assert_eq!(problem(put, 422, "unknown_field").await["field"], field);
+        let many = json!({ "prompts": [prompt("a", "x", &[]), wrong] });
+        let found = app.refused(&format!("{SET}/import"), many, 422, "unknown_field").await;
+        assert_eq!(found["field"], format!("prompts[1].{field}"));
+        let found =
+            app.refused(&format!("{SET}/check"), json!({ "prompt": wrong }), 422, "unknown_field").await;
+        assert_eq!(found["field"], format!("prompt.{field}"));
+    }
+    assert_eq!(app.get(SET).await["prompts"], json!([]), "nothing of it was saved");
+    let put = send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/x"), with(good, text())).await;
+    assert_eq!(put.status(), 201);
 }
