@@ -12,6 +12,7 @@ use crate::author::prompt::load;
 use crate::author::set::refuse_archived;
 use crate::author::{Draft, SetAt, dependency};
 use crate::clock;
+use crate::compare;
 use crate::database::origin::{self, VersionOrigin};
 use crate::database::version::{self, NewVersion, Version};
 use crate::database::{Conn, overview, prompt, prompt_set, review};
@@ -135,6 +136,45 @@ pub async fn lock(
     tx.commit().await?;
     set.changed(state);
     Ok(made)
+}
+
+/// What a draft asks for, where a version says less than that.
+#[derive(Debug, Clone)]
+pub struct Lower {
+    /// The version that callers would expect.
+    pub asked_for: semver::Version,
+    /// What changed, the most that is in it.
+    pub why: String,
+}
+
+impl Lower {
+    /// That such a version is not locked.
+    #[must_use]
+    pub fn refuse(&self, version: &str) -> ApiError {
+        let Self { asked_for, why } = self;
+        ApiError::Conflict {
+            code: "version_too_low",
+            detail: format!(
+                "{version} says less than what changed ({why}): lock {asked_for}, or leave strict out if you mean it"
+            ),
+            more: json!({ "asked_for": asked_for.to_string(), "why": why }),
+        }
+    }
+}
+
+/// Whether a version that may come next says less than what changed since the highest locked one asks for. A
+/// pre-release says nothing yet.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn lower(state: &AppState, actor: &Actor, set: &SetAt, version: &str) -> Result<Option<Lower>> {
+    set.at.require(actor, Action::Lock)?;
+    let Ok(number) = parse_version(version) else { return Ok(None) };
+    let asked = compare::proposal(state, actor, set).await?;
+    // What is not above the last is refused, and needs no warning.
+    let above = asked.last.as_ref().is_some_and(|last| number.cmp_precedence(last).is_gt());
+    let lower = above && number.pre.is_empty() && number.cmp_precedence(&asked.next).is_lt();
+    Ok(lower.then(|| Lower { asked_for: asked.next, why: asked.changes.why }))
 }
 
 /// Refuses a version that is not above the highest locked one.

@@ -270,7 +270,7 @@ async fn content_authors(conn: &mut Conn, set: &SetAt, review: &Review) -> Resul
     Ok(authors)
 }
 
-/// Asks for changes: gives the set back to EDITING, whoever may edit or review; approvals of it no
+/// Gives the set back to EDITING, whoever may edit or review, with words or without; approvals of it no
 /// longer count. A version that is LOCKED stays so, and the own approval of it no longer counts.
 ///
 /// # Errors
@@ -293,6 +293,24 @@ pub async fn give_back(
     tx.commit().await?;
     set.changed(state);
     Ok(())
+}
+
+/// Asks for changes in one review, and says which: [`give_back`] with words.
+///
+/// # Errors
+/// Nothing is said; else as [`give_back`].
+pub async fn ask_for_changes(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    number: i64,
+    comment: &str,
+) -> Result<()> {
+    set.at.require(actor, Action::Return)?;
+    if comment.trim().is_empty() {
+        return Err(ApiError::invalid("empty", "comment", "say what has to change before you ask for it"));
+    }
+    give_back(state, actor, set, Which::Number(number), comment).await
 }
 
 async fn open(conn: &mut Conn, set: &SetAt, which: Which) -> Result<Review> {

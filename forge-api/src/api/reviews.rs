@@ -111,13 +111,13 @@ pub(super) async fn answer_review(
     ApiJson(body): ApiJson<VerdictRequest>,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let which = Which::Number(numbered(&number)?);
+    let number = numbered(&number)?;
     match body {
         VerdictRequest::Approve { digest, comment } => {
-            review::approve(&state, &actor, &set, which, &digest, &comment).await?;
+            review::approve(&state, &actor, &set, Which::Number(number), &digest, &comment).await?;
         }
         VerdictRequest::Changes { comment } => {
-            review::give_back(&state, &actor, &set, which, &comment).await?;
+            review::ask_for_changes(&state, &actor, &set, number, &comment).await?;
         }
     }
     Ok(StatusCode::NO_CONTENT)
@@ -206,7 +206,8 @@ pub(super) async fn put_rule(
     ApiJson(body): ApiJson<PutRule>,
 ) -> Result<Json<RuleBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    let new = NewRule { approvals: body.approvals, not_author: body.not_author, roles: &body.roles };
+    let roles = body.roles.as_deref();
+    let new = NewRule { approvals: body.approvals, not_author: body.not_author, roles };
     Ok(Json(rule::put(&state, &actor, &at, &environment, new).await?.into()))
 }
 

@@ -112,14 +112,10 @@ pub(super) async fn post_environments(
 
 async fn set_rule(state: &AppState, visitor: &Visitor, at: &ProjectAt, form: &Form) -> Result<(), ApiError> {
     let roles: Vec<String> = form.all("role").into_iter().map(str::to_owned).collect();
-    if roles.is_empty() {
-        let detail = "somebody has to be able to publish: tick at least one role";
-        return Err(ApiError::invalid("bad_role", "roles", detail));
-    }
     let new = NewRule {
         approvals: form.get("approvals").parse().unwrap_or(-1),
         not_author: form.get("not_author") == "yes",
-        roles: &roles,
+        roles: Some(&roles),
     };
     rule::put(state, &visitor.actor, at, form.get("environment"), new).await.map(drop)
 }

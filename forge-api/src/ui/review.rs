@@ -102,14 +102,7 @@ async fn done(
     let id = form.get("comment");
     match form.get("do") {
         "approve" => review::approve(state, actor, set, which, form.get("digest"), said).await?,
-        "changes" if said.trim().is_empty() => {
-            return Err(ApiError::invalid(
-                "empty",
-                "message",
-                "say what has to change before you ask for it",
-            ));
-        }
-        "changes" => review::give_back(state, actor, set, which, said).await?,
+        "changes" => review::ask_for_changes(state, actor, set, number, said).await?,
         "withdraw" => review::give_back(state, actor, set, which, "").await?,
         what @ ("settle" | "open") => {
             let settled = review::settle(state, actor, set, number, id, what == "settle").await?;

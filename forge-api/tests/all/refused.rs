@@ -5,7 +5,7 @@ use forge_api::auth::Role;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::app::{App, PUBLICATIONS, SET, on_both, problem, prompt};
+use crate::app::{App, PUBLICATIONS, SET, json_of, on_both, problem, prompt};
 
 const PROJECT: &str = "/api/v1/projects/acme:support";
 
@@ -13,6 +13,9 @@ on_both!(
     nothing_that_people_type_is_cut,
     a_page_keeps_what_is_too_long_and_says_so_at_its_field,
     a_field_that_no_prompt_has_is_refused_wherever_it_stands,
+    who_asks_for_changes_says_which,
+    a_lock_says_which_version_was_asked_for_and_a_strict_one_takes_no_less,
+    a_rule_lets_somebody_publish,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -143,4 +146,54 @@ async fn a_field_that_no_prompt_has_is_refused_wherever_it_stands(app: App) {
     assert_eq!(app.get(SET).await["prompts"], json!([]), "nothing of it was saved");
     let put = send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/x"), with(good, text())).await;
     assert_eq!(put.status(), 201);
+}
+
+async fn who_asks_for_changes_says_which(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let asked = app.post(&format!("{SET}/reviews"), 201, json!({})).await;
+    let verdicts = format!("{SET}/reviews/{}/verdicts", asked["number"]);
+    for comment in ["", " \n"] {
+        let body = json!({ "verdict": "changes", "comment": comment });
+        let said = send(&app, Role::Reviewer, Method::POST, &verdicts, body).await;
+        assert_eq!(problem(said, 422, "empty").await["field"], "comment");
+    }
+    assert_eq!(app.get(SET).await["state"], "review");
+    // Who takes it back owes nobody a reason.
+    app.post(&format!("{SET}/reviews/current/return"), 204, json!({})).await;
+    assert_eq!(app.get(SET).await["state"], "editing");
+}
+
+async fn a_lock_says_which_version_was_asked_for_and_a_strict_one_takes_no_less(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    let lock = format!("{SET}/lock");
+    let first = app.post(&lock, 201, json!({ "version": "0.1.0", "strict": true })).await;
+    assert_eq!(first["asked_for"], Value::Null, "the first is what its author says");
+    app.reopen().await;
+    app.save_from("welcome.message", "Hello {{ who }}", &["who"], Some(1), 200).await;
+    let next = app.get(&format!("{SET}/next-version")).await["version"].clone();
+    let low = json!({ "version": "0.1.1", "strict": true });
+    let refused = app.refused(&lock, low, 409, "version_too_low").await;
+    assert_eq!(refused["asked_for"], next);
+    assert!(refused["why"].as_str().is_some_and(|why| why.contains("who")), "{refused}");
+    assert_eq!(app.get(SET).await["state"], "editing");
+    // Without it the answer says so, and what was meant is done.
+    let made = app.post(&lock, 201, json!({ "version": "0.1.1" })).await;
+    assert_eq!((&made["version"], &made["asked_for"]), (&json!("0.1.1"), &next));
+    assert_eq!(app.get(&format!("{SET}/versions/0.1.1")).await["asked_for"], Value::Null);
+    app.reopen().await;
+    app.save_from("welcome.message", "Hi {{ who }}", &["who"], Some(2), 200).await;
+    let made = app.post(&lock, 201, json!({ "version": "0.1.2", "strict": true })).await;
+    assert_eq!(made["asked_for"], Value::Null, "it is what was asked for");
+}
+
+async fn a_rule_lets_somebody_publish(app: App) {
+    let path = format!("{PROJECT}/environments/prod/rule");
+    let put =
+        |roles: Value| send(&app, Role::Admin, Method::PUT, &path, json!({ "approvals": 0, "roles": roles }));
+    let nobody = problem(put(json!([])).await, 422, "bad_role").await;
+    assert_eq!(nobody["field"], "roles");
+    let some = json_of(put(json!(["owner"])).await, 200).await;
+    assert_eq!(some["roles"], json!(["owner"]));
+    let all = json_of(put(Value::Null).await, 200).await;
+    assert_eq!(all["roles"], json!(["context_engineer", "admin", "owner"]));
 }

@@ -41,7 +41,7 @@ pub enum VerdictRequest {
         #[serde(default)]
         comment: String,
     },
-    /// Asks for changes, and says which.
+    /// Asks for changes, and says which: the comment is not empty.
     Changes { comment: String },
 }
 
@@ -316,9 +316,9 @@ pub struct PutRule {
     pub approvals: i64,
     #[serde(default = "yes")]
     pub not_author: bool,
-    /// Roles that may publish; none: all whose role may at all.
+    /// Roles that may publish, one at least; absent or null: all that may publish at all.
     #[serde(default)]
-    pub roles: Vec<String>,
+    pub roles: Option<Vec<String>>,
 }
 
 fn yes() -> bool {
