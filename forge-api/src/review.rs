@@ -15,7 +15,7 @@ mod queue;
 mod talk;
 
 pub use queue::{Mine, Queued, closed, count_mine, queue};
-pub use talk::{Part, comment, may_settle, saw, settle};
+pub use talk::{Part, Place, comment, may_settle, saw, settle};
 
 use schemas::Micros;
 use serde_json::json;

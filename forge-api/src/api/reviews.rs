@@ -15,7 +15,7 @@ use crate::author;
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
 use crate::lock;
-use crate::review::{self, Mine, Request, Which};
+use crate::review::{self, Mine, Place, Request, Which};
 use crate::rule::{self, NewRule};
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
@@ -130,7 +130,7 @@ pub(super) async fn comment_review(
     ApiJson(body): ApiJson<CommentRequest>,
 ) -> Result<(StatusCode, Json<CommentBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let place = body.prompt.as_deref().map(|prompt| (prompt, body.line.unwrap_or_default()));
+    let place = Place { prompt: body.prompt.as_deref(), line: body.line };
     let (number, answers) = (numbered(&number)?, body.answers.as_deref());
     let made = review::comment(&state, &actor, &set, number, place, answers, &body.body).await?;
     Ok((StatusCode::CREATED, Json(made.into())))

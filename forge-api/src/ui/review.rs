@@ -24,7 +24,7 @@ use crate::auth::Action;
 use crate::author::{Item, SetAt};
 use crate::compare::{self, Changes, Content, Stated};
 use crate::error::{ApiError, Result};
-use crate::review::{self, ReviewView, Which};
+use crate::review::{self, Place, ReviewView, Which};
 use crate::rule;
 use crate::state::AppState;
 
@@ -115,7 +115,10 @@ async fn done(
             return Ok(format!("#diff-{}", form.get("at").parse::<usize>().unwrap_or(1)));
         }
         _ => {
-            let place = Some((asked.prompt.as_str(), asked.line())).filter(|(prompt, _)| !prompt.is_empty());
+            let place = Place {
+                prompt: Some(asked.prompt.as_str()).filter(|prompt| !prompt.is_empty()),
+                line: Some(asked.line()).filter(|line| *line != 0),
+            };
             let answers = Some(asked.answers.as_str()).filter(|id| !id.is_empty());
             let made = review::comment(state, actor, set, number, place, answers, said).await?;
             return Ok(format!("#talk-{}", made.answers.unwrap_or(made.id)));

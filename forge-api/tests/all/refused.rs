@@ -16,6 +16,7 @@ on_both!(
     who_asks_for_changes_says_which,
     a_lock_says_which_version_was_asked_for_and_a_strict_one_takes_no_less,
     a_rule_lets_somebody_publish,
+    a_comment_stands_at_a_place_that_is_there,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -196,4 +197,56 @@ async fn a_rule_lets_somebody_publish(app: App) {
     assert_eq!(some["roles"], json!(["owner"]));
     let all = json_of(put(Value::Null).await, 200).await;
     assert_eq!(all["roles"], json!(["context_engineer", "admin", "owner"]));
+}
+
+async fn a_comment_stands_at_a_place_that_is_there(app: App) {
+    app.save("welcome.message", "One\nTwo\n", &[]).await;
+    app.save("old.message", "Old\n", &[]).await;
+    let (path, foot) = (format!("{SET}/partials/foot"), json!({ "source": "a\nb" }));
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &path, foot).await.status(), 201);
+    app.lock("1.0.0").await;
+    app.reopen().await;
+    let chat = json!({ "id": "talk", "content": { "type": "chat", "messages": [
+        { "type": "message", "role": "system", "template": "Be\nbrief." },
+        { "type": "placeholder", "name": "history" },
+        { "type": "message", "role": "user", "template": "And now?" },
+    ] } });
+    let put = send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/talk"), chat).await;
+    assert_eq!(put.status(), 201);
+    let gone = json!({ "id": "old.message" });
+    app.post(&format!("{SET}/actions/archive"), 200, gone).await;
+    let asked = app.post(&format!("{SET}/reviews"), 201, json!({})).await;
+    let comments = format!("{SET}/reviews/{}/comments", asked["number"]);
+    for (prompt, line, field) in [
+        (json!("none"), Value::Null, "prompt"),
+        (json!("none"), json!(1), "prompt"),
+        (json!("x".repeat(301)), Value::Null, "prompt"),
+        (Value::Null, json!(1), "line"),
+        (json!("welcome.message"), json!(0), "line"),
+        (json!("welcome.message"), json!(-1), "line"),
+        (json!("welcome.message"), json!(3), "line"),
+        (json!("talk"), json!(5), "line"),
+        (json!("foot"), json!(3), "line"),
+        (json!("old.message"), json!(1), "line"),
+    ] {
+        let body = json!({ "body": "Why?", "prompt": prompt, "line": line });
+        let found = app.refused(&comments, body, 422, "invalid").await;
+        assert_eq!(found["field"], field, "{prompt} {line}: {found}");
+    }
+    let found =
+        app.refused(&comments, json!({ "body": "Why?", "prompt": "talk", "line": 999 }), 422, "invalid");
+    let detail = found.await["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("between 1 and 4"), "{detail}");
+    // What changed and what did not, a partial, and what was removed.
+    for (prompt, line) in
+        [("talk", Some(4)), ("welcome.message", Some(2)), ("foot", Some(2)), ("old.message", None)]
+    {
+        let body = json!({ "body": "Why?", "prompt": prompt, "line": line });
+        let made = app.post(&comments, 201, body).await;
+        assert_eq!((&made["prompt"], &made["line"]), (&json!(prompt), &json!(line)));
+    }
+    // An answer stands where what it answers does.
+    let first = app.post(&comments, 201, json!({ "body": "Why?", "prompt": "talk", "line": 1 })).await;
+    let answer = json!({ "body": "So.", "answers": first["id"], "prompt": "none", "line": 99 });
+    assert_eq!(app.post(&comments, 201, answer).await["line"], 1);
 }

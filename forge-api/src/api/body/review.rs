@@ -49,10 +49,10 @@ pub enum VerdictRequest {
 #[serde(deny_unknown_fields)]
 pub struct CommentRequest {
     pub body: String,
-    /// The prompt that it is about.
+    /// The prompt or partial that it is about, as it is called in the review.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// The line of its text, counted through all messages of a chat.
+    /// The line of its text as it is reviewed, from 1, counted through all messages of a chat.
     #[serde(default)]
     pub line: Option<i64>,
     /// The comment that it answers, by its id; it stands where that one does.
