@@ -13,7 +13,7 @@ use serde_json::json;
 use super::SetAt;
 use super::archive::archive;
 use super::dependency::{self, Requirement};
-use super::item::Item;
+use super::item::{Item, name_now};
 use super::model::check_settings;
 use super::set::begin_edit;
 use crate::audit;
@@ -183,13 +183,40 @@ pub async fn partial_draft(state: &AppState, actor: &Actor, set: &SetAt, name: &
     )
 }
 
-/// Somebody saved in between: what is there now stands in `current`.
+/// Somebody saved in between: what is there now stands in `current`, with its revision.
 fn conflict(what: &str, expected: i64, current: serde_json::Value, by: &str) -> ApiError {
+    let now = &current["revision"];
+    let detail = match expected {
+        0 => format!(
+            "there is a {what} already, saved by {by}: choose another name, or load it, merge, and save with revision {now}"
+        ),
+        _ => format!(
+            "{by} saved {what} after you opened it (you started from revision {expected}): load it again, merge, and save with revision {now}"
+        ),
+    };
     ApiError::Conflict {
         code: "revision_conflict",
-        detail: format!("{by} saved {what} after you opened it (you started from revision {expected})"),
+        detail,
         more: json!({ "expected_revision": expected, "current": current }),
     }
+}
+
+/// What was opened does not stand under its name any more: where it is now, in `renamed_to`, or that it is archived.
+async fn moved_away(conn: &mut Conn, set: &SetAt, item: Item, name: &str, expected: i64) -> Result<ApiError> {
+    let what = item.as_str();
+    let (detail, more) = match name_now(conn, &set.set.id, item, name).await? {
+        Some(now) => (
+            format!(
+                "{what} {name} was renamed to {now} after you opened it: load {now}, merge, and save that"
+            ),
+            json!({ "expected_revision": expected, "renamed_to": now }),
+        ),
+        None => (
+            format!("{what} {name} is not there any more: look for it in the archive of its set"),
+            json!({ "expected_revision": expected }),
+        ),
+    };
+    Ok(ApiError::Conflict { code: "revision_conflict", detail, more })
 }
 
 /// Refuses a prompt with a template that is longer than any may be.
@@ -266,11 +293,8 @@ pub async fn save_prompt_because(
         return Err(conflict(&format!("prompt {}", prompt.id), expected, current, &row.updated_by));
     }
     if there.is_none() && expected != 0 {
-        let detail = format!(
-            "prompt {} was archived or renamed after you opened it; look for it in the archive of its set",
-            prompt.id
-        );
-        return Err(ApiError::conflict("revision_conflict", detail));
+        let name = prompt.id.as_str();
+        return Err(moved_away(&mut tx, set, Item::Prompt, name, expected).await?);
     }
     let now = clock::now();
     let row = PromptRow {
@@ -377,14 +401,14 @@ pub async fn save_partial_because(
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there = prompt::find_partial(&mut tx, &set.set.id, name).await?;
-    let revision = there.as_ref().map_or(0, |r| r.revision);
-    if revision != expected {
-        let current = there.as_ref().map_or(
-            json!(null),
-            |r| json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by }),
-        );
-        let by = there.as_ref().map_or("somebody", |r| r.updated_by.as_str());
-        return Err(conflict(&format!("partial {name}"), expected, current, by));
+    if let Some(r) = &there
+        && r.revision != expected
+    {
+        let current = json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by });
+        return Err(conflict(&format!("partial {name}"), expected, current, &r.updated_by));
+    }
+    if there.is_none() && expected != 0 {
+        return Err(moved_away(&mut tx, set, Item::Partial, name, expected).await?);
     }
     let row = PartialRow {
         id: there.map_or_else(clock::new_id, |r| r.id),

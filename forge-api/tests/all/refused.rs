@@ -17,6 +17,7 @@ on_both!(
     a_lock_says_which_version_was_asked_for_and_a_strict_one_takes_no_less,
     a_rule_lets_somebody_publish,
     a_comment_stands_at_a_place_that_is_there,
+    who_saves_under_a_former_name_learns_the_new_one,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -249,4 +250,57 @@ async fn a_comment_stands_at_a_place_that_is_there(app: App) {
     let first = app.post(&comments, 201, json!({ "body": "Why?", "prompt": "talk", "line": 1 })).await;
     let answer = json!({ "body": "So.", "answers": first["id"], "prompt": "none", "line": 99 });
     assert_eq!(app.post(&comments, 201, answer).await["line"], 1);
+}
+
+async fn who_saves_under_a_former_name_learns_the_new_one(app: App) {
+    let rename = format!("{SET}/actions/rename");
+    app.save("op", "Hello", &[]).await;
+    let put = |path: String, body: Value| {
+        app.request(Role::Owner, Method::PUT, &path).header("if-match", "\"1\"").json(&body).send()
+    };
+    let note = format!("{SET}/notes/op");
+    let noted = send(&app, Role::Owner, Method::PUT, &note, json!({ "body": "Ask Mara." })).await;
+    assert_eq!(noted.status(), 200);
+    let usual = format!("{SET}/variable-sets/usual?prompt=op");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &usual, json!({})).await.status(), 201);
+    let partial = format!("{SET}/partials/foot");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &partial, json!({ "source": "x" })).await.status(), 201);
+    app.lock("1.0.0").await;
+    app.reopen().await;
+    app.post(&rename, 200, json!({ "id": "op", "to": "np" })).await;
+    app.post(&rename, 200, json!({ "kind": "partial", "id": "foot", "to": "end" })).await;
+
+    for (path, body, now) in [
+        (format!("{SET}/prompts/op"), prompt("op", "Mine", &[]), "np"),
+        (partial, json!({ "source": "Mine" }), "end"),
+    ] {
+        let found = problem(put(path, body).await.unwrap(), 409, "revision_conflict").await;
+        assert_eq!((&found["renamed_to"], &found["expected_revision"]), (&json!(now), &json!(1)));
+        assert!(found["detail"].as_str().unwrap().contains(&format!("renamed to {now}")), "{found}");
+    }
+    let lost = put(format!("{SET}/prompts/none"), prompt("none", "Mine", &[])).await.unwrap();
+    let lost = problem(lost, 409, "revision_conflict").await;
+    assert_eq!(lost["renamed_to"], Value::Null);
+    // Where it still has its name, the way out is said.
+    let late = put(format!("{SET}/prompts/np"), prompt("np", "Mine", &[])).await.unwrap();
+    let late = problem(late, 409, "revision_conflict").await;
+    let way = format!("save with revision {}", late["current"]["revision"]);
+    assert!(late["detail"].as_str().unwrap().contains(&way), "{late}");
+
+    // What belongs to it is found under both names.
+    assert_eq!(app.get(&note).await["body"], "Ask Mara.");
+    let again = put(note, json!({ "body": "Ask Bea." })).await.unwrap();
+    assert_eq!(json_of(again, 200).await["revision"], 2);
+    assert_eq!(app.get(&format!("{SET}/notes/np")).await["body"], "Ask Bea.");
+    for (name, version) in [("op", "draft"), ("np", "draft"), ("op", "1.0.0")] {
+        let body = json!({ "prompt": name, "version": version });
+        assert_eq!(app.post(&format!("{SET}/render"), 200, body).await["text"], "Hello", "{name} {version}");
+    }
+    app.refused(&format!("{SET}/render"), json!({ "prompt": "none" }), 404, "not_found").await;
+    for name in ["op", "np"] {
+        let sets = app.get(&format!("{SET}/variable-sets?prompt={name}")).await;
+        assert_eq!(sets["items"][0]["name"], "usual", "{name}");
+    }
+    let none = app.request(Role::Owner, Method::GET, &format!("{SET}/variable-sets?prompt=none"));
+    problem(none.send().await.unwrap(), 404, "not_found").await;
 }
