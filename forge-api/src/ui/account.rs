@@ -1,10 +1,11 @@
 //! One's own account: look, keys of the keyboard, password, sessions, API keys.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

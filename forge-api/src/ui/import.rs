@@ -1,12 +1,13 @@
 //! Importing a file, into a set or a whole project: choosing it, and seeing what would come of it.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
+use axum::extract::{Multipart, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use exchange::Format;
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};

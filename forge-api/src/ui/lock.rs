@@ -3,12 +3,13 @@
 
 mod asked;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
 use self::asked::{Review, open_comments, people, review_of};
+use super::address::Path;
 use super::changes::Changes;
 use super::compare::ReasonView;
 use super::diff::Diff;

@@ -1,12 +1,13 @@
 //! Forms that make something new: a project, a prompt set, a prompt; and the page that asks first.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::prompt::{Engine, Partial, Prompt};
 use schemas::{PromptId, Slug};
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::{base, new_content};
 use super::engine;
 use super::fault::{PageResult, beside_form};

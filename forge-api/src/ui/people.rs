@@ -1,10 +1,11 @@
 //! The people of an organisation: members, roles in single projects, invitations, links that were asked for.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

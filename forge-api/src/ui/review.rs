@@ -8,12 +8,13 @@
 mod page;
 mod talk;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Deserialize;
 
 use self::page::Page;
+use super::address::{Path, Query};
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{PageResult, beside_form};

@@ -1,12 +1,13 @@
 //! The versions of a set: each where it is live, its names, and the ways to compare and publish it;
 //! and one version with its lock file.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::bundle::Bundle;
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};

@@ -23,6 +23,7 @@ mod members;
 mod oidc;
 mod orders;
 mod organisations;
+mod pages;
 mod people;
 mod publishing;
 mod sessions;
