@@ -2,12 +2,15 @@
 
 use forge_api::auth::Role;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::app::{App, Browser, SET, on_both};
 
 on_both!(
     an_address_that_cannot_be_read_is_told_on_a_page,
-    bytes_that_are_no_text_are_refused_and_not_replaced
+    bytes_that_are_no_text_are_refused_and_not_replaced,
+    the_form_that_gives_access_keeps_what_was_typed,
+    a_rule_that_is_refused_stands_as_it_was_typed,
 );
 
 /// The page of an address, with its status.
@@ -17,6 +20,30 @@ async fn open(app: &App, path: &str) -> (u16, String) {
     let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
     assert!(kind.starts_with("text/html"), "{path}: {kind}");
     (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// Posts a form of a page.
+async fn post(app: &App, browser: &Browser, path: &str, fields: &[(&str, &str)]) -> (u16, String) {
+    let mut form = vec![("csrf", browser.csrf.as_str())];
+    form.extend(fields);
+    let request = app.by(browser, Method::POST, path).header("accept", "text/html").form(&form);
+    let answer = request.send().await.unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+/// The tag of the field with this id.
+fn tag(html: &str, id: &str) -> String {
+    let at = html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("there is no {id}: {html}"));
+    let begin = html[..at].rfind('<').unwrap();
+    let end = html[at..].find('>').unwrap();
+    html[begin..at + end].to_owned()
+}
+
+/// A choice of the field with this id, as it stands there.
+fn chosen(html: &str, id: &str, value: &str) -> bool {
+    let at = html.find(&format!(" id=\"{id}\"")).unwrap_or_else(|| panic!("there is no {id}: {html}"));
+    let end = html[at..].find("</select>").unwrap();
+    html[at..at + end].contains(&format!("value=\"{value}\" selected"))
 }
 
 async fn an_address_that_cannot_be_read_is_told_on_a_page(app: App) {
@@ -82,4 +109,58 @@ async fn bytes_that_are_no_text_are_refused_and_not_replaced(app: App) {
         assert!(status == 422 && html.contains("not in UTF-8"), "{at}: {status} {html}");
         assert!(html.contains(&format!("id=\"{at}\"")), "{at}: {html}");
     }
+}
+
+async fn the_form_that_gives_access_keeps_what_was_typed(app: App) {
+    let owner = app.browser().await;
+    app.post("/api/v1/organisations/acme/projects", 201, json!({ "slug": "sales" })).await;
+    let path = "/acme/-/settings/grants";
+    let typed =
+        [("email", "nobody@example.org"), ("project", "support"), ("role", "reviewer"), ("do", "give")];
+    let (status, html) = post(&app, &owner, path, &typed).await;
+    assert_eq!(status, 422, "{html}");
+    let email = tag(&html, "access-email");
+    assert!(email.contains("value=\"nobody@example.org\"") && email.contains("aria-invalid"), "{email}");
+    assert!(html.contains("id=\"access-email-error\"") && html.contains("invite them instead"), "{html}");
+    assert!(chosen(&html, "access-project", "support") && chosen(&html, "access-role", "reviewer"), "{html}");
+    assert!(
+        !tag(&html, "email").contains("nobody@example.org"),
+        "the form that invites is another one: {html}"
+    );
+    let (status, html) = post(&app, &owner, path, &[("role", "owner"), typed[0], typed[1], typed[3]]).await;
+    assert!(status == 422 && tag(&html, "access-role").contains("aria-invalid"), "{status} {html}");
+    let typed =
+        [("email", "viewer@example.org"), ("project", "support"), ("role", "reviewer"), ("do", "give")];
+    assert_eq!(post(&app, &owner, path, &typed).await.0, 303);
+
+    // And the other way round.
+    let typed = [("email", "owner@example.org"), ("role", "reviewer")];
+    let (status, html) = post(&app, &owner, "/acme/-/settings/invitations", &typed).await;
+    assert!(status >= 400 && tag(&html, "email").contains("aria-invalid"), "{status} {html}");
+    assert!(!tag(&html, "access-email").contains("owner@example.org"), "{html}");
+}
+
+async fn a_rule_that_is_refused_stands_as_it_was_typed(app: App) {
+    let owner = app.browser().await;
+    let path = "/acme/support/-/environments";
+    let rule = [("do", "rule"), ("environment", "prod"), ("approvals", "3")];
+    let (status, html) = post(&app, &owner, path, &rule).await;
+    assert!(status == 422 && html.contains("tick at least one role"), "{status} {html}");
+    assert!(chosen(&html, "approvals-prod", "3") && chosen(&html, "approvals-dev", "0"), "{html}");
+    assert!(html.contains("id=\"roles-prod-error\"") && !html.contains("id=\"roles-dev-error\""), "{html}");
+    assert!(!html.contains("Not changed."), "it is said where it is wrong, and nowhere else: {html}");
+    let form = html.split("id=\"rule-prod\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(!form.contains(" checked"), "nothing was ticked: {form}");
+
+    let rule = [("do", "rule"), ("environment", "prod"), ("approvals", "9"), ("role", "owner")];
+    let (status, html) = post(&app, &owner, path, &rule).await;
+    assert!(status == 422 && tag(&html, "approvals-prod").contains("aria-invalid"), "{status} {html}");
+    let form = html.split("id=\"rule-prod\"").nth(1).unwrap().split("</form>").next().unwrap();
+    assert!(form.contains("value=\"owner\" checked") && !form.contains("value=\"admin\" checked"), "{form}");
+
+    let new = [("do", "create"), ("slug", "Q A"), ("name", "Quality"), ("takes_drafts", "yes")];
+    let (status, html) = post(&app, &owner, path, &new).await;
+    assert!(status == 422 && tag(&html, "slug").contains("aria-invalid"), "{status} {html}");
+    assert!(tag(&html, "name").contains("value=\"Quality\""), "{html}");
+    assert!(html.contains("name=\"takes_drafts\" value=\"yes\" checked"), "{html}");
 }
