@@ -4,13 +4,14 @@ use forge_api::auth::Role;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::app::{App, Browser, SET, on_both};
+use crate::app::{App, Browser, PASSWORD, SET, on_both};
 
 on_both!(
     an_address_that_cannot_be_read_is_told_on_a_page,
     bytes_that_are_no_text_are_refused_and_not_replaced,
     the_form_that_gives_access_keeps_what_was_typed,
     a_rule_that_is_refused_stands_as_it_was_typed,
+    the_account_says_at_the_field_what_is_wrong,
 );
 
 /// The page of an address, with its status.
@@ -163,4 +164,26 @@ async fn a_rule_that_is_refused_stands_as_it_was_typed(app: App) {
     assert!(status == 422 && tag(&html, "slug").contains("aria-invalid"), "{status} {html}");
     assert!(tag(&html, "name").contains("value=\"Quality\""), "{html}");
     assert!(html.contains("name=\"takes_drafts\" value=\"yes\" checked"), "{html}");
+}
+
+async fn the_account_says_at_the_field_what_is_wrong(app: App) {
+    let owner = app.browser().await;
+    let typed = [("old", "wrong"), ("new", "another horse battery")];
+    let (status, html) = post(&app, &owner, "/-/account/password", &typed).await;
+    assert!(status == 422 && tag(&html, "old").contains("aria-invalid"), "{status} {html}");
+    assert!(html.contains("id=\"old-error\">This is not your password."), "{html}");
+    assert!(!tag(&html, "new").contains("aria-invalid") && !html.contains("another horse"), "{html}");
+    let ticked = "name=\"revoke_tokens\" value=\"on\" checked";
+    assert_eq!(html.matches(ticked).count(), 1, "what was not ticked stays so: {html}");
+    let typed = [("old", PASSWORD), ("new", "short"), ("revoke_tokens", "on")];
+    let (status, html) = post(&app, &owner, "/-/account/password", &typed).await;
+    assert!(status == 422 && tag(&html, "new").contains("aria-invalid"), "{status} {html}");
+    assert!(html.contains("id=\"new-error\"") && html.matches(ticked).count() == 2, "{html}");
+
+    let long = "x".repeat(201);
+    let (status, html) = post(&app, &owner, "/-/account/name", &[("name", &long)]).await;
+    let name = tag(&html, "name-of-me");
+    assert!(status == 422 && name.contains("aria-invalid") && name.contains(&long), "{status} {html}");
+    assert!(html.contains("id=\"name-of-me-error\"") && html.contains("<h1>owner</h1>"), "{html}");
+    assert!(!tag(&html, "name").contains(&long), "an API key has another name: {html}");
 }
