@@ -12,6 +12,7 @@ on_both!(
     the_form_that_gives_access_keeps_what_was_typed,
     a_rule_that_is_refused_stands_as_it_was_typed,
     the_account_says_at_the_field_what_is_wrong,
+    an_alias_that_is_not_removed_says_so_at_its_row,
 );
 
 /// The page of an address, with its status.
@@ -186,4 +187,37 @@ async fn the_account_says_at_the_field_what_is_wrong(app: App) {
     assert!(status == 422 && name.contains("aria-invalid") && name.contains(&long), "{status} {html}");
     assert!(html.contains("id=\"name-of-me-error\"") && html.contains("<h1>owner</h1>"), "{html}");
     assert!(!tag(&html, "name").contains(&long), "an API key has another name: {html}");
+}
+
+async fn an_alias_that_is_not_removed_says_so_at_its_row(app: App) {
+    app.save("ask", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let (owner, engineer) = (app.browser().await, app.browser_of(Role::ContextEngineer).await);
+    let path = "/acme/support/chat/-/versions";
+    let protect = [("do", "name"), ("alias", "stable"), ("version", "1.0.0"), ("protected", "yes")];
+    assert_eq!(post(&app, &owner, path, &protect).await.0, 303);
+    let free = [("do", "name"), ("alias", "canary"), ("version", "1.0.0")];
+    assert_eq!(post(&app, &engineer, path, &free).await.0, 303);
+    let seen = async |browser: &Browser| {
+        let asked = app.by(browser, Method::GET, path).header("accept", "text/html");
+        asked.send().await.unwrap().text().await.unwrap()
+    };
+    let html = seen(&engineer).await;
+    assert!(html.contains("Remove canary") && !html.contains("Remove stable"), "{html}");
+    let html = seen(&owner).await;
+    assert!(html.contains("Remove stable") && !html.contains("Remove latest"), "{html}");
+
+    let (status, html) = post(&app, &engineer, path, &[("do", "unname"), ("alias", "stable")]).await;
+    assert!(status == 409 && html.contains("id=\"alias-stable-error\""), "{status} {html}");
+    let new = tag(&html, "alias");
+    assert!(!new.contains("aria-invalid") && new.contains("value=\"\""), "nothing was typed there: {new}");
+    // A name that is refused is still told where it was typed, and stays there with all the rest.
+    let bad = [("do", "name"), ("alias", "Not So"), ("version", "1.0.0"), ("protected", "yes")];
+    let (status, html) = post(&app, &owner, path, &bad).await;
+    let new = tag(&html, "alias");
+    assert!(status == 422 && new.contains("aria-invalid") && new.contains("value=\"Not So\""), "{html}");
+    assert!(html.contains("name=\"protected\" value=\"yes\" checked"), "{html}");
+    let gone = [("do", "name"), ("alias", "fine"), ("version", "9.9.9")];
+    let (status, html) = post(&app, &owner, path, &gone).await;
+    assert!(status == 422 && tag(&html, "alias-version").contains("aria-invalid"), "{status} {html}");
 }
