@@ -7,7 +7,13 @@
 //! | [`braces`] | the tags of Mustache and Handlebars |
 //! | [`mustache`], [`handlebars`], [`fstring`], [`liquid`], [`variables`] | one language each |
 //! | [`jinja`] | Jinja, of which Tera is a near relative: taken as it stands, and checked |
+//! | [`bounds`] | what all readers keep to |
+//!
+//! What is read comes from elsewhere, or is a draft that nobody checked yet. Each reader takes a time in
+//! proportion to the source, and no tree is deeper than `schemas::template::BLOCKS_MAX`: whatever walks or
+//! drops one may recurse.
 
+pub(crate) mod bounds;
 pub(crate) mod braces;
 pub(crate) mod fstring;
 pub(crate) mod handlebars;
@@ -17,6 +23,8 @@ pub(crate) mod mustache;
 pub(crate) mod tera;
 pub(crate) mod tree;
 pub(crate) mod variables;
+
+use crate::found::shown;
 
 /// A template language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,26 +72,23 @@ pub(crate) struct Converted {
 pub(crate) struct Why {
     /// From 1.
     pub(crate) line: usize,
+    /// The beginning of what stands there.
     pub(crate) what: String,
     pub(crate) why: String,
 }
 
 impl Why {
     pub(crate) fn new(line: usize, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { line, what: what.into(), why: why.into() }
+        Self { line, what: shown(&what.into()), why: why.into() }
     }
-}
-
-/// The line of a byte, from 1.
-pub(crate) fn line_of(text: &str, at: usize) -> usize {
-    1 + text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count()
 }
 
 /// Reads a template as Tera that means the same.
 ///
 /// # Errors
-/// The first place of which there is no such.
+/// The first place of which there is no such, or a template that is too large.
 pub(crate) fn convert(dialect: Dialect, source: &str) -> Result<Converted, Why> {
+    bounds::fits(source)?;
     let tree = match dialect {
         Dialect::Tera | Dialect::Plain => {
             return Ok(Converted { tera: source.to_owned(), remarks: Vec::new() });
@@ -101,11 +106,12 @@ pub(crate) fn convert(dialect: Dialect, source: &str) -> Result<Converted, Why> 
 /// Writes a Tera template in another language.
 ///
 /// # Errors
-/// The first thing that the other cannot say.
+/// The first thing that the other cannot say, or a template that is too large.
 pub(crate) fn write(dialect: Dialect, source: &str) -> Result<String, Why> {
     if matches!(dialect, Dialect::Tera | Dialect::Plain) {
         return Ok(source.to_owned());
     }
+    bounds::fits(source)?;
     let nodes = tera::read(source)?;
     match dialect {
         Dialect::Tera | Dialect::Plain => Ok(source.to_owned()),

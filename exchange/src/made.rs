@@ -195,7 +195,9 @@ pub(crate) fn declare(prompt: &mut Prompt, partials: &[Partial]) {
     let mut kinds: BTreeMap<String, Kind> = BTreeMap::new();
     for source in prompt.templates().map(str::to_owned).chain(included.into_iter().map(|p| p.source.clone()))
     {
-        found.extend(template::extract(&source).unwrap_or_default());
+        // A template that is wrong is not read again: the check says what is wrong with it.
+        let Ok(names) = template::extract(&source) else { continue };
+        found.extend(names);
         if let Ok(nodes) = tera::read(&source) {
             kinds.extend(tree::kinds(&nodes));
         }
@@ -210,15 +212,17 @@ pub(crate) fn declare(prompt: &mut Prompt, partials: &[Partial]) {
 
 /// The partials that a prompt includes, directly or through others.
 fn included<'p>(prompt: &Prompt, partials: &'p [Partial]) -> Vec<&'p Partial> {
-    let names = |source: &str, partial: &Partial| {
-        source.contains(&format!("\"{}\"", partial.name)) || source.contains(&format!("'{}'", partial.name))
-    };
+    let known: BTreeMap<&str, &Partial> = partials.iter().map(|p| (p.name.as_str(), p)).collect();
     let mut sources: Vec<&str> = prompt.templates().collect();
     let (mut seen, mut out) = (BTreeSet::new(), Vec::new());
     while let Some(source) = sources.pop() {
-        for partial in partials.iter().filter(|p| source.contains("include") && names(source, p)) {
+        if !source.contains("include") {
+            continue;
+        }
+        // Whatever stands between two quotes may be a name.
+        for partial in source.split(['"', '\'']).filter_map(|text| known.get(text)) {
             if seen.insert(&partial.name) {
-                out.push(partial);
+                out.push(*partial);
                 sources.push(&partial.source);
             }
         }
@@ -255,11 +259,15 @@ fn in_value(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// Longest reference whose end is looked for, in bytes.
+const REFERENCE_MAX: usize = 512;
+
 fn references(text: &str, found: &mut BTreeSet<String>) {
     for open in ["${env:", "${file:", "${ENV:", "${FILE:"] {
         for (at, _) in text.match_indices(open) {
             let rest = text.get(at..).unwrap_or_default();
-            let end = rest.find('}').map_or(rest.len(), |end| end + 1);
+            let near = rest.bytes().take(REFERENCE_MAX).position(|byte| byte == b'}');
+            let end = near.map_or(rest.len(), |end| end + 1);
             found.insert(shown(rest.get(..end).unwrap_or_default()));
         }
     }

@@ -5,8 +5,8 @@
 //! - a list that GET gives is a [`page::Listed`], cut or queried by the [`page::Page`] that the handler takes; a list
 //!   that can never grow says so in [`openapi::BOUNDED`];
 //! - query parameters stand in `openapi::queries`: what does not stand there is refused before the handler runs;
-//! - bodies come by [`crate::server::ApiJson`], which refuses fields that the body does not have, and stand in
-//!   `openapi::bodies`;
+//! - bodies come by [`crate::server::ApiJson`], which refuses fields that the body does not have, or by
+//!   [`crate::server::PromptJson`] where they hold prompts, and stand in `openapi::bodies`;
 //! - every code of a problem stands in [`crate::error::code::CODES`], with one sentence;
 //! - ETags, `If-None-Match`, `Idempotency-Key` and problem documents are seen to by `manners`, for all alike.
 

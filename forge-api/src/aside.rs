@@ -17,6 +17,8 @@ const DEADLINE: Duration = Duration::from_secs(30);
 pub(crate) static PASSWORDS: Room = Room::new();
 /// Prompts that are checked and rendered while one writes.
 pub(crate) static PREVIEWS: Room = Room::new();
+/// Files that are read for an import or written for an export: what is foreign never keeps drafts from being locked.
+pub(crate) static EXCHANGES: Room = Room::new();
 /// Drafts that are made a version.
 pub(crate) static LOCKS: Room = Room::new();
 /// Versions that are held against what agents were built for.
@@ -64,9 +66,17 @@ impl Place {
     /// Does the work in this place.
     ///
     /// # Errors
-    /// As the work has it; or it took too long.
+    /// As the work has it; [`ApiError::Unavailable`] where it took too long.
     pub(crate) async fn work<T: Send + 'static>(
         self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.work_within(DEADLINE, work).await
+    }
+
+    async fn work_within<T: Send + 'static>(
+        self,
+        deadline: Duration,
         work: impl FnOnce() -> Result<T> + Send + 'static,
     ) -> Result<T> {
         // Who does not wait any longer does not make room: the work does, when it ends.
@@ -74,10 +84,13 @@ impl Place {
             let _place = self.0;
             work()
         };
-        match tokio::time::timeout(DEADLINE, tokio::task::spawn_blocking(work)).await {
+        match tokio::time::timeout(deadline, tokio::task::spawn_blocking(work)).await {
             Ok(Ok(result)) => result,
             Ok(Err(failed)) => Err(ApiError::internal(failed)),
-            Err(late) => Err(ApiError::internal(late)),
+            Err(_) => Err(ApiError::Unavailable(format!(
+                "this took longer than {} seconds and is not waited for; try again with less at once",
+                deadline.as_secs()
+            ))),
         }
     }
 }
@@ -123,5 +136,23 @@ mod tests {
         assert_eq!((error.status().as_u16(), error.retry_after_s()), (503, Some(5)));
         drop(release);
         aside(&ROOM, || Ok(())).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn work_that_takes_too_long_is_no_fault_and_says_so() {
+        static ROOM: Room = Room::new();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let place = ROOM.enter().await.unwrap();
+        let work = place.work_within(Duration::ZERO, move || {
+            let _ = held.recv();
+            Ok(())
+        });
+        let error = work.await.unwrap_err();
+        assert_eq!(
+            (error.status().as_u16(), error.code(), error.retry_after_s()),
+            (503, "unavailable", Some(5))
+        );
+        assert!(error.to_string().contains("not waited for"), "{error}");
+        drop(release);
     }
 }

@@ -77,6 +77,7 @@ pub use settings::{Change, change_organisation, change_project, change_set};
 pub use trial::{Measure, Of, Stored, Tried, stored, try_prompt};
 pub use variables::{
     SaveVariables, VariableSet, delete_variable_set, save_variable_set, variable_set, variable_sets,
+    variables_of,
 };
 
 use schemas::{Scope, Slug};

@@ -17,7 +17,7 @@ use crate::clock;
 use crate::database::credential::{self, Credential};
 use crate::database::project::Environment;
 use crate::database::signing;
-use crate::error::{ApiError, Result, chain};
+use crate::error::{ApiError, Result, chain, within};
 use crate::events::Kind;
 use crate::state::AppState;
 
@@ -43,6 +43,10 @@ pub enum Ends {
     Never,
 }
 
+/// Longest name, in characters.
+const NAME_MAX: usize = 100;
+/// Longest purpose, in characters.
+const PURPOSE_MAX: usize = 500;
 /// How long a credential is good, in days, where nobody says it.
 pub const DEFAULT_DAYS: i64 = 90;
 /// One day, in microseconds.
@@ -123,11 +127,12 @@ impl fmt::Debug for Created {
 /// Makes a credential. The broker need not be reachable.
 ///
 /// # Errors
-/// Not allowed, no name, no such environment, an end that has passed, too many are good already, or the address of the
+/// Not allowed, no name, name or purpose too long, no such environment, an end that has passed, too many are good already, or the address of the
 /// broker is not known yet.
 pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_>) -> Result<Created> {
     at.require(actor, Action::ManageCredentials)?;
-    let name: String = new.name.trim().chars().take(100).collect();
+    let name = within("name", "a name", new.name, NAME_MAX)?;
+    let purpose = within("purpose", "a purpose", new.purpose, PURPOSE_MAX)?;
     if name.is_empty() {
         return Err(ApiError::invalid("invalid", "name", "say which service the credential is for"));
     }
@@ -170,7 +175,7 @@ pub async fn create(state: &AppState, actor: &Actor, at: &ProjectAt, new: New<'_
         revoked_at: None,
         revoked_by: None,
         last_seen_at: None,
-        purpose: new.purpose.trim().chars().take(500).collect(),
+        purpose,
         last_seen_agent: None,
         last_seen_address: None,
     };

@@ -18,6 +18,9 @@ pub enum ApiError {
     /// What was sent cannot be taken; `field` names the part.
     #[error("{detail}")]
     Invalid { code: &'static str, field: Option<&'static str>, detail: String },
+    /// A field that the body does not have; `field` is the place of the first.
+    #[error("{detail}")]
+    UnknownField { field: Option<String>, detail: String },
     /// Templates that do not compile, each with its place.
     #[error("{} template error(s): {}", .0.len(), first(.0))]
     Template(Vec<TemplateError>),
@@ -88,6 +91,7 @@ impl ApiError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Invalid { code, .. } | Self::Conflict { code, .. } => code,
+            Self::UnknownField { .. } => "unknown_field",
             Self::Template(_) => "template_invalid",
             Self::Parameters { .. } => "parameters_invalid",
             Self::TooLarge(_) => "too_large",
@@ -106,9 +110,10 @@ impl ApiError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Invalid { .. } | Self::Template(_) | Self::Parameters { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Self::Invalid { .. }
+            | Self::UnknownField { .. }
+            | Self::Template(_)
+            | Self::Parameters { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Conflict { .. } => StatusCode::CONFLICT,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -163,6 +168,9 @@ impl ApiError {
             Self::Invalid { field: Some(field), .. } => {
                 body.insert("field".into(), json!(field));
             }
+            Self::UnknownField { field: Some(field), .. } => {
+                body.insert("field".into(), json!(field));
+            }
             Self::Template(errors) => {
                 if let Some(first) = errors.first() {
                     body.insert("line".into(), json!(first.line));
@@ -179,6 +187,21 @@ impl ApiError {
         }
         body
     }
+}
+
+/// What somebody typed, without the white space around it: all of it is kept, or none. `what` is a word for it with its
+/// article, such as `a comment`.
+///
+/// # Errors
+/// It is longer than `max` characters.
+pub(crate) fn within(field: &'static str, what: &str, text: &str, max: usize) -> Result<String> {
+    let text = text.trim();
+    let found = text.chars().count();
+    if found > max {
+        let detail = format!("{what} has at most {max} characters, and it has {found}: shorten it");
+        return Err(ApiError::invalid("invalid", field, detail));
+    }
+    Ok(text.to_owned())
 }
 
 /// That somebody was refused: goes with the answer as far as the guard, which records it, and is never sent.

@@ -12,15 +12,18 @@ use crate::author::prompt::load;
 use crate::author::set::refuse_archived;
 use crate::author::{Draft, SetAt, dependency};
 use crate::clock;
+use crate::compare;
 use crate::database::origin::{self, VersionOrigin};
 use crate::database::version::{self, NewVersion, Version};
 use crate::database::{Conn, overview, prompt, prompt_set, review};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::review::approver;
 use crate::state::AppState;
 
 /// Longest version, in bytes.
 const VERSION_MAX: usize = 64;
+/// Longest notes of a version, in characters.
+const NOTES_MAX: usize = 10_000;
 /// Longest list of a version's authors, in characters.
 const AUTHORS_MAX: usize = 200;
 
@@ -80,6 +83,7 @@ pub async fn lock(
 ) -> Result<Version> {
     set.at.require(actor, Action::Lock)?;
     let number = parse_version(version)?;
+    let notes = within("notes", "the text of the notes", notes, NOTES_MAX)?;
     let seen = crate::author::draft(state, actor, set).await?;
     let body = build(set, &seen, &number).await?;
 
@@ -116,7 +120,7 @@ pub async fn lock(
         &number,
         "locked",
         &body,
-        notes,
+        &notes,
         approved.as_ref().map(|(_, n)| n.as_str()),
     )
     .await?;
@@ -132,6 +136,45 @@ pub async fn lock(
     tx.commit().await?;
     set.changed(state);
     Ok(made)
+}
+
+/// What a draft asks for, where a version says less than that.
+#[derive(Debug, Clone)]
+pub struct Lower {
+    /// The version that callers would expect.
+    pub asked_for: semver::Version,
+    /// What changed, the most that is in it.
+    pub why: String,
+}
+
+impl Lower {
+    /// That such a version is not locked.
+    #[must_use]
+    pub fn refuse(&self, version: &str) -> ApiError {
+        let Self { asked_for, why } = self;
+        ApiError::Conflict {
+            code: "version_too_low",
+            detail: format!(
+                "{version} says less than what changed ({why}): lock {asked_for}, or leave strict out if you mean it"
+            ),
+            more: json!({ "asked_for": asked_for.to_string(), "why": why }),
+        }
+    }
+}
+
+/// Whether a version that may come next says less than what changed since the highest locked one asks for. A
+/// pre-release says nothing yet.
+///
+/// # Errors
+/// Not allowed, or the database refuses.
+pub async fn lower(state: &AppState, actor: &Actor, set: &SetAt, version: &str) -> Result<Option<Lower>> {
+    set.at.require(actor, Action::Lock)?;
+    let Ok(number) = parse_version(version) else { return Ok(None) };
+    let asked = compare::proposal(state, actor, set).await?;
+    // What is not above the last is refused, and needs no warning.
+    let above = asked.last.as_ref().is_some_and(|last| number.cmp_precedence(last).is_gt());
+    let lower = above && number.pre.is_empty() && number.cmp_precedence(&asked.next).is_lt();
+    Ok(lower.then(|| Lower { asked_for: asked.next, why: asked.changes.why }))
 }
 
 /// Refuses a version that is not above the highest locked one.
@@ -206,7 +249,6 @@ pub(crate) async fn store(
     let author: String = if authors.is_empty() { actor.name.clone() } else { authors };
     let author: String = author.chars().take(AUTHORS_MAX).collect();
     let id = clock::new_id();
-    let notes: String = notes.trim().chars().take(10_000).collect();
     let row = NewVersion {
         id: &id,
         set_id: &set.set.id,
@@ -216,7 +258,7 @@ pub(crate) async fn store(
         body: &body.bytes,
         size: i64::try_from(body.bytes.len()).unwrap_or(i64::MAX),
         prompts: i64::try_from(body.prompts).unwrap_or(i64::MAX),
-        notes: &notes,
+        notes,
         author: &author,
         approver,
         created_at: clock::now(),

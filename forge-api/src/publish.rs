@@ -30,7 +30,7 @@ pub use crate::database::publication::Only;
 use crate::database::publication::{self, Publication, PublicationFull};
 use crate::database::version::{self, Version};
 use crate::database::{Conn, DatabaseError, Tx, prompt_set};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::events::Kind;
 use crate::lock;
 use crate::rule;
@@ -40,6 +40,8 @@ use crate::state::AppState;
 /// The word that stands for the draft where a version is asked for.
 pub const DRAFT: &str = "draft";
 
+/// Longest comment of a publication, in characters.
+const COMMENT_MAX: usize = 2000;
 /// Names of one override that its records hold.
 const AUDITED: usize = 100;
 
@@ -252,6 +254,7 @@ async fn store_snapshot(
 /// Writes publication, serial and outbox row.
 async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<'_>) -> Result<Publication> {
     let Writing { set, environment, version, request, broken, approver } = writing;
+    let comment = within("comment", "a comment", request.comment, COMMENT_MAX)?;
     // The order of these three locks is the same for everybody: set and environment, project, audit.
     let (serial, head) = publication::next_serial(conn, &environment.id, &set.set.id).await?;
     if serial > SERIAL_MAX {
@@ -316,7 +319,7 @@ async fn write(state: &AppState, conn: &mut Tx, actor: &Actor, writing: Writing<
         state: "waiting".into(),
         error: None,
         stream_sequence: None,
-        comment: request.comment.trim().chars().take(2000).collect(),
+        comment,
         published_by: actor.name.clone(),
         created_at: now,
         sent_at: None,

@@ -15,7 +15,7 @@ mod queue;
 mod talk;
 
 pub use queue::{Mine, Queued, closed, count_mine, queue};
-pub use talk::{Part, comment, may_settle, saw, settle};
+pub use talk::{Part, Place, comment, may_settle, saw, settle};
 
 use schemas::Micros;
 use serde_json::json;
@@ -30,12 +30,14 @@ use crate::compare::Content;
 use crate::database::review::{self, Approval, Review, ReviewComment, Reviewer};
 use crate::database::version::{self, Version};
 use crate::database::{Conn, Tx, grant, organisation, prompt_set, user};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::rule;
 use crate::state::AppState;
 
 /// Most people who are asked to review.
 const REVIEWERS_MAX: usize = 20;
+/// Longest title of a review, in characters.
+const TITLE_MAX: usize = 200;
 /// Longest message and comment, in characters.
 const MESSAGE_MAX: usize = 10_000;
 
@@ -88,9 +90,12 @@ pub struct ReviewView {
 /// its version is reviewed.
 ///
 /// # Errors
-/// Not allowed, in REVIEW already, the draft is empty, or somebody is asked who may not review.
+/// Not allowed, in REVIEW already, the draft is empty, the title or the message is too long, or somebody is asked who
+/// may not review.
 pub async fn request(state: &AppState, actor: &Actor, set: &SetAt, asked: Request<'_>) -> Result<Review> {
     set.at.require(actor, Action::Edit)?;
+    let title = within("title", "a title", asked.title, TITLE_MAX)?;
+    let message = within("message", "a message", asked.message, MESSAGE_MAX)?;
     let mut tx = state.database.write().await?;
     let locked = match begin_edit(&mut tx, actor, set).await {
         Ok(_) => false,
@@ -112,13 +117,13 @@ pub async fn request(state: &AppState, actor: &Actor, set: &SetAt, asked: Reques
         set_id: set.set.id.clone(),
         number: prompt_set::next_review(&mut tx, &set.set.id).await?,
         digest: draft.digest.to_string(),
-        title: asked.title.trim().chars().take(200).collect(),
+        title,
         state: "open".into(),
         requested_by: actor.name.clone(),
         requested_by_id: actor.user_id.clone(),
         requested_at: clock::now(),
         closed_at: None,
-        message: asked.message.trim().chars().take(MESSAGE_MAX).collect(),
+        message,
         base_version_id: base.map(|version| version.id.clone()),
     };
     review::insert(&mut tx, &row).await?;
@@ -265,7 +270,7 @@ async fn content_authors(conn: &mut Conn, set: &SetAt, review: &Review) -> Resul
     Ok(authors)
 }
 
-/// Asks for changes: gives the set back to EDITING, whoever may edit or review; approvals of it no
+/// Gives the set back to EDITING, whoever may edit or review, with words or without; approvals of it no
 /// longer count. A version that is LOCKED stays so, and the own approval of it no longer counts.
 ///
 /// # Errors
@@ -288,6 +293,24 @@ pub async fn give_back(
     tx.commit().await?;
     set.changed(state);
     Ok(())
+}
+
+/// Asks for changes in one review, and says which: [`give_back`] with words.
+///
+/// # Errors
+/// Nothing is said; else as [`give_back`].
+pub async fn ask_for_changes(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    number: i64,
+    comment: &str,
+) -> Result<()> {
+    set.at.require(actor, Action::Return)?;
+    if comment.trim().is_empty() {
+        return Err(ApiError::invalid("empty", "comment", "say what has to change before you ask for it"));
+    }
+    give_back(state, actor, set, Which::Number(number), comment).await
 }
 
 async fn open(conn: &mut Conn, set: &SetAt, which: Which) -> Result<Review> {
@@ -332,7 +355,7 @@ async fn verdict(
         user_id: actor.user_id.clone(),
         created_at: now,
         by_author,
-        comment: comment.trim().chars().take(MESSAGE_MAX).collect(),
+        comment: within("comment", "a comment", comment, MESSAGE_MAX)?,
     };
     // The console is nobody's user and leaves only its line in the audit log.
     if !matches!(actor.entry, crate::auth::Entry::Console) {

@@ -68,8 +68,8 @@ impl From<EnvironmentRule> for Rule {
 pub struct NewRule<'a> {
     pub approvals: i64,
     pub not_author: bool,
-    /// Names of roles; none: all that may publish.
-    pub roles: &'a [String],
+    /// Names of roles, one at least; none: all that may publish.
+    pub roles: Option<&'a [String]>,
 }
 
 /// How far a version is with the approvals that an environment asks for.
@@ -143,15 +143,21 @@ pub async fn put(
         let detail = format!("from 0 to {APPROVALS_MAX} approvals");
         return Err(ApiError::invalid("invalid", "approvals", detail));
     }
+    if new.roles.is_some_and(<[String]>::is_empty) {
+        let detail = "somebody has to be able to publish: choose at least one role";
+        return Err(ApiError::invalid("bad_role", "roles", detail));
+    }
     let may: Vec<Role> = publishers().collect();
-    for name in new.roles {
+    // None named is all of them.
+    let roles = new.roles.unwrap_or_default();
+    for name in roles {
         if !Role::parse(name).is_some_and(|role| may.contains(&role)) {
             let may: Vec<&str> = may.iter().map(|role| role.as_str()).collect();
             let detail = format!("the role {name:?} may not publish; choose of {}", may.join(", "));
             return Err(ApiError::invalid("bad_role", "roles", detail));
         }
     }
-    let named = may.iter().filter(|role| new.roles.iter().any(|name| name == role.as_str()));
+    let named = may.iter().filter(|role| roles.iter().any(|name| name == role.as_str()));
     let names: Vec<&str> = named.map(|role| role.as_str()).collect();
     let environment = author::find_environment(state, actor, at, environment).await?;
     let row = EnvironmentRule {

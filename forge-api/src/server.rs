@@ -9,7 +9,7 @@ pub(crate) mod connection;
 pub mod cookie;
 mod guard;
 
-pub use body::{ApiJson, ApiQuery};
+pub use body::{ApiJson, ApiQuery, PromptJson};
 pub use client::ClientIp;
 pub use cookie::{expired_cookie, session_cookies};
 

@@ -8,7 +8,8 @@
 //! | [`engine`] | the templates and how an answer is made of them |
 //! | [`asset`] | style sheets, scripts and icons |
 //! | [`frame`], [`visitor`] | what stands around every page, and who looks at it |
-//! | [`form`], [`fault`] | what a form posted, and what a page says when it cannot do it |
+//! | [`address`], [`form`] | what stands in an address, and what a form posted |
+//! | [`fault`] | what a page says when it cannot do it |
 //! | [`view`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
 //! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
@@ -26,6 +27,7 @@
 //! | [`live`] | the events that keep a page true |
 
 mod account;
+mod address;
 mod asset;
 mod audit;
 mod compare;

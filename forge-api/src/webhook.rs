@@ -21,7 +21,7 @@ use crate::author::ProjectAt;
 use crate::clock;
 use crate::database::webhook::{self, Delivery, Webhook};
 use crate::database::{Conn, Tx};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// What can be told, with a sentence for people.
@@ -41,6 +41,8 @@ pub const PING: &str = "ping";
 /// How a secret begins; what follows is base64 of the key.
 pub const SECRET_PREFIX: &str = "whsec_";
 const SECRET_BYTES: usize = 32;
+/// Longest name, in characters.
+const NAME_MAX: usize = 100;
 /// Webhooks of one organisation.
 const WEBHOOKS_MAX: usize = 50;
 
@@ -110,7 +112,7 @@ fn checked(state: &AppState, asked: &Asked) -> Result<(String, String, &'static 
     let chosen = EVENTS.iter().map(|(event, _)| *event);
     let events: Vec<&str> =
         chosen.filter(|event| asked.events.is_empty() || asked.events.iter().any(|e| e == event)).collect();
-    let name: String = asked.name.trim().chars().take(100).collect();
+    let name = within("name", "a name", &asked.name, NAME_MAX)?;
     let name = if name.is_empty() { target.host().to_owned() } else { name };
     Ok((name, asked.url.trim().to_owned(), kind.as_str(), events.join(" ")))
 }

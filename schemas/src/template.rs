@@ -46,7 +46,8 @@ use hashbrown::HashMap;
 pub use budget::{FUEL, OUTPUT_MAX, TEXT_MAX};
 pub use compiled::{CompiledPrompt, RenderedMessage};
 pub use error::{Limit, RenderError, RenderPlace, TemplateError, TemplateErrorCode};
-pub use lex::SOURCE_MAX;
+pub use lex::{SOURCE_MAX, TAGS_MAX};
+pub use parse::BLOCKS_MAX;
 pub use set::CompiledSet;
 #[doc(hidden)]
 pub use values::bare_name;

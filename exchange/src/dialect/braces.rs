@@ -1,6 +1,7 @@
 //! The tags of Mustache and Handlebars.
 
-use super::{Why, line_of};
+use super::Why;
+use super::bounds::{Lines, another};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -28,11 +29,12 @@ pub(crate) enum Token {
 /// Cuts a template up, and takes off the lines on which a block's tag stands alone.
 ///
 /// # Errors
-/// A tag that is not closed, or other delimiters.
+/// A tag that is not closed, other delimiters, or more tags than a template may have.
 pub(crate) fn tokens(source: &str, escapes: bool) -> Result<Vec<Token>, Why> {
     let mut tokens = Vec::new();
     let mut rest = source;
     let mut trims_next = false;
+    let (mut lines, mut tags) = (Lines::new(source), 0);
     while !rest.is_empty() {
         let at = source.len() - rest.len();
         let start = rest.find("{{").unwrap_or(rest.len());
@@ -54,7 +56,8 @@ pub(crate) fn tokens(source: &str, escapes: bool) -> Result<Vec<Token>, Why> {
             rest = after.get(end..).unwrap_or_default();
             continue;
         }
-        let line = line_of(source, at + start);
+        let line = lines.of(at + start);
+        tags = another(tags, line, after)?;
         let (close, open) = match after {
             a if a.starts_with("{{!--") || a.starts_with("{{~!--") => ("--}}", 2),
             a if a.starts_with("{{{") => ("}}}", 3),

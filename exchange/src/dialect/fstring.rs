@@ -1,8 +1,9 @@
 //! Format strings of Python as LangChain has them: `{name}`; doubled braces are braces.
 
+use super::Why;
+use super::bounds::line_of;
 use super::tree::{Expr, Node, Tree, is_part};
 use super::variables::merged;
-use super::{Why, line_of};
 
 /// Reads a template.
 ///

@@ -1,16 +1,23 @@
 //! Handlebars, with the helpers of dotprompt.
 
 use super::Why;
+use super::bounds::deeper;
 use super::braces::{Kind, Token, tokens};
 use super::tree::{Cond, Expr, Head, Node, Tree, dotted, is_part};
 use super::variables::merged;
+
+/// Most parts of a path.
+const PARTS_MAX: usize = 32;
+/// Longest path, in bytes.
+const PATH_MAX: usize = 1024;
 
 /// Reads a template.
 ///
 /// # Errors
 /// The first thing that Tera cannot say.
 pub(crate) fn read(source: &str) -> Result<Tree, Why> {
-    let mut reader = Reader { tokens: tokens(source, true)?.into_iter(), scopes: Vec::new(), loops: 0 };
+    let mut reader =
+        Reader { tokens: tokens(source, true)?.into_iter(), scopes: Vec::new(), loops: 0, depth: 0 };
     let (nodes, end) = reader.nodes(None)?;
     match end {
         End::Source => Ok(Tree { nodes, remarks: Vec::new() }),
@@ -32,6 +39,8 @@ struct Reader {
     /// The context of each block that changes it, innermost last.
     scopes: Vec<Vec<String>>,
     loops: usize,
+    /// How many blocks are open.
+    depth: usize,
 }
 
 impl Reader {
@@ -61,7 +70,11 @@ impl Reader {
                     }
                     nodes.push(Node::Include(inner));
                 }
-                Kind::Open => nodes.push(self.block(&inner, line)?),
+                Kind::Open => {
+                    self.depth = deeper(self.depth, line, &shown)?;
+                    nodes.push(self.block(&inner, line)?);
+                    self.depth -= 1;
+                }
                 Kind::Inverted => {
                     let why = "an inverted section means by the value; write {{#unless}}";
                     return Err(Why::new(line, shown, why));
@@ -207,6 +220,10 @@ impl Reader {
         }
         if path.is_empty() || !path.iter().all(|p| is_part(p)) {
             return Err(cannot("is no name of a variable"));
+        }
+        // What a context adds stands before every name in it.
+        if path.len() > PARTS_MAX || path.iter().map(String::len).sum::<usize>() > PATH_MAX {
+            return Err(cannot("is too long a way into a value"));
         }
         Ok(Head::Path(path).into())
     }

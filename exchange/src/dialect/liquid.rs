@@ -1,9 +1,13 @@
 //! Liquid: conditions, loops, assignments and the filters of which Tera has the same.
 
+use super::Why;
+use super::bounds::{Lines, another, deeper, opening};
 use super::tree::{Cond, Expr, Filter, Head, Node, Tree, dotted};
-use super::{Why, line_of};
 
 mod say;
+
+/// Longest subject of a `case`, in bytes.
+const SUBJECT_MAX: usize = 256;
 
 pub(crate) use say::write;
 
@@ -12,7 +16,8 @@ pub(crate) use say::write;
 /// # Errors
 /// The first thing that Tera cannot say.
 pub(crate) fn read(source: &str) -> Result<Tree, Why> {
-    let mut reader = Reader { pieces: pieces(source)?.into_iter(), remarks: Vec::new(), loops: 0 };
+    let pieces = pieces(source)?.into_iter();
+    let mut reader = Reader { pieces, remarks: Vec::new(), loops: 0, depth: 0 };
     let (nodes, end) = reader.nodes(&[])?;
     match end {
         None => Ok(Tree { nodes, remarks: reader.remarks }),
@@ -29,15 +34,17 @@ enum Piece {
 /// Cuts a source up, white space taken off as the tags ask.
 fn pieces(source: &str) -> Result<Vec<Piece>, Why> {
     let (mut out, mut rest, mut trims) = (Vec::new(), source, false);
+    let (mut lines, mut tags) = (Lines::new(source), 0);
     while !rest.is_empty() {
-        let start = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min().unwrap_or(rest.len());
+        let start = opening(rest, b"{%").unwrap_or(rest.len());
         let (text, after) = rest.split_at(start);
-        let line = line_of(source, source.len() - after.len());
         let mut text = if std::mem::take(&mut trims) { text.trim_start() } else { text };
         if after.is_empty() {
             out.push(Piece::Text(text.to_owned()));
             break;
         }
+        let line = lines.of(source.len() - after.len());
+        tags = another(tags, line, after)?;
         let is_output = after.starts_with("{{");
         let close = if is_output { "}}" } else { "%}" };
         let end = after
@@ -87,6 +94,8 @@ struct Reader {
     pieces: std::vec::IntoIter<Piece>,
     remarks: Vec<Why>,
     loops: usize,
+    /// How many blocks are open.
+    depth: usize,
 }
 
 type Ended = (Vec<Node>, Option<(String, usize)>);
@@ -103,7 +112,9 @@ impl Reader {
                     if ends.contains(&word) {
                         return Ok((nodes, Some((inner, line))));
                     }
+                    self.depth = deeper(self.depth, line, &inner)?;
                     nodes.extend(self.block(&inner, line)?);
+                    self.depth -= 1;
                 }
             }
         }
@@ -189,7 +200,12 @@ impl Reader {
 
     fn case(&mut self, subject: &str, line: usize) -> Result<Node, Why> {
         let cannot = |why: &str| Why::new(line, format!("{{% case {subject} %}}"), why);
+        let length = subject.len();
         let subject = self.expr(subject, line)?;
+        // It is written again for each value that it is compared with.
+        if length > SUBJECT_MAX || !subject.filters.is_empty() {
+            return Err(cannot("has filters or is too long; assign it to a variable first"));
+        }
         let (mut branches, mut otherwise) = (Vec::new(), None);
         let (_, mut end) = self.nodes(&["when", "else", "endcase"])?;
         loop {
@@ -287,6 +303,9 @@ impl Reader {
         if let Some((from, to)) =
             text.strip_prefix('(').and_then(|t| t.strip_suffix(')')).and_then(|t| t.split_once(".."))
         {
+            if [from, to].iter().any(|end| end.trim_start().starts_with('(')) {
+                return Err(cannot("the ends of a range are numbers or variables"));
+            }
             let (from, to) = (self.head(from.trim(), line)?, self.head(to.trim(), line)?);
             return Ok(Head::Range(Box::new(from.into()), Box::new(to.into())));
         }

@@ -2,6 +2,7 @@
 //! that it meets; only what the template itself decides is converted.
 
 use super::Why;
+use super::bounds::deeper;
 use super::braces::{Kind, Token, tokens};
 use super::tree::{Cond, Expr, Node, Tree, dotted};
 use super::variables::merged;
@@ -12,7 +13,8 @@ use super::variables::merged;
 /// A section of which the template does not say what it is, and what else Tera cannot say.
 pub(crate) fn read(source: &str) -> Result<Tree, Why> {
     let tokens = tokens(source, false)?;
-    let mut reader = Reader { tokens: tokens.into_iter().peekable(), remarks: Vec::new(), loops: 0 };
+    let mut reader =
+        Reader { tokens: tokens.into_iter().peekable(), remarks: Vec::new(), loops: 0, depth: 0 };
     let nodes = reader.nodes(None)?;
     Ok(Tree { nodes, remarks: reader.remarks })
 }
@@ -21,6 +23,8 @@ struct Reader {
     tokens: std::iter::Peekable<std::vec::IntoIter<Token>>,
     remarks: Vec<Why>,
     loops: usize,
+    /// How many sections are open.
+    depth: usize,
 }
 
 impl Reader {
@@ -47,14 +51,14 @@ impl Reader {
                 }
                 Kind::Inverted => {
                     let path = self.path(&inner, line)?;
-                    let body = self.nodes(Some((&inner, line)))?;
+                    let body = self.section(&inner, line)?;
                     let not = Cond::Not(Box::new(Cond::Holds(path)));
                     nodes.push(Node::If { branches: vec![(not, body)], otherwise: None });
                 }
                 Kind::Open => {
                     let over = self.path(&inner, line)?;
                     self.loops += 1;
-                    let body = self.nodes(Some((&inner, line)))?;
+                    let body = self.section(&inner, line)?;
                     let name = self.item();
                     self.loops -= 1;
                     if !body
@@ -88,6 +92,13 @@ impl Reader {
                 Err(Why::new(line, format!("{{{{#{name}}}}}"), "the section is not closed"))
             }
         }
+    }
+
+    fn section(&mut self, name: &str, line: usize) -> Result<Vec<Node>, Why> {
+        self.depth = deeper(self.depth, line, name)?;
+        let body = self.nodes(Some((name, line)))?;
+        self.depth -= 1;
+        Ok(body)
     }
 
     fn item(&self) -> String {

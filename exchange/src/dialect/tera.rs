@@ -1,8 +1,14 @@
 //! Tera: what every language is written as. It is read here only as far as other languages can say the
 //! same; what agents render is read by `schemas::template`.
 
+use schemas::template::{BLOCKS_MAX, TAGS_MAX};
+
+use super::Why;
+use super::bounds::{line_of, opening};
 use super::tree::{Cond, Expr, Filter, Head, Node, dotted, is_part};
-use super::{Why, line_of};
+
+/// Most `not` before one another.
+const NOTS_MAX: usize = 8;
 
 /// Writes a tree. Braces that are text stay text.
 pub(crate) fn write(nodes: &[Node]) -> String {
@@ -164,7 +170,7 @@ fn condition(cond: &Cond, inner: bool) -> String {
 /// # Errors
 /// The first thing that is more than that.
 pub(crate) fn read(source: &str) -> Result<Vec<Node>, Why> {
-    let mut reader = Reader { source, at: 0 };
+    let mut reader = Reader { source, at: 0, depth: 0, tags: 0 };
     let (nodes, end) = reader.nodes(&[])?;
     match end {
         None => Ok(nodes),
@@ -175,6 +181,9 @@ pub(crate) fn read(source: &str) -> Result<Vec<Node>, Why> {
 struct Reader<'s> {
     source: &'s str,
     at: usize,
+    /// How many blocks are open.
+    depth: usize,
+    tags: usize,
 }
 
 impl<'s> Reader<'s> {
@@ -189,13 +198,17 @@ impl<'s> Reader<'s> {
             if rest.is_empty() {
                 return Ok((nodes, None));
             }
-            let start = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min();
+            let start = opening(rest, b"{%#");
             let text = rest.get(..start.unwrap_or(rest.len())).unwrap_or_default();
             if !text.is_empty() {
                 nodes.push(Node::Text(text.to_owned()));
                 self.at += text.len();
                 continue;
             }
+            if self.tags >= TAGS_MAX {
+                return Err(self.cannot(rest, &format!("the template has more than {TAGS_MAX} tags")));
+            }
+            self.tags += 1;
             let (open, close) = match rest.as_bytes().get(1) {
                 Some(b'{') => ("{{", "}}"),
                 Some(b'%') => ("{%", "%}"),
@@ -226,8 +239,13 @@ impl<'s> Reader<'s> {
                     self.at += end + 2;
                     return Ok((nodes, Some(inner.to_owned())));
                 }
-                let node = self.block(whole, inner, word, end + 2)?;
-                nodes.push(node);
+                if self.depth >= BLOCKS_MAX {
+                    let why = format!("blocks are nested more than {BLOCKS_MAX} deep");
+                    return Err(self.cannot(whole, &why));
+                }
+                self.depth += 1;
+                nodes.push(self.block(whole, inner, word, end + 2)?);
+                self.depth -= 1;
             }
         }
     }
@@ -370,10 +388,18 @@ fn cond(text: &str) -> Option<Cond> {
 }
 
 fn simple(text: &str) -> Option<Cond> {
-    let text = text.trim();
-    if let Some(rest) = text.strip_prefix("not ") {
-        return simple(rest).map(|c| Cond::Not(Box::new(c)));
+    let (mut text, mut nots) = (text.trim(), 0);
+    while let Some(rest) = text.strip_prefix("not ") {
+        nots += 1;
+        text = rest.trim();
     }
+    if nots > NOTS_MAX {
+        return None;
+    }
+    positive(text).map(|cond| (0..nots).fold(cond, |cond, _| Cond::Not(Box::new(cond))))
+}
+
+fn positive(text: &str) -> Option<Cond> {
     for op in ["==", "!=", ">=", "<=", ">", "<"] {
         if let Some((a, b)) = text.split_once(op) {
             return Some(Cond::Compare(expr(a.trim())?, op, expr(b.trim())?));

@@ -1,4 +1,4 @@
-//! Archives that mean harm.
+//! Archives and templates that mean harm.
 
 use std::io::{Cursor, Write as _};
 
@@ -144,6 +144,202 @@ fn nothing_that_is_written_brings_a_reader_down() {
             for format in exchange::Format::ALL {
                 let _ = exchange::write(format, "x", &found.content);
             }
+        }
+    }
+}
+
+/// So many of it, which is more than any stack bears.
+const MANY: usize = 100_000;
+/// So many of it, which is little enough to be read.
+const SOME: usize = 3_000;
+/// Whoever needs longer for one file counts something again and again.
+const LONG: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn nested(open: &str, close: &str, count: usize) -> String {
+    format!("{}x{}", open.repeat(count), close.repeat(count))
+}
+
+/// A template in a file of each language.
+fn files(template: &str) -> Vec<(&'static str, String)> {
+    let quoted = serde_json::to_string(template).unwrap();
+    let chain =
+        |format: &str| format!(r#"{{"_type":"prompt","template":{quoted},"template_format":"{format}"}}"#);
+    let flow = format!(r#"{{"prompts":[{{"name":"a","template":{quoted},"template_format":"jinja2"}}]}}"#);
+    vec![
+        ("a.md", template.to_owned()),
+        ("a.txt", template.to_owned()),
+        ("a.prompt", template.to_owned()),
+        ("a.prompty", template.to_owned()),
+        ("a.liquid", template.to_owned()),
+        ("a.json", chain("f-string")),
+        ("a.json", chain("mustache")),
+        ("a.json", chain("jinja2")),
+        ("a.json", format!(r#"{{"name":"a","type":"text","prompt":{quoted}}}"#)),
+        ("a.json", flow),
+    ]
+}
+
+fn survives(template: &str) {
+    let shown: String = template.chars().take(40).collect();
+    for (name, file) in files(template) {
+        let began = std::time::Instant::now();
+        // Whatever comes of it, it is an answer.
+        if let Ok(found) = read(None, name, file.as_bytes()) {
+            for format in exchange::Format::ALL {
+                let _ = exchange::write(format, "x", &found.content);
+            }
+        }
+        assert!(began.elapsed() < LONG, "{shown} in {name} took {:?}", began.elapsed());
+    }
+    // A draft may hold what is wrong.
+    let id = schemas::PromptId::new("a").unwrap();
+    let mut prompt = schemas::prompt::Prompt::text(id.clone(), template);
+    let partial = schemas::prompt::Partial { name: id, source: template.to_owned() };
+    for engine in [schemas::prompt::Engine::Tera, schemas::prompt::Engine::Plain] {
+        prompt.engine = engine;
+        let content = exchange::Content { prompts: vec![prompt.clone()], partials: vec![partial.clone()] };
+        for format in exchange::Format::ALL {
+            let began = std::time::Instant::now();
+            let _ = exchange::write(format, "x", &content);
+            assert!(began.elapsed() < LONG, "{shown} as {format:?} took {:?}", began.elapsed());
+        }
+    }
+}
+
+#[test]
+fn blocks_nested_without_end_are_an_answer() {
+    for (open, close) in [
+        ("{% if a %}", "{% endif %}"),
+        ("{% for a in b %}", "{% endfor %}"),
+        ("{% if a %}{% else %}", "{% endif %}"),
+        ("{% set a %}", "{% endset %}"),
+        ("{% filter upper %}", "{% endfilter %}"),
+        ("{% raw %}", "{% endraw %}"),
+        ("{% unless a %}", "{% endunless %}"),
+        ("{% case a %}{% when 1 %}", "{% endcase %}"),
+        ("{% capture a %}", "{% endcapture %}"),
+        ("{% comment %}", "{% endcomment %}"),
+        ("{{#if a}}", "{{/if}}"),
+        ("{{#unless a}}{{else}}", "{{/unless}}"),
+        ("{{#each a}}", "{{/each}}"),
+        ("{{#with a}}", "{{/with}}"),
+        ("{{#a}}", "{{/a}}"),
+        ("{{^a}}", "{{/a}}"),
+        ("{a", "}"),
+    ] {
+        for count in [SOME, MANY] {
+            survives(&nested(open, close, count));
+            survives(&open.repeat(count));
+            survives(&close.repeat(count));
+        }
+    }
+}
+
+#[test]
+fn expressions_nested_without_end_are_an_answer() {
+    for (open, close) in [
+        ("(", ")"),
+        ("[", "]"),
+        ("{", "}"),
+        ("a[", "]"),
+        ("(1..", ")"),
+        ("not ", ""),
+        ("-", ""),
+        ("a | f(x=", ")"),
+        ("a|", ""),
+        ("a and ", ""),
+        ("a ~ ", ""),
+        ("a.", ""),
+        ("../", ""),
+        ("\"", "\""),
+        ("a if b else ", ""),
+    ] {
+        for count in [SOME, SOME * 10, MANY] {
+            let inner = nested(open, close, count);
+            survives(&format!("{{{{ {inner} }}}}"));
+            survives(&format!("{{% if {inner} %}}a{{% endif %}}"));
+            survives(&format!("{{% for a in {inner} %}}a{{% endfor %}}"));
+            survives(&format!("{{{{#if {inner}}}}}a{{{{/if}}}}"));
+        }
+    }
+}
+
+#[test]
+fn a_file_without_depth_takes_a_time_in_proportion() {
+    let name = "n".repeat(100_000);
+    let spaces = " ".repeat(100_000);
+    for template in [
+        "{{a}} ".repeat(100_000),
+        "{{a}}\n".repeat(40_000),
+        "{a} ".repeat(60_000),
+        "{% if a %}b{% endif %}\n".repeat(10_000),
+        "{{".repeat(120_000) + "}}",
+        "{{\n".repeat(80_000) + "}}",
+        "{{".repeat(60_000) + &spaces + "}}",
+        "${env:".repeat(40_000),
+        format!("{{{{#with {name}}}}}{}{{{{/with}}}}", "{{x}}".repeat(20_000)),
+        format!("{{% case {name} %}}{{% when {}1 %}}a{{% endcase %}}", "1,".repeat(60_000)),
+        format!("{{{{ a {}}}}}", "| default: 1 ".repeat(15_000)),
+        "x".repeat(4_000_000),
+    ] {
+        survives(&template);
+    }
+}
+
+#[test]
+fn a_template_that_is_too_long_or_too_deep_says_so() {
+    let why = |name: &str, template: &str| {
+        let found = read(None, name, template.as_bytes()).unwrap();
+        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Plain);
+        found.notes.into_iter().map(|note| note.why).collect::<Vec<_>>().join("\n")
+    };
+    for (name, tag) in [("w.prompt", "{{a}} "), ("w.liquid", "{{a}} "), ("w.md", "{{ a }} ")] {
+        let why = why(name, &tag.repeat(100_000));
+        assert!(why.contains("bytes; at most 262144 are allowed"), "{name}: {why}");
+    }
+    for (name, open, close) in [
+        ("d.prompt", "{{#if a}}", "{{/if}}"),
+        ("d.liquid", "{% if a %}", "{% endif %}"),
+        ("d.prompty", "{% if a %}", "{% endif %}"),
+        ("d.md", "{% if a %}", "{% endif %}"),
+    ] {
+        let why = why(name, &nested(open, close, 2_000));
+        assert!(why.contains("nested more than"), "{name}: {why}");
+    }
+    // What a template may have is still converted.
+    let bound = schemas::template::BLOCKS_MAX;
+    for (name, open, close) in
+        [("e.prompt", "{{#if a}}", "{{/if}}"), ("e.liquid", "{% if a %}", "{% endif %}")]
+    {
+        let found = read(None, name, nested(open, close, bound).as_bytes()).unwrap();
+        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Tera, "{:?}", found.notes);
+        let found = read(None, name, nested(open, close, bound + 1).as_bytes()).unwrap();
+        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Plain);
+    }
+}
+
+#[test]
+fn a_place_is_named_by_its_line_behind_any_number_of_lines() {
+    let template = format!("{}{{{{a}}}}\n{{{{#nope}}}}", "line\n".repeat(10));
+    let found = read(None, "a.prompt", template.as_bytes()).unwrap();
+    assert_eq!(found.notes[0].place, "a.prompt, line 12");
+    let template = format!("{}{{{{ a }}}}\n{{% nope %}}", "line\n".repeat(10));
+    let found = read(None, "a.liquid", template.as_bytes()).unwrap();
+    assert_eq!(found.notes[0].place, "a.liquid, line 12");
+}
+
+#[test]
+fn values_nested_without_end_are_an_answer() {
+    for text in [
+        "[".repeat(MANY),
+        nested("[", "]", MANY),
+        nested("{\"a\":", "}", MANY),
+        format!("---\na: {}\n---\nx", nested("[", "]", MANY)),
+        format!("---\na: {}\n---\nx", nested("{a: ", "}", MANY)),
+        format!("---\n{}\n---\nx", "- ".repeat(MANY)),
+    ] {
+        for name in ["a.md", "a.json", "a.prompt", "a.prompty", "a.yaml", "a.yml"] {
+            let _ = read(None, name, text.as_bytes());
         }
     }
 }

@@ -16,7 +16,7 @@ use super::{if_match, set_at};
 use crate::auth::Actor;
 use crate::author::{self, Item, SetAt};
 use crate::error::{ApiError, Result};
-use crate::server::{ApiJson, ApiQuery};
+use crate::server::{ApiJson, ApiQuery, PromptJson};
 use crate::state::AppState;
 
 type SetPart = Path<(String, String, String)>;
@@ -65,7 +65,7 @@ pub(super) async fn put_prompt(
     Path((project, set, id)): SetPart,
     headers: HeaderMap,
     ApiQuery(because): ApiQuery<SaveQuery>,
-    ApiJson(prompt): ApiJson<Prompt>,
+    PromptJson(prompt): PromptJson<Prompt>,
 ) -> Result<Response> {
     let id = PromptId::new(&id)?;
     if prompt.id != id {
@@ -135,7 +135,7 @@ pub(super) async fn check_prompt(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): Path<(String, String)>,
-    ApiJson(body): ApiJson<Preview>,
+    PromptJson(body): PromptJson<Preview>,
 ) -> Result<Json<CheckBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let found = author::check(&state, &actor, &set, &body.prompt).await?;
@@ -146,7 +146,7 @@ pub(super) async fn preview_prompt(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): Path<(String, String)>,
-    ApiJson(body): ApiJson<Preview>,
+    PromptJson(body): PromptJson<Preview>,
 ) -> Result<Json<PreviewBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let given = given(body.values, body.history);
@@ -158,7 +158,7 @@ pub(super) async fn import_prompts(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, set)): Path<(String, String)>,
-    ApiJson(body): ApiJson<Import>,
+    PromptJson(body): PromptJson<Import>,
 ) -> Result<Json<ImportBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
     let done = author::import::import(&state, &actor, &set, &body.prompts).await?;

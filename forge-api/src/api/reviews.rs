@@ -15,7 +15,7 @@ use crate::author;
 use crate::database::organisation::Organisation;
 use crate::error::{ApiError, Result};
 use crate::lock;
-use crate::review::{self, Mine, Request, Which};
+use crate::review::{self, Mine, Place, Request, Which};
 use crate::rule::{self, NewRule};
 use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
@@ -111,13 +111,13 @@ pub(super) async fn answer_review(
     ApiJson(body): ApiJson<VerdictRequest>,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let which = Which::Number(numbered(&number)?);
+    let number = numbered(&number)?;
     match body {
         VerdictRequest::Approve { digest, comment } => {
-            review::approve(&state, &actor, &set, which, &digest, &comment).await?;
+            review::approve(&state, &actor, &set, Which::Number(number), &digest, &comment).await?;
         }
         VerdictRequest::Changes { comment } => {
-            review::give_back(&state, &actor, &set, which, &comment).await?;
+            review::ask_for_changes(&state, &actor, &set, number, &comment).await?;
         }
     }
     Ok(StatusCode::NO_CONTENT)
@@ -130,7 +130,7 @@ pub(super) async fn comment_review(
     ApiJson(body): ApiJson<CommentRequest>,
 ) -> Result<(StatusCode, Json<CommentBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let place = body.prompt.as_deref().map(|prompt| (prompt, body.line.unwrap_or_default()));
+    let place = Place { prompt: body.prompt.as_deref(), line: body.line };
     let (number, answers) = (numbered(&number)?, body.answers.as_deref());
     let made = review::comment(&state, &actor, &set, number, place, answers, &body.body).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
@@ -206,7 +206,8 @@ pub(super) async fn put_rule(
     ApiJson(body): ApiJson<PutRule>,
 ) -> Result<Json<RuleBody>> {
     let at = project_at(&state, &actor, &project).await?;
-    let new = NewRule { approvals: body.approvals, not_author: body.not_author, roles: &body.roles };
+    let roles = body.roles.as_deref();
+    let new = NewRule { approvals: body.approvals, not_author: body.not_author, roles };
     Ok(Json(rule::put(&state, &actor, &at, &environment, new).await?.into()))
 }
 

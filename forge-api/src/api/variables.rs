@@ -32,7 +32,8 @@ pub(super) async fn list_variable_sets(
     page: Page,
 ) -> Result<Listed<VariableSetBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = author::variable_sets(&state, &actor, &set, &of.prompt).await?;
+    let prompt = author::variables_of(&state, &actor, &set, &of.prompt).await?;
+    let found = author::variable_sets(&state, &actor, &set, &prompt).await?;
     Ok(page.cut(found, |found| found.name.clone()).into_bodies())
 }
 
@@ -43,7 +44,8 @@ pub(super) async fn get_variable_set(
     ApiQuery(of): ApiQuery<OfPrompt>,
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    let found = author::variable_set(&state, &actor, &set, &of.prompt, &name).await?;
+    let prompt = author::variables_of(&state, &actor, &set, &of.prompt).await?;
+    let found = author::variable_set(&state, &actor, &set, &prompt, &name).await?;
     Ok(tagged(StatusCode::OK, found.revision, VariableSetBody::from(found)))
 }
 
@@ -56,8 +58,9 @@ pub(super) async fn put_variable_set(
     ApiJson(body): ApiJson<PutVariableSet>,
 ) -> Result<Response> {
     let set = set_at(&state, &actor, &project, &set).await?;
+    let prompt = author::variables_of(&state, &actor, &set, &of.prompt).await?;
     let save = SaveVariables {
-        prompt: &of.prompt,
+        prompt: &prompt,
         name: &name,
         rename: body.name.as_deref(),
         given: given(body.values, body.history),
@@ -76,6 +79,7 @@ pub(super) async fn delete_variable_set(
     headers: HeaderMap,
 ) -> Result<StatusCode> {
     let set = set_at(&state, &actor, &project, &set).await?;
-    author::delete_variable_set(&state, &actor, &set, &of.prompt, &name, if_match(&headers)?).await?;
+    let prompt = author::variables_of(&state, &actor, &set, &of.prompt).await?;
+    author::delete_variable_set(&state, &actor, &set, &prompt, &name, if_match(&headers)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -25,9 +25,14 @@ pub(super) async fn lock_set(
     ApiJson(body): ApiJson<LockRequest>,
 ) -> Result<(StatusCode, Json<VersionBody>)> {
     let set = set_at(&state, &actor, &project, &set).await?;
+    let lower = lock::lower(&state, &actor, &set, &body.version).await?;
+    if let Some(lower) = lower.as_ref().filter(|_| body.strict) {
+        return Err(lower.refuse(&body.version));
+    }
     let digest = body.draft_digest.as_deref();
     let made = lock::lock(&state, &actor, &set, &body.version, digest, &body.notes).await?;
-    Ok((StatusCode::CREATED, Json(made.into())))
+    let asked_for = lower.map(|lower| lower.asked_for.to_string());
+    Ok((StatusCode::CREATED, Json(VersionBody { asked_for, ..made.into() })))
 }
 
 pub(super) async fn reopen_set(

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::prompt::{Draft, load};
 use super::settings::tags;
 use super::{ProjectAt, SetAt};
-use crate::aside::{LOCKS, aside};
+use crate::aside::{EXCHANGES, aside};
 use crate::auth::{Action, Actor};
 use crate::clock::rfc3339;
 use crate::database::prompt::PromptRevision;
@@ -69,7 +69,7 @@ pub async fn export(
     };
     drop(conn);
     let name = if matches!(version, "" | DRAFT) { name } else { format!("{name}-{version}") };
-    aside(&LOCKS, move || Ok(exchange::write(format, &name, &content.sorted())?)).await
+    aside(&EXCHANGES, move || Ok(exchange::write(format, &name, &content.sorted())?)).await
 }
 
 /// All sets of a project as one archive.
@@ -93,7 +93,7 @@ type Whole = (Set, Vec<Stored>);
 
 async fn packed(at: &ProjectAt, sets: Vec<Whole>, taken: Taken, name: String) -> Result<Written> {
     let (organisation, project) = (at.organisation.slug.clone(), at.project.slug.clone());
-    aside(&LOCKS, move || {
+    aside(&EXCHANGES, move || {
         let sets = locked::told(sets, taken)?;
         let archive = Archive { version: VERSION, organisation, project, sets };
         let name = format!("{name}.forge.zip");

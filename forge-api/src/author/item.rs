@@ -104,6 +104,18 @@ pub(super) async fn name_now(
     })
 }
 
+/// The row of a prompt under its name, or under the one that it has now.
+///
+/// # Errors
+/// [`ApiError::NotFound`].
+pub(super) async fn prompt_now(conn: &mut Conn, set_id: &str, name: &str) -> Result<PromptRow> {
+    if let Some(row) = prompt::find(conn, set_id, name).await? {
+        return Ok(row);
+    }
+    let now = name_now(conn, set_id, Item::Prompt, name).await?.ok_or(ApiError::NotFound("prompt"))?;
+    prompt::find(conn, set_id, &now).await?.ok_or(ApiError::NotFound("prompt"))
+}
+
 /// Refuses a name that something in the draft has.
 pub(super) async fn free(conn: &mut Conn, set: &SetAt, item: Item, name: &PromptId) -> Result<()> {
     let what = item.as_str();

@@ -11,11 +11,13 @@ use crate::config::Founders;
 use crate::database::organisation::{self, Membership, Organisation};
 use crate::database::user::{self, User};
 use crate::database::{Tx, grant};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// Names that would collide with FORGE's own addresses.
 const RESERVED: [&str; 2] = ["api", "assets"];
+/// Longest name for people, in characters.
+const NAME_MAX: usize = 200;
 /// Most organisations that one user owns and makes another.
 const OWNED_MAX: usize = 20;
 
@@ -76,7 +78,7 @@ pub(crate) async fn insert_organisation(
     }
     let row = Organisation {
         id: clock::new_id(),
-        name: title(name, slug.as_str()),
+        name: named(name, slug.as_str())?,
         slug: slug.to_string(),
         created_at: clock::now(),
     };
@@ -109,13 +111,20 @@ pub(crate) async fn personal(state: &AppState, tx: &mut Tx, actor: &Actor) -> Re
         let short: String = base.chars().take(48).collect();
         slug = format!("{}-{:06x}", short.trim_end_matches('-'), rand::random::<u32>() >> 8);
     }
-    insert_organisation(tx, actor, &slug, &actor.name).await.map(drop)
+    let name = title(&actor.name, &slug);
+    insert_organisation(tx, actor, &slug, &name).await.map(drop)
 }
 
-/// A human name, or the slug where none was given.
+/// A human name that somebody typed, or the slug where none was given.
+pub(crate) fn named(name: &str, slug: &str) -> Result<String> {
+    let name = within("name", "a name", name, NAME_MAX)?;
+    Ok(if name.is_empty() { slug.to_owned() } else { name })
+}
+
+/// The same for a name that nobody typed here: cut where it is too long.
 pub(crate) fn title(name: &str, slug: &str) -> String {
     let name = name.trim();
-    if name.is_empty() { slug.to_owned() } else { name.chars().take(200).collect() }
+    if name.is_empty() { slug.to_owned() } else { name.chars().take(NAME_MAX).collect() }
 }
 
 /// A duplicate name as a conflict, everything else as it is.

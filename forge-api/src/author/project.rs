@@ -5,7 +5,8 @@ use schemas::envelope::{AgeAction, MaxAge};
 use serde_json::json;
 
 use super::ProjectAt;
-use super::organisation::{taken, title, visit};
+use super::organisation::{named, taken, visit};
+use super::settings::described;
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -60,8 +61,8 @@ pub async fn create_project(
         id: clock::new_id(),
         organisation_id: organisation.id.clone(),
         slug: slug.to_string(),
-        name: title(new.name, slug.as_str()),
-        description: new.description.trim().chars().take(2000).collect(),
+        name: named(new.name, slug.as_str())?,
+        description: described(new.description)?,
         publications: 0,
         created_at: now,
         max_age_seconds: None,
@@ -120,7 +121,7 @@ pub async fn create_environment(
     let row = Environment {
         id: clock::new_id(),
         project_id: at.project.id.clone(),
-        name: title(new.name, slug.as_str()),
+        name: named(new.name, slug.as_str())?,
         slug: slug.to_string(),
         position: known.iter().map(|e| e.position + 1).max().unwrap_or(0),
         takes_drafts: new.takes_drafts,

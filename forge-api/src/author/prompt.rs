@@ -13,7 +13,7 @@ use serde_json::json;
 use super::SetAt;
 use super::archive::archive;
 use super::dependency::{self, Requirement};
-use super::item::Item;
+use super::item::{Item, name_now};
 use super::model::check_settings;
 use super::set::begin_edit;
 use crate::audit;
@@ -22,7 +22,7 @@ use crate::clock;
 use crate::database::prompt::{self, PartialRow, PromptRevision, PromptRow};
 use crate::database::revision::{self, PartialRevision};
 use crate::database::{Conn, DatabaseError};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// Longest message of a save, in characters.
@@ -183,13 +183,40 @@ pub async fn partial_draft(state: &AppState, actor: &Actor, set: &SetAt, name: &
     )
 }
 
-/// Somebody saved in between: what is there now stands in `current`.
+/// Somebody saved in between: what is there now stands in `current`, with its revision.
 fn conflict(what: &str, expected: i64, current: serde_json::Value, by: &str) -> ApiError {
+    let now = &current["revision"];
+    let detail = match expected {
+        0 => format!(
+            "there is a {what} already, saved by {by}: choose another name, or load it, merge, and save with revision {now}"
+        ),
+        _ => format!(
+            "{by} saved {what} after you opened it (you started from revision {expected}): load it again, merge, and save with revision {now}"
+        ),
+    };
     ApiError::Conflict {
         code: "revision_conflict",
-        detail: format!("{by} saved {what} after you opened it (you started from revision {expected})"),
+        detail,
         more: json!({ "expected_revision": expected, "current": current }),
     }
+}
+
+/// What was opened does not stand under its name any more: where it is now, in `renamed_to`, or that it is archived.
+async fn moved_away(conn: &mut Conn, set: &SetAt, item: Item, name: &str, expected: i64) -> Result<ApiError> {
+    let what = item.as_str();
+    let (detail, more) = match name_now(conn, &set.set.id, item, name).await? {
+        Some(now) => (
+            format!(
+                "{what} {name} was renamed to {now} after you opened it: load {now}, merge, and save that"
+            ),
+            json!({ "expected_revision": expected, "renamed_to": now }),
+        ),
+        None => (
+            format!("{what} {name} is not there any more: look for it in the archive of its set"),
+            json!({ "expected_revision": expected }),
+        ),
+    };
+    Ok(ApiError::Conflict { code: "revision_conflict", detail, more })
 }
 
 /// Refuses a prompt with a template that is longer than any may be.
@@ -248,6 +275,7 @@ pub async fn save_prompt_because(
     message: &str,
 ) -> Result<PromptDraft> {
     set.at.require(actor, Action::Edit)?;
+    let message = within("message", "a message", message, MESSAGE_MAX)?;
     let body = serde_json::to_string(prompt).map_err(ApiError::internal)?;
     short_enough(prompt)?;
     check_settings(prompt)?;
@@ -265,11 +293,8 @@ pub async fn save_prompt_because(
         return Err(conflict(&format!("prompt {}", prompt.id), expected, current, &row.updated_by));
     }
     if there.is_none() && expected != 0 {
-        let detail = format!(
-            "prompt {} was archived or renamed after you opened it; look for it in the archive of its set",
-            prompt.id
-        );
-        return Err(ApiError::conflict("revision_conflict", detail));
+        let name = prompt.id.as_str();
+        return Err(moved_away(&mut tx, set, Item::Prompt, name, expected).await?);
     }
     let now = clock::now();
     let row = PromptRow {
@@ -284,7 +309,7 @@ pub async fn save_prompt_because(
     };
     prompt::put_all(&mut tx, std::slice::from_ref(&row)).await?;
     small_enough(&mut tx, set).await?;
-    prompt::add_revisions(&mut tx, &[PromptRevision { message: said(message), ..revision_of(&row) }]).await?;
+    prompt::add_revisions(&mut tx, &[PromptRevision { message, ..revision_of(&row) }]).await?;
     let detail = json!({ "revision": row.revision });
     let subject = format!("{}/{}", set.path(), prompt.id);
     audit::record(&mut tx, actor, &set.at.organisation.id, "prompt.saved", &subject, detail).await?;
@@ -307,12 +332,8 @@ pub(crate) fn revision_of(row: &PromptRow) -> PromptRevision {
     }
 }
 
-/// A message as it is kept.
-fn said(message: &str) -> String {
-    message.trim().chars().take(MESSAGE_MAX).collect()
-}
-
-/// A partial as its history keeps it; no source means that it was deleted.
+/// A partial as its history keeps it; no source means that it was deleted. A message that FORGE made itself may
+/// be cut.
 pub(super) fn partial_revision_of(
     row: &PartialRow,
     source: Option<String>,
@@ -326,7 +347,7 @@ pub(super) fn partial_revision_of(
         source,
         author: row.updated_by.clone(),
         created_at: row.updated_at,
-        message: said(message),
+        message: message.chars().take(MESSAGE_MAX).collect(),
         renamed_from: None,
     }
 }
@@ -372,6 +393,7 @@ pub async fn save_partial_because(
     message: &str,
 ) -> Result<PartialDraft> {
     set.at.require(actor, Action::Edit)?;
+    let message = within("message", "a message", message, MESSAGE_MAX)?;
     if partial.source.len() > SOURCE_MAX {
         return Err(ApiError::TooLarge(format!("a partial has at most {SOURCE_MAX} bytes; split it")));
     }
@@ -379,14 +401,14 @@ pub async fn save_partial_because(
     let mut tx = state.database.write().await?;
     begin_edit(&mut tx, actor, set).await?;
     let there = prompt::find_partial(&mut tx, &set.set.id, name).await?;
-    let revision = there.as_ref().map_or(0, |r| r.revision);
-    if revision != expected {
-        let current = there.as_ref().map_or(
-            json!(null),
-            |r| json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by }),
-        );
-        let by = there.as_ref().map_or("somebody", |r| r.updated_by.as_str());
-        return Err(conflict(&format!("partial {name}"), expected, current, by));
+    if let Some(r) = &there
+        && r.revision != expected
+    {
+        let current = json!({ "revision": r.revision, "source": r.source, "updated_by": r.updated_by });
+        return Err(conflict(&format!("partial {name}"), expected, current, &r.updated_by));
+    }
+    if there.is_none() && expected != 0 {
+        return Err(moved_away(&mut tx, set, Item::Partial, name, expected).await?);
     }
     let row = PartialRow {
         id: there.map_or_else(clock::new_id, |r| r.id),
@@ -399,7 +421,7 @@ pub async fn save_partial_because(
     };
     prompt::put_partial(&mut tx, &row).await?;
     small_enough(&mut tx, set).await?;
-    let kept = partial_revision_of(&row, Some(row.source.clone()), message);
+    let kept = partial_revision_of(&row, Some(row.source.clone()), &message);
     revision::add_partials(&mut tx, &[kept]).await?;
     let subject = format!("{}/{name}", set.path());
     let detail = json!({ "revision": row.revision });

@@ -47,7 +47,7 @@ pub(super) fn unchanged(item: Item, name: &str, found: i64, by: &str, expected: 
         Some(expected) if expected != found => Err(ApiError::Conflict {
             code: "revision_conflict",
             detail: format!(
-                "{by} saved {} {name} after you opened it (you started from revision {expected})",
+                "{by} saved {} {name} after you opened it (you started from revision {expected}): look at it again, and name revision {found}",
                 item.as_str()
             ),
             more: json!({ "expected_revision": expected, "current": { "revision": found } }),

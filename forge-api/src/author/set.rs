@@ -3,7 +3,8 @@
 use schemas::Slug;
 use serde_json::json;
 
-use super::organisation::{taken, title};
+use super::organisation::{named, taken};
+use super::settings::described;
 use super::{ProjectAt, SetAt};
 use crate::audit;
 use crate::auth::{Action, Actor};
@@ -49,9 +50,9 @@ pub(super) async fn create_in(
     let set = PromptSet {
         id: clock::new_id(),
         project_id: at.project.id.clone(),
-        name: title(new.name, slug.as_str()),
+        name: named(new.name, slug.as_str())?,
         slug: slug.to_string(),
-        description: new.description.trim().chars().take(2000).collect(),
+        description: described(new.description)?,
         state: "editing".into(),
         revision: 0,
         reviews: 0,

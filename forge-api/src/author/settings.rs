@@ -5,7 +5,7 @@ use schemas::canonical::Digest;
 use serde_json::json;
 
 use super::model::check_tags;
-use super::organisation::title;
+use super::organisation::named;
 use super::{ProjectAt, SetAt};
 use crate::audit;
 use crate::auth::{Action, Actor};
@@ -14,14 +14,12 @@ use crate::database::organisation::{self, Organisation};
 use crate::database::project::{self, Project};
 use crate::database::prompt_set::{self, PromptSet};
 use crate::database::{Conn, DatabaseError};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::events::Kind;
 use crate::state::AppState;
 
 /// Longest description, in characters.
 const DESCRIPTION_MAX: usize = 2000;
-/// Longest name for people, in characters.
-const NAME_MAX: usize = 200;
 
 /// What to change; what is none stays.
 #[derive(Debug, Clone, Default)]
@@ -78,21 +76,9 @@ fn unchanged(seen: Option<&str>, now: &str) -> Result<()> {
     }
 }
 
-fn named(name: &str, slug: &str) -> Result<String> {
-    match name.trim().chars().count() {
-        ..=NAME_MAX => Ok(title(name, slug)),
-        _ => Err(ApiError::invalid("invalid", "name", format!("a name has at most {NAME_MAX} characters"))),
-    }
-}
-
-fn described(text: &str) -> Result<String> {
-    match text.trim().chars().count() {
-        ..=DESCRIPTION_MAX => Ok(text.trim().to_owned()),
-        _ => {
-            let detail = format!("a description has at most {DESCRIPTION_MAX} characters");
-            Err(ApiError::invalid("invalid", "description", detail))
-        }
-    }
+/// A description as it is kept.
+pub(super) fn described(text: &str) -> Result<String> {
+    within("description", "a description", text, DESCRIPTION_MAX)
 }
 
 /// Archiving keeps the time of the first; restoring ends it.

@@ -6,7 +6,9 @@ use schemas::bundle::Bundle;
 use schemas::prompt::{Partial, Prompt};
 
 use super::SetAt;
+use super::item::Item;
 use super::preview::{Given, Rendered, rendered};
+use super::rename::renamed;
 use crate::alias;
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
@@ -93,11 +95,22 @@ pub struct Tried {
     pub measure: Measure,
 }
 
-/// Reads a prompt.
+/// Reads a prompt, by its name or one that it had.
 ///
 /// # Errors
 /// [`ApiError::NotFound`]: no such version or environment, nothing live there, or no such prompt in it.
 pub async fn stored(state: &AppState, actor: &Actor, set: &SetAt, of: &Of, prompt: &str) -> Result<Stored> {
+    match called(state, actor, set, of, prompt).await {
+        Err(ApiError::NotFound("prompt")) => {
+            let now = renamed(state, actor, set, Item::Prompt, prompt).await?;
+            called(state, actor, set, of, &now).await
+        }
+        found => found,
+    }
+}
+
+/// Reads a prompt by the name that it has there.
+async fn called(state: &AppState, actor: &Actor, set: &SetAt, of: &Of, prompt: &str) -> Result<Stored> {
     set.at.require(actor, Action::View)?;
     let (version, body) = match of {
         Of::Draft => {

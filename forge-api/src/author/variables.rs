@@ -10,13 +10,14 @@ use schemas::template::RenderedMessage;
 use serde_json::{Map, Value, json};
 
 use super::SetAt;
+use super::item::{Item, prompt_now};
 use super::preview::{Given, History};
 use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::clock;
 use crate::database::prompt;
 use crate::database::variable_set::{self, VariableSetRow};
-use crate::database::{Conn, DatabaseError};
+use crate::database::{Conn, DatabaseError, archive};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
@@ -52,6 +53,27 @@ pub async fn variable_sets(
     set.at.require(actor, Action::View)?;
     let mut conn = state.database.read().await?;
     variable_set::of_prompt(&mut conn, &set.set.id, prompt).await?.into_iter().map(parse).collect()
+}
+
+/// The name under which the variable sets of a prompt stand, by its name or one that it had. Those of a prompt that is
+/// archived stay under the last one.
+///
+/// # Errors
+/// [`ApiError::NotFound`]: nothing was ever called so.
+pub async fn variables_of(state: &AppState, actor: &Actor, set: &SetAt, prompt: &str) -> Result<String> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    let id = &set.set.id;
+    match prompt_now(&mut conn, id, prompt).await {
+        Ok(row) => return Ok(row.prompt_id),
+        Err(ApiError::NotFound(_)) => {}
+        Err(error) => return Err(error),
+    }
+    let archived = archive::last(&mut conn, id, Item::Prompt.as_str(), prompt).await?.is_some();
+    match archived || !variable_set::of_prompt(&mut conn, id, prompt).await?.is_empty() {
+        true => Ok(prompt.to_owned()),
+        false => Err(ApiError::NotFound("prompt")),
+    }
 }
 
 /// The variable sets of all prompts of a set, by prompt and name, no more than `limit`.

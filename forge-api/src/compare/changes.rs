@@ -18,6 +18,8 @@ use super::diff::Diff;
 use super::facts::{note_parameters, note_settings};
 use crate::author::history::Renames;
 
+/// The title of what changed in what is taken from other sets.
+pub const DEPENDENCIES: &str = "dependencies";
 /// Most prompts whose words are shown on one page.
 const SHOWN_MAX: usize = 20;
 
@@ -241,7 +243,7 @@ impl Changes {
         facts.extend(left.map(|one| format!("takes nothing from {} any more", one.set)));
         if !facts.is_empty() {
             self.patch();
-            self.push(Diff { title: "dependencies".into(), facts, ..Diff::default() });
+            self.push(Diff { title: DEPENDENCIES.into(), facts, ..Diff::default() });
         }
     }
 
@@ -311,10 +313,25 @@ fn moved<'a, T>(
         .collect()
 }
 
+/// Whether two texts are compared message by message.
+fn by_message(old: Option<&Prompt>, new: Option<&Prompt>) -> bool {
+    let chat = |p: Option<&Prompt>| p.is_none_or(|p| matches!(p.content, Content::Chat { .. }));
+    chat(old) && chat(new)
+}
+
+/// How many lines the text of a prompt has where it is compared, 1 at least: of a chat those of all of its messages.
+#[must_use]
+pub fn lines(old: Option<&Prompt>, new: &Prompt) -> usize {
+    let height = |text: &str| text.lines().count().max(1);
+    match by_message(old, Some(new)) {
+        true => parts_of(new).iter().map(|(_, text)| height(text)).sum::<usize>().max(1),
+        false => height(&text_of(new)),
+    }
+}
+
 /// The texts of a prompt before and after; two chats message by message.
 fn diff(id: &str, old: Option<&Prompt>, new: Option<&Prompt>) -> Diff {
-    let chat = |p: Option<&Prompt>| p.is_none_or(|p| matches!(p.content, Content::Chat { .. }));
-    if chat(old) && chat(new) {
+    if by_message(old, new) {
         let parts = |p: Option<&Prompt>| p.map(parts_of).unwrap_or_default();
         return Diff::of_chat(id, &parts(old), &parts(new));
     }

@@ -86,6 +86,11 @@ pub const CODES: &[Code] = &[
     code("too_many_variable_sets", 409, "the prompt has as many variable sets as it may; delete one"),
     code("version_exists", 409, "the version exists and never changes; choose another one"),
     code("version_not_higher", 409, "versions only grow; choose one above the last"),
+    code(
+        "version_too_low",
+        409,
+        "the version says less than what changed; `asked_for` is what it asks for, and `strict` was said",
+    ),
     code("too_large", 413, "the body, or what would be made of it, is larger than is taken"),
     code("bad_content_type", 415, "the body is of another kind than this address takes"),
     code("bad_address", 422, "the address is no UTF-8"),
@@ -148,5 +153,5 @@ pub const CODES: &[Code] = &[
     code("wrong_type", 422, "files of this kind are not read"),
     code("rate_limited", 429, "too many requests; `Retry-After` says when to come back"),
     code("internal", 500, "a fault of FORGE; nothing was changed, and the request id finds it in the log"),
-    code("unavailable", 503, "something that FORGE needs is away at the moment"),
+    code("unavailable", 503, "something that FORGE needs is away at the moment, or there is too much to do"),
 ];

@@ -21,10 +21,12 @@ use crate::clock;
 use crate::database::publication::{self, PublicationFull};
 use crate::database::signing::{self, SigningKey, TrustListRow};
 use crate::database::{Conn, Tx, project};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::publish;
 use crate::state::AppState;
 
+/// Longest reason of a revocation, in characters.
+const REASON_MAX: usize = 500;
 /// Links of a chain of trust lists: agents read 64.
 const LINKS_MAX: usize = 60;
 /// Bytes of a chain of trust lists: agents read 64 KiB.
@@ -144,6 +146,7 @@ pub async fn revoke(
     of: Option<&ProjectAt>,
     reason: &str,
 ) -> Result<Revoked> {
+    let reason = within("reason", "a reason", reason, REASON_MAX)?;
     let mut tx = state.database.write().await?;
     let key = match (signing::find(&mut tx, public_key).await?, of) {
         (Some(key), _) => key,
@@ -153,7 +156,6 @@ pub async fn revoke(
     if key.state == "revoked" {
         return Err(ApiError::conflict("revoked", "this key is revoked already"));
     }
-    let reason: String = reason.trim().chars().take(500).collect();
     let (new, told) = match &key.project_id {
         Some(id) => {
             let (organisation, project) =

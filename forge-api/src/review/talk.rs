@@ -15,13 +15,16 @@ use crate::auth::{Action, Actor, Entry};
 use crate::author::{Item, SetAt};
 use crate::clock;
 use crate::compare::Content;
+use crate::compare::changes::{DEPENDENCIES, lines};
 use crate::database::review::{self, Review, ReviewComment, Seen};
 use crate::database::{Conn, version};
-use crate::error::{ApiError, Result};
+use crate::error::{ApiError, Result, within};
 use crate::state::AppState;
 
 /// Most comments of one review.
 const COMMENTS_MAX: usize = 1000;
+/// Longest name of what a comment is about, in characters.
+const NAME_MAX: usize = 300;
 /// Most ticks of one person in one set that are looked at.
 const TICKS_MAX: i64 = 20_000;
 
@@ -38,16 +41,26 @@ pub struct Part {
     pub seen: bool,
 }
 
-/// Adds a comment, to a prompt and line or to the whole, or an answer to one: whoever may edit or review.
+/// What a comment is about: the whole where neither is said.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Place<'a> {
+    /// A prompt or a partial of what is reviewed, or of what it is held against.
+    pub prompt: Option<&'a str>,
+    /// A line of its text as it is reviewed, from 1, counted through all messages of a chat.
+    pub line: Option<i64>,
+}
+
+/// Adds a comment, to a prompt and line or to the whole, or an answer to one, which stands where that one does: whoever
+/// may edit or review.
 ///
 /// # Errors
-/// Not allowed, no such review or comment, nothing said, or too many.
+/// Not allowed, no such review or comment, nothing said, a place that is not in the review, too long, or too many.
 pub async fn comment(
     state: &AppState,
     actor: &Actor,
     set: &SetAt,
     number: i64,
-    place: Option<(&str, i64)>,
+    place: Place<'_>,
     answers: Option<&str>,
     body: &str,
 ) -> Result<ReviewComment> {
@@ -55,6 +68,7 @@ pub async fn comment(
     if body.trim().is_empty() {
         return Err(ApiError::invalid("empty", "body", "a comment says something"));
     }
+    let body = within("body", "a comment", body, MESSAGE_MAX)?;
     let mut tx = state.database.write().await?;
     let review = review::find(&mut tx, &set.set.id, number).await?.ok_or(ApiError::NotFound("review"))?;
     let all = review::comments(&mut tx, &review.id).await?;
@@ -64,20 +78,23 @@ pub async fn comment(
     }
     let first = match answers {
         Some(id) => Some(first_of(&all, id)?),
-        None => None,
+        None => {
+            standing(&mut tx, &review, place).await?;
+            None
+        }
     };
     let row = ReviewComment {
         id: clock::new_id(),
         review_id: review.id.clone(),
         prompt_id: match first {
             Some(first) => first.prompt_id.clone(),
-            None => place.map(|(prompt, _)| prompt.chars().take(300).collect()),
+            None => place.prompt.map(str::to_owned),
         },
         line: match first {
             Some(first) => first.line,
-            None => place.map(|(_, line)| line).filter(|line| *line > 0),
+            None => place.line,
         },
-        body: body.trim().chars().take(MESSAGE_MAX).collect(),
+        body,
         author: actor.name.clone(),
         created_at: clock::now(),
         author_id: actor.user_id.clone(),
@@ -91,6 +108,56 @@ pub async fn comment(
     tx.commit().await?;
     set.changed(state);
     Ok(row)
+}
+
+/// Refuses a place that is not in what is reviewed.
+async fn standing(conn: &mut Conn, review: &Review, place: Place<'_>) -> Result<()> {
+    let wrong = |field: &'static str, detail: String| -> Result<()> {
+        Err(ApiError::invalid("invalid", field, detail))
+    };
+    let Some(name) = place.prompt else {
+        return match place.line {
+            None => Ok(()),
+            Some(_) => wrong("line", "say the prompt too that the line is of".into()),
+        };
+    };
+    within("prompt", "the name of a prompt", name, NAME_MAX)?;
+    // Of a review of before what was read was kept, nobody knows what is in it.
+    let Some(body) = review::content(conn, &review.id).await? else { return Ok(()) };
+    let (content, before) = (Content::of_body(&body)?, base(conn, review).await?);
+    let Some(lines) = lines_of(&content, &before, name) else {
+        return wrong("prompt", format!("nothing in this review is called {name:?}: name a prompt of it"));
+    };
+    match place.line {
+        Some(_) if lines == 0 => {
+            wrong("line", format!("{name} has no lines in what is reviewed: leave the line out"))
+        }
+        Some(line) if !usize::try_from(line).is_ok_and(|line| (1..=lines).contains(&line)) => {
+            wrong("line", format!("{name} has no line {line}: it is between 1 and {lines}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How many lines a prompt or a partial has as it is reviewed; 0 where it was removed, or is no text.
+fn lines_of(content: &Content, before: &Content, name: &str) -> Option<usize> {
+    let old = before.prompts.iter().find(|prompt| prompt.id.as_str() == name);
+    let mine = content.prompts.iter().find(|prompt| prompt.id.as_str() == name).map(|new| lines(old, new));
+    let shared = content.partials.iter().find(|partial| partial.name.as_str() == name);
+    let shared = shared.map(|partial| partial.source.lines().count().max(1));
+    let was = before.partials.iter().any(|partial| partial.name.as_str() == name);
+    // What other sets give has a place on the page, and no lines.
+    let gone = old.is_some() || was || name == DEPENDENCIES;
+    mine.max(shared).or_else(|| gone.then_some(0))
+}
+
+/// What a review is held against.
+async fn base(conn: &mut Conn, review: &Review) -> Result<Content> {
+    let body = match &review.base_version_id {
+        Some(id) => version::body(conn, id).await?,
+        None => None,
+    };
+    Ok(body.map(|body| Content::of_body(&body)).transpose()?.unwrap_or_default())
 }
 
 /// The comment that a talk began with.
@@ -222,11 +289,7 @@ pub(super) async fn parts(
     content: Option<&Content>,
 ) -> Result<Vec<Part>> {
     let Some(content) = content else { return Ok(Vec::new()) };
-    let before = match &review.base_version_id {
-        Some(id) => version::body(conn, id).await?.map(|body| Content::of_body(&body)).transpose()?,
-        None => None,
-    };
-    let before = before.unwrap_or_default();
+    let before = base(conn, review).await?;
     let ticks = review::ticked(conn, &review.set_id, &actor.user_id, TICKS_MAX).await?;
     let seen = |item: Item, name: &str, digest: &str| {
         ticks.iter().any(|t| t.kind == item.as_str() && t.name == name && t.digest == digest)

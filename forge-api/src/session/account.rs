@@ -39,7 +39,7 @@ pub(crate) fn address(email: &str) -> Result<String> {
 /// A row for a new user. An empty password means: only by link.
 ///
 /// # Errors
-/// An address that is none, or too short a password.
+/// An address that is none, too long a name, or too short a password.
 pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) -> Result<User> {
     let email = address(email)?;
     let password_hash = match password {
@@ -48,7 +48,7 @@ pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) ->
     };
     Ok(User {
         id: clock::new_id(),
-        name: crate::author::organisation::title(name, &email),
+        name: crate::author::organisation::named(name, &email)?,
         email,
         password_hash,
         disabled: false,

@@ -26,7 +26,7 @@ use super::invitation::join_waiting;
 use super::{Client, NewSession, begin, end_all, newcomer, random_token, same};
 use crate::audit::{self, INSTALLATION};
 use crate::auth::Actor;
-use crate::author::organisation::personal;
+use crate::author::organisation::{personal, title};
 use crate::clock;
 use crate::config::Oidc;
 use crate::database::user::{self, User};
@@ -261,7 +261,8 @@ async fn known(tx: &mut Tx, user: User) -> Result<User> {
 
 async fn unknown(state: &AppState, tx: &mut Tx, email: &str, claims: &Claims) -> Result<User> {
     let name: String = claims.name.chars().filter(|c| !c.is_control()).collect();
-    let row = new_user(email, &name, None).await?;
+    // Nobody here typed it: one that is too long is cut rather than keep somebody out.
+    let row = new_user(email, &title(&name, email), None).await?;
     let row = User { proven_at: Some(row.created_at), ..row };
     let actor = newcomer(&row);
     insert(tx, &actor, &row).await?;

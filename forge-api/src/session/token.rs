@@ -78,7 +78,7 @@ pub async fn create_token(
         id: clock::new_id(),
         user_id: actor.user_id.clone(),
         organisation_id: organisation_id.into(),
-        name: crate::author::organisation::title(new.name, "token"),
+        name: crate::author::organisation::named(new.name, "token")?,
         role: new.role.as_str().into(),
         token_hash: hash_of(&token),
         created_at: now,

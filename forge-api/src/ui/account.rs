@@ -1,12 +1,13 @@
 //! One's own account: look, keys of the keyboard, password, sessions, API keys.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
-use super::fault::{PageResult, beside_form};
+use super::fault::{Fault, PageResult, beside_form};
 use super::form::Form;
 use super::sign_in::{waiting, with_cookie};
 use super::view::{Callout, Choice, Field, Moment};
@@ -27,11 +28,16 @@ const PERIODS: [(&str, &str); 4] =
 #[derive(Debug, Serialize)]
 struct Page {
     name: String,
+    /// The name as it was typed.
+    typed_name: String,
+    name_error: Option<String>,
     email: String,
     memberships: Vec<Membership>,
     themes: Vec<Theme>,
     keys: bool,
     password: Vec<Field>,
+    /// Whether a new password revokes API keys too.
+    revokes: bool,
     sessions: Vec<SessionRow>,
     secret: Option<Secret>,
     new_key: Option<NewKey>,
@@ -116,18 +122,54 @@ pub(super) async fn get_account(visitor: Visitor, State(state): State<AppState>)
     show(&state, &visitor, StatusCode::OK, &Form::default(), Shown::default()).await
 }
 
+/// The forms of the page that can be refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    Name,
+    Key,
+    Password,
+}
+
+impl Sent {
+    /// Its fields that say themselves what is wrong with them.
+    fn fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Name => &["name"],
+            Self::Key => &["projects"],
+            Self::Password => &["old", "new"],
+        }
+    }
+}
+
 /// What is shown besides what is always shown.
 #[derive(Debug, Default)]
 struct Shown {
     problem: Option<Callout>,
     secret: Option<Secret>,
-    /// What is wrong with the projects of a new API key.
-    at_projects: Option<String>,
+    /// The form that was refused: it is shown as it was typed.
+    sent: Option<Sent>,
+    /// Which field of it is wrong, and why.
+    field: Option<&'static str>,
+    why: Option<String>,
 }
 
 impl Shown {
-    fn problem(title: &str, why: String) -> Self {
-        Self { problem: Some(Callout::bad(title, why)), ..Self::default() }
+    /// A form that was refused: told at its field, or else above.
+    fn refused(sent: Sent, title: &str, error: ApiError) -> Result<(StatusCode, Self), Fault> {
+        let field = match &error {
+            // Others know one password only.
+            ApiError::Invalid { field: Some("password"), .. } => Some("new"),
+            ApiError::Invalid { field, .. } => *field,
+            _ => None,
+        };
+        let field = field.filter(|field| sent.fields().contains(field));
+        let (status, why) = beside_form(error)?;
+        let problem = field.is_none().then(|| Callout::bad(title, why.clone()));
+        Ok((status, Self { problem, secret: None, sent: Some(sent), field, why: Some(why) }))
+    }
+
+    fn at(&self, sent: Sent, field: &str) -> Option<String> {
+        self.why.clone().filter(|_| self.sent == Some(sent) && self.field == Some(field))
     }
 }
 
@@ -141,7 +183,16 @@ async fn show(
     let sessions = session::sessions(state, &visitor.actor).await?;
     let tokens = session::tokens(state, &visitor.actor).await?;
     let theme = visitor.look.theme.unwrap_or("system");
+    let none = Form::default();
+    let typed = |sent: Sent| if shown.sent == Some(sent) { form } else { &none };
+    let is_named = shown.sent == Some(Sent::Name);
+    let named = if is_named { form.get("name") } else { visitor.actor.name.as_str() };
     let page = Page {
+        typed_name: named.to_owned(),
+        name_error: shown.at(Sent::Name, "name"),
+        password: password_fields(&shown),
+        revokes: shown.sent != Some(Sent::Password) || revokes(form),
+        new_key: NewKey::of(visitor, typed(Sent::Key), shown.at(Sent::Key, "projects")),
         name: visitor.actor.name.clone(),
         email: visitor.actor.email.clone(),
         memberships: visitor
@@ -155,10 +206,8 @@ async fn show(
             .map(|(value, text)| Theme { value, text, checked: value == theme })
             .into(),
         keys: visitor.look.keys,
-        password: password_fields(),
         sessions: sessions.iter().map(|s| SessionRow::of(s, visitor)).collect(),
         secret: shown.secret,
-        new_key: NewKey::of(visitor, form, shown.at_projects),
         api_keys: tokens.iter().map(|t| KeyRow::of(t, visitor)).collect(),
         problem: shown.problem,
     };
@@ -166,13 +215,13 @@ async fn show(
     Ok(engine::page(status, "account.html", &frame, &page))
 }
 
-fn password_fields() -> Vec<Field> {
+fn password_fields(shown: &Shown) -> Vec<Field> {
     let secret = |id, label, autocomplete, hint: String| Field {
         kind: "password",
         autocomplete,
         hint: Some(hint),
         required: true,
-        ..Field::text(id, label, "")
+        ..Field::text(id, label, "").error(shown.at(Sent::Password, id))
     };
     vec![
         Field {
@@ -312,10 +361,7 @@ pub(super) async fn post_key(visitor: Visitor, State(state): State<AppState>, fo
             show(&state, &visitor, StatusCode::OK, &Form::default(), shown).await
         }
         Err(error) => {
-            let at_field = matches!(&error, ApiError::Invalid { field: Some("projects"), .. });
-            let (status, why) = beside_form(error)?;
-            let mut shown = Shown::problem("No API key was created.", why.clone());
-            shown.at_projects = at_field.then_some(why);
+            let (status, shown) = Shown::refused(Sent::Key, "No API key was created.", error)?;
             show(&state, &visitor, status, &form, shown).await
         }
     }
@@ -386,8 +432,8 @@ pub(super) async fn post_name(visitor: Visitor, State(state): State<AppState>, f
     match session::rename(&state, &visitor.actor, form.get("name")).await {
         Ok(()) => Ok(Redirect::to("/-/account").into_response()),
         Err(error) => {
-            let (status, why) = beside_form(error)?;
-            show(&state, &visitor, status, &form, Shown::problem("Name not changed.", why)).await
+            let (status, shown) = Shown::refused(Sent::Name, "Name not changed.", error)?;
+            show(&state, &visitor, status, &form, shown).await
         }
     }
 }
@@ -421,9 +467,8 @@ pub(super) async fn post_password(
         Ok(()) => Ok(gone(&state)),
         Err(error) => {
             let wait = error.retry_after_s();
-            let (status, why) = beside_form(error)?;
-            let shown = Shown::problem("Password not changed.", why);
-            Ok(waiting(wait, show(&state, &visitor, status, &Form::default(), shown).await?))
+            let (status, shown) = Shown::refused(Sent::Password, "Password not changed.", error)?;
+            Ok(waiting(wait, show(&state, &visitor, status, &form, shown).await?))
         }
     }
 }

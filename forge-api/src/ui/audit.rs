@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::Stream;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::PageResult;
 use super::view::{Callout, Moment, encoded, grouped, initials, short, written};

@@ -1,10 +1,11 @@
 //! Two states of a set, word by word: the draft, versions, what is live, and what it was after each save.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::diff::Diff;
 use super::editor::{base, sentence};
 use super::engine;

@@ -1,11 +1,12 @@
 //! The first page: what needs somebody, and what is live where.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use jiff::Zoned;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::editor::sentence;
 use super::engine;
 use super::fault::PageResult;

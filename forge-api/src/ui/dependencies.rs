@@ -1,10 +1,11 @@
 //! The sets that a draft takes partials from, and what that comes to now.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{PageResult, beside_form};

@@ -19,7 +19,7 @@ pub(crate) use parameter::{Row, shown, value};
 pub(crate) use previewed::sentence;
 pub(crate) use typed::role_name;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::PromptId;
@@ -33,6 +33,7 @@ use self::save::{refused, review, save_prompt, take_both};
 use self::shell::{frame, notes, shell};
 use self::typed::{PLACEHOLDER, Part, Typed, Unfit, What};
 use self::variables::Deed;
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::{Fault, PageResult, beside_form};
 use super::form::{Form, lines};

@@ -1,10 +1,11 @@
 //! Exporting a set: choosing the format, seeing what it cannot hold, and the file.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use exchange::Format;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::editor::base;
 use super::engine;
 use super::fault::PageResult;

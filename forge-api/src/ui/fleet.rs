@@ -17,11 +17,12 @@ pub(super) use withdraw::{get_withdraw, post_withdraw};
 
 use std::collections::HashMap;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use schemas::status::PendingState;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::PageResult;
 use super::view::{count, encoded};

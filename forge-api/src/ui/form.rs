@@ -52,22 +52,23 @@ impl<S: Send + Sync> FromRequest<S> for Form {
         let body = axum::body::to_bytes(request.into_body(), FORM_MAX).await.map_err(|_| {
             ApiError::TooLarge(format!("a form has at most {FORM_MAX} bytes; split the text by partials"))
         })?;
-        Ok(Self(form_fields(&body)))
+        Ok(Self(form_fields(&body)?))
     }
 }
 
-fn form_fields(body: &[u8]) -> Vec<(String, String)> {
+/// Refuses bytes that are no text: with marks in their place, something else would be saved than what was sent.
+fn form_fields(body: &[u8]) -> Result<Vec<(String, String)>, ApiError> {
     body.split(|b| *b == b'&')
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let at = pair.iter().position(|b| *b == b'=').unwrap_or(pair.len());
             let (name, value) = pair.split_at(at);
-            (decoded(name), decoded(value.strip_prefix(b"=").unwrap_or(value)))
+            Ok((decoded(name)?, decoded(value.strip_prefix(b"=").unwrap_or(value))?))
         })
         .collect()
 }
 
-fn decoded(text: &[u8]) -> String {
+fn decoded(text: &[u8]) -> Result<String, ApiError> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.iter().copied();
     while let Some(byte) = rest.next() {
@@ -86,7 +87,13 @@ fn decoded(text: &[u8]) -> String {
             other => out.push(other),
         }
     }
-    String::from_utf8_lossy(&out).into_owned()
+    String::from_utf8(out).map_err(|_| ApiError::Invalid {
+        code: "bad_request",
+        field: None,
+        detail: "a text of this form is not in UTF-8, and nothing was changed: go back, write its special characters \
+                 anew, and send it again"
+            .into(),
+    })
 }
 
 fn digit(byte: u8) -> Option<u8> {
@@ -102,10 +109,19 @@ mod tests {
         let fields = form_fields(
             "role=system&text=a+b%0D%0A%7B%7B+x+%7D%7D&role=user&text=%E2%82%AC%&empty=".as_bytes(),
         );
-        let form = Form(fields);
+        let form = Form(fields.unwrap());
         assert_eq!(form.all("role"), ["system", "user"]);
         assert_eq!(form.all("text"), ["a b\r\n{{ x }}", "€%"]);
         assert_eq!(form.get("empty"), "");
         assert_eq!(lines(form.get("text")), "a b\n{{ x }}");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused() {
+        for bad in ["text=caf%e9+%ff", "a=b&%c3%28=x", "text=%e2%82", "text=%ff%00"] {
+            assert_eq!(form_fields(bad.as_bytes()).unwrap_err().code(), "bad_request", "{bad}");
+        }
+        assert!(form_fields(b"text=\xff").is_err());
+        assert_eq!(form_fields(b"text=%zz%").unwrap(), [("text".to_owned(), "%zz%".to_owned())]);
     }
 }

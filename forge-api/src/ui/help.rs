@@ -1,11 +1,12 @@
 //! Guides in the app: `/-/help` is the first of them, each other has an address of its own.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use schemas::template::filter_names;
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::PageResult;
 use super::visitor::Visitor;

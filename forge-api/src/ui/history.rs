@@ -1,12 +1,13 @@
 //! What a prompt or a partial was after each save, and the way back to it.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::PromptId;
 use schemas::prompt::{Partial, Prompt};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::diff::Diff;
 use super::editor::base;
 use super::engine;

@@ -1,12 +1,13 @@
 //! Importing a file, into a set or a whole project: choosing it, and seeing what would come of it.
 
 use axum::extract::multipart::MultipartRejection;
-use axum::extract::{Multipart, Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Multipart, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect};
 use exchange::Format;
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
@@ -162,8 +163,23 @@ async fn posted(form: std::result::Result<Multipart, MultipartRejection>) -> Res
     let mut form = form.map_err(|_| ApiError::invalid("invalid", "file", "choose a file to import"))?;
     let mut posted = Posted { format: String::new(), name: String::new(), file: Vec::new() };
     while let Some(field) = form.next_field().await.map_err(unreadable)? {
+        // A name that cannot be read is passed over, and the kind of a file is found out by its name.
+        let head = field.headers().get(header::CONTENT_DISPOSITION);
+        if head.is_some_and(|head| std::str::from_utf8(head.as_bytes()).is_err()) {
+            let detail = "the name of the file is not in UTF-8: give it another one, and choose it again";
+            return Err(ApiError::invalid("bad_request", "file", detail));
+        }
         match field.name() {
-            Some("format") => posted.format = field.text().await.map_err(unreadable)?,
+            Some("format") => {
+                let bytes = field.bytes().await.map_err(unreadable)?.to_vec();
+                posted.format = String::from_utf8(bytes).map_err(|_| {
+                    ApiError::invalid(
+                        "bad_request",
+                        "format",
+                        "this is not in UTF-8: choose one of the formats",
+                    )
+                })?;
+            }
             Some("file") => {
                 posted.name = field.file_name().unwrap_or_default().to_owned();
                 posted.file = field.bytes().await.map_err(unreadable)?.to_vec();

@@ -1,10 +1,11 @@
 //! Coming in by an invitation: what it brings, and the form of somebody new or the button of who is known.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

@@ -4,11 +4,12 @@ mod archived;
 
 pub(super) use archived::{Shelf, get_archived, post_restore, shelf};
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Deserialize;
 
+use super::address::{Path, Query};
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};

@@ -7,7 +7,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use futures::{Stream, stream};
@@ -16,6 +16,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 
+use super::address::Query;
 use super::engine;
 use super::fault::Fault;
 use super::fleet::{self, Filter, Fleet};
@@ -57,7 +58,7 @@ impl Topic {
             }
             ["agents", o, p] => {
                 let uri: axum::http::Uri = format!("/?{query}").parse().ok()?;
-                let Query(filter) = Query::<Filter>::try_from_uri(&uri).ok()?;
+                let axum::extract::Query(filter) = axum::extract::Query::<Filter>::try_from_uri(&uri).ok()?;
                 Self::Agents { organisation: own(o), project: own(p), filter }
             }
             ["project", o, p] => Self::Project { organisation: own(o), project: own(p) },

@@ -3,12 +3,13 @@
 
 mod asked;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
 use self::asked::{Review, open_comments, people, review_of};
+use super::address::Path;
 use super::changes::Changes;
 use super::compare::ReasonView;
 use super::diff::Diff;
@@ -112,7 +113,7 @@ pub(super) async fn post_lock(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let version = form.get("version").trim().to_owned();
     set.at.require(&visitor.actor, Action::Lock)?;
-    if form.get("sure") != version && lower(&state, &visitor, &set, &version).await? {
+    if form.get("sure") != version && lock::lower(&state, &visitor.actor, &set, &version).await?.is_some() {
         return show(&state, &visitor, &set, Some(Refused::Lower(version)), &form).await;
     }
     let seen = Some(form.get("revision"));
@@ -123,15 +124,6 @@ pub(super) async fn post_lock(
         }
         Err(error) => show(&state, &visitor, &set, Some(Refused::Lock(version, error)), &form).await,
     }
-}
-
-/// Whether a version says less than what changed asks for.
-async fn lower(state: &AppState, visitor: &Visitor, set: &SetAt, version: &str) -> Result<bool> {
-    let Ok(typed) = lock::parse_version(version) else { return Ok(false) };
-    let asked = crate::compare::proposal(state, &visitor.actor, set).await?;
-    // What is not above the last is refused, and needs no warning.
-    let above = asked.last.as_ref().is_none_or(|last| typed.cmp_precedence(last).is_gt());
-    Ok(asked.last.is_some() && above && typed.pre.is_empty() && typed.cmp_precedence(&asked.next).is_lt())
 }
 
 /// `POST /{organisation}/{project}/{set}/-/reopen`.

@@ -1,12 +1,13 @@
 //! Forms that make something new: a project, a prompt set, a prompt; and the page that asks first.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::prompt::{Engine, Partial, Prompt};
 use schemas::{PromptId, Slug};
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::{base, new_content};
 use super::engine;
 use super::fault::{PageResult, beside_form};
@@ -90,7 +91,8 @@ pub(super) fn named_fields(form: &Form, refused: &Refused, example: &str) -> Vec
         Field::text("slug", "Name in addresses", form.get("slug"))
             .hint(format!("Small letters, digits and hyphens, such as {example}. It cannot change later. Empty: made from the name."))
             .error(refused.at("slug").map(|why| hinted(&why, form.get("slug")))),
-        Field { rows: Some(2), ..Field::text("description", "Description", form.get("description")) },
+        Field { rows: Some(2), ..Field::text("description", "Description", form.get("description")) }
+            .error(refused.at("description")),
     ]
 }
 

@@ -2,11 +2,12 @@
 
 mod action;
 
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use self::action::Here;
+use super::address::Query;
 use super::engine;
 use super::fault::PageResult;
 use super::search::{icon, place};

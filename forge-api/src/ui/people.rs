@@ -1,10 +1,11 @@
 //! The people of an organisation: members, roles in single projects, invitations, links that were asked for.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
@@ -25,6 +26,7 @@ use crate::state::AppState;
 /// In the form: no role in the organisation, only in projects; and no role any more.
 const GUEST: &str = "guest";
 const NONE: &str = "none";
+const NO_ACCESS: &str = "The access was not changed.";
 
 #[derive(Debug, Serialize)]
 struct Page {
@@ -116,6 +118,7 @@ struct Access {
     email: Field,
     projects: Vec<Choice>,
     roles: Vec<Choice>,
+    role_error: Option<String>,
 }
 
 /// What is shown besides what is always shown.
@@ -123,9 +126,26 @@ struct Access {
 struct Shown {
     problem: Option<Callout>,
     secret: Option<Secret>,
-    /// Which field of the form that invites is wrong, and why.
+    /// Whose fields are shown as they were typed.
+    typed: Typed,
+    /// Which field of it is wrong, and why.
     field: Option<&'static str>,
     why: Option<String>,
+}
+
+/// The form that invites, or the one that gives access to a project.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Typed {
+    #[default]
+    Invite,
+    Access,
+}
+
+impl Shown {
+    /// What is wrong with a field, if it is of this form.
+    fn at(&self, typed: Typed, field: &str) -> Option<String> {
+        self.why.clone().filter(|_| self.typed == typed && self.field == Some(field))
+    }
 }
 
 fn word(role: Role) -> String {
@@ -182,7 +202,14 @@ async fn show(
         asked = link::asked_links(state, actor, organisation).await?;
         projects = author::projects(state, actor, organisation).await?;
     }
+    let none = Form::default();
+    let (inviting, granting) = match shown.typed {
+        Typed::Invite => (form, &none),
+        Typed::Access => (&none, form),
+    };
     let page = Page {
+        invite: Invite::of(inviting, &projects, &shown),
+        access: Access::of(granting, &projects, &shown),
         summary: format!(
             "{} here. A role says what somebody may do in all projects.",
             count(members.len() as u64, "person is a member", "people are members")
@@ -224,15 +251,6 @@ async fn show(
                 address,
             })
             .collect(),
-        invite: Invite::of(form, &projects, shown.field, shown.why.as_ref()),
-        access: Access {
-            email: Field {
-                id: "access-email",
-                ..Field::text("email", "E-mail", form.get("access-email")).required()
-            },
-            projects: project_choices(&projects, ""),
-            roles: project_roles(""),
-        },
         base,
     };
     let frame = visitor.in_organisation(organisation).titled("People", "people");
@@ -265,8 +283,8 @@ impl Waiting {
 }
 
 impl Invite {
-    fn of(form: &Form, projects: &[Project], field: Option<&str>, why: Option<&String>) -> Self {
-        let at = |name: &str| why.filter(|_| field == Some(name)).cloned();
+    fn of(form: &Form, projects: &[Project], shown: &Shown) -> Self {
+        let at = |field: &str| shown.at(Typed::Invite, field);
         let chosen = if form.get("role").is_empty() { "viewer" } else { form.get("role") };
         let guest =
             Choice { value: GUEST.into(), text: "guest: only one project".into(), chosen: chosen == GUEST };
@@ -280,6 +298,19 @@ impl Invite {
             projects: [nowhere].into_iter().chain(project_choices(projects, form.get("project"))).collect(),
             project_roles: project_roles(form.get("project_role")),
             show_link: form.get("show_link") == "on",
+        }
+    }
+}
+
+impl Access {
+    fn of(form: &Form, projects: &[Project], shown: &Shown) -> Self {
+        let at = |field: &str| shown.at(Typed::Access, field);
+        let email = Field::text("access-email", "E-mail of somebody with an account", form.get("email"));
+        Self {
+            email: Field { kind: "email", ..email }.required().error(at("email")),
+            projects: project_choices(projects, form.get("project")),
+            roles: project_roles(form.get("role")),
+            role_error: at("role"),
         }
     }
 }
@@ -299,18 +330,21 @@ async fn done(
 }
 
 async fn refused(state: &AppState, visitor: &Visitor, o: &str, error: ApiError, title: &str) -> PageResult {
-    let error = match error {
-        // Whom one types in may be unknown: that is said beside the form.
+    let (status, why) = beside_form(somebody(error))?;
+    let shown = Shown { problem: Some(Callout::bad(title, why)), ..Shown::default() };
+    show(state, visitor, o, status, &Form::default(), shown).await
+}
+
+/// Whom one types in may be unknown: that is said beside the form.
+fn somebody(error: ApiError) -> ApiError {
+    match error {
         ApiError::NotFound("user") => ApiError::invalid(
             "invalid",
             "email",
             "nobody has an account with this address yet: invite them instead",
         ),
         other => other,
-    };
-    let (status, why) = beside_form(error)?;
-    let shown = Shown { problem: Some(Callout::bad(title, why)), ..Shown::default() };
-    show(state, visitor, o, status, &Form::default(), shown).await
+    }
 }
 
 fn role(text: &str) -> Result<Role, ApiError> {
@@ -399,7 +433,7 @@ pub(super) async fn post_invitation(
             };
             let (status, why) = beside_form(error)?;
             let problem = field.is_none().then(|| Callout::bad("Nobody was invited.", why.clone()));
-            let shown = Shown { problem, secret: None, field, why: Some(why) };
+            let shown = Shown { problem, field, why: Some(why), ..Shown::default() };
             show(&state, &visitor, &o, status, &form, shown).await
         }
     }
@@ -458,7 +492,21 @@ pub(super) async fn post_grant(
             Err(error) => Err(error),
         },
     };
-    done(&state, &visitor, &o, result, "The access was not changed.").await
+    match result {
+        // The row of somebody who has access already has nothing to type in.
+        Err(error) if form.get("do") == "give" => {
+            let error = somebody(error);
+            let field = match &error {
+                ApiError::Invalid { field, .. } => *field,
+                _ => None,
+            };
+            let (status, why) = beside_form(error)?;
+            let problem = field.is_none().then(|| Callout::bad(NO_ACCESS, why.clone()));
+            let shown = Shown { problem, typed: Typed::Access, field, why: Some(why), ..Shown::default() };
+            show(&state, &visitor, &o, status, &form, shown).await
+        }
+        result => done(&state, &visitor, &o, result, NO_ACCESS).await,
+    }
 }
 
 /// `POST /{organisation}/-/settings/links`.

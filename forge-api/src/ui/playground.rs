@@ -6,7 +6,7 @@
 mod typed;
 mod view;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use self::typed::Typed;
 pub(crate) use self::typed::{messages, spoken};
 use self::view::Page;
 pub(crate) use self::view::{Column, Texts, now_in, size as length};
+use super::address::{Path, Query};
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{Fault, PageResult, beside_form};

@@ -1,9 +1,10 @@
 //! A project: its sets, its environments, its agents.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::PageResult;
 use super::fleet::Health;

@@ -1,10 +1,11 @@
 //! One publication: the answer of every agent, as it arrives.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::sentence;
 use super::engine;
 use super::fault::PageResult;

@@ -1,9 +1,10 @@
 //! The publications of a project, newest first.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::PageResult;
 use super::publication::Stage;

@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::changes::Changes;
 use super::diff::Diff;
 use super::editor::base;

@@ -8,12 +8,13 @@
 mod page;
 mod talk;
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Deserialize;
 
 use self::page::Page;
+use super::address::{Path, Query};
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::{PageResult, beside_form};
@@ -24,7 +25,7 @@ use crate::auth::Action;
 use crate::author::{Item, SetAt};
 use crate::compare::{self, Changes, Content, Stated};
 use crate::error::{ApiError, Result};
-use crate::review::{self, ReviewView, Which};
+use crate::review::{self, Place, ReviewView, Which};
 use crate::rule;
 use crate::state::AppState;
 
@@ -102,14 +103,7 @@ async fn done(
     let id = form.get("comment");
     match form.get("do") {
         "approve" => review::approve(state, actor, set, which, form.get("digest"), said).await?,
-        "changes" if said.trim().is_empty() => {
-            return Err(ApiError::invalid(
-                "empty",
-                "message",
-                "say what has to change before you ask for it",
-            ));
-        }
-        "changes" => review::give_back(state, actor, set, which, said).await?,
+        "changes" => review::ask_for_changes(state, actor, set, number, said).await?,
         "withdraw" => review::give_back(state, actor, set, which, "").await?,
         what @ ("settle" | "open") => {
             let settled = review::settle(state, actor, set, number, id, what == "settle").await?;
@@ -122,7 +116,10 @@ async fn done(
             return Ok(format!("#diff-{}", form.get("at").parse::<usize>().unwrap_or(1)));
         }
         _ => {
-            let place = Some((asked.prompt.as_str(), asked.line())).filter(|(prompt, _)| !prompt.is_empty());
+            let place = Place {
+                prompt: Some(asked.prompt.as_str()).filter(|prompt| !prompt.is_empty()),
+                line: Some(asked.line()).filter(|line| *line != 0),
+            };
             let answers = Some(asked.answers.as_str()).filter(|id| !id.is_empty());
             let made = review::comment(state, actor, set, number, place, answers, said).await?;
             return Ok(format!("#talk-{}", made.answers.unwrap_or(made.id)));
@@ -168,7 +165,7 @@ async fn show(
     let mut status = StatusCode::OK;
     if let Some((error, typed)) = refused {
         page.typed = typed;
-        if let ApiError::Invalid { field: Some("message" | "body"), detail, .. } = &error {
+        if let ApiError::Invalid { field: Some("message" | "body" | "comment"), detail, .. } = &error {
             status = error.status();
             page.say_error = Some(sentence(detail));
         } else {

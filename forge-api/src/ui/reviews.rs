@@ -1,9 +1,10 @@
 //! The queue of an organisation: what waits for me, what of mine waits, and all; open, or closed.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::PageResult;
 use super::view::{Moment, encoded};

@@ -1,9 +1,10 @@
 //! Search: what has the words in its name, tags, description or text.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::PageResult;
 use super::form::Form;

@@ -1,11 +1,12 @@
 //! The first user of a new FORGE, by the link that `forge serve` printed.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use schemas::Slug;
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

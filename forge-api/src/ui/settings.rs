@@ -1,9 +1,10 @@
 //! What can be changed of an organisation, a project and a set; copies of sets; what is archived.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::editor::base;
 use super::engine;
 use super::fault::PageResult;

@@ -1,10 +1,11 @@
 //! Signing in, by password or by a link that works once, and signing out.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

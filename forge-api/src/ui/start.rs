@@ -1,11 +1,12 @@
 //! The first steps: a project from an example, published, with an agent that serves it. They tick themselves off.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use publisher::credentials::Role;
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

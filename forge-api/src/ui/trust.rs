@@ -1,11 +1,12 @@
 //! Trust: the keys that sign for a project, and its rule for old content.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::envelope::{AgeAction, MaxAge};
 use serde::Serialize;
 
+use super::address::Path;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

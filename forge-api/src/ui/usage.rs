@@ -1,9 +1,10 @@
 //! The use of a set: which services were built for which version, and what each version does where.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::editor::base;
 use super::engine;
 use super::fault::PageResult;

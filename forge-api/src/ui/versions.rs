@@ -1,22 +1,24 @@
 //! The versions of a set: each where it is live, its names, and the ways to compare and publish it;
 //! and one version with its lock file.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::bundle::Bundle;
 use serde::Serialize;
 
+use super::address::Path;
 use super::editor::base;
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;
 use super::view::{Callout, Choice, Moment, bytes, encoded, short};
 use super::visitor::Visitor;
-use crate::alias;
+use crate::alias::{self, Named};
 use crate::auth::Action;
 use crate::author::{self, SetAt};
 use crate::database::version::Version;
+use crate::error::ApiError;
 use crate::lock;
 use crate::publish;
 use crate::review;
@@ -41,6 +43,8 @@ struct VersionsPage {
     locked: Vec<Choice>,
     alias: String,
     alias_error: Option<String>,
+    version_error: Option<String>,
+    protected: bool,
     reviews: Vec<ReviewRow>,
 }
 
@@ -67,8 +71,28 @@ struct AliasRow {
     protected: bool,
     /// `latest` moves by itself.
     fixed: bool,
+    /// Whether the visitor may take it away.
+    may_remove: bool,
+    /// Why it was not taken away.
+    error: Option<String>,
     at: Moment,
     by: String,
+}
+
+impl AliasRow {
+    fn of(named: &Named, may_move: bool) -> Self {
+        let fixed = named.name == alias::LATEST;
+        Self {
+            fixed,
+            may_remove: may_move && !fixed,
+            error: None,
+            name: named.name.clone(),
+            version: named.version.version.clone(),
+            protected: named.protected,
+            at: Moment::relative(named.updated_at),
+            by: named.updated_by.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -78,6 +102,29 @@ struct ReviewRow {
     state: String,
     by: String,
     at: Moment,
+}
+
+/// A form that was refused, and why.
+#[derive(Debug)]
+struct Refused {
+    status: StatusCode,
+    why: String,
+    place: Place,
+}
+
+/// Where that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the alias that was to be taken away.
+    Row,
+    Alias,
+    Version,
+}
+
+impl Refused {
+    fn at(&self, place: Place) -> Option<String> {
+        (self.place == place).then(|| self.why.clone())
+    }
 }
 
 type SetPath = Path<(String, String, String)>;
@@ -114,8 +161,13 @@ pub(super) async fn post_versions(
     match done {
         Ok(()) => Ok(Redirect::to(&format!("{}/-/versions", base(&set))).into_response()),
         Err(error) => {
-            let refused = beside_form(error)?;
-            show(&state, &visitor, &set, &form, Some(refused)).await
+            let place = match &error {
+                _ if form.get("do") == "unname" => Place::Row,
+                ApiError::Invalid { field: Some("version"), .. } => Place::Version,
+                _ => Place::Alias,
+            };
+            let (status, why) = beside_form(error)?;
+            show(&state, &visitor, &set, &form, Some(Refused { status, why, place })).await
         }
     }
 }
@@ -125,7 +177,7 @@ async fn show(
     visitor: &Visitor,
     set: &SetAt,
     form: &Form,
-    refused: Option<(StatusCode, String)>,
+    refused: Option<Refused>,
 ) -> PageResult {
     let actor = &visitor.actor;
     let versions = lock::versions(state, actor, set).await?;
@@ -141,13 +193,24 @@ async fn show(
         aliases.iter().filter(|a| a.version.id == v.id).map(|a| a.name.clone()).collect()
     };
     let reviews = review::list(state, actor, set).await?;
-    let (status, why) = refused.map_or((StatusCode::OK, None), |(status, why)| (status, Some(why)));
+    let status = refused.as_ref().map_or(StatusCode::OK, |refused| refused.status);
+    let told = |place: Place| refused.as_ref().and_then(|refused| refused.at(place));
+    // The button of an alias has no field: what it sent is not what was typed.
+    let kept = told(Place::Row).is_none();
+    let may_protect = set.at.lets(actor, Action::ManageProjects);
+    let may_name = set.at.lets(actor, Action::Lock);
+    let row = |a: &Named| {
+        let error = told(Place::Row).filter(|_| a.name == form.get("alias").trim());
+        AliasRow { error, ..AliasRow::of(a, may_name && (may_protect || !a.protected)) }
+    };
+    let rows: Vec<AliasRow> = aliases.iter().map(row).collect();
+    let seen = if kept { !rows.is_empty() } else { rows.iter().any(|row| row.error.is_some()) };
     let page = VersionsPage {
         set: set.set.slug.clone(),
         may_publish: set.at.lets(actor, Action::Publish),
-        may_name: set.at.lets(actor, Action::Lock),
-        may_protect: set.at.lets(actor, Action::ManageProjects),
-        problem: None,
+        may_name,
+        may_protect,
+        problem: refused.as_ref().filter(|_| !seen).map(|r| Callout::bad("Not changed.", r.why.clone())),
         locked: versions
             .iter()
             .filter(|v| v.kind == "locked")
@@ -178,19 +241,11 @@ async fn show(
                 }
             })
             .collect(),
-        aliases: aliases
-            .into_iter()
-            .map(|a| AliasRow {
-                fixed: a.name == alias::LATEST,
-                name: a.name,
-                version: a.version.version,
-                protected: a.protected,
-                at: Moment::relative(a.updated_at),
-                by: a.updated_by,
-            })
-            .collect(),
-        alias: form.get("alias").to_owned(),
-        alias_error: why,
+        aliases: rows,
+        alias: if kept { form.get("alias").to_owned() } else { String::new() },
+        alias_error: told(Place::Alias),
+        version_error: told(Place::Version),
+        protected: form.get("protected") == "yes",
         reviews: reviews
             .into_iter()
             .take(20)

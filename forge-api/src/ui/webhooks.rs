@@ -1,10 +1,11 @@
 //! Webhooks: made and shown once, changed, tried, and what was sent to them.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::engine;
 use super::fault::{PageResult, beside_form};
 use super::form::Form;

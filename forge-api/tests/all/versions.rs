@@ -706,7 +706,7 @@ async fn the_pages_show_it_all(app: App) {
     };
     let none = set(&[("approvals", "1")]).await;
     assert_eq!(none.status(), 422);
-    assert!(none.text().await.unwrap().contains("tick at least one role"));
+    assert!(none.text().await.unwrap().contains("choose at least one role"));
     assert_eq!(set(&[("approvals", "1"), ("not_author", "yes"), ("role", "owner")]).await.status(), 303);
     let html = page(&app, Role::Viewer, rules).await;
     assert!(html.contains("Owners publish after 1 approval, not by an author."), "{html}");

@@ -9,7 +9,7 @@ use super::error::TemplateErrorCode;
 /// examples reach 230 KiB.
 pub const SOURCE_MAX: usize = 256 * 1024;
 /// Most tags and outputs in one template.
-const TAGS_MAX: usize = 4_000;
+pub const TAGS_MAX: usize = 4_000;
 /// Most tokens in one tag.
 const TOKENS_MAX: usize = 400;
 /// Most `~` in one tag.

@@ -7,7 +7,7 @@ use super::syntax::{Args, Expr, ExprKind, FilterCall, Node};
 /// Deepest nesting of one expression, as in Tera.
 const DEPTH_MAX: usize = 40;
 /// Deepest nesting of blocks, below Tera's own bound.
-const BLOCKS_MAX: usize = 38;
+pub const BLOCKS_MAX: usize = 38;
 /// Most subscripts behind one name.
 const SUBSCRIPTS_MAX: usize = 8;
 

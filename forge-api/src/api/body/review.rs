@@ -41,7 +41,7 @@ pub enum VerdictRequest {
         #[serde(default)]
         comment: String,
     },
-    /// Asks for changes, and says which.
+    /// Asks for changes, and says which: the comment is not empty.
     Changes { comment: String },
 }
 
@@ -49,10 +49,10 @@ pub enum VerdictRequest {
 #[serde(deny_unknown_fields)]
 pub struct CommentRequest {
     pub body: String,
-    /// The prompt that it is about.
+    /// The prompt or partial that it is about, as it is called in the review.
     #[serde(default)]
     pub prompt: Option<String>,
-    /// The line of its text, counted through all messages of a chat.
+    /// The line of its text as it is reviewed, from 1, counted through all messages of a chat.
     #[serde(default)]
     pub line: Option<i64>,
     /// The comment that it answers, by its id; it stands where that one does.
@@ -316,9 +316,9 @@ pub struct PutRule {
     pub approvals: i64,
     #[serde(default = "yes")]
     pub not_author: bool,
-    /// Roles that may publish; none: all whose role may at all.
+    /// Roles that may publish, one at least; absent or null: all that may publish at all.
     #[serde(default)]
-    pub roles: Vec<String>,
+    pub roles: Option<Vec<String>>,
 }
 
 fn yes() -> bool {

@@ -15,6 +15,9 @@ pub struct LockRequest {
     pub draft_digest: Option<String>,
     #[serde(default)]
     pub notes: String,
+    /// Refuses a version that says less than what changed asks for; without it the answer says so in `asked_for`.
+    #[serde(default)]
+    pub strict: bool,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -34,6 +37,9 @@ pub struct VersionBody {
     /// Where it was locked, if that was elsewhere; told of one version, and not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<OriginBody>,
+    /// The version that what changed asks for, where it is above this one; told by the lock, and nowhere else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_for: Option<String>,
 }
 
 /// Where a version was locked, and who brought it.
@@ -76,6 +82,7 @@ impl From<Version> for VersionBody {
             approver: v.approver,
             created_at: rfc3339(v.created_at),
             imported: None,
+            asked_for: None,
         }
     }
 }

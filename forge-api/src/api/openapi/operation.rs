@@ -124,7 +124,7 @@ fn refusals(route: &Route, takes: bool) -> Vec<(&'static str, &'static str)> {
     let mut all = vec![
         ("422", "something of the request cannot be taken; `code` and `detail` say what"),
         ("429", "too many requests; `Retry-After` says when to come back"),
-        ("503", "something that FORGE needs is away at the moment"),
+        ("503", "something that FORGE needs is away at the moment, or there is too much to do"),
         ("500", "a fault of FORGE; nothing was changed"),
     ];
     if route.access != Access::Public || route.method == "POST" {

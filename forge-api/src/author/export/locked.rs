@@ -7,7 +7,7 @@ use schemas::bundle::Bundle;
 use schemas::canonical::Digest;
 
 use super::{SetAt, Whole};
-use crate::aside::{LOCKS, aside};
+use crate::aside::{EXCHANGES, aside};
 use crate::clock::rfc3339;
 use crate::database::origin::{self, VersionOrigin};
 use crate::database::version::{self, Version as Row};
@@ -68,7 +68,7 @@ async fn take(conn: &mut Conn, set_id: &str, version_id: &str, taken: &mut Taken
         return Ok(());
     }
     let body = version::body(conn, version_id).await?.ok_or(ApiError::NotFound("version"))?;
-    let digest = aside(&LOCKS, move || Ok(place::content(&body)?)).await?;
+    let digest = aside(&EXCHANGES, move || Ok(place::content(&body)?)).await?;
     taken.insert(key, digest);
     Ok(())
 }

@@ -5,7 +5,7 @@ use exchange::{Content, Digests, Format, Note};
 use schemas::bundle::{self, Bundle};
 use schemas::template::CompiledSet;
 
-use crate::aside::{LOCKS, aside};
+use crate::aside::{EXCHANGES, aside};
 use crate::error::{ApiError, Result};
 
 /// What was read from a file.
@@ -54,7 +54,7 @@ pub(super) async fn of_set(
     bytes: Vec<u8>,
     is_new: bool,
 ) -> Result<Source> {
-    aside(&LOCKS, move || {
+    aside(&EXCHANGES, move || {
         let found = exchange::read(format, &name, &bytes)?;
         let Some(mut archive) = found.archive else {
             let part = Part {
@@ -87,7 +87,7 @@ pub(super) async fn of_set(
 
 /// Reads what is imported into a project: an archive of ours.
 pub(super) async fn of_project(name: String, bytes: Vec<u8>, is_new: bool) -> Result<Source> {
-    aside(&LOCKS, move || {
+    aside(&EXCHANGES, move || {
         let (archive, notes) = exchange::read_archive(&name, &bytes)?;
         let is_whole = archive.is_whole();
         let sets: Vec<Part> = archive.sets.into_iter().map(|set| Part::of(set, is_whole)).collect();

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::choice::{Change, PlanItem};
 use super::history::time;
 use super::{Plan, SetAt, Source};
-use crate::aside::{LOCKS, aside};
+use crate::aside::{EXCHANGES, aside};
 use crate::audit;
 use crate::auth::Actor;
 use crate::author::ProjectAt;
@@ -38,7 +38,7 @@ pub(super) fn locked(whole: &Whole) -> impl Iterator<Item = &Told> + Clone {
 
 async fn content(conn: &mut Conn, id: &str) -> Result<Digest> {
     let body = version::body(conn, id).await?.ok_or(ApiError::NotFound("version"))?;
-    aside(&LOCKS, move || Ok(place::content(&body)?)).await
+    aside(&EXCHANGES, move || Ok(place::content(&body)?)).await
 }
 
 async fn stored(conn: &mut Conn, set: &PromptSet, number: &semver::Version) -> Result<Option<Version>> {
@@ -195,7 +195,7 @@ fn taken(locked: &Locked, known: &BTreeMap<(String, String), Digest>) -> Option<
 async fn moved(at: &ProjectAt, set: &str, told: &Told, digests: BTreeMap<String, Digest>) -> Result<Placed> {
     let (organisation, project) = (at.organisation.slug.clone(), at.project.slug.clone());
     let (set, number, body) = (set.to_owned(), told.locked.version.to_string(), told.body.clone());
-    aside(&LOCKS, move || {
+    aside(&EXCHANGES, move || {
         let body = place::moved(&body, &organisation, &project, &set, &digests)?;
         let prompts = Bundle::from_body(&body)?.prompts.len();
         // Refused now rather than when it is published.

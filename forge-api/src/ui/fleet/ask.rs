@@ -1,6 +1,6 @@
 //! Asks before an order is given: what it does, to how many agents, and why.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::status::Mode;
@@ -13,6 +13,7 @@ use crate::error::{ApiError, Result};
 use crate::fleet::{self, AgentView, Presence};
 use crate::order::{self, New, Target};
 use crate::state::AppState;
+use crate::ui::address::{Path, Query};
 use crate::ui::engine;
 use crate::ui::fault::{PageResult, beside_form};
 use crate::ui::form::Form;

@@ -1,6 +1,6 @@
 //! Asks before an order is withdrawn.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::database::order::Order;
 use crate::error::ApiError;
 use crate::order;
 use crate::state::AppState;
+use crate::ui::address::{Path, Query};
 use crate::ui::fault::PageResult;
 use crate::ui::new::{Ask, ask};
 use crate::ui::view::{Moment, encoded};

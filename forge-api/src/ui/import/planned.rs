@@ -1,10 +1,11 @@
 //! What an import would do, and saying that it shall.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::super::address::{Path, Query};
 use super::super::changes::{Changes, Side};
 use super::super::diff::Diff;
 use super::super::engine;

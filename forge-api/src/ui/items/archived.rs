@@ -1,6 +1,6 @@
 //! What is archived, and the way back.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{SetPath, frame, href, typed};
 use crate::author::{self, Restore, SetAt};
 use crate::state::AppState;
+use crate::ui::address::Path;
 use crate::ui::editor::{base, may_change};
 use crate::ui::engine;
 use crate::ui::fault::{PageResult, beside_form};
