@@ -1,4 +1,4 @@
-//! Two people at once: everything that both changed is put together or told.
+//! Two people at once: everything that both changed is put together or told, and what nobody decided on is not locked.
 
 use forge_api::auth::Role;
 use reqwest::{Method, Response};
@@ -9,9 +9,11 @@ use crate::app::{App, Browser, SET, json_of, on_both, prompt};
 on_both!(
     nothing_of_theirs_goes_away_unseen,
     what_only_they_changed_is_taken_without_a_clash,
+    marks_of_a_merge_are_told_and_not_locked,
 );
 
 const PAGE: &str = "/acme/support/chat/welcome.message";
+const MARKED: &str = "a\n<<<<<<< yours\nb\n=======\nc\n>>>>>>> theirs\n";
 
 /// The prompt as both found it, with what one of them made of it.
 fn welcome(more: &[(&str, Value)]) -> Value {
@@ -140,4 +142,46 @@ async fn what_only_they_changed_is_taken_without_a_clash(app: App) {
     ];
     let html = post(&app, &browser, "save", "1", &same).await.text().await.unwrap();
     assert!(html.contains("nothing differs") && !html.contains("Theirs and yours"), "{html}");
+}
+
+async fn marks_of_a_merge_are_told_and_not_locked(app: App) {
+    app.save("welcome.message", "Hi {{ n }}", &["n"]).await;
+    let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/footer"));
+    json_of(partial.json(&json!({ "source": MARKED })).send().await.unwrap(), 201).await;
+    let browser = app.browser().await;
+    let text = format!("{{{{ n }}}}\n{MARKED}");
+    let fields = [("p-name", "n"), ("p-type", "string"), ("p-required", "yes"), ("text", text.as_str())];
+    assert_eq!(post(&app, &browser, "save", "1", &fields).await.status(), 303, "saving stays possible");
+    let page = async |path: &str| {
+        let answer = app.by(&browser, Method::GET, path).header("accept", "text/html").send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    let html = page(PAGE).await;
+    assert!(html.contains("Line 3, column 1") && html.contains("data-line=\"3\""), "{html}");
+    assert!(html.contains("marks a place that two changed at once"), "{html}");
+    let html = page("/acme/support/chat/-/partials/footer").await;
+    assert!(html.contains("Line 2, column 1"), "{html}");
+    let check = json!({ "prompt": prompt("x", MARKED, &[]) });
+    let found = app.post(&format!("{SET}/check"), 200, check).await;
+    assert_eq!((&found["errors"][0]["code"], &found["errors"][0]["line"]), (&json!("unmerged"), &json!(2)));
+
+    let body =
+        app.refused(&format!("{SET}/lock"), json!({ "version": "1.0.0" }), 422, "template_invalid").await;
+    assert_eq!(body["errors"].as_array().map(Vec::len), Some(2), "{body}");
+    assert_eq!((&body["errors"][0]["line"], &body["errors"][1]["partial"]), (&json!(3), &json!("footer")));
+    let form = [("csrf", browser.csrf.as_str()), ("version", "1.0.0")];
+    let lock = app.by(&browser, Method::POST, "/acme/support/chat/-/lock").header("accept", "text/html");
+    let refused = lock.form(&form).send().await.unwrap();
+    assert_eq!(refused.status(), 422);
+    let html = refused.text().await.unwrap();
+    assert!(html.contains("Fix first") && html.contains(&format!("href=\"{PAGE}\"")), "{html}");
+    assert!(html.contains("href=\"/acme/support/chat/-/partials/footer\""), "{html}");
+
+    // Decided, it is locked.
+    assert_eq!(post(&app, &browser, "save", "2", &fields[..3]).await.status(), 303);
+    let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/footer"));
+    let put = partial.header("if-match", "\"1\"").json(&json!({ "source": "a\nb\n" }));
+    json_of(put.send().await.unwrap(), 200).await;
+    app.lock("1.0.0").await;
 }
