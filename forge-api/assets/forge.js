@@ -412,10 +412,12 @@ addEventListener("DOMContentLoaded", () => {
     mended();
     return "";
   }
+  // The page shows what saving would do, and somebody has to say so: nothing is saved by itself, and then by a new page.
+  function held() { return ["conflict", "review"].some((word) => word in form.dataset); }
   // Drafts save themselves when one stops to think. What cannot be saved yet stays here, and says so.
   function saveSoon() {
     clearTimeout(idle);
-    const by = stored("autosave") !== "off" && !["conflict", "review"].some((word) => word in form.dataset);
+    const by = stored("autosave") !== "off" && !held();
     if ($("#save") && by) idle = setTimeout(saveNow, 1500);
   }
   async function saveNow() {
@@ -432,6 +434,7 @@ addEventListener("DOMContentLoaded", () => {
     const button = $("#save");
     if (!button || button.getAttribute("aria-busy")) return;
     clearTimeout(idle);
+    if (held()) return form.requestSubmit(button);
     work(button, true);
     const why = await send();
     work(button, false);

@@ -17,6 +17,7 @@
 //! | [`dependency`] | sets that a draft takes partials from, resolved to locked versions |
 //! | [`preview`] | what the editor shows: errors at their place, variables, the rendered text |
 //! | [`example`] | projects to begin with |
+//! | `unmerged` | marks of a merge that still stand in a text |
 //! | [`trial`] | a stored prompt rendered: of the draft, a version, or what is live in an environment |
 //! | [`mod@run`] | a prompt run with a model |
 //! | [`variables`] | values to try a prompt with, saved by name |
@@ -47,6 +48,7 @@ pub mod run;
 pub mod set;
 pub mod settings;
 pub mod trial;
+pub(crate) mod unmerged;
 pub mod variables;
 
 pub use archive::{Restore, archive, archived, archived_count, restore};

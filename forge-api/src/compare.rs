@@ -5,11 +5,13 @@
 //! | [`diff`] | two texts by lines and words |
 //! | [`changes`] | what differs, what it means to callers, and the version that it asks for |
 //! | `facts` | what changed besides the text, in words |
+//! | [`long`] | what is too long for words, side by side |
 //! | [`merge`] | two texts of one origin made into one |
 
 pub mod changes;
 pub mod diff;
 mod facts;
+pub mod long;
 pub mod merge;
 
 pub use changes::{Changes, Reason, Side, Weight};

@@ -10,7 +10,7 @@ use crate::audit;
 use crate::auth::{Action, Actor};
 use crate::author::prompt::load;
 use crate::author::set::refuse_archived;
-use crate::author::{Draft, SetAt, dependency};
+use crate::author::{Draft, SetAt, dependency, unmerged};
 use crate::clock;
 use crate::compare;
 use crate::database::origin::{self, VersionOrigin};
@@ -56,7 +56,11 @@ pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version)
     dependency::all_resolved(&draft.requirements)?;
     let content = draft.bundle(set, version.clone())?;
     aside(&LOCKS, move || {
-        CompiledSet::compile(&content).map_err(ApiError::Template)?;
+        let mut errors = CompiledSet::compile(&content).err().unwrap_or_default();
+        errors.extend(unmerged::in_all(&content.prompts, &content.partials));
+        if !errors.is_empty() {
+            return Err(ApiError::Template(errors));
+        }
         let prompts = content.prompts.len();
         let bytes = content.into_body()?;
         // Refused now rather than when it is published.
@@ -72,7 +76,8 @@ pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version)
 ///
 /// # Errors
 /// Not allowed; locked already; under review and not approved; the draft changed meanwhile; a
-/// version that exists or is not above the last; a dependency that no version fits; templates that do not compile; too large. Nothing is changed then.
+/// version that exists or is not above the last; a dependency that no version fits; templates that do not compile, or that hold
+/// marks of a merge; too large. Nothing is changed then.
 pub async fn lock(
     state: &AppState,
     actor: &Actor,

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::SetAt;
 use super::trial::Measure;
+use super::unmerged;
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::{Action, Actor};
 use crate::error::{ApiError, Result};
@@ -54,7 +55,8 @@ pub async fn check(state: &AppState, actor: &Actor, set: &SetAt, prompt: &Prompt
     let partials = partials(state, actor, set).await?;
     let prompt = prompt.clone();
     aside(&PREVIEWS, move || {
-        let errors = template::check(&prompt, &partials);
+        let mut errors = template::check(&prompt, &partials);
+        errors.extend(unmerged::in_prompt(&prompt));
         let mut variables: Vec<String> = Vec::new();
         for source in prompt.templates() {
             for name in template::extract(source).unwrap_or_default() {

@@ -3,6 +3,11 @@
 
 use similar::TextMerge;
 
+/// Opens a place that both changed: mine stands below.
+const OPEN: &str = "<<<<<<< yours";
+/// Closes it: theirs stands above.
+const CLOSE: &str = ">>>>>>> theirs";
+
 /// One text of two.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
@@ -17,6 +22,20 @@ pub fn merge(base: &str, mine: &str, theirs: &str) -> Merged {
     let mut merged = TextMerge::from_lines(base, mine, theirs);
     merged.labels("before", "yours", "theirs");
     Merged { conflicts: merged.conflict_count(), text: merged.to_string() }
+}
+
+/// The places of a text that nobody decided on, exactly as [`merge`] marks them: the number of the line, from 1, and
+/// the line.
+pub fn marks(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut is_open = false;
+    text.lines().enumerate().filter_map(move |(i, line)| {
+        // The end of a place that was told at its beginning is not told again.
+        let told = line == OPEN || (line == CLOSE && !is_open);
+        if line == OPEN || line == CLOSE {
+            is_open = line == OPEN;
+        }
+        told.then_some((i + 1, line))
+    })
 }
 
 #[cfg(test)]
@@ -44,6 +63,20 @@ mod tests {
         assert_eq!(merged.conflicts, 1);
         for part in ["<<<<<<< yours\nmine\n", "=======\nother\n>>>>>>> theirs\n"] {
             assert!(merged.text.contains(part), "{}", merged.text);
+        }
+    }
+
+    #[test]
+    fn marks_are_found_as_the_merge_writes_them_and_no_others() {
+        let merged = merge(BASE, &BASE.replace("three", "mine"), &BASE.replace("three", "other"));
+        assert_eq!(marks(&merged.text).collect::<Vec<_>>(), [(3, "<<<<<<< yours")]);
+        assert_eq!(marks("a\r\n>>>>>>> theirs").collect::<Vec<_>>(), [(2, ">>>>>>> theirs")]);
+        let both = merge("x", "mine", "other").text.repeat(2);
+        assert_eq!(marks(&both).map(|(line, _)| line).collect::<Vec<_>>(), [1, 6]);
+        for text in
+            [BASE, "=======\n", "<<<<<<< HEAD\n>>>>>>> main\n", "say <<<<<<< yours\n", " >>>>>>> theirs"]
+        {
+            assert_eq!(marks(text).count(), 0, "{text}");
         }
     }
 }

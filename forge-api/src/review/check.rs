@@ -11,7 +11,7 @@ use super::{ReviewView, find};
 use crate::aside::{PREVIEWS, aside};
 use crate::auth::Actor;
 use crate::author::variables::{self, VariableSet};
-use crate::author::{SetAt, dependency, preview};
+use crate::author::{SetAt, dependency, preview, unmerged};
 use crate::compare::Content;
 use crate::contract;
 use crate::error::{ApiError, Result};
@@ -89,7 +89,9 @@ pub async fn of_view(state: &AppState, actor: &Actor, set: &SetAt, view: &Review
     };
     let (prompts, partials) = (content.prompts.clone(), content.partials.clone());
     let mut all = aside(&PREVIEWS, move || {
-        let found: Vec<TemplateError> = prompts.iter().flat_map(|p| template::check(p, &partials)).collect();
+        let mut found: Vec<TemplateError> =
+            prompts.iter().flat_map(|p| template::check(p, &partials)).collect();
+        found.extend(unmerged::in_all(&prompts, &partials));
         let mut all = vec![templates(&found, prompts.len()), parameters(&found)];
         all.extend(rendered(&prompts, &partials, samples));
         Ok(all)

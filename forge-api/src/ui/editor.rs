@@ -27,6 +27,7 @@ use schemas::prompt::{Content, Partial};
 use serde_json::Value;
 
 use self::along::Copied;
+use self::merge::Clash;
 use self::page::{Conflict, ReviewView};
 use self::previewed::Previewed;
 use self::save::{refused, review, save_prompt, take_both};
@@ -217,6 +218,8 @@ struct Shown {
     open: Option<usize>,
     flash: Option<Callout>,
     conflict: Option<Conflict>,
+    /// What both changed, where both were put together into the form.
+    clashes: Vec<Clash>,
     review: Option<ReviewView>,
     /// Notes that were not saved, and why.
     notes: Option<(String, String)>,
@@ -230,6 +233,7 @@ impl Default for Shown {
             open: None,
             flash: None,
             conflict: None,
+            clashes: Vec::new(),
             review: None,
             notes: None,
         }
@@ -248,6 +252,7 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed, s
     }
     page.dirty = shown.dirty;
     page.conflict = shown.conflict;
+    page.clashes = shown.clashes;
     page.review = shown.review;
     let mut frame = frame(visitor, set, Some(typed));
     frame.flash = shown.flash;

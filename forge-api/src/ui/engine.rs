@@ -25,6 +25,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "archived.html",
     "audit.html",
     "base.html",
+    "clashes.html",
     "compare.html",
     "confirm.html",
     "credentials.html",

@@ -308,9 +308,15 @@ impl Page {
                     .filter(|e| !e.is_warning())
                     .take(PROBLEMS_MAX)
                     .map(|e| {
-                        let prompt = e.prompt.as_ref().map(ToString::to_string).unwrap_or_default();
+                        let (prompt, href) = match (&e.prompt, &e.partial) {
+                            (Some(prompt), _) => (prompt.to_string(), format!("{}/{prompt}", base(set))),
+                            (None, Some(partial)) => {
+                                (partial.to_string(), format!("{}/-/partials/{partial}", base(set)))
+                            }
+                            (None, None) => (String::new(), base(set)),
+                        };
                         Problem {
-                            href: format!("{}/{prompt}", base(set)),
+                            href,
                             place: match &e.partial {
                                 Some(partial) => {
                                     format!("Partial {partial}, line {}, column {}", e.line, e.column)

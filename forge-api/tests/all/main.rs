@@ -34,6 +34,7 @@ mod sign_in;
 mod smtp;
 mod speed;
 mod throttle;
+mod together;
 mod tokens;
 mod transfer;
 mod trying;

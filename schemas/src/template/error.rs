@@ -77,6 +77,8 @@ pub enum TemplateErrorCode {
     InvalidParameter,
     /// Tera could do it; here it is not allowed.
     Forbidden,
+    /// FORGE's editor merged two texts here, and nobody decided between them.
+    Unmerged,
     /// A code that this program does not know.
     #[serde(other)]
     Unknown,

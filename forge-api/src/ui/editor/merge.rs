@@ -1,10 +1,22 @@
 //! Two who wrote at once: what both made of the revision that they started from, as one.
+//!
+//! | module | what it merges |
+//! |---|---|
+//! | `messages` | the text, or the messages of a chat |
+//! | `parameters` | parameters, by their names |
+//! | `fields` | model settings and metadata by their keys, tags word by word, the description |
+
+mod fields;
+mod messages;
+mod parameters;
+
+use serde::Serialize;
 
 use super::typed::{Part, Typed, What};
 use crate::author;
 use crate::author::SetAt;
 use crate::author::history::{self, Kept, Part as Name};
-use crate::compare::merge::merge;
+use crate::compare::{Changes, Side};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 use crate::ui::visitor::Visitor;
@@ -13,45 +25,97 @@ use crate::ui::visitor::Visitor;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Together {
     pub typed: Typed,
-    /// Places that both changed; they stand between marks.
-    pub conflicts: usize,
+    /// What both changed, each otherwise.
+    pub clashes: Vec<Clash>,
+    /// What it changes of what is stored, besides the text, in words.
+    pub facts: Vec<String>,
 }
 
-/// Whose change counts, where only one of two changed something; mine, where both did.
-fn changed<T: Clone + PartialEq>(base: &T, mine: &T, theirs: &T) -> T {
-    if mine == base { theirs.clone() } else { mine.clone() }
-}
-
-/// What two made of `base`. None where the messages of a chat do not correspond any more.
-fn together(base: &Typed, mine: &Typed, theirs: &Typed) -> Option<Together> {
-    let shape = |typed: &Typed| {
-        (typed.what, typed.parts.iter().map(|part| part.role.clone()).collect::<Vec<String>>())
-    };
-    if shape(base) != shape(mine) || shape(base) != shape(theirs) {
-        return None;
+impl Together {
+    /// How many places both changed.
+    pub(super) fn places(&self) -> usize {
+        self.clashes.iter().map(|clash| clash.places).sum()
     }
-    let mut conflicts = 0;
-    let parts = base.parts.iter().zip(&mine.parts).zip(&theirs.parts).map(|((base, mine), theirs)| {
-        let merged = merge(&base.text, &mine.text, &theirs.text);
-        conflicts += merged.conflicts;
-        Part { role: mine.role.clone(), text: merged.text }
-    });
-    let parts = parts.collect();
+}
+
+/// Something that both changed, each otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Clash {
+    /// The field: `model setting temperature`.
+    pub what: String,
+    /// Their value; none where both stand in the text.
+    pub theirs: Option<String>,
+    pub mine: Option<String>,
+    /// What became of it.
+    pub kept: &'static str,
+    /// How many places it is: more than one in a text.
+    pub places: usize,
+}
+
+impl Clash {
+    /// A field that both changed: mine is kept until somebody decides.
+    fn of(what: impl Into<String>, theirs: impl Into<String>, mine: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            theirs: Some(theirs.into()),
+            mine: Some(mine.into()),
+            kept: "yours is kept",
+            places: 1,
+        }
+    }
+
+    /// Places of a text that both changed.
+    fn in_text(what: impl Into<String>, places: usize) -> Self {
+        Self { what: what.into(), theirs: None, mine: None, kept: "both stand between marks", places }
+    }
+}
+
+/// What two made of one revision, and that revision.
+#[derive(Debug, Clone, Copy)]
+struct Three<'a> {
+    base: &'a Typed,
+    mine: &'a Typed,
+    theirs: &'a Typed,
+}
+
+/// Whose value counts, where only one of two changed something; mine where both did, and whether they differ there.
+fn three_by<T: Copy>(base: T, mine: T, theirs: T, same: impl Fn(T, T) -> bool) -> (T, bool) {
+    if same(mine, base) {
+        return (theirs, false);
+    }
+    (mine, !same(theirs, base) && !same(mine, theirs))
+}
+
+/// The same of what is the same where it is equal.
+fn three<T: Copy + PartialEq>(base: T, mine: T, theirs: T) -> (T, bool) {
+    three_by(base, mine, theirs, |a, b| a == b)
+}
+
+/// What two made of one revision.
+fn together(of: Three<'_>) -> Together {
+    let mut clashes = Vec::new();
+    let (what, parts) = messages::content(of, &mut clashes);
+    let description = fields::description(of, &mut clashes);
+    let parameters = parameters::parameters(of, &mut clashes);
+    let settings = fields::settings(of, &mut clashes);
+    let metadata = fields::metadata(of, &mut clashes);
     let typed = Typed {
+        what,
         parts,
-        plain: changed(&base.plain, &mine.plain, &theirs.plain),
-        description: changed(&base.description, &mine.description, &theirs.description),
-        tags: changed(&base.tags, &mine.tags, &theirs.tags),
-        settings: changed(&base.settings, &mine.settings, &theirs.settings),
-        metadata: changed(&base.metadata, &mine.metadata, &theirs.metadata),
-        parameters: changed(&base.parameters, &mine.parameters, &theirs.parameters),
-        ..mine.clone()
+        // Of two values there is no third: who changed it at all is right.
+        plain: three(of.base.plain, of.mine.plain, of.theirs.plain).0,
+        description,
+        tags: fields::tags(of),
+        parameters,
+        settings,
+        metadata,
+        ..of.mine.clone()
     };
-    Some(Together { typed, conflicts })
+    Together { typed, clashes, facts: Vec::new() }
 }
 
 /// What was typed, made one with what is stored now; both came from revision `base`. What comes out
-/// names the revision that is stored.
+/// names the revision that is stored. None where that revision is not kept.
 pub(super) async fn proposal(
     state: &AppState,
     visitor: &Visitor,
@@ -69,52 +133,31 @@ pub(super) async fn proposal(
         Err(ApiError::NotFound(_)) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let (base, theirs) = match (name, began.kept) {
+    let (base, theirs, stored) = match (name, began.kept) {
         (Name::Prompt(id), Kept::Prompt(began)) => {
             let stored = author::prompt_draft(state, actor, set, id).await?;
-            (Typed::of_prompt(&began, base), Typed::of_prompt(&stored.prompt, stored.revision))
+            let theirs = Typed::of_prompt(&stored.prompt, stored.revision);
+            (Typed::of_prompt(&began, base), theirs, Some(stored.prompt))
         }
         (Name::Partial(id), Kept::Partial(source)) => {
             let stored = author::partial_draft(state, actor, set, id).await?;
             let theirs = Typed::of_partial(&stored.partial, stored.revision);
             let began = Part { role: "text".into(), text: source };
-            (Typed { parts: vec![began], ..theirs.clone() }, theirs)
+            (Typed { parts: vec![began], ..theirs.clone() }, theirs, None)
         }
         _ => return Ok(None),
     };
-    Ok(together(&base, mine, &theirs).map(|mut found| {
-        found.typed.revision = theirs.revision;
-        found
-    }))
+    let mut found = together(Three { base: &base, mine, theirs: &theirs });
+    found.typed.revision = theirs.revision;
+    if let Some(stored) = stored {
+        let (merged, _) = found.typed.prompt(Some(&stored))?;
+        let (old, new) = ([stored], [merged]);
+        let side = |prompts| Side { prompts, ..Side::default() };
+        let changes = Changes::between(side(&old), side(&new));
+        found.facts = changes.diffs.into_iter().flat_map(|diff| diff.facts).collect();
+    }
+    Ok(Some(found))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn typed(texts: &[&str], tags: &str) -> Typed {
-        Typed {
-            name: "a".into(),
-            tags: tags.into(),
-            parts: texts.iter().map(|text| Part { role: "user".into(), text: (*text).into() }).collect(),
-            ..Typed::default()
-        }
-    }
-
-    #[test]
-    fn both_changes_are_kept_and_each_field_is_whose_changed_it() {
-        let base = typed(&["one\ntwo\nthree\n", "x"], "a");
-        let found = together(
-            &base,
-            &typed(&["ONE\ntwo\nthree\n", "x"], "a"),
-            &typed(&["one\ntwo\nTHREE\n", "y"], "a, b"),
-        );
-        assert_eq!(
-            found.unwrap(),
-            Together { typed: typed(&["ONE\ntwo\nTHREE\n", "y"], "a, b"), conflicts: 0 }
-        );
-        let both = together(&base, &typed(&["mine", "x"], "m"), &typed(&["theirs", "x"], "t")).unwrap();
-        assert_eq!((both.conflicts, both.typed.tags.as_str()), (1, "m"));
-        assert!(together(&base, &typed(&["one"], "a"), &base).is_none());
-    }
-}
+mod tests;

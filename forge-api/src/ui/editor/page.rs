@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::merge::Together;
+use super::merge::{Clash, Together};
 use super::parameter::{self, Row};
 use super::previewed::{Preview, Previewed, Problem, RenderedPart, Unused, sentence};
 use super::settings::SettingsView;
@@ -44,6 +44,8 @@ pub(crate) struct Page {
     pub why_not: Option<String>,
     pub dirty: bool,
     pub conflict: Option<Conflict>,
+    /// What two changed at once, where both were put together into the form.
+    pub clashes: Vec<Clash>,
     pub parts: Vec<PartView>,
     pub roles: Vec<String>,
     pub types: Vec<&'static str>,
@@ -78,18 +80,23 @@ pub(crate) struct Conflict {
     pub base: i64,
     /// Both together, part by part; nothing where they do not go together.
     pub both: Vec<RenderedPart>,
-    /// What it says of places that both changed.
+    /// How many places both changed.
     pub clash: Option<String>,
+    /// Each of them by its name.
+    pub clashes: Vec<Clash>,
+    /// What both together changes besides the text, of what is stored.
+    pub facts: Vec<String>,
 }
 
 impl Conflict {
     /// Shows both together.
     pub(super) fn takes(&mut self, found: Together) {
-        let chat = found.typed.what == What::Chat;
+        let (chat, places) = (found.typed.what == What::Chat, found.places() as u64);
         let part =
             |part: Part| RenderedPart { role: chat.then_some(part.role), placeholder: None, text: part.text };
         self.both = found.typed.parts.into_iter().map(part).collect();
-        self.clash = (found.conflicts > 0).then(|| count(found.conflicts as u64, "place", "places"));
+        self.clash = (places > 0).then(|| count(places, "place", "places"));
+        (self.clashes, self.facts) = (found.clashes, found.facts);
     }
 }
 

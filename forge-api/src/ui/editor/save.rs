@@ -2,14 +2,16 @@
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
+use schemas::PromptId;
 use schemas::prompt::{Partial, Prompt};
 use serde_json::Value;
 
 use super::page::{Conflict, ReviewView};
-use super::typed::{Part, Typed, What};
+use super::typed::{Typed, What};
 use super::{Shown, href, merge, sentence, show};
 use crate::author::{self, SetAt};
 use crate::compare::diff::Diff;
+use crate::compare::long::long;
 use crate::compare::{Changes, Side};
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -55,25 +57,32 @@ pub(super) async fn save_prompt(
 pub(super) async fn review(state: &AppState, visitor: &Visitor, set: &SetAt, typed: &Typed) -> PageResult {
     let diffs = if typed.what == What::Partial {
         let stored = author::partial_draft(state, &visitor.actor, set, &typed.name).await?.partial;
-        let mine = Partial { name: stored.name.clone(), source: typed.text().to_owned() };
-        let (old, new) = ([stored], [mine]);
-        Changes::between(
-            Side { partials: &old, ..Side::default() },
-            Side { partials: &new, ..Side::default() },
-        )
-        .diffs
+        of_partials(stored, typed)
     } else {
         let stored = author::prompt_draft(state, &visitor.actor, set, &typed.name).await?.prompt;
         let (mine, _) = typed.prompt(Some(&stored)).map_err(ApiError::from)?;
-        let (old, new) = ([stored], [mine]);
-        Changes::between(Side { prompts: &old, ..Side::default() }, Side { prompts: &new, ..Side::default() })
-            .diffs
+        of_prompts(stored, mine)
     };
     let shown = Shown { dirty: true, review: Some(ReviewView { diffs }), ..Shown::default() };
     show(state, visitor, set, typed, shown).await
 }
 
-/// Puts both together into the form, to be looked at and saved.
+/// What two of a prompt differ in: the text by lines, everything else in words.
+fn of_prompts(old: Prompt, new: Prompt) -> Vec<Diff> {
+    let (old, new) = ([old], [new]);
+    Changes::between(Side { prompts: &old, ..Side::default() }, Side { prompts: &new, ..Side::default() })
+        .diffs
+}
+
+/// What was typed beside another text of the same partial.
+fn of_partials(old: Partial, typed: &Typed) -> Vec<Diff> {
+    let new = [Partial { name: old.name.clone(), source: typed.text().to_owned() }];
+    let old = [old];
+    Changes::between(Side { partials: &old, ..Side::default() }, Side { partials: &new, ..Side::default() })
+        .diffs
+}
+
+/// Puts both together into the form, to be looked at and saved. What both changed is told again.
 pub(super) async fn take_both(
     state: &AppState,
     visitor: &Visitor,
@@ -81,12 +90,17 @@ pub(super) async fn take_both(
     typed: Typed,
     base: i64,
 ) -> PageResult {
-    let found = merge::proposal(state, visitor, set, &typed, base).await?;
-    let typed = found.map_or(typed, |found| found.typed);
-    show(state, visitor, set, &typed, Shown { dirty: true, ..Shown::default() }).await
+    let Some(found) = merge::proposal(state, visitor, set, &typed, base).await? else {
+        let why = format!("Revision {base}, from which both started, is not kept. Nothing was changed.");
+        let flash = Some(Callout::bad("They do not go together.", why));
+        let shown = Shown { dirty: true, flash, ..Shown::default() };
+        return show(state, visitor, set, &typed, shown).await;
+    };
+    let shown = Shown { dirty: true, clashes: found.clashes, ..Shown::default() };
+    show(state, visitor, set, &found.typed, shown).await
 }
 
-/// A save that was refused: every word stays, and a conflict shows both texts.
+/// A save that was refused: every word stays, and a conflict shows all of theirs that saving mine would take away.
 pub(super) async fn refused(
     state: &AppState,
     visitor: &Visitor,
@@ -123,22 +137,16 @@ fn theirs(more: &Value, typed: &Typed) -> Option<(Conflict, i64)> {
     let current = more.get("current")?;
     let revision = current.get("revision")?.as_i64()?;
     let who = current.get("updated_by").and_then(Value::as_str).unwrap_or("Somebody").to_owned();
-    let stored = match current.get("source").and_then(Value::as_str) {
-        Some(source) => vec![Part { role: "text".into(), text: source.to_owned() }],
-        None => {
-            let prompt: Prompt = serde_json::from_value(current.get("prompt")?.clone()).ok()?;
-            Typed::of_prompt(&prompt, revision).parts
-        }
+    let mut diffs = if let Some(source) = current.get("source").and_then(Value::as_str) {
+        of_partials(Partial { name: PromptId::new(&typed.name).ok()?, source: source.to_owned() }, typed)
+    } else {
+        let stored: Prompt = serde_json::from_value(current.get("prompt")?.clone()).ok()?;
+        let (mine, _) = typed.prompt(Some(&stored)).ok()?;
+        let long = long(&stored, &mine);
+        let mut diffs = of_prompts(stored, mine);
+        diffs.extend(long);
+        diffs
     };
-    let empty = Part { role: String::new(), text: String::new() };
-    let diffs = (0..stored.len().max(typed.parts.len()))
-        .map(|i| {
-            let (old, new) = (stored.get(i).unwrap_or(&empty), typed.parts.get(i).unwrap_or(&empty));
-            let title =
-                if typed.what == What::Chat { format!("message {}", i + 1) } else { typed.name.clone() };
-            Diff::of(title, &old.text, &new.text)
-        })
-        .filter(|d| !d.is_empty())
-        .collect();
+    diffs.retain(|diff| !diff.is_empty());
     Some((Conflict { who, diffs, ..Conflict::default() }, revision))
 }
