@@ -25,6 +25,7 @@ mod orders;
 mod organisations;
 mod people;
 mod publishing;
+mod restore;
 mod sessions;
 mod set_up;
 mod sign_in;
