@@ -80,6 +80,7 @@ pub fn router() -> Router<AppState> {
         .route("/sets/{set}/actions/duplicate", post(items::duplicate))
         .route("/sets/{set}/actions/archive", post(items::archive))
         .route("/sets/{set}/actions/restore", post(items::restore))
+        .route("/sets/{set}/actions/restore-version", post(versions::restore_version))
         .route("/sets/{set}/notes/{*prompt}", get(notes::get_note).put(notes::put_note))
         .route(
             "/sets/{set}/prompts/{*prompt}",

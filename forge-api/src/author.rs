@@ -11,6 +11,7 @@
 //! | [`settings`] | names, descriptions, tags; archiving and restoring projects and sets |
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
 //! | [`mod@rename`], [`mod@duplicate`], [`mod@archive`] | moving them: other names, copies, out of the draft and back |
+//! | [`mod@restore`] | a whole draft made again what a version was |
 //! | [`item`], [`partial`] | what both have in common, and who takes in a partial |
 //! | [`model`], [`mod@note`] | model settings and tags; what people note on a prompt |
 //! | [`history`] | what prompts and partials were after each save, and taking it back |
@@ -44,6 +45,7 @@ pub mod preview;
 pub mod project;
 pub mod prompt;
 pub mod rename;
+pub mod restore;
 pub mod run;
 pub mod set;
 pub mod settings;
@@ -73,6 +75,7 @@ pub use prompt::{
     prompt_draft, save_partial, save_partial_because, save_prompt, save_prompt_because,
 };
 pub use rename::{Along, Moved, rename, renamed};
+pub use restore::{Restored, restoration, restore_version};
 pub use run::{RunEvent, Running, run};
 pub use set::{NewSet, archived_sets, create_set, find_set, sets};
 pub use settings::{Change, change_organisation, change_project, change_set};

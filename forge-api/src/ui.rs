@@ -20,6 +20,7 @@
 //! | [`lock`], [`publish`], [`publication`] | the line: a version, where it goes, what the agents say |
 //! | [`review`], [`reviews`], [`environments`] | having it approved: one review, all that wait, the rules |
 //! | [`versions`], [`history`], [`compare`], [`publications`] | what was before |
+//! | [`restore`] | the draft as a version was |
 //! | [`import`], [`export`] | prompts in and out |
 //! | [`usage`] | who was built for a set, and its use |
 //! | [`fleet`], [`credentials`], [`audit`] | who serves what, who may, who did |
@@ -59,6 +60,7 @@ mod project;
 mod publication;
 mod publications;
 mod publish;
+mod restore;
 mod review;
 mod reviews;
 mod search;
@@ -204,6 +206,10 @@ pub fn router() -> Router<AppState> {
         .route(
             "/{organisation}/{project}/{set}/-/archived",
             get(items::get_archived).post(items::post_restore),
+        )
+        .route(
+            "/{organisation}/{project}/{set}/-/restore",
+            get(restore::get_restore).post(restore::post_restore),
         )
         .route(
             "/{organisation}/{project}/{set}/-/settings",

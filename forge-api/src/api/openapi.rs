@@ -118,6 +118,9 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         ("POST", "/sets/{set}/actions/duplicate") => (schema::<DuplicateRequest>(g), schema::<MovedBody>(g)),
         ("POST", "/sets/{set}/actions/archive") => (schema::<ArchiveRequest>(g), schema::<ArchivedBody>(g)),
         ("POST", "/sets/{set}/actions/restore") => (schema::<RestoreRequest>(g), schema::<MovedBody>(g)),
+        ("POST", "/sets/{set}/actions/restore-version") => {
+            (schema::<RestoreVersionRequest>(g), schema::<RestoredBody>(g))
+        }
         ("GET", "/sets/{set}/notes/{*prompt}") => (None, schema::<NoteBody>(g)),
         ("PUT", "/sets/{set}/notes/{*prompt}") => (schema::<NoteText>(g), schema::<NoteBody>(g)),
         ("GET", "/sets/{set}/prompts/{*prompt}") => (None, schema::<PromptBody>(g)),

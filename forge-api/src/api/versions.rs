@@ -1,15 +1,16 @@
-//! Locking, and versions.
+//! Locking, versions, and the draft made again what one of them was.
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
-use super::body::{LockRequest, VersionBody};
+use super::body::{LockRequest, RestoreVersionRequest, RestoredBody, VersionBody};
 use super::current_bundle::Served;
 use super::page::{Listed, Page};
 use super::{is, set_at};
 use crate::auth::Actor;
+use crate::author;
 use crate::error::Result;
 use crate::lock;
 use crate::server::{ApiJson, ApiQuery};
@@ -43,6 +44,17 @@ pub(super) async fn reopen_set(
     let set = set_at(&state, &actor, &project, &set).await?;
     lock::reopen(&state, &actor, &set).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn restore_version(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): SetPath,
+    ApiJson(body): ApiJson<RestoreVersionRequest>,
+) -> Result<Json<RestoredBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    let digest = body.draft_digest.as_deref();
+    Ok(Json(author::restore_version(&state, &actor, &set, &body.version, digest).await?.into()))
 }
 
 /// Which versions.

@@ -264,6 +264,12 @@ pub const API: &[Route] = &[
         "bring a prompt or a partial back out of the archive",
     ),
     route(
+        POST,
+        "/api/v1/projects/{project}/sets/{set}/actions/restore-version",
+        May(Edit),
+        "make the whole draft again what a version was; what that does not have is archived",
+    ),
+    route(
         GET,
         "/api/v1/projects/{project}/sets/{set}/notes/{*prompt}",
         May(View),
@@ -960,6 +966,18 @@ pub const PAGES: &[Route] = &[
     route(POST, "/{organisation}/{project}/{set}/-/archive", May(Edit), "archive a prompt or a partial"),
     route(GET, "/{organisation}/{project}/{set}/-/archived", May(View), "archived prompts and partials"),
     route(POST, "/{organisation}/{project}/{set}/-/archived", May(Edit), "restore a prompt or a partial"),
+    route(
+        GET,
+        "/{organisation}/{project}/{set}/-/restore",
+        May(Edit),
+        "asks before the draft becomes what a version was",
+    ),
+    route(
+        POST,
+        "/{organisation}/{project}/{set}/-/restore",
+        May(Edit),
+        "make the draft again what a version was",
+    ),
     route(GET, "/{organisation}/{project}/{set}/-/settings", May(Edit), "settings of a prompt set"),
     route(
         POST,

@@ -11,7 +11,6 @@ use super::rename::{Along, Moved, unchanged};
 use super::set::begin_edit;
 use crate::audit;
 use crate::auth::{Action, Actor};
-use crate::clock;
 use crate::database::Conn;
 use crate::database::archive::{self, ArchivedRow};
 use crate::error::{ApiError, Result};
@@ -71,7 +70,18 @@ pub(super) async fn keep(
     item: Item,
     old: Held,
 ) -> Result<ArchivedRow> {
-    take(conn, set, item, &old, Because::now(&actor.name, "archived")).await?;
+    keep_because(conn, set, item, old, Because::now(&actor.name, "archived")).await
+}
+
+/// As [`keep`], with all that its history says.
+pub(super) async fn keep_because(
+    conn: &mut Conn,
+    set: &SetAt,
+    item: Item,
+    old: Held,
+    because: Because<'_>,
+) -> Result<ArchivedRow> {
+    take(conn, set, item, &old, because).await?;
     let row = ArchivedRow {
         id: old.id,
         set_id: set.set.id.clone(),
@@ -80,8 +90,8 @@ pub(super) async fn keep(
         body: old.body,
         revision: old.revision + 1,
         created_at: old.created_at,
-        archived_at: clock::now(),
-        archived_by: actor.name.clone(),
+        archived_at: because.at,
+        archived_by: because.by.to_owned(),
     };
     archive::insert(conn, &row).await?;
     Ok(row)

@@ -232,7 +232,7 @@ pub async fn delete_requirement(state: &AppState, actor: &Actor, set: &SetAt, ot
 }
 
 /// Refuses a requirement that would lead back to the set itself, and says by which way.
-async fn acyclic(conn: &mut Conn, set: &SetAt, other: &PromptSet) -> Result<()> {
+pub(super) async fn acyclic(conn: &mut Conn, set: &SetAt, other: &PromptSet) -> Result<()> {
     let sets = prompt_set::of_project(conn, &set.at.project.id).await?;
     let slug = |id: &str| sets.iter().find(|s| s.id == id).map_or("?", |s| s.slug.as_str()).to_owned();
     let ids: Vec<&str> = sets.iter().map(|s| s.id.as_str()).collect();

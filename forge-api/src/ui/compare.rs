@@ -10,7 +10,7 @@ use super::diff::Diff;
 use super::editor::{base, sentence};
 use super::engine;
 use super::fault::PageResult;
-use super::view::{Choice, encoded, written};
+use super::view::{Action as Way, Choice, encoded, written};
 use super::visitor::Visitor;
 use crate::alias;
 use crate::auth::Action;
@@ -35,6 +35,8 @@ struct ComparePage {
     sides_text: String,
     summary: String,
     may_lock: bool,
+    /// The version that the draft is held against can be restored.
+    restore: Option<Way>,
     sides: Vec<SideView>,
     view: &'static str,
     /// Addresses of the same in the one and the other view, and the other way round.
@@ -259,6 +261,7 @@ pub(super) async fn get_compare(
     };
     let view = if inline { "inline" } else { "split" };
     let found = changes.is_some();
+    let restore = if found { restore(&visitor, &set, &versions, (from.as_str(), to.as_str())) } else { None };
     let changes = changes.unwrap_or_default();
     let reasons =
         changes.reasons.iter().filter(|r| r.weight > compare::Weight::Patch).map(ReasonView::of).collect();
@@ -273,6 +276,7 @@ pub(super) async fn get_compare(
         may_lock: set.at.lets(&visitor.actor, Action::Lock)
             && set.set.state != "locked"
             && to == publish::DRAFT,
+        restore,
         sides,
         view,
         split: address(&from, &to, "split"),
@@ -286,6 +290,17 @@ pub(super) async fn get_compare(
     let status = if found { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(&set)).titled("Compare", "sets");
     Ok(engine::page(status, "compare.html", &frame, &page))
+}
+
+/// The way to make the draft again what a version was, where one side is the draft and the other that version.
+fn restore(visitor: &Visitor, set: &SetAt, versions: &[Version], pair: (&str, &str)) -> Option<Way> {
+    let number = match pair {
+        (publish::DRAFT, other) | (other, publish::DRAFT) => other,
+        _ => return None,
+    };
+    let version = versions.iter().find(|version| version.version == number)?;
+    let href = super::restore::href(visitor, set, &version.version)?;
+    Some(Way { text: format!("Restore {number}"), href })
 }
 
 /// What differs, in words; `last` is the newest version, where the draft is held against it.

@@ -81,6 +81,7 @@ const TEMPLATES: &[(&str, &str)] = templates![
     "publication.html",
     "publications.html",
     "publish.html",
+    "restore.html",
     "review-say.html",
     "review-talk.html",
     "review.html",

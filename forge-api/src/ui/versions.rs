@@ -290,6 +290,7 @@ struct VersionPage {
     approvals: Vec<Asked>,
     compare: String,
     publish: Option<String>,
+    restore: Option<String>,
 }
 
 /// A set that the version took partials from.
@@ -383,6 +384,7 @@ pub(super) async fn get_version(
         approvals,
         compare: format!("{base}/-/compare?from={number}&to=draft"),
         publish: set.at.lets(actor, Action::Publish).then(|| format!("{base}/-/publish?version={number}")),
+        restore: super::restore::href(&visitor, &set, &found.version),
         size: bytes(found.size.unsigned_abs()),
         digest_short: short(&found.digest),
         digest: found.digest,

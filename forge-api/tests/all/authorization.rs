@@ -113,6 +113,7 @@ pub(crate) fn address(route: &Route, credential: &str) -> String {
             format!("{path}?prompt=welcome.message")
         }
         Some("publish") => format!("{path}?version=1.0.0&environment=prod"),
+        Some("restore") if !route.path.starts_with("/api/") => format!("{path}?version=1.0.0"),
         Some("compare") => format!("{path}?from=1.0.0&to=draft"),
         Some("order") => format!("{path}?environment=prod&mode=FROZEN"),
         Some("withdraw") => format!("{path}?environment=prod"),
@@ -137,6 +138,8 @@ pub(crate) fn body(route: &Route) -> Value {
         }
         ("POST", "duplicate") => json!({ "slug": "copied" }),
         ("POST", "archive" | "restore") => json!({ "id": "spare.two" }),
+        // Of a draft that nobody saw: what other routes need stays.
+        ("POST", "restore-version") => json!({ "version": "1.0.0", "draft_digest": "sha256:0" }),
         ("PATCH", _) => json!({ "name": "Another name" }),
         ("PUT", "{*prompt}") if route.path.contains("/notes/") => json!({ "body": "Ask Mara first." }),
         ("PUT" | "DELETE", "favourites") => json!({ "kind": "project", "project": "acme:support" }),

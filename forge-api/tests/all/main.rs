@@ -28,6 +28,7 @@ mod pages;
 mod people;
 mod publishing;
 mod refused;
+mod restore;
 mod sessions;
 mod set_up;
 mod sign_in;

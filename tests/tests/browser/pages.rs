@@ -54,6 +54,7 @@ const PAGES: &[(&str, &str)] = &[
     ("publish-breaks", "/acme/support/chat/-/publish?version=1.1.0&environment=dev"),
     ("versions", "/acme/support/chat/-/versions"),
     ("version", "/acme/support/chat/-/versions/1.1.0"),
+    ("restore", "/acme/support/chat/-/restore?version=1.0.0"),
     ("history", "/acme/support/chat/-/history/welcome.message"),
     ("dependencies", "/acme/support/chat/-/dependencies"),
     ("history-renamed", "/acme/support/chat/-/history/greeting.short?revision=1"),

@@ -111,7 +111,8 @@ fn done(route: &Route, has_body: bool) -> &'static [&'static str] {
         ("GET", _) => &["200"],
         (
             "POST",
-            "check" | "preview" | "import" | "render" | "runs" | "rename" | "archive" | "restore" | "apply",
+            "check" | "preview" | "import" | "render" | "runs" | "rename" | "archive" | "restore"
+            | "restore-version" | "apply",
         ) => &["200"],
         ("PUT", "{*prompt}" | "{*partial}" | "{variable_set}") => &["200", "201"],
         ("POST", _) if has_body => &["201"],

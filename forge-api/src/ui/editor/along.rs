@@ -1,17 +1,19 @@
-//! What came along with a copy, said once above its text.
+//! What came along with a copy, or that a version was restored, said once above a text.
 
 use serde::Deserialize;
 
 use crate::author::Along;
 use crate::ui::view::{Callout, encoded};
 
-/// What the address says of a copy that was just made: names of partials with commas between them.
+/// What the address says of what was just done: of a copy, names of partials with commas between them; of a draft, the
+/// version that was restored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Copied {
     brought: String,
     differs: String,
     missing: String,
+    restored: String,
 }
 
 /// The query that [`Copied`] reads; empty where there is nothing to say.
@@ -28,6 +30,13 @@ pub(crate) fn along(along: &Along) -> String {
 impl Copied {
     /// What is said above the text.
     pub(super) fn callout(&self) -> Option<Callout> {
+        if !self.restored.is_empty() {
+            let text = format!(
+                "The draft is what {} was. What stood there before is in the histories, and what went is archived.",
+                self.restored
+            );
+            return Some(Callout::ok("Restored.", text));
+        }
         let names = |list: &str| list.split(',').filter(|n| !n.is_empty()).collect::<Vec<_>>().join(", ");
         let mut said = Vec::new();
         if !self.brought.is_empty() {
@@ -66,5 +75,7 @@ mod tests {
         let said = copied.callout().unwrap();
         assert!(said.text.contains("came along: tone, mail/foot.") && said.text.contains("gone"), "{said:?}");
         assert_eq!(said.state, "warn");
+        let restored = Copied { restored: "1.2.0".into(), ..Copied::default() };
+        assert!(restored.callout().unwrap().text.contains("what 1.2.0 was"));
     }
 }
