@@ -18,6 +18,8 @@ on_both!(
     a_rule_lets_somebody_publish,
     a_comment_stands_at_a_place_that_is_there,
     who_saves_under_a_former_name_learns_the_new_one,
+    who_may_not_protect_an_alias_is_told_that,
+    a_filter_takes_only_words_that_something_can_have,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -303,4 +305,47 @@ async fn who_saves_under_a_former_name_learns_the_new_one(app: App) {
     }
     let none = app.request(Role::Owner, Method::GET, &format!("{SET}/variable-sets?prompt=none"));
     problem(none.send().await.unwrap(), 404, "not_found").await;
+}
+
+async fn who_may_not_protect_an_alias_is_told_that(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let put = |name: &str, protected: bool| {
+        let path = format!("{SET}/aliases/{name}");
+        let request = app.request(Role::ContextEngineer, Method::PUT, &path);
+        request.json(&json!({ "version": "1.0.0", "protected": protected })).send()
+    };
+    let may_not = async |name: &str| {
+        let found = problem(put(name, true).await.unwrap(), 409, "alias_protected").await;
+        assert_eq!(found["alias"], name);
+        let detail = found["detail"].as_str().unwrap();
+        assert!(detail.contains("may protect an alias") && !detail.contains("is protected"), "{detail}");
+    };
+    may_not("fresh").await;
+    assert_eq!(put("mine", false).await.unwrap().status(), 200);
+    may_not("mine").await;
+    let path = format!("{SET}/aliases/mine");
+    let guarded = json!({ "version": "1.0.0", "protected": true });
+    assert_eq!(send(&app, Role::Admin, Method::PUT, &path, guarded).await.status(), 200);
+    let found = problem(put("mine", true).await.unwrap(), 409, "alias_protected").await;
+    assert!(found["detail"].as_str().unwrap().starts_with("mine is protected"), "{found}");
+}
+
+async fn a_filter_takes_only_words_that_something_can_have(app: App) {
+    for (path, field, code, word) in [
+        (format!("{PROJECT}/sets"), "state", "bad_state", "editing"),
+        (PUBLICATIONS.to_owned(), "state", "bad_state", "waiting"),
+        (format!("{SET}/reviews"), "state", "bad_state", "approved"),
+        ("/api/v1/organisations/acme/reviews".to_owned(), "state", "bad_state", "closed"),
+        (format!("{SET}/versions"), "kind", "bad_kind", "snapshot"),
+        (format!("{PROJECT}/credentials"), "state", "bad_state", "expires_soon"),
+        (format!("{PROJECT}/agents"), "presence", "bad_state", "unreachable"),
+    ] {
+        let ask =
+            |word: &str| app.request(Role::Owner, Method::GET, &format!("{path}?{field}={word}")).send();
+        let found = problem(ask("foo").await.unwrap(), 422, code).await;
+        assert_eq!(found["field"], field, "{path}");
+        assert!(found["detail"].as_str().unwrap().contains(word), "{found}");
+        assert_eq!(ask(word).await.unwrap().status(), 200, "{path}");
+    }
 }
