@@ -20,6 +20,7 @@ on_both!(
     who_saves_under_a_former_name_learns_the_new_one,
     who_may_not_protect_an_alias_is_told_that,
     a_filter_takes_only_words_that_something_can_have,
+    the_first_version_needs_no_other_reason,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -348,4 +349,22 @@ async fn a_filter_takes_only_words_that_something_can_have(app: App) {
         assert!(found["detail"].as_str().unwrap().contains(word), "{found}");
         assert_eq!(ask(word).await.unwrap().status(), 200, "{path}");
     }
+}
+
+async fn the_first_version_needs_no_other_reason(app: App) {
+    let reasons = async || app.get(&format!("{SET}/next-version")).await["reasons"].clone();
+    let path = format!("{SET}/partials/foot");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &path, json!({ "source": "x" })).await.status(), 201);
+    assert_eq!(reasons().await, json!([{ "weight": "patch", "what": "first version" }]));
+    app.save("welcome.message", "Hello", &[]).await;
+    assert_eq!(reasons().await, json!([{ "weight": "minor", "what": "first version" }]));
+    app.lock("1.0.0").await;
+    app.reopen().await;
+    app.save_from("welcome.message", "Hello {{ who }}", &["who"], Some(1), 200).await;
+    let found = reasons().await;
+    assert_eq!(
+        (&found[0]["weight"], &found[1]["what"]),
+        (&json!("major"), &json!("texts changed")),
+        "{found}"
+    );
 }
