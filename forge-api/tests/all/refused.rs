@@ -21,6 +21,8 @@ on_both!(
     who_may_not_protect_an_alias_is_told_that,
     a_filter_takes_only_words_that_something_can_have,
     the_first_version_needs_no_other_reason,
+    a_name_that_cannot_be_taken_is_refused_at_its_field,
+    what_cannot_be_locked_says_what_to_do,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -367,4 +369,50 @@ async fn the_first_version_needs_no_other_reason(app: App) {
         (&json!("major"), &json!("texts changed")),
         "{found}"
     );
+}
+
+async fn a_name_that_cannot_be_taken_is_refused_at_its_field(app: App) {
+    for (path, what, taken) in [
+        ("/api/v1/organisations/acme/projects".to_owned(), "a project", "support"),
+        (format!("{PROJECT}/sets"), "a prompt set", "chat"),
+        (format!("{PROJECT}/environments"), "an environment", "prod"),
+    ] {
+        let found = app.refused(&path, json!({ "slug": "Not so" }), 422, "bad_name").await;
+        assert_eq!(found["field"], "slug", "{path}");
+        let found = app.refused(&path, json!({ "slug": taken }), 409, "name_taken").await;
+        assert_eq!(found["field"], "slug", "{path}");
+        let detail = found["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("there is already {what} named {taken}")), "{detail}");
+    }
+    for kind in ["partial", "text"] {
+        let fields = [("id", "foot"), ("kind", kind)];
+        assert_eq!(form(&app, "/acme/support/chat/-/new", &fields).await.0, 303);
+        let (status, page) = form(&app, "/acme/support/chat/-/new", &fields).await;
+        let what = if kind == "partial" { "partial" } else { "prompt" };
+        assert!(
+            status == 409 && page.contains(&format!("There is a {what} foot already")),
+            "{status} {page}"
+        );
+    }
+}
+
+async fn what_cannot_be_locked_says_what_to_do(app: App) {
+    let lock = format!("{SET}/lock");
+    let version = json!({ "version": "1.0.0" });
+    let none = app.refused(&lock, version.clone(), 422, "empty").await;
+    assert_eq!(none["detail"], "the set has no prompts yet; write one first");
+    let path = format!("{SET}/partials/foot");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &path, json!({ "source": "x" })).await.status(), 201);
+    for path in [&lock, &format!("{SET}/reviews")] {
+        let body = if *path == lock { version.clone() } else { json!({}) };
+        let found = app.refused(path, body, 422, "empty").await;
+        assert!(found["detail"].as_str().unwrap().contains("add one prompt"), "{found}");
+    }
+    let many: Vec<Value> = (0..300).map(|n| json!({ "name": format!("p{n}"), "type": "boolean" })).collect();
+    let put = json!({ "id": "many", "content": { "type": "text", "template": "x" }, "parameters": many });
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/many"), put).await.status(), 201);
+    let found = app.refused(&lock, version, 422, "template_invalid").await;
+    let told = found["errors"].as_array().unwrap().iter().filter_map(|error| error["message"].as_str());
+    let says = "the list of parameters: has 300 entries";
+    assert!(told.into_iter().any(|message| message.starts_with(says)), "{found}");
 }
