@@ -112,18 +112,19 @@ pub(crate) fn named(name: &str) -> Result<Slug> {
     }
 }
 
-/// Refuses who may not move this one.
-fn movable(actor: &Actor, set: &SetAt, known: Option<&Alias>, protected: bool) -> Result<()> {
-    let guarded = protected || known.is_some_and(|row| row.protected);
-    if !guarded || set.at.lets(actor, Action::ManageProjects) {
+/// Refuses who may not move this one, or may not protect it.
+fn movable(actor: &Actor, set: &SetAt, name: &str, known: Option<&Alias>, protect: bool) -> Result<()> {
+    let guarded = known.is_some_and(|row| row.protected);
+    if !(guarded || protect) || set.at.lets(actor, Action::ManageProjects) {
         return Ok(());
     }
-    let name = known.map_or("an alias", |row| row.name.as_str());
-    Err(ApiError::Conflict {
-        code: "alias_protected",
-        detail: format!("{name} is protected: only an admin or an owner moves it; ask one of them"),
-        more: json!({ "alias": name }),
-    })
+    let detail = match guarded {
+        true => format!("{name} is protected: only an admin or an owner moves it; ask one of them"),
+        false => format!(
+            "only an admin or an owner may protect an alias: give {name} without protected, or ask one of them"
+        ),
+    };
+    Err(ApiError::Conflict { code: "alias_protected", detail, more: json!({ "alias": name }) })
 }
 
 /// Gives a version a name, or moves the name to it. `protected` none leaves that as it is.
@@ -146,7 +147,7 @@ pub async fn put(
     let rows = alias::of_set(&mut tx, &set.set.id).await?;
     let known = rows.iter().find(|row| row.name == name.as_str());
     let wanted = protected.unwrap_or_else(|| known.is_some_and(|row| row.protected));
-    movable(actor, set, known, wanted)?;
+    movable(actor, set, name.as_str(), known, wanted)?;
     if known.is_none() && rows.len() >= ALIASES_MAX {
         return Err(ApiError::conflict("too_many", format!("a set has at most {ALIASES_MAX} aliases")));
     }
@@ -187,7 +188,8 @@ pub async fn delete(state: &AppState, actor: &Actor, set: &SetAt, name: &str) ->
     let mut tx = state.database.write().await?;
     prompt_set::hold(&mut tx, &set.set.id).await?;
     let rows = alias::of_set(&mut tx, &set.set.id).await?;
-    movable(actor, set, rows.iter().find(|row| row.name == name.as_str()), false)?;
+    let known = rows.iter().find(|row| row.name == name.as_str());
+    movable(actor, set, name.as_str(), known, false)?;
     if alias::delete(&mut tx, &set.set.id, name.as_str()).await? {
         let detail = json!({ "alias": name });
         audit::record(&mut tx, actor, &set.at.organisation.id, "alias.deleted", &set.path(), detail).await?;

@@ -270,6 +270,17 @@ fn is(wanted: &Option<String>, found: &str) -> bool {
     wanted.as_deref().is_none_or(|wanted| wanted == found)
 }
 
+/// Refuses a word of a filter that nothing can have.
+fn one_of(code: &'static str, field: &'static str, wanted: &Option<String>, words: &[&str]) -> Result<()> {
+    match wanted.as_deref() {
+        Some(word) if !words.contains(&word) => {
+            let detail = format!("{word:?} is no {field} here; write {}", words.join(" or "));
+            Err(ApiError::invalid(code, field, detail))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Whether a search finds something in one of these texts, whatever the case of its letters.
 fn holds(wanted: &Option<String>, texts: &[&str]) -> bool {
     let Some(wanted) = wanted.as_deref().map(str::to_lowercase) else { return true };

@@ -201,7 +201,10 @@ pub async fn proposal(state: &AppState, actor: &Actor, set: &SetAt) -> Result<Pr
         None => Stated::default(),
     };
     let after = stated(state, actor, set, DRAFT).await?;
-    let changes = differences(state, actor, set, &before, &after).await?;
+    let mut changes = differences(state, actor, set, &before, &after).await?;
     let last = highest.map(|(_, number)| number);
+    if last.is_none() && !changes.reasons.is_empty() {
+        changes.first();
+    }
     Ok(Proposal { next: changes.next(last.as_ref()), last, changes })
 }

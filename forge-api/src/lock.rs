@@ -48,11 +48,21 @@ pub(crate) struct Body {
     pub(crate) prompts: usize,
 }
 
+/// Refuses a draft of which nobody could call anything.
+pub(crate) fn has_prompts(draft: &Draft) -> Result<()> {
+    let detail = match (draft.prompts.is_empty(), draft.partials.is_empty()) {
+        (false, _) => return Ok(()),
+        (true, true) => "the set has no prompts yet; write one first",
+        (true, false) => {
+            "the set has partials and no prompts yet: add one prompt; once a version is locked, other sets can take in its partials too"
+        }
+    };
+    Err(ApiError::invalid("empty", "set", detail))
+}
+
 /// Builds the bytes that agents will get, and refuses what they could not use.
 pub(crate) async fn build(set: &SetAt, draft: &Draft, version: &semver::Version) -> Result<Body> {
-    if draft.prompts.is_empty() {
-        return Err(ApiError::invalid("empty", "set", "the set has no prompts yet; write one first"));
-    }
+    has_prompts(draft)?;
     dependency::all_resolved(&draft.requirements)?;
     let content = draft.bundle(set, version.clone())?;
     aside(&LOCKS, move || {

@@ -106,9 +106,7 @@ pub async fn request(state: &AppState, actor: &Actor, set: &SetAt, asked: Reques
         Err(error) => return Err(error),
     };
     let draft = load(&mut tx, set).await?;
-    if draft.prompts.is_empty() {
-        return Err(ApiError::invalid("empty", "set", "the set has no prompts yet; write one first"));
-    }
+    crate::lock::has_prompts(&draft)?;
     let people = asked_people(&mut tx, &set.at, asked.reviewers).await?;
     let versions = version::of_set(&mut tx, &set.set.id).await?;
     let base = if locked { previous(&versions) } else { crate::lock::highest(&versions).map(|(v, _)| v) };

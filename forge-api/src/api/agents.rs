@@ -8,7 +8,7 @@ use publisher::credentials::Role;
 use super::account::time;
 use super::body::{AgentBody, CreatedCredential, CredentialBody, NewCredential, Revoked};
 use super::page::{Listed, Page};
-use super::{is, project_at};
+use super::{is, one_of, project_at};
 use crate::auth::Actor;
 use crate::author;
 use crate::credential::{self, Ends, New, Standing};
@@ -40,6 +40,7 @@ pub(super) async fn list_agents(
     page: Page,
 ) -> Result<Listed<AgentBody>> {
     let at = project_at(&state, &actor, &project).await?;
+    one_of("bad_state", "presence", &only.presence, &["connected", "unreachable"])?;
     let environment = match &only.environment {
         Some(slug) => Some(author::find_environment(&state, &actor, &at, slug).await?),
         None => None,
@@ -57,6 +58,7 @@ pub(super) async fn list_credentials(
     page: Page,
 ) -> Result<Listed<CredentialBody>> {
     let at = project_at(&state, &actor, &project).await?;
+    one_of("bad_state", "state", &only.state, &["active", "expires_soon", "expired", "revoked"])?;
     let mut found = credential::list(&state, &actor, &at).await?;
     found.retain(|(c, e)| is(&only.environment, &e.slug) && is(&only.state, Standing::of(c).as_str()));
     Ok(page.cut(found, |(c, _)| c.id.clone()).map(|(c, e)| CredentialBody::new(c, &e)))

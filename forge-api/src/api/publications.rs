@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::body::{PublicationBody, PublicationDetail, PublishRequest};
 use super::page::{Listed, Page};
-use super::project_at;
+use super::{one_of, project_at};
 use crate::auth::Actor;
 use crate::author;
 use crate::error::{ApiError, Result};
@@ -31,6 +31,7 @@ pub(super) async fn list_publications(
     page: Page,
 ) -> Result<Listed<PublicationBody>> {
     let at = project_at(&state, &actor, &project).await?;
+    one_of("bad_state", "state", &only.state, &["waiting", "sent", "superseded", "failed"])?;
     let environment_id = match &only.environment {
         Some(slug) => Some(author::find_environment(&state, &actor, &at, slug).await?.id),
         None => None,

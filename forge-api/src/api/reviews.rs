@@ -9,7 +9,7 @@ use super::body::{
     ReviewBody, ReviewDetail, ReviewRequest, RuleBody, SeenRequest, SettleRequest, VerdictRequest,
 };
 use super::page::{Listed, Page};
-use super::{is, project_at, set_at};
+use super::{is, one_of, project_at, set_at};
 use crate::auth::Actor;
 use crate::author;
 use crate::database::organisation::Organisation;
@@ -38,13 +38,9 @@ pub(super) async fn list_queue(
     page: Page,
 ) -> Result<Listed<QueuedBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
-    match only.state.as_deref() {
-        None | Some("open") => {}
-        Some("closed") => return closed(&state, &actor, &organisation, page).await,
-        Some(other) => {
-            let detail = format!("{other:?} is neither open nor closed");
-            return Err(ApiError::invalid("bad_query", "state", detail));
-        }
+    one_of("bad_state", "state", &only.state, &["open", "closed"])?;
+    if only.state.as_deref() == Some("closed") {
+        return closed(&state, &actor, &organisation, page).await;
     }
     let found = review::queue(&state, &actor, std::slice::from_ref(&organisation)).await?;
     let found: Vec<QueuedBody> = found.into_iter().map(Into::into).collect();
@@ -78,6 +74,7 @@ pub(super) async fn list_reviews(
     page: Page,
 ) -> Result<Listed<ReviewBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
+    one_of("bad_state", "state", &only.state, &["open", "approved", "returned", "locked"])?;
     let mut found = review::list(&state, &actor, &set).await?;
     found.retain(|review| is(&only.state, &review.state));
     Ok(page.cut(found, |review| review.number.to_string()).into_bodies())

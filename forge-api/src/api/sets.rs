@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::body::{DraftBody, NewSetBody, SetBody};
 use super::page::{Listed, Page};
-use super::{Which, holds, is, project_at, set_at};
+use super::{Which, holds, is, one_of, project_at, set_at};
 use crate::auth::Actor;
 use crate::author::{self, NewSet};
 use crate::error::Result;
@@ -21,6 +21,7 @@ pub(super) async fn list_sets(
     page: Page,
 ) -> Result<Listed<SetBody>> {
     let at = project_at(&state, &actor, &project).await?;
+    one_of("bad_state", "state", &which.state, &["editing", "review", "locked"])?;
     let mut found = match which.archived {
         true => author::archived_sets(&state, &actor, &at).await?,
         false => author::sets(&state, &actor, &at).await?,

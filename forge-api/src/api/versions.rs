@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::body::{LockRequest, RestoreVersionRequest, RestoredBody, VersionBody};
 use super::current_bundle::Served;
 use super::page::{Listed, Page};
-use super::{is, set_at};
+use super::{is, one_of, set_at};
 use crate::auth::Actor;
 use crate::author;
 use crate::error::Result;
@@ -72,6 +72,7 @@ pub(super) async fn list_versions(
     page: Page,
 ) -> Result<Listed<VersionBody>> {
     let set = set_at(&state, &actor, &project, &set).await?;
+    one_of("bad_kind", "kind", &only.kind, &["locked", "snapshot"])?;
     let mut found = lock::versions(&state, &actor, &set).await?;
     found.retain(|version| is(&only.kind, &version.kind));
     Ok(page.cut(found, |version| version.id.clone()).into_bodies())

@@ -72,7 +72,7 @@ pub(crate) async fn insert_organisation(
     slug: &str,
     name: &str,
 ) -> Result<Organisation> {
-    let slug = Slug::new(slug)?;
+    let slug = addressed(slug)?;
     if RESERVED.contains(&slug.as_str()) {
         return Err(ApiError::invalid("bad_name", "slug", format!("the name {slug} is reserved")));
     }
@@ -82,7 +82,7 @@ pub(crate) async fn insert_organisation(
         slug: slug.to_string(),
         created_at: clock::now(),
     };
-    organisation::insert(tx, &row).await.map_err(|e| taken(e, "organisation", &row.slug))?;
+    organisation::insert(tx, &row).await.map_err(|e| taken(e, "organisation", "slug", &row.slug))?;
     if !matches!(actor.entry, Entry::Console) {
         let membership = Membership {
             organisation_id: row.id.clone(),
@@ -127,15 +127,26 @@ pub(crate) fn title(name: &str, slug: &str) -> String {
     if name.is_empty() { slug.to_owned() } else { name.chars().take(NAME_MAX).collect() }
 }
 
-/// A duplicate name as a conflict, everything else as it is.
-pub(crate) fn taken(error: crate::database::DatabaseError, what: &'static str, name: &str) -> ApiError {
-    if error.is_duplicate() {
-        ApiError::conflict(
-            "name_taken",
-            format!("there is already a {what} named {name}; choose another name"),
-        )
-    } else {
-        error.into()
+/// A name in addresses that somebody typed.
+pub(crate) fn addressed(text: &str) -> Result<Slug> {
+    Slug::new(text).map_err(|error| ApiError::invalid("bad_name", "slug", error.to_string()))
+}
+
+/// A duplicate name as a conflict at its field, everything else as it is.
+pub(crate) fn taken(
+    error: crate::database::DatabaseError,
+    what: &'static str,
+    field: &'static str,
+    name: &str,
+) -> ApiError {
+    if !error.is_duplicate() {
+        return error.into();
+    }
+    let article = if what.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    ApiError::Conflict {
+        code: "name_taken",
+        detail: format!("there is already {article} {what} named {name}; choose another name"),
+        more: json!({ "field": field }),
     }
 }
 

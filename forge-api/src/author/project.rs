@@ -1,11 +1,10 @@
 //! Projects and environments.
 
-use schemas::Slug;
 use schemas::envelope::{AgeAction, MaxAge};
 use serde_json::json;
 
 use super::ProjectAt;
-use super::organisation::{named, taken, visit};
+use super::organisation::{addressed, named, taken, visit};
 use super::settings::described;
 use crate::audit;
 use crate::auth::{Action, Actor};
@@ -55,7 +54,7 @@ pub async fn create_project(
     new: NewProject<'_>,
 ) -> Result<ProjectAt> {
     actor.require(&organisation.id, Action::ManageProjects)?;
-    let slug = Slug::new(new.slug)?;
+    let slug = addressed(new.slug)?;
     let now = clock::now();
     let project = Project {
         id: clock::new_id(),
@@ -77,7 +76,7 @@ pub async fn create_project(
         let detail = format!("an organisation has at most {PROJECTS_MAX} projects");
         return Err(ApiError::conflict("too_many", detail));
     }
-    project::insert(&mut tx, &at.project).await.map_err(|e| taken(e, "project", &at.project.slug))?;
+    project::insert(&mut tx, &at.project).await.map_err(|e| taken(e, "project", "slug", &at.project.slug))?;
     for (position, (slug, name, takes_drafts)) in (0..).zip(ENVIRONMENTS) {
         let row = Environment {
             id: clock::new_id(),
@@ -108,7 +107,7 @@ pub async fn create_environment(
     new: NewEnvironment<'_>,
 ) -> Result<Environment> {
     at.require(actor, Action::ManageProjects)?;
-    let slug = Slug::new(new.slug)?;
+    let slug = addressed(new.slug)?;
     let mut tx = state.database.write().await?;
     let known = project::environments(&mut tx, &at.project.id).await?;
     if known.len() >= ENVIRONMENTS_MAX {
@@ -127,7 +126,9 @@ pub async fn create_environment(
         takes_drafts: new.takes_drafts,
         created_at: clock::now(),
     };
-    project::insert_environment(&mut tx, &row).await.map_err(|e| taken(e, "environment", &row.slug))?;
+    project::insert_environment(&mut tx, &row)
+        .await
+        .map_err(|e| taken(e, "environment", "slug", &row.slug))?;
     let subject = format!("{}/{}", at.path(), row.slug);
     audit::record(&mut tx, actor, &at.organisation.id, "environment.created", &subject, json!({})).await?;
     tx.commit().await?;

@@ -1,9 +1,8 @@
 //! Prompt sets.
 
-use schemas::Slug;
 use serde_json::json;
 
-use super::organisation::{named, taken};
+use super::organisation::{addressed, named, taken};
 use super::settings::described;
 use super::{ProjectAt, SetAt};
 use crate::audit;
@@ -44,7 +43,7 @@ pub(super) async fn create_in(
     at: &ProjectAt,
     new: NewSet<'_>,
 ) -> Result<SetAt> {
-    let slug = Slug::new(new.slug)?;
+    let slug = addressed(new.slug)?;
     project_in_use(conn, at).await?;
     let now = clock::now();
     let set = PromptSet {
@@ -64,7 +63,7 @@ pub(super) async fn create_in(
         archived_at: None,
     };
     let made = SetAt { at: at.clone(), set };
-    prompt_set::insert(conn, &made.set).await.map_err(|e| taken(e, "prompt set", &made.set.slug))?;
+    prompt_set::insert(conn, &made.set).await.map_err(|e| taken(e, "prompt set", "slug", &made.set.slug))?;
     Ok(made)
 }
 

@@ -146,7 +146,7 @@ pub async fn save_variable_set(
         updated_by: actor.name.clone(),
         revision: revision + 1,
     };
-    let taken = |e| super::organisation::taken(e, "variable set of this prompt", &row.name);
+    let taken = |e| super::organisation::taken(e, "variable set of this prompt", "name", &row.name);
     if current.is_some() {
         if !variable_set::update(&mut tx, &row).await.map_err(taken)? {
             return Err(moved_on(None, save.name, save.expected));

@@ -20,6 +20,8 @@ use crate::author::history::Renames;
 
 /// The title of what changed in what is taken from other sets.
 pub const DEPENDENCIES: &str = "dependencies";
+/// Why there is a new version at all, where nothing of more weight is a reason.
+const ONLY_TEXTS: &str = "only texts changed";
 /// Most prompts whose words are shown on one page.
 const SHOWN_MAX: usize = 20;
 
@@ -107,6 +109,11 @@ impl Changes {
         }
         changes.note_partials(old.partials, new.partials, &renamed.partials);
         changes.note_dependencies(old.dependencies, new.dependencies);
+        if changes.reasons.len() > 1
+            && let Some(texts) = changes.reasons.iter_mut().find(|reason| reason.what == ONLY_TEXTS)
+        {
+            texts.what = "texts changed".to_owned();
+        }
         // Stable: within a weight in the order of the prompts.
         changes.reasons.sort_by_key(|reason| std::cmp::Reverse(reason.weight));
         if let Some(first) = changes.reasons.first() {
@@ -116,6 +123,12 @@ impl Changes {
         changes
     }
 
+    /// There was no version before: that is the one reason for the next.
+    pub(super) fn first(&mut self) {
+        self.why = "first version".to_owned();
+        self.reasons = vec![Reason { weight: self.weight, what: self.why.clone() }];
+    }
+
     fn because(&mut self, weight: Weight, what: String) {
         self.reasons.push(Reason { weight, what });
     }
@@ -123,7 +136,7 @@ impl Changes {
     /// The text changed, or what means no more than that.
     fn patch(&mut self) {
         if !self.reasons.iter().any(|reason| reason.weight == Weight::Patch) {
-            self.because(Weight::Patch, "only texts changed".to_owned());
+            self.because(Weight::Patch, ONLY_TEXTS.to_owned());
         }
     }
 
@@ -148,6 +161,7 @@ impl Changes {
             _ => (None, ""),
         };
         if let (Some(old), Some(new)) = (old, new) {
+            let told = self.reasons.len();
             if old.id == new.id {
                 self.note_calls(&id, old, new);
             } else {
@@ -158,7 +172,10 @@ impl Changes {
             }
             note_parameters(&old.parameters, &new.parameters, &mut diff.facts);
             note_settings(old, new, &mut diff.facts);
-            self.patch();
+            // What has a reason of its own needs no other, unless its text changed too.
+            if self.reasons.len() == told || old.content != new.content {
+                self.patch();
+            }
         }
         self.push(diff);
     }
@@ -481,8 +498,22 @@ mod tests {
             [
                 ("minor", "a has a new optional parameter q"),
                 ("minor", "c is new"),
-                ("patch", "only texts changed"),
+                ("patch", "texts changed"),
             ]
         );
+    }
+
+    #[test]
+    fn that_only_texts_changed_is_said_where_nothing_else_did() {
+        let said = |old: &[Prompt], new: &[Prompt]| -> Vec<String> {
+            between(old, new).reasons.into_iter().map(|reason| reason.what).collect()
+        };
+        let old = [prompt("a", "x", &[])];
+        assert_eq!(said(&old, &[prompt("a", "y", &[])]), ["only texts changed"]);
+        let (same, other) = (prompt("a", "x", &[("who", true)]), prompt("a", "y", &[("who", true)]));
+        let required = "a: the parameter who is new and required";
+        assert_eq!(said(&old, &[same]), [required], "its text did not change");
+        assert_eq!(said(&old, &[other]), [required, "texts changed"]);
+        assert_eq!(said(&old, &[old[0].clone(), prompt("b", "", &[])]), ["b is new"]);
     }
 }

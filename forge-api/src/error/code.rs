@@ -20,7 +20,11 @@ pub const CODES: &[Code] = &[
     code("not_found", 404, "there is no such thing, or it is not yours to see: the two are not told apart"),
     code("method_not_allowed", 405, "the address takes other methods; `Allow` lists them"),
     code("account_exists", 409, "this address has an account: sign in with it"),
-    code("alias_protected", 409, "the alias is protected: an admin or an owner moves it"),
+    code(
+        "alias_protected",
+        409,
+        "only an admin or an owner protects an alias, or moves one that is protected",
+    ),
     code("alias_reserved", 409, "this alias is FORGE's own and moves by itself"),
     code("already_approved", 409, "you approved exactly this already"),
     code("already_member", 409, "this person is a member already"),

@@ -59,7 +59,9 @@ pub(super) async fn new_user(email: &str, name: &str, password: Option<&str>) ->
 
 pub(super) async fn insert(tx: &mut Tx, actor: &Actor, row: &User) -> Result<()> {
     audit::record(tx, actor, INSTALLATION, "user.created", &row.email, json!({ "name": row.name })).await?;
-    user::insert(tx, row).await.map_err(|e| crate::author::organisation::taken(e, "user", &row.email))?;
+    user::insert(tx, row)
+        .await
+        .map_err(|e| crate::author::organisation::taken(e, "user", "email", &row.email))?;
     // With the first user the set-up is over.
     Ok(set_up::clear(tx).await?)
 }

@@ -269,7 +269,8 @@ pub(super) async fn post_new_prompt(
     match create(&state, &visitor, &set, &form).await {
         Ok(href) => Ok(Redirect::to(&href).into_response()),
         Err(ApiError::Conflict { code: "revision_conflict", .. }) => {
-            let why = format!("There is a prompt {} already. Choose another name.", form.get("id").trim());
+            let what = if form.get("kind") == "partial" { "partial" } else { "prompt" };
+            let why = format!("There is a {what} {} already. Choose another name.", form.get("id").trim());
             new_prompt(
                 &visitor,
                 &set,

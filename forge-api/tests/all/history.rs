@@ -448,7 +448,7 @@ async fn a_closed_review_stays_in_the_list_of_who_was_asked(app: App) {
     assert_eq!((&found["state"], &found["closed"]), (&json!("locked"), &json!(true)));
     assert_eq!((&found["approved_by"], &found["for_me"]), (&json!(["admin"]), &json!(false)));
     let bad = format!("{REVIEWS}?state=lost");
-    problem(app.request(Role::Reviewer, Method::GET, &bad).send().await.unwrap(), 422, "bad_query").await;
+    problem(app.request(Role::Reviewer, Method::GET, &bad).send().await.unwrap(), 422, "bad_state").await;
 
     let list = "/acme/-/reviews";
     assert!(!html(&app, Role::Reviewer, list, 200).await.contains("Kinder"));

@@ -440,7 +440,7 @@ async fn an_organisation_is_made_on_its_page(app: App) {
     assert!(page(&app, &owner, "/-/new").await.contains("New organisation"));
     let taken = post(&app, &owner, "/-/new", &[("name", "Acme"), ("slug", "")]).await;
     assert_eq!(taken.status(), 409);
-    assert!(taken.text().await.unwrap().contains("There is already a organisation named acme"), "and how");
+    assert!(taken.text().await.unwrap().contains("There is already an organisation named acme"), "and how");
     let made = post(&app, &owner, "/-/new", &[("name", "Fernway Ltd"), ("slug", "")]).await;
     assert_eq!((made.status().as_u16(), made.headers()["location"].to_str().unwrap()), (303, "/fernway-ltd"));
     // Who owns none makes none here.

@@ -18,6 +18,11 @@ on_both!(
     a_rule_lets_somebody_publish,
     a_comment_stands_at_a_place_that_is_there,
     who_saves_under_a_former_name_learns_the_new_one,
+    who_may_not_protect_an_alias_is_told_that,
+    a_filter_takes_only_words_that_something_can_have,
+    the_first_version_needs_no_other_reason,
+    a_name_that_cannot_be_taken_is_refused_at_its_field,
+    what_cannot_be_locked_says_what_to_do,
 );
 
 async fn send(app: &App, role: Role, method: Method, path: &str, body: Value) -> Response {
@@ -303,4 +308,111 @@ async fn who_saves_under_a_former_name_learns_the_new_one(app: App) {
     }
     let none = app.request(Role::Owner, Method::GET, &format!("{SET}/variable-sets?prompt=none"));
     problem(none.send().await.unwrap(), 404, "not_found").await;
+}
+
+async fn who_may_not_protect_an_alias_is_told_that(app: App) {
+    app.save("welcome.message", "Hello", &[]).await;
+    app.lock("1.0.0").await;
+    let put = |name: &str, protected: bool| {
+        let path = format!("{SET}/aliases/{name}");
+        let request = app.request(Role::ContextEngineer, Method::PUT, &path);
+        request.json(&json!({ "version": "1.0.0", "protected": protected })).send()
+    };
+    let may_not = async |name: &str| {
+        let found = problem(put(name, true).await.unwrap(), 409, "alias_protected").await;
+        assert_eq!(found["alias"], name);
+        let detail = found["detail"].as_str().unwrap();
+        assert!(detail.contains("may protect an alias") && !detail.contains("is protected"), "{detail}");
+    };
+    may_not("fresh").await;
+    assert_eq!(put("mine", false).await.unwrap().status(), 200);
+    may_not("mine").await;
+    let path = format!("{SET}/aliases/mine");
+    let guarded = json!({ "version": "1.0.0", "protected": true });
+    assert_eq!(send(&app, Role::Admin, Method::PUT, &path, guarded).await.status(), 200);
+    let found = problem(put("mine", true).await.unwrap(), 409, "alias_protected").await;
+    assert!(found["detail"].as_str().unwrap().starts_with("mine is protected"), "{found}");
+}
+
+async fn a_filter_takes_only_words_that_something_can_have(app: App) {
+    for (path, field, code, word) in [
+        (format!("{PROJECT}/sets"), "state", "bad_state", "editing"),
+        (PUBLICATIONS.to_owned(), "state", "bad_state", "waiting"),
+        (format!("{SET}/reviews"), "state", "bad_state", "approved"),
+        ("/api/v1/organisations/acme/reviews".to_owned(), "state", "bad_state", "closed"),
+        (format!("{SET}/versions"), "kind", "bad_kind", "snapshot"),
+        (format!("{PROJECT}/credentials"), "state", "bad_state", "expires_soon"),
+        (format!("{PROJECT}/agents"), "presence", "bad_state", "unreachable"),
+    ] {
+        let ask =
+            |word: &str| app.request(Role::Owner, Method::GET, &format!("{path}?{field}={word}")).send();
+        let found = problem(ask("foo").await.unwrap(), 422, code).await;
+        assert_eq!(found["field"], field, "{path}");
+        assert!(found["detail"].as_str().unwrap().contains(word), "{found}");
+        assert_eq!(ask(word).await.unwrap().status(), 200, "{path}");
+    }
+}
+
+async fn the_first_version_needs_no_other_reason(app: App) {
+    let reasons = async || app.get(&format!("{SET}/next-version")).await["reasons"].clone();
+    let path = format!("{SET}/partials/foot");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &path, json!({ "source": "x" })).await.status(), 201);
+    assert_eq!(reasons().await, json!([{ "weight": "patch", "what": "first version" }]));
+    app.save("welcome.message", "Hello", &[]).await;
+    assert_eq!(reasons().await, json!([{ "weight": "minor", "what": "first version" }]));
+    app.lock("1.0.0").await;
+    app.reopen().await;
+    app.save_from("welcome.message", "Hello {{ who }}", &["who"], Some(1), 200).await;
+    let found = reasons().await;
+    assert_eq!(
+        (&found[0]["weight"], &found[1]["what"]),
+        (&json!("major"), &json!("texts changed")),
+        "{found}"
+    );
+}
+
+async fn a_name_that_cannot_be_taken_is_refused_at_its_field(app: App) {
+    for (path, what, taken) in [
+        ("/api/v1/organisations/acme/projects".to_owned(), "a project", "support"),
+        (format!("{PROJECT}/sets"), "a prompt set", "chat"),
+        (format!("{PROJECT}/environments"), "an environment", "prod"),
+    ] {
+        let found = app.refused(&path, json!({ "slug": "Not so" }), 422, "bad_name").await;
+        assert_eq!(found["field"], "slug", "{path}");
+        let found = app.refused(&path, json!({ "slug": taken }), 409, "name_taken").await;
+        assert_eq!(found["field"], "slug", "{path}");
+        let detail = found["detail"].as_str().unwrap();
+        assert!(detail.starts_with(&format!("there is already {what} named {taken}")), "{detail}");
+    }
+    for kind in ["partial", "text"] {
+        let fields = [("id", "foot"), ("kind", kind)];
+        assert_eq!(form(&app, "/acme/support/chat/-/new", &fields).await.0, 303);
+        let (status, page) = form(&app, "/acme/support/chat/-/new", &fields).await;
+        let what = if kind == "partial" { "partial" } else { "prompt" };
+        assert!(
+            status == 409 && page.contains(&format!("There is a {what} foot already")),
+            "{status} {page}"
+        );
+    }
+}
+
+async fn what_cannot_be_locked_says_what_to_do(app: App) {
+    let lock = format!("{SET}/lock");
+    let version = json!({ "version": "1.0.0" });
+    let none = app.refused(&lock, version.clone(), 422, "empty").await;
+    assert_eq!(none["detail"], "the set has no prompts yet; write one first");
+    let path = format!("{SET}/partials/foot");
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &path, json!({ "source": "x" })).await.status(), 201);
+    for path in [&lock, &format!("{SET}/reviews")] {
+        let body = if *path == lock { version.clone() } else { json!({}) };
+        let found = app.refused(path, body, 422, "empty").await;
+        assert!(found["detail"].as_str().unwrap().contains("add one prompt"), "{found}");
+    }
+    let many: Vec<Value> = (0..300).map(|n| json!({ "name": format!("p{n}"), "type": "boolean" })).collect();
+    let put = json!({ "id": "many", "content": { "type": "text", "template": "x" }, "parameters": many });
+    assert_eq!(send(&app, Role::Owner, Method::PUT, &format!("{SET}/prompts/many"), put).await.status(), 201);
+    let found = app.refused(&lock, version, 422, "template_invalid").await;
+    let told = found["errors"].as_array().unwrap().iter().filter_map(|error| error["message"].as_str());
+    let says = "the list of parameters: has 300 entries";
+    assert!(told.into_iter().any(|message| message.starts_with(says)), "{found}");
 }

@@ -18,11 +18,18 @@ pub const RESERVED: [&str; 18] = [
 
 /// What is wrong with a declaration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("parameter {parameter}: {message}")]
+#[error("{}: {message}", subject(.parameter))]
 pub struct DeclarationError {
-    /// With the path to it, such as `order.items[].price`.
+    /// With the path to it, such as `order.items[].price`; empty: the list itself.
     pub parameter: String,
     pub message: String,
+}
+
+fn subject(parameter: &str) -> String {
+    match parameter {
+        "" => "the list of parameters".to_owned(),
+        path => format!("parameter {path}"),
+    }
 }
 
 /// Checks names, bounds and defaults of a prompt's parameters.

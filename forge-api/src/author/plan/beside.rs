@@ -156,7 +156,11 @@ pub(super) async fn aliases(
         all.insert(one.name.as_str());
         let guarded = one.protected || known.is_some_and(|row| row.protected);
         items.push(if made.change.takes() && guarded && !manages {
-            refused(made, "it is protected: only an admin or an owner moves it; let one of them import this")
+            let why = match known.is_some_and(|row| row.protected) {
+                true => "it is protected: only an admin or an owner moves it; let one of them import this",
+                false => "only an admin or an owner may protect an alias; let one of them import this",
+            };
+            refused(made, why)
         } else if all.len() > ALIASES_MAX {
             refused(made, format!("a set has at most {ALIASES_MAX} aliases"))
         } else {
