@@ -183,7 +183,7 @@ async fn the_account_says_at_the_field_what_is_wrong(app: App) {
     assert!(html.contains("id=\"new-error\"") && html.matches(ticked).count() == 2, "{html}");
 
     let long = "x".repeat(201);
-    let (status, html) = post(&app, &owner, "/-/account/name", &[("name", &long)]).await;
+    let (status, html) = post(&app, &owner, "/-/account/name", &[("name", long.as_str())]).await;
     let name = tag(&html, "name-of-me");
     assert!(status == 422 && name.contains("aria-invalid") && name.contains(&long), "{status} {html}");
     assert!(html.contains("id=\"name-of-me-error\"") && html.contains("<h1>owner</h1>"), "{html}");
