@@ -12,7 +12,7 @@
 //! | [`fault`] | what a page says when it cannot do it |
 //! | [`view`], [`changes`] | what several pages show |
 //! | [`set_up`], [`sign_in`], [`account`], [`help`] | coming in, going out, one's own taste, guides |
-//! | [`invitation`], [`people`], [`organisation`] | who comes in, and what they are here |
+//! | [`invitation`], [`people`], [`organisation`], [`leave`] | who comes in, what they are here, and going |
 //! | [`dashboard`], [`start`], [`project`], [`new`], [`palette`], [`search`] | finding one's way, making things |
 //! | [`editor`], [`dependencies`] | prompts: text, parameters, preview |
 //! | [`playground`] | one prompt in several versions on the same values, and run |
@@ -49,6 +49,7 @@ mod history;
 mod import;
 mod invitation;
 mod items;
+mod leave;
 mod live;
 mod lock;
 mod new;
@@ -135,6 +136,7 @@ pub fn router() -> Router<AppState> {
         .route("/{organisation}/-/settings/invitations/{invitation}/withdraw", post(people::post_withdraw))
         .route("/{organisation}/-/settings/grants", post(people::post_grant))
         .route("/{organisation}/-/settings/links", post(people::post_link))
+        .route("/{organisation}/-/leave", get(leave::get_leave).post(leave::post_leave))
         .route("/{organisation}/-/reviews", get(reviews::get_reviews))
         .route("/{organisation}/-/audit", get(audit::get_audit))
         .route("/{organisation}/-/audit/export", get(audit::get_export))

@@ -822,6 +822,8 @@ pub const PAGES: &[Route] = &[
         InPerson(ManageMembers),
         "make a sign-in link for a member who asked",
     ),
+    route(GET, "/{organisation}/-/leave", InPerson(View), "asks before one leaves the organisation"),
+    route(POST, "/{organisation}/-/leave", InPerson(View), "leave the organisation"),
     route(GET, "/{organisation}/-/reviews", Visit, "reviews that wait"),
     route(GET, "/{organisation}/-/audit", May(ReadAudit), "audit log"),
     route(GET, "/{organisation}/-/audit/export", May(ReadAudit), "the whole audit log, as a file"),

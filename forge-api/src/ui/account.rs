@@ -14,6 +14,7 @@ use super::view::{Callout, Choice, Field, Moment};
 use super::visitor::Visitor;
 use crate::auth::{Entry, Role, Scope, Scopes};
 use crate::clock;
+use crate::database::organisation::Organisation;
 use crate::database::session::Session;
 use crate::database::user::ApiToken;
 use crate::error::ApiError;
@@ -108,6 +109,14 @@ struct Membership {
     slug: String,
     name: String,
     role: String,
+    /// Where a member leaves; a guest belongs to projects only.
+    leave: Option<String>,
+}
+
+impl Membership {
+    fn of(organisation: &Organisation, role: String) -> Self {
+        Self { slug: organisation.slug.clone(), name: organisation.name.clone(), role, leave: None }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -198,9 +207,11 @@ async fn show(
         memberships: visitor
             .organisations
             .iter()
-            .map(|(o, role)| (o, role.as_str().replace('_', " ")))
-            .chain(visitor.visited.iter().map(|o| (o, "guest".to_owned())))
-            .map(|(o, role)| Membership { slug: o.slug.clone(), name: o.name.clone(), role })
+            .map(|(o, role)| Membership {
+                leave: Some(format!("/{}/-/leave", o.slug)),
+                ..Membership::of(o, role.as_str().replace('_', " "))
+            })
+            .chain(visitor.visited.iter().map(|o| Membership::of(o, "guest".to_owned())))
             .collect(),
         themes: [("system", "As the system"), ("light", "Light"), ("dark", "Dark")]
             .map(|(value, text)| Theme { value, text, checked: value == theme })

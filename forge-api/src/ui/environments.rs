@@ -176,7 +176,10 @@ async fn show(
     // One page holds many forms: what was typed goes back into the one that was sent.
     let creating = form.get("do") == "create";
     let sent = environments.iter_mut().find(|e| !creating && e.slug == form.get("environment"));
-    let at_rule = sent.map(|environment| environment.refused(form, &refused)).is_some();
+    let at_rule = sent.is_some();
+    if let Some(environment) = sent {
+        environment.refused(form, &refused);
+    }
     let none = Form::default();
     let new = if creating { form } else { &none };
     let told = match refused.field {

@@ -55,6 +55,8 @@ struct Page {
     /// The version that was typed is lower than what changed asks for: pressing once more locks it.
     sure: Option<String>,
     notes: String,
+    /// Notes that were typed before the set was LOCKED.
+    lost_notes: Option<String>,
     why: String,
     reasons: Vec<ReasonView>,
     /// Sets that it takes partials from, as they would be locked.
@@ -113,6 +115,11 @@ pub(super) async fn post_lock(
     let set = visitor.set(&state, &o, &p, &s).await?;
     let version = form.get("version").trim().to_owned();
     set.at.require(&visitor.actor, Action::Lock)?;
+    if set.set.state == "locked" {
+        // Whatever else is wrong with the version: there is no form any more that could say it.
+        let error = ApiError::conflict("locked", "the set is LOCKED already");
+        return show(&state, &visitor, &set, Some(Refused::Lock(version, error)), &form).await;
+    }
     if form.get("sure") != version && lock::lower(&state, &visitor.actor, &set, &version).await?.is_some() {
         return show(&state, &visitor, &set, Some(Refused::Lower(version)), &form).await;
     }
@@ -339,11 +346,13 @@ impl Page {
                 self.version_error = Some(sentence(&detail))
             }
             ApiError::Conflict { code: "locked", .. } => {
-                let mut callout = Callout::bad("Not locked.", "The set is LOCKED already.");
+                let text = "The set was LOCKED after you opened this page. Nothing was changed.";
+                let mut callout = Callout::bad("Not locked.", text);
                 callout
                     .actions
                     .push(Way { text: "Publish it".into(), href: format!("{}/-/publish", base(set)) });
                 self.problem = Some(callout);
+                self.lost_notes = Some(self.notes.clone()).filter(|notes| !notes.trim().is_empty());
             }
             other => {
                 let (_, why) = beside_form(other)?;

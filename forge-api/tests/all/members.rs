@@ -12,6 +12,7 @@ on_both!(
     a_member_may_leave_and_take_nobody_along,
     an_organisation_keeps_its_last_owner,
     of_two_owners_who_go_at_once_one_stays,
+    a_member_leaves_from_the_account_page,
 );
 
 const MEMBERS: &str = "/api/v1/organisations/acme/members";
@@ -89,4 +90,45 @@ async fn of_two_owners_who_go_at_once_one_stays(app: App) {
         let (one, two) = tokio::join!(go("owner@example.org"), go("admin@example.org"));
         assert!(one.is_ok() != two.is_ok(), "{one:?} {two:?}");
     }
+}
+
+async fn a_member_leaves_from_the_account_page(app: App) {
+    let (owner, viewer) = (app.browser().await, app.browser_of(Role::Viewer).await);
+    let leave = "/acme/-/leave";
+    let see = async |browser: &Browser, method: Method, path: &str| {
+        let request = app.by(browser, method.clone(), path).header("accept", "text/html");
+        let request = if method == Method::POST { request.form(&[("csrf", &browser.csrf)]) } else { request };
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    // The last owner is told why not, before and after.
+    let (_, html) = see(&owner, Method::GET, "/-/account").await;
+    assert!(html.contains("href=\"/acme/-/leave\""), "{html}");
+    let (status, html) = see(&owner, Method::GET, leave).await;
+    assert!(status == 200 && html.contains("You are its last owner"), "{status} {html}");
+    assert!(html.contains("href=\"/acme/-/settings\"") && !html.contains(">Leave Acme</button>"), "{html}");
+    let (status, html) = see(&owner, Method::POST, leave).await;
+    assert!(status == 409 && html.contains("You are its last owner"), "{status} {html}");
+
+    let (status, html) = see(&viewer, Method::GET, leave).await;
+    assert!(status == 200 && html.contains(">Leave Acme</button>"), "{status} {html}");
+    assert!(html.contains("<dd>viewer</dd>") && sees(&app, &viewer).await == 200, "it only asked: {html}");
+    // Not by their token, as in the API.
+    let by_token = app.request(Role::Viewer, Method::POST, leave).header("accept", "text/html");
+    assert_eq!(by_token.form(&[("x", "")]).send().await.unwrap().status(), 403);
+    let left = app.by(&viewer, Method::POST, leave).form(&[("csrf", &viewer.csrf)]).send().await.unwrap();
+    assert_eq!((left.status().as_u16(), left.headers()["location"].to_str().unwrap()), (303, "/-/account"));
+    assert_eq!(sees(&app, &viewer).await, 404);
+    let entry = app.audited(&app.organisation.id, |e| e.action == "member.removed").await;
+    assert_eq!((entry.actor_name.as_str(), entry.subject.as_str()), ("viewer", "viewer@example.org"));
+    let (status, html) = see(&viewer, Method::GET, "/-/account").await;
+    assert!(status == 200 && !html.contains("/acme/-/leave"), "{status} {html}");
+    assert_eq!(see(&viewer, Method::GET, leave).await.0, 404);
+
+    // With another owner the first may go too.
+    let console = Actor::console();
+    author::add_member(&app.state, &console, &app.organisation, "admin@example.org", Role::Owner)
+        .await
+        .unwrap();
+    assert_eq!(see(&owner, Method::POST, leave).await.0, 303);
 }

@@ -13,6 +13,7 @@ on_both!(
     a_rule_that_is_refused_stands_as_it_was_typed,
     the_account_says_at_the_field_what_is_wrong,
     an_alias_that_is_not_removed_says_so_at_its_row,
+    who_locks_too_late_is_told_and_loses_no_notes,
 );
 
 /// The page of an address, with its status.
@@ -182,7 +183,7 @@ async fn the_account_says_at_the_field_what_is_wrong(app: App) {
     assert!(html.contains("id=\"new-error\"") && html.matches(ticked).count() == 2, "{html}");
 
     let long = "x".repeat(201);
-    let (status, html) = post(&app, &owner, "/-/account/name", &[("name", &long)]).await;
+    let (status, html) = post(&app, &owner, "/-/account/name", &[("name", long.as_str())]).await;
     let name = tag(&html, "name-of-me");
     assert!(status == 422 && name.contains("aria-invalid") && name.contains(&long), "{status} {html}");
     assert!(html.contains("id=\"name-of-me-error\"") && html.contains("<h1>owner</h1>"), "{html}");
@@ -220,4 +221,23 @@ async fn an_alias_that_is_not_removed_says_so_at_its_row(app: App) {
     let gone = [("do", "name"), ("alias", "fine"), ("version", "9.9.9")];
     let (status, html) = post(&app, &owner, path, &gone).await;
     assert!(status == 422 && tag(&html, "alias-version").contains("aria-invalid"), "{status} {html}");
+}
+
+async fn who_locks_too_late_is_told_and_loses_no_notes(app: App) {
+    app.save("ask", "Hello", &[]).await;
+    let engineer = app.browser_of(Role::ContextEngineer).await;
+    app.lock("1.0.0").await;
+    for version in ["", "1", "0.1.0", "1.0.0", "1.0.1", "2.0.0"] {
+        let typed = [("version", version), ("revision", "sha256:0"), ("notes", "Greets by <name>")];
+        let (status, html) = post(&app, &engineer, "/acme/support/chat/-/lock", &typed).await;
+        assert_eq!(status, 409, "{version}: {html}");
+        assert!(
+            html.contains("Not locked.") && html.contains("after you opened this page"),
+            "{version}: {html}"
+        );
+        assert!(tag(&html, "notes").contains("readonly"), "{version}: {html}");
+        assert!(html.contains("Greets by &lt;name"), "{version}: {html}");
+    }
+    let (_, html) = post(&app, &engineer, "/acme/support/chat/-/lock", &[("version", "2.0.0")]).await;
+    assert!(html.contains("Not locked.") && !html.contains(" id=\"notes\""), "nothing to keep: {html}");
 }

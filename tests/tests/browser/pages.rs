@@ -85,6 +85,7 @@ const PAGES: &[(&str, &str)] = &[
     ("help-keys", "/-/help/keys"),
     ("help-publishing", "/-/help/publishing"),
     ("account", "/-/account"),
+    ("leave", "/acme/-/leave"),
     ("not-found", "/acme/nothing/here"),
 ];
 
