@@ -1,10 +1,11 @@
 //! Asks before a whole draft becomes what a version was, and says what that writes.
 
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use serde::{Deserialize, Serialize};
 
+use super::address::{Path, Query};
 use super::editor::{base, may_change};
 use super::engine;
 use super::fault::{PageResult, beside_form};
