@@ -185,10 +185,14 @@ impl Lower {
 pub async fn lower(state: &AppState, actor: &Actor, set: &SetAt, version: &str) -> Result<Option<Lower>> {
     set.at.require(actor, Action::Lock)?;
     let Ok(number) = parse_version(version) else { return Ok(None) };
+    let all = versions(state, actor, set).await?;
+    let Some((_, last)) = highest(&all) else { return Ok(None) };
+    // What is not above the last is refused, and needs no warning; nothing asks for more than the next major.
+    if number.cmp_precedence(&last).is_le() || !number.pre.is_empty() || number.major > last.major {
+        return Ok(None);
+    }
     let asked = compare::proposal(state, actor, set).await?;
-    // What is not above the last is refused, and needs no warning.
-    let above = asked.last.as_ref().is_some_and(|last| number.cmp_precedence(last).is_gt());
-    let lower = above && number.pre.is_empty() && number.cmp_precedence(&asked.next).is_lt();
+    let lower = number.cmp_precedence(&asked.next).is_lt();
     Ok(lower.then(|| Lower { asked_for: asked.next, why: asked.changes.why }))
 }
 

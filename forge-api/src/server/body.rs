@@ -93,7 +93,7 @@ fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 }
 
 fn read_prompts<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let found = read(bytes);
+    let found = read::<T>(bytes);
     if found.as_ref().is_err_and(|error| error.code() != "bad_json") {
         return found;
     }
