@@ -255,7 +255,7 @@ pub(super) async fn write(
             revision: old.map_or(1, |row| row.revision + 1),
         };
         if old.is_none() {
-            let taken = |e| taken(e, "variable set of this prompt", &row.name);
+            let taken = |e| taken(e, "variable set of this prompt", "name", &row.name);
             variable_set::insert(conn, &row).await.map_err(taken)?;
         } else if !variable_set::update(conn, &row).await? {
             let detail =
