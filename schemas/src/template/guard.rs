@@ -16,6 +16,8 @@ use super::syntax::{Args, Expr, ExprKind, FilterCall, Node};
 
 /// Deepest nesting of loops, through partials.
 const LOOPS_MAX: usize = 8;
+/// Most flaws of one template that are told.
+const FLAWS_MAX: usize = 100;
 /// What a filter or a function costs beside its words.
 const CALL_COST: u64 = 3;
 
@@ -81,7 +83,9 @@ struct Guard<'s, 'p> {
 
 impl<'s> Guard<'s, '_> {
     fn flaw(&mut self, at: usize, code: TemplateErrorCode, message: impl Into<String>) {
-        self.report.flaws.push(Flaw::new(at, code, message));
+        if self.report.flaws.len() < FLAWS_MAX {
+            self.report.flaws.push(Flaw::new(at, code, message));
+        }
     }
 
     fn insert(&mut self, at: usize, text: impl Into<String>) {
