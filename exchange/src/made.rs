@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::PromptId;
-use schemas::parameter::{Kind, Parameter};
+use schemas::parameter::{Kind, PARAMETERS_MAX, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use schemas::template;
 use serde_json::{Map, Value, json};
@@ -203,6 +203,10 @@ pub(crate) fn declare(prompt: &mut Prompt, partials: &[Partial]) {
         }
     }
     for name in found {
+        // The check refuses what has more.
+        if prompt.parameters.len() > PARAMETERS_MAX {
+            break;
+        }
         if prompt.parameters.iter().all(|p| p.name != name) {
             let kind = kinds.get(&name).cloned().unwrap_or_else(tree::string);
             prompt.parameters.push(required(&name, kind));

@@ -4,7 +4,7 @@
 //! source, by insertion only, that charge an operand or a whole loop when it is entered. The engine
 //! then runs the rest unmodified.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::budget::FUEL;
 use super::error::TemplateErrorCode::{
@@ -56,6 +56,7 @@ pub(super) fn walk<'s>(
         source,
         partials,
         report: Report::default(),
+        seen: HashSet::new(),
         scopes: vec![Vec::new()],
         loops: 0,
         captures: usize::from(captured),
@@ -75,6 +76,8 @@ struct Guard<'s, 'p> {
     source: &'s str,
     partials: &'p HashMap<&'p str, Included<'s>>,
     report: Report<'s>,
+    /// The names of [`Report::free`].
+    seen: HashSet<&'s str>,
     /// Names set so far: of the template, then of each open loop.
     scopes: Vec<Vec<&'s str>>,
     loops: usize,
@@ -93,9 +96,8 @@ impl<'s> Guard<'s, '_> {
     }
 
     fn name(&mut self, name: &'s str, at: usize) {
-        let known = self.scopes.iter().flatten().any(|own| *own == name)
-            || self.report.free.iter().any(|(own, _)| *own == name);
-        if !known {
+        let own = self.scopes.iter().flatten().any(|own| *own == name);
+        if !own && self.seen.insert(name) {
             self.report.free.push((name, at));
         }
     }
