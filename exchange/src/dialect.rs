@@ -100,7 +100,7 @@ pub(crate) fn convert(dialect: Dialect, source: &str) -> Result<Converted, Why> 
         Dialect::FString => fstring::read(source)?,
         Dialect::Liquid => liquid::read(source)?,
     };
-    Ok(Converted { tera: tera::write(&tree.nodes), remarks: tree.remarks })
+    Ok(Converted { tera: tera::write(&tree.nodes), remarks: bounds::some(tree.remarks) })
 }
 
 /// Writes a Tera template in another language.

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::PromptId;
-use schemas::parameter::{Kind, Parameter};
+use schemas::parameter::{Kind, PARAMETERS_MAX, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use schemas::template;
 use serde_json::{Map, Value, json};
@@ -203,6 +203,10 @@ pub(crate) fn declare(prompt: &mut Prompt, partials: &[Partial]) {
         }
     }
     for name in found {
+        // The check refuses what has more.
+        if prompt.parameters.len() > PARAMETERS_MAX {
+            break;
+        }
         if prompt.parameters.iter().all(|p| p.name != name) {
             let kind = kinds.get(&name).cloned().unwrap_or_else(tree::string);
             prompt.parameters.push(required(&name, kind));
@@ -243,6 +247,10 @@ fn unresolved(prompt: &Prompt, place: &str, notes: &mut Vec<Note>) {
     for parameter in &prompt.parameters {
         [&parameter.default, &parameter.example].into_iter().flatten().for_each(|v| in_value(v, &mut found));
     }
+    if found.len() >= REFERENCES_MAX {
+        let why = format!("stands at {REFERENCES_MAX} places and more; only so many are told here");
+        notes.push(Note::new(place, "${…}", why));
+    }
     notes.extend(
         found
             .into_iter()
@@ -259,12 +267,17 @@ fn in_value(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
+/// Most references of one prompt that are told.
+const REFERENCES_MAX: usize = 100;
 /// Longest reference whose end is looked for, in bytes.
 const REFERENCE_MAX: usize = 512;
 
 fn references(text: &str, found: &mut BTreeSet<String>) {
     for open in ["${env:", "${file:", "${ENV:", "${FILE:"] {
         for (at, _) in text.match_indices(open) {
+            if found.len() >= REFERENCES_MAX {
+                return;
+            }
             let rest = text.get(at..).unwrap_or_default();
             let near = rest.bytes().take(REFERENCE_MAX).position(|byte| byte == b'}');
             let end = near.map_or(rest.len(), |end| end + 1);

@@ -7,6 +7,7 @@ mod address;
 mod attestation;
 mod bundle;
 mod credential;
+mod exchange;
 mod status;
 mod template;
 
@@ -32,6 +33,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "credential", body: credential::body, seeds: credential::seeds },
     Target { name: "address", body: address::body, seeds: address::seeds },
     Target { name: "template", body: template::body, seeds: template::seeds },
+    Target { name: "exchange", body: exchange::body, seeds: exchange::seeds },
 ];
 
 /// Runs the body of a target by its name.

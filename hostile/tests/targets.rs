@@ -31,4 +31,5 @@ targets! {
     no_bytes_pass_for_a_credential: "credential" 10_000,
     no_bytes_make_a_name_that_climbs_or_matches: "address" 60_000,
     no_source_panics_hangs_or_grows: "template" 50_000,
+    no_file_brings_a_reader_down: "exchange" 2_000,
 }

@@ -20,7 +20,7 @@ pub mod default;
 pub mod json_schema;
 
 pub use check::{ParameterError, ParameterErrorCode, ParameterErrors};
-pub use declaration::{DeclarationError, validate};
+pub use declaration::{DeclarationError, PARAMETERS_MAX, validate};
 pub use json_schema::to_json_schema;
 
 /// One parameter of a prompt.

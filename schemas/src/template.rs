@@ -83,7 +83,7 @@ pub fn extract(template: &str) -> Result<Vec<String>, TemplateError> {
             message_index: None,
             line,
             column,
-            source_line: template.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
+            source_line: inspect::source_line(template, line),
             message: flaw.message,
             code: flaw.code,
         }

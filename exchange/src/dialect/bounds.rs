@@ -4,6 +4,9 @@ use schemas::template::{BLOCKS_MAX, SOURCE_MAX, TAGS_MAX};
 
 use super::Why;
 
+/// Most remarks on one template that are told one by one.
+const REMARKS_MAX: usize = 100;
+
 /// Nothing is read of a template that could not be used afterwards.
 ///
 /// # Errors
@@ -37,6 +40,16 @@ pub(crate) fn another(tags: usize, line: usize, what: &str) -> Result<usize, Why
         return Ok(tags + 1);
     }
     Err(Why::new(line, what, format!("the template has more than {TAGS_MAX} tags: split it into partials")))
+}
+
+/// The first remarks on a template, and how many more there are: nobody reads thousands of them.
+pub(crate) fn some(mut remarks: Vec<Why>) -> Vec<Why> {
+    let left = remarks.split_off(remarks.len().min(REMARKS_MAX));
+    if let Some(first) = left.first() {
+        let why = format!("from here on there are {} more places to look at in this template", left.len());
+        remarks.push(Why::new(first.line, first.what.as_str(), why));
+    }
+    remarks
 }
 
 /// Where the next tag begins: at a brace with one of `seconds` behind it.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use forge_api::auth::Role;
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{App, SET, on_both, prompt};
 
@@ -50,7 +50,7 @@ async fn a_draft_of_any_depth_is_an_answer_wherever_it_is_read(app: App) {
         let id = format!("deep{at}");
         let prompt = prompt(&id, template, &["a"]);
         app.save(&id, template, &["a"]).await;
-        let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/{id}"));
+        let partial = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/part{at}"));
         answered(&shown, partial.json(&json!({ "source": template }))).await;
         let asked = json!({ "prompt": prompt, "values": { "a": "x" } });
         for (method, path, body) in [

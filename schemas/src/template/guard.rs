@@ -4,7 +4,7 @@
 //! source, by insertion only, that charge an operand or a whole loop when it is entered. The engine
 //! then runs the rest unmodified.
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::budget::FUEL;
 use super::error::TemplateErrorCode::{
@@ -16,6 +16,8 @@ use super::syntax::{Args, Expr, ExprKind, FilterCall, Node};
 
 /// Deepest nesting of loops, through partials.
 const LOOPS_MAX: usize = 8;
+/// Most flaws of one template that are told.
+const FLAWS_MAX: usize = 100;
 /// What a filter or a function costs beside its words.
 const CALL_COST: u64 = 3;
 
@@ -54,6 +56,7 @@ pub(super) fn walk<'s>(
         source,
         partials,
         report: Report::default(),
+        seen: HashSet::new(),
         scopes: vec![Vec::new()],
         loops: 0,
         captures: usize::from(captured),
@@ -73,6 +76,8 @@ struct Guard<'s, 'p> {
     source: &'s str,
     partials: &'p HashMap<&'p str, Included<'s>>,
     report: Report<'s>,
+    /// The names of [`Report::free`].
+    seen: HashSet<&'s str>,
     /// Names set so far: of the template, then of each open loop.
     scopes: Vec<Vec<&'s str>>,
     loops: usize,
@@ -81,7 +86,9 @@ struct Guard<'s, 'p> {
 
 impl<'s> Guard<'s, '_> {
     fn flaw(&mut self, at: usize, code: TemplateErrorCode, message: impl Into<String>) {
-        self.report.flaws.push(Flaw::new(at, code, message));
+        if self.report.flaws.len() < FLAWS_MAX {
+            self.report.flaws.push(Flaw::new(at, code, message));
+        }
     }
 
     fn insert(&mut self, at: usize, text: impl Into<String>) {
@@ -89,9 +96,8 @@ impl<'s> Guard<'s, '_> {
     }
 
     fn name(&mut self, name: &'s str, at: usize) {
-        let known = self.scopes.iter().flatten().any(|own| *own == name)
-            || self.report.free.iter().any(|(own, _)| *own == name);
-        if !known {
+        let own = self.scopes.iter().flatten().any(|own| *own == name);
+        if !own && self.seen.insert(name) {
             self.report.free.push((name, at));
         }
     }

@@ -16,6 +16,11 @@ use crate::prompt::{Content, Engine, Message, Partial, Prompt};
 /// Deepest chain of includes.
 const INCLUDES_MAX: usize = 16;
 
+/// Most undeclared names of one template that are told.
+const UNDECLARED_MAX: usize = 100;
+/// Most characters of a line that are shown beside an error.
+const SHOWN_MAX: usize = 1_000;
+
 /// The partials of a version, read when they are first needed and then kept.
 #[derive(Debug)]
 pub(super) struct Library<'a>(HashMap<&'a str, Entry<'a>>);
@@ -113,9 +118,14 @@ pub(super) fn inspect<'a>(prompt: &'a Prompt, library: &Library<'a>) -> Inspecti
         let report = guard::walk(source, &nodes, false, &known);
         let place = Place::of(prompt, index, source);
         errors.extend(report.flaws.iter().map(|flaw| place.error(flaw)));
+        let mut told = 0;
         for (name, at) in &report.free {
-            if used.insert(*name) && prompt.parameters.iter().all(|p| p.name != *name) {
+            if used.insert(*name)
+                && told < UNDECLARED_MAX
+                && prompt.parameters.iter().all(|p| p.name != *name)
+            {
                 errors.push(place.error(&undeclared(name, *at, source)));
+                told += 1;
             }
         }
         templates.push(Template { index, source, nodes, report });
@@ -198,11 +208,17 @@ impl<'a> Place<'a> {
             message_index: self.message_index,
             line,
             column,
-            source_line: self.source.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned(),
+            source_line: source_line(self.source, line),
             message,
             code,
         }
     }
+}
+
+/// The begin of a line, as an error shows it: there may be many errors in one long line.
+pub(super) fn source_line(source: &str, line: usize) -> String {
+    let line = source.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    line.chars().take(SHOWN_MAX).collect()
 }
 
 /// Line and column of a byte, both from 1, the column in characters.

@@ -283,3 +283,14 @@ fn the_short_way_pays_for_what_it_looks_at() {
         assert_eq!(stopped(&loops(&body), &[]), Limit::Work);
     }
 }
+
+#[test]
+fn many_errors_in_one_long_line_stay_small() {
+    let undeclared: String = (0..3_000).map(|at| format!("{{{{ undeclared_{at} }}}}")).collect();
+    let filters = format!("{{{{ x{} }}}}", " | nope".repeat(100)).repeat(300);
+    for template in [undeclared, filters] {
+        let errors = check(&prompt(&template), &[]);
+        assert!((1..=110).contains(&errors.len()), "{} errors", errors.len());
+        assert!(errors.iter().all(|error| error.source_line.chars().count() <= 1_000));
+    }
+}

@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("publisher", &["nats-config", "schemas"]),
     ("forge-api", &["exchange", "models", "nats-config", "publisher", "schemas"]),
     ("live-agent", &["nats-config", "schemas"]),
-    ("hostile", &["nats-config", "publisher", "schemas"]),
+    ("hostile", &["exchange", "nats-config", "publisher", "schemas"]),
     ("tests", &["live-agent", "nats-config", "publisher", "schemas"]),
     ("benches", &["hostile", "live-agent", "nats-config", "publisher", "schemas", "tests"]),
     ("example-service", &["live-agent"]),
