@@ -1,7 +1,7 @@
 //! Dotprompt: `.prompt` files of YAML front matter and Handlebars; partials begin with an underscore.
 //! <https://google.github.io/dotprompt/reference/frontmatter/>
 
-use schemas::prompt::{Content as Body, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect};
@@ -14,7 +14,7 @@ use crate::{name, yaml};
 const EXTENSION: &str = ".prompt";
 
 /// Reads every `.prompt` file.
-pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let (mut partials, mut prompts) = (Vec::new(), Vec::new());
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let text = files::text(path, bytes)?;
@@ -30,10 +30,11 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
         }
     }
     let partials = made::partials(Dialect::Handlebars, partials, notes);
+    let around = made::with(&partials, beside);
     let mut out = Content { prompts: Vec::new(), partials };
     for (path, stem, text) in prompts {
         let raw = one(path, stem, text, notes)?;
-        out.prompts.push(made::prompt(raw, &out.partials, notes));
+        out.prompts.push(made::prompt(raw, &around, notes));
     }
     Ok(out)
 }

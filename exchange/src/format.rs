@@ -1,5 +1,6 @@
 //! The formats: how each is recognised, read and written.
 
+use schemas::prompt::Partial;
 use serde_json::Value;
 
 use crate::archive::{self, Archive, Locked};
@@ -99,6 +100,14 @@ impl Format {
 /// # Errors
 /// Why it is refused, whole.
 pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
+    read_beside(format, name, bytes, &[])
+}
+
+/// Reads an upload whose prompts may include partials of the set that it comes to.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_beside(format: Option<Format>, name: &str, bytes: &[u8], beside: &[Partial]) -> Result<Found> {
     let files = files::unpack(name, bytes)?;
     let format = match format {
         Some(format) => format,
@@ -124,12 +133,12 @@ pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
             archive = Some(read);
             content
         }
-        Format::Folder => folder::read(&files, &mut notes)?,
-        Format::Dotprompt => dotprompt::read(&files, &mut notes)?,
-        Format::Prompty => prompty::read(&files, &mut notes)?,
-        Format::Liquid => liquid::read(&files, &mut notes)?,
+        Format::Folder => folder::read_beside(&files, beside, &mut notes)?,
+        Format::Dotprompt => dotprompt::read(&files, beside, &mut notes)?,
+        Format::Prompty => prompty::read(&files, beside, &mut notes)?,
+        Format::Liquid => liquid::read(&files, beside, &mut notes)?,
         Format::Langfuse | Format::Mlflow | Format::Openai | Format::Langchain => {
-            json(format, &files, &mut notes)?
+            json(format, &files, beside, &mut notes)?
         }
     };
     let content = content.sorted();
@@ -181,16 +190,16 @@ fn left_out(archive: &Archive, notes: &mut Vec<Note>) {
     }
 }
 
-fn json(format: Format, files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+fn json(format: Format, files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(".json")) {
         let value: Value =
             serde_json::from_str(files::text(path, bytes)?).map_err(|e| Refusal::unreadable(path, e))?;
         let found = match format {
-            Format::Langfuse => langfuse::read(path, &value, notes)?,
-            Format::Mlflow => mlflow::read(path, &value, notes)?,
-            Format::Openai => openai::read(path, &value, notes)?,
-            _ => langchain::read(path, &value, notes)?,
+            Format::Langfuse => langfuse::read(path, &value, beside, notes)?,
+            Format::Mlflow => mlflow::read(path, &value, beside, notes)?,
+            Format::Openai => openai::read(path, &value, beside, notes)?,
+            _ => langchain::read(path, &value, beside, notes)?,
         };
         out.prompts.extend(found.prompts);
     }

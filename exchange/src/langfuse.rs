@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::prompt::{Content as Body, Message};
+use schemas::prompt::{Content as Body, Message, Partial};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{Dialect, Why};
@@ -33,7 +33,7 @@ pub(crate) fn entries(value: &Value) -> Vec<&Value> {
 }
 
 /// Reads a file. Of several versions the one labelled `production` is taken, otherwise the highest.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut by_name: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for entry in entries(value) {
         if !is_one(entry) {
@@ -59,7 +59,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             notes.push(Note::new(name, what, why));
         }
         let raw = one(name, chosen, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }

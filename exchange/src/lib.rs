@@ -36,5 +36,5 @@ mod parameters;
 mod prompty;
 mod yaml;
 
-pub use format::{Format, Written, read, read_archive, write};
+pub use format::{Format, Written, read, read_archive, read_beside, write};
 pub use found::{Content, Digests, Found, Note, Refusal};

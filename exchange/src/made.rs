@@ -28,6 +28,8 @@ pub(crate) struct Raw {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Body,
     pub(crate) dialect: Dialect,
+    /// A template that does not compile stays one, as a draft holds it, and the report names the place.
+    pub(crate) keeps: bool,
 }
 
 impl Raw {
@@ -42,6 +44,7 @@ impl Raw {
             parameters: Vec::new(),
             body,
             dialect,
+            keeps: false,
         }
     }
 }
@@ -110,7 +113,7 @@ fn remark(place: &str, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
 
 /// The prompt, with what was not taken over as it stands.
 pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> Prompt {
-    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect } = raw;
+    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect, keeps } = raw;
     let declared = sound(parameters, &place, notes);
     let mut prompt = Prompt {
         id,
@@ -130,6 +133,10 @@ pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> P
         Ok(content) => {
             let mut tera = Prompt { engine: Engine::Tera, content, ..prompt.clone() };
             declare(&mut tera, partials);
+            if keeps {
+                compiled(&tera, &place, partials, notes);
+                return tera;
+            }
             match template::check(&tera, partials).into_iter().find(|e| !e.is_warning()) {
                 None => return tera,
                 Some(error) => Note::new(
@@ -225,6 +232,23 @@ fn included<'p>(prompt: &Prompt, partials: &'p [Partial]) -> Vec<&'p Partial> {
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
     out
+}
+
+/// Says where a template does not compile that stays one all the same.
+pub(crate) fn compiled(prompt: &Prompt, place: &str, partials: &[Partial], notes: &mut Vec<Note>) {
+    let Some(error) = template::check(prompt, partials).into_iter().find(|e| !e.is_warning()) else { return };
+    let why = format!(
+        "{}; it stays a template, and no version can be locked with it: correct it, or write `engine: plain` above a text \
+         whose braces are no template",
+        error.message
+    );
+    notes.push(Note::new(format!("{place}, line {}", error.line), error.source_line, why));
+}
+
+/// The partials of a file, and those beside it that it does not replace.
+pub(crate) fn with(own: &[Partial], beside: &[Partial]) -> Vec<Partial> {
+    let names: BTreeSet<&PromptId> = own.iter().map(|p| &p.name).collect();
+    own.iter().chain(beside.iter().filter(|p| !names.contains(&p.name))).cloned().collect()
 }
 
 /// What would be looked up elsewhere, and is not.

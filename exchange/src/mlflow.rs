@@ -1,7 +1,7 @@
 //! MLflow: prompts of its registry as JSON, `{{name}}` for variables, Jinja where there are tags.
 //! <https://mlflow.org/docs/latest/genai/prompt-registry/>
 
-use schemas::prompt::Message;
+use schemas::prompt::{Message, Partial};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
@@ -31,7 +31,7 @@ fn tags(value: &Value) -> Map<String, Value> {
 }
 
 /// Reads a file: of each prompt its highest version.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut found: Vec<&Value> = match value.get("model_versions") {
         Some(Value::Array(versions)) => versions.iter().collect(),
         _ => entries(value),
@@ -56,7 +56,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             continue;
         }
         let raw = one(&name, entry, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
         last = Some(name);
     }
     Ok(out)

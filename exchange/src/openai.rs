@@ -1,7 +1,7 @@
 //! Hosted prompts of OpenAI as JSON: instructions or messages, `{{name}}` for variables, model settings.
 //! <https://platform.openai.com/docs/guides/prompting>
 
-use schemas::prompt::{Content as Body, Prompt, Role};
+use schemas::prompt::{Content as Body, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
@@ -19,7 +19,7 @@ pub(crate) fn is_one(value: &Value) -> bool {
 }
 
 /// Reads a file.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     let found = entries(value);
     let alone = found.len() == 1;
@@ -35,7 +35,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
         let name =
             own.or(alone.then_some(stem)).ok_or_else(|| Refusal::unreadable(file, "an entry has no name"))?;
         let raw = one(name, entry, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }

@@ -1,7 +1,7 @@
 //! Prompty: YAML front matter and messages that begin with a line of their role.
 //! <https://prompty.ai/docs/prompty-file-spec>
 
-use schemas::prompt::{Content as Body, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect};
@@ -16,11 +16,11 @@ const EXTENSION: &str = ".prompty";
 const ROLES: [&str; 6] = ["system", "user", "assistant", "tool", "function", "developer"];
 
 /// Reads every `.prompty` file.
-pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let raw = one(path, files::text(path, bytes)?, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }

@@ -1,5 +1,6 @@
 //! A realistic file of each format, and what becomes of it.
 
+use exchange::files::{Files, pack};
 use exchange::{Content, Format, Found, read};
 use schemas::parameter::Kind;
 use schemas::prompt::{Content as Body, Engine, Message, Prompt, Role};
@@ -304,6 +305,34 @@ fn a_markdown_file_needs_no_front_matter_and_may_have_it() {
     assert!(matches!(prompt.parameters[0].kind, Kind::Integer { .. }));
     assert_eq!((prompt.description.as_str(), prompt.tags.len()), ("a mail", 2));
     assert_eq!(prompt.metadata["front_matter"], json!({ "owner": "me" }));
+}
+
+#[test]
+fn a_template_that_does_not_compile_stays_one_where_the_file_says_that_it_is_one() {
+    let broken = "Hello {{ nam }} {% if name %}";
+    let front =
+        format!("---\nparameters:\n  - name: name\n    type: string\n    required: true\n---\n{broken}\n");
+    let declared = found("a.md", &front);
+    assert_eq!((only(&declared).engine, text(only(&declared))), (Engine::Tera, broken));
+    assert_eq!(only(&declared).parameters.len(), 1);
+    let note = declared.notes.iter().find(|n| n.why.contains("no version can be locked")).unwrap();
+    assert!(note.place.starts_with("a.md, line "), "{note:?}");
+    // In the layout of `forge push` every file is one.
+    let files = Files::from([
+        ("forge.toml".to_owned(), Vec::new()),
+        ("prompts/a.md".to_owned(), format!("{broken}\n").into_bytes()),
+    ]);
+    let laid_out = read(None, "x.zip", &pack(&files).unwrap()).unwrap();
+    assert_eq!(only(&laid_out).engine, Engine::Tera);
+    assert!(
+        laid_out.notes.iter().any(|n| n.why.contains("no version can be locked")),
+        "{:?}",
+        laid_out.notes
+    );
+    // A name that nobody declared is said where others are.
+    let typo = found("a.md", &front.replace(broken, "Hello {{ nam }}{{ name }}"));
+    assert_eq!(only(&typo).parameters.len(), 2);
+    assert!(typo.notes.iter().any(|n| n.what == "nam" && n.why.contains("not declared")), "{:?}", typo.notes);
 }
 
 #[test]

@@ -357,7 +357,7 @@ impl Arguments {
             .version(env!("CARGO_PKG_VERSION"))
             .about("Where prompts are written, locked and published")
             .after_help(
-                "Exit codes: 0 done, 1 not done or (diff) it differs, 2 wrong usage or (push, pull) refused, 64 bad configuration.\n\
+                "Exit codes: 0 done, 1 not done or (diff, pull) it differs, 2 wrong usage or (push, pull) refused, 64 bad configuration.\n\
                  Each option can be set by its variable too; see `forge config --table`.",
             )
             .subcommand_required(true);
