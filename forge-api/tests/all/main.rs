@@ -12,6 +12,7 @@ mod database;
 mod drafts;
 mod finding;
 mod first;
+mod folders;
 mod headers;
 mod history;
 mod hostile;
