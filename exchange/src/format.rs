@@ -7,7 +7,7 @@ use crate::archive::{self, Archive, Locked};
 use crate::files::{self, Files};
 use crate::found::{Content, Found, Note, Refusal, Result};
 use crate::name::unique;
-use crate::{dotprompt, folder, langchain, langfuse, liquid, mlflow, openai, prompty};
+use crate::{dotprompt, folder, langchain, langfuse, liquid, lost, mlflow, openai, prompty};
 
 /// A format that prompts come or go in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,6 +206,24 @@ fn json(format: Format, files: &Files, beside: &[Partial], notes: &mut Vec<Note>
     Ok(out)
 }
 
+/// Reads again what was written in a format of another tool, and says what of it was lost.
+fn compare(format: Format, files: &Files, content: &Content, notes: &mut Vec<Note>) {
+    let (mut unsaid, beside) = (Vec::new(), &content.partials);
+    let back = match format {
+        Format::Archive | Format::Folder => return,
+        Format::Dotprompt => dotprompt::read(files, beside, &mut unsaid),
+        Format::Prompty => prompty::read(files, beside, &mut unsaid),
+        Format::Liquid => liquid::read(files, beside, &mut unsaid),
+        Format::Langfuse | Format::Mlflow | Format::Openai | Format::Langchain => {
+            json(format, files, beside, &mut unsaid)
+        }
+    };
+    match back {
+        Ok(back) => lost::told(format, content, &back, notes),
+        Err(refusal) => notes.push(Note::new("export", format.label(), refusal.detail)),
+    }
+}
+
 /// The format of files, by their names and what the first JSON file holds.
 fn detect(files: &Files) -> Result<Format> {
     if archive::is_archive(files) {
@@ -288,11 +306,14 @@ pub fn write(format: Format, name: &str, content: &Content) -> Result<Written> {
             let mut bytes =
                 serde_json::to_vec_pretty(&value).map_err(|e| Refusal::new("invalid", e.to_string()))?;
             bytes.push(b'\n');
-            partials(format, content, &mut notes);
             let name = format!("{name}.{}.json", format.as_str());
+            let files = Files::from([(name.clone(), bytes.clone())]);
+            compare(format, &files, content, &mut notes);
+            partials(format, content, &mut notes);
             return Ok(Written { name, media_type: "application/json", bytes, notes });
         }
     };
+    compare(format, &files, content, &mut notes);
     partials(format, content, &mut notes);
     let bytes = files::pack(&files)?;
     let name = format!("{name}.{}.zip", format.as_str());

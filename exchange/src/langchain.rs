@@ -8,7 +8,6 @@ use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, template};
 use crate::files::Files;
 use crate::found::{Content, Note, Refusal, Result};
-use crate::langfuse::typed;
 use crate::made::{self, Raw, message};
 use crate::name;
 
@@ -130,7 +129,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Files {
                 let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
                 text.push('\n');
                 files.insert(format!("{}.json", prompt.id), text.into_bytes());
-                typed(prompt, notes);
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }

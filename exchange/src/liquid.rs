@@ -58,13 +58,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Files {
         };
         match template(prompt, Dialect::Liquid, source) {
             Ok(text) => {
-                if !prompt.model.is_empty() {
-                    notes.push(Note::new(
-                        prompt.id.as_str(),
-                        "model",
-                        "a file of Liquid has no model settings",
-                    ));
-                }
                 files.insert(format!("{}{EXTENSION}", prompt.id), text.into_bytes());
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),

@@ -115,6 +115,8 @@ fn remark(place: &str, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
 pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> Prompt {
     let Raw { place, id, description, tags, model, metadata, parameters, body, dialect, keeps } = raw;
     let declared = sound(parameters, &place, notes);
+    // Files of ours hold what their authors wrote.
+    let model = if dialect == Dialect::Tera { model } else { without_secrets(model, "", &place, notes) };
     let mut prompt = Prompt {
         id,
         description,
@@ -249,6 +251,56 @@ pub(crate) fn compiled(prompt: &Prompt, place: &str, partials: &[Partial], notes
 pub(crate) fn with(own: &[Partial], beside: &[Partial]) -> Vec<Partial> {
     let names: BTreeSet<&PromptId> = own.iter().map(|p| &p.name).collect();
     own.iter().chain(beside.iter().filter(|p| !names.contains(&p.name))).cloned().collect()
+}
+
+/// The settings that tell who may ask a model, by their names in small letters.
+const SECRETS: [&str; 14] = [
+    "key",
+    "api_key",
+    "apikey",
+    "api-key",
+    "api_token",
+    "access_key",
+    "access_token",
+    "auth_token",
+    "token",
+    "secret",
+    "client_secret",
+    "password",
+    "connection_string",
+    "authorization",
+];
+/// The settings that hold schemas, where such a name is that of a field.
+const SCHEMAS: [&str; 5] = ["tools", "functions", "output", "response_format", "text"];
+
+/// Leaves out the secrets of model settings, which would go to everybody who reads the prompt, and says so without them.
+fn without_secrets(
+    model: Map<String, Value>,
+    within: &str,
+    place: &str,
+    notes: &mut Vec<Note>,
+) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (key, value) in model {
+        let name = format!("{within}{key}");
+        let value = match value {
+            Value::String(text)
+                if SECRETS.contains(&key.to_lowercase().as_str())
+                    && !text.is_empty()
+                    && !text.contains("${") =>
+            {
+                let why = "looks like a secret, and everybody who reads a prompt would have it; left out";
+                notes.push(Note::new(place, format!("model setting {name}"), why));
+                continue;
+            }
+            Value::Object(inner) if !SCHEMAS.contains(&key.as_str()) => {
+                Value::Object(without_secrets(inner, &format!("{name}."), place, notes))
+            }
+            other => other,
+        };
+        out.insert(key, value);
+    }
+    out
 }
 
 /// What would be looked up elsewhere, and is not.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::dialect::Dialect;
 use crate::dotprompt::{left_out, take_text, template};
 use crate::found::{Content, Note, Refusal, Result};
-use crate::langfuse::{body, chat, entries, typed};
+use crate::langfuse::{body, chat, entries, has_no_place};
 use crate::made::{self, Raw, message};
 use crate::name;
 use crate::parameters::{of_sample, of_schema};
@@ -100,11 +100,11 @@ fn one(place: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
 pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
     let mut out = Vec::new();
     for prompt in &content.prompts {
+        if has_no_place(prompt, notes) {
+            continue;
+        }
         match body(&prompt.content, &mut |t| template(prompt, Dialect::Variables, t)) {
-            Ok((kind, text)) => {
-                out.push(entry(prompt, kind, text));
-                typed(prompt, notes);
-            }
+            Ok((kind, text)) => out.push(entry(prompt, kind, text)),
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }
     }

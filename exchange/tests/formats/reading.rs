@@ -1,9 +1,9 @@
 //! A realistic file of each format, and what becomes of it.
 
 use exchange::files::{Files, pack};
-use exchange::{Content, Format, Found, read};
+use exchange::{Content, Format, Found, read, read_beside};
 use schemas::parameter::Kind;
-use schemas::prompt::{Content as Body, Engine, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use schemas::template;
 use serde_json::json;
 
@@ -231,6 +231,63 @@ fn hosted_prompts_keep_their_settings_and_variables() {
     assert_eq!(prompt.parameters[0].example, Some(json!("broken")));
     assert_eq!(prompt.model["model"], json!("gpt-5"));
     assert!(found.notes.iter().any(|n| n.what == "role developer"));
+}
+
+#[test]
+fn what_a_message_has_beside_its_text_is_said() {
+    let call =
+        json!([{ "id": "c1", "type": "function", "function": { "name": "lookup", "arguments": "{}" } }]);
+    let messages = json!([
+        { "role": "assistant", "content": null, "tool_calls": call, "refusal": null },
+        { "role": "tool", "content": "42", "tool_call_id": "c1" },
+        { "type": "placeholder", "name": "history" },
+        { "role": "user", "content": "Now", "name": "Ada" },
+    ]);
+    for file in [
+        json!([{ "name": "a", "type": "chat", "labels": [], "config": {}, "prompt": messages }]),
+        json!({ "name": "a", "model": "gpt-5", "messages": messages }),
+    ] {
+        let found = found("x.json", &file.to_string());
+        let what: Vec<&str> = found.notes.iter().map(|n| n.what.as_str()).collect();
+        assert_eq!(
+            what,
+            ["message 1: tool_calls", "message 2: tool_call_id", "message 4: name"],
+            "{:?}: {:?}",
+            found.format,
+            found.notes
+        );
+    }
+}
+
+#[test]
+fn a_secret_among_the_settings_is_left_out_and_not_told() {
+    let text = "---\nname: a\nmodel:\n  api: chat\n  configuration:\n    type: azure_openai\n    api_key: ${env:KEY}\n    key: sk-123\n  \
+                parameters:\n    max_tokens: 5\n    tools:\n      - function:\n          name: f\n          key: kept\n---\nsystem:\nHello\n";
+    let found = found("a.prompty", text);
+    let model = &only(&found).model;
+    assert_eq!(model["configuration"], json!({ "type": "azure_openai", "api_key": "${env:KEY}" }));
+    assert_eq!((&model["max_tokens"], &model["tools"][0]["function"]["key"]), (&json!(5), &json!("kept")));
+    let note = found.notes.iter().find(|n| n.what == "model setting configuration.key").unwrap();
+    assert!(note.why.contains("secret"), "{note:?}");
+    assert!(!format!("{found:?}").contains("sk-123"));
+}
+
+#[test]
+fn a_file_may_include_partials_that_stand_beside_it() {
+    let tone = Partial { name: "tone".parse().unwrap(), source: "Be {{ mood }}".into() };
+    let beside = std::slice::from_ref(&tone);
+    for (name, text) in [
+        ("a.md", "Dear {{ who }} {% include \"tone\" %}"),
+        ("a.prompt", "Dear {{who}} {{>tone}}"),
+        ("a.liquid", "Dear {{ who }} {% include 'tone' %}"),
+        ("a.prompty", "system:\nDear {{ who }} {% include \"tone\" %}"),
+    ] {
+        let found = read_beside(None, name, text.as_bytes(), beside).unwrap();
+        let prompt = only(&found);
+        assert_eq!((prompt.engine, prompt.parameters.len()), (Engine::Tera, 2), "{name}: {:?}", found.notes);
+        assert!(found.content.partials.is_empty(), "{name}");
+        assert_eq!(only(&read(None, name, text.as_bytes()).unwrap()).engine, Engine::Plain, "{name}");
+    }
 }
 
 #[test]
