@@ -188,7 +188,8 @@ fn pair(
         Some(user) => Body::Chat { messages: vec![message(Role::System, system), message(Role::User, user)] },
         None => made::text(system),
     };
-    Ok(made::prompt(Raw::new(path, id, Dialect::Tera, body), partials, notes))
+    let raw = Raw { lines: vec![0], ..Raw::new(path, id, Dialect::Tera, body) };
+    Ok(made::prompt(raw, partials, notes))
 }
 
 /// What a file is read in.
@@ -204,12 +205,16 @@ fn one(path: &str, inner: &str, text: &str, around: &Around, notes: &mut Vec<Not
         return serde_json::from_str(text).map_err(|e| Refusal::unreadable(path, e));
     }
     let id = name::id(name::stem(inner, &TEXTS), path, notes)?;
-    let yaml::Fronted { front, body } = yaml::split(path, text)?;
+    let fronted = yaml::split(path, text)?;
+    let above = fronted.lines_above(text);
+    let yaml::Fronted { front, body } = fronted;
     let has_front = front.is_some();
     let mut front = front.unwrap_or_default();
     let is_chat = has_front && front.remove("chat") == Some(json!(true));
-    let body = if is_chat { chat(path, body)? } else { made::text(without_end(body)) };
-    let mut raw = Raw::new(path, id, Dialect::Tera, body);
+    let (body, mut lines) =
+        if is_chat { chat(path, body)? } else { (made::text(without_end(body)), vec![0]) };
+    lines.iter_mut().for_each(|line| *line += above);
+    let mut raw = Raw { lines, ..Raw::new(path, id, Dialect::Tera, body) };
     raw.description = take_text(&mut front, "description");
     if let Some(Value::Array(tags)) = front.remove("tags") {
         raw.tags = tags.iter().map(|t| t.as_str().map_or_else(|| t.to_string(), str::to_owned)).collect();
@@ -262,7 +267,7 @@ fn one(path: &str, inner: &str, text: &str, around: &Around, notes: &mut Vec<Not
     if engine == Engine::Tera && !exact {
         made::declare(&mut prompt, &around.partials);
     }
-    made::compiled(&prompt, path, &around.partials, notes);
+    made::compiled(&prompt, path, &raw.lines, &around.partials, notes);
     Ok(prompt)
 }
 
@@ -280,17 +285,21 @@ fn marker<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     line.trim_end().strip_prefix(word)?.strip_suffix(END)
 }
 
-fn chat(path: &str, body: &str) -> Result<Body> {
+/// The messages of a chat, and how many lines stand before the text of each.
+fn chat(path: &str, body: &str) -> Result<(Body, Vec<usize>)> {
     let mut messages: Vec<Message> = Vec::new();
-    for line in body.split_inclusive('\n') {
+    let mut lines = Vec::new();
+    for (index, line) in body.split_inclusive('\n').enumerate() {
         if let Some(name) = marker(line, PLACEHOLDER) {
             messages.push(Message::Placeholder { name: name.to_owned() });
+            lines.push(index + 1);
             continue;
         }
         if let Some(word) = marker(line, MESSAGE) {
             let role = serde_json::from_value(json!(word))
                 .map_err(|_| Refusal::unreadable(path, format!("{word:?} is no role")))?;
             messages.push(message(role, ""));
+            lines.push(index + 1);
             continue;
         }
         match messages.last_mut() {
@@ -308,7 +317,7 @@ fn chat(path: &str, body: &str) -> Result<Body> {
             template.truncate(kept);
         }
     }
-    Ok(Body::Chat { messages })
+    Ok((Body::Chat { messages }, lines))
 }
 
 /// A line of a text that looks like a marker, however many backslashes it begins with.

@@ -277,6 +277,9 @@ pub struct Written {
     pub notes: Vec<Note>,
 }
 
+/// The `forge.toml` of a folder that may go anywhere.
+const UNNAMED: &str = "# Whose draft this is, for forge push and forge pull:\n# project = \"organisation/project\"\n# set = \"set\"\n";
+
 /// Writes prompts in a format, as a file called after `name`. An archive is written by
 /// [`Archive::write`], which needs more than a draft.
 ///
@@ -290,7 +293,8 @@ pub fn write(format: Format, name: &str, content: &Content) -> Result<Written> {
         }
         Format::Folder => {
             let mut files = folder::write(content)?;
-            files.insert(folder::MANIFEST.into(), format!("set = \"{name}\"\n").into_bytes());
+            // Whose draft it becomes is for who takes it to say.
+            files.insert(folder::MANIFEST.into(), UNNAMED.into());
             files
         }
         Format::Dotprompt => dotprompt::write(content, &mut notes),

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::PromptId;
 use schemas::parameter::{Kind, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
-use schemas::template;
+use schemas::template::{self, TemplateError};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect, tera, tree};
@@ -30,6 +30,8 @@ pub(crate) struct Raw {
     pub(crate) dialect: Dialect,
     /// A template that does not compile stays one, as a draft holds it, and the report names the place.
     pub(crate) keeps: bool,
+    /// How many lines of the file stand before each template, by its entry of the content. Empty where there are no lines.
+    pub(crate) lines: Vec<usize>,
 }
 
 impl Raw {
@@ -45,6 +47,7 @@ impl Raw {
             body,
             dialect,
             keeps: false,
+            lines: Vec::new(),
         }
     }
 }
@@ -95,7 +98,7 @@ pub(crate) fn partials(
     for (name, source) in raw {
         match dialect::convert(dialect, &source) {
             Ok(done) => {
-                remark(&format!("partial {name}"), &done.remarks, notes);
+                remark(|line| format!("partial {name}, line {line}"), &done.remarks, notes);
                 out.push(Partial { name, source: done.tera });
             }
             Err(why) => {
@@ -107,13 +110,29 @@ pub(crate) fn partials(
     out
 }
 
-fn remark(place: &str, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
-    notes.extend(remarks.iter().map(|r| Note::new(format!("{place}, line {}", r.line), &r.what, &r.why)));
+fn remark(place: impl Fn(usize) -> String, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
+    notes.extend(remarks.iter().map(|r| Note::new(place(r.line), &r.what, &r.why)));
+}
+
+/// The place of a line of a template: the line of its file, or where the format has none, of which message.
+fn at(place: &str, lines: &[usize], index: usize, line: usize) -> String {
+    match lines.get(index) {
+        Some(before) => format!("{place}, line {}", before + line),
+        None if index > 0 => format!("{place}, message {}, line {line}", index + 1),
+        None => format!("{place}, line {line}"),
+    }
+}
+
+fn place_of(place: &str, lines: &[usize], error: &TemplateError) -> String {
+    match &error.partial {
+        Some(partial) => format!("{place}, partial {partial}, line {}", error.line),
+        None => at(place, lines, error.message_index.unwrap_or(0), error.line),
+    }
 }
 
 /// The prompt, with what was not taken over as it stands.
 pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> Prompt {
-    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect, keeps } = raw;
+    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect, keeps, lines } = raw;
     let declared = sound(parameters, &place, notes);
     // Files of ours hold what their authors wrote.
     let model = if dialect == Dialect::Tera { model } else { without_secrets(model, "", &place, notes) };
@@ -131,18 +150,18 @@ pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> P
     if dialect == Dialect::Plain {
         return prompt;
     }
-    let failed = match converted(&prompt, dialect, &place, notes) {
+    let failed = match converted(&prompt, dialect, &place, &lines, notes) {
         Ok(content) => {
             let mut tera = Prompt { engine: Engine::Tera, content, ..prompt.clone() };
             declare(&mut tera, partials);
             if keeps {
-                compiled(&tera, &place, partials, notes);
+                compiled(&tera, &place, &lines, partials, notes);
                 return tera;
             }
             match template::check(&tera, partials).into_iter().find(|e| !e.is_warning()) {
                 None => return tera,
                 Some(error) => Note::new(
-                    format!("{place}, line {}", error.line),
+                    place_of(&place, &lines, &error),
                     error.source_line.clone(),
                     format!("{}; the prompt keeps its text as it is, as plain text", error.message),
                 ),
@@ -165,36 +184,40 @@ pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> P
     prompt
 }
 
-fn converted(prompt: &Prompt, dialect: Dialect, place: &str, notes: &mut Vec<Note>) -> Result<Body, Note> {
+fn converted(
+    prompt: &Prompt,
+    dialect: Dialect,
+    place: &str,
+    lines: &[usize],
+    notes: &mut Vec<Note>,
+) -> Result<Body, Note> {
     let mut remarks = Vec::new();
-    let mut one = |source: &str| {
-        dialect::convert(dialect, source).map(|done| {
-            remark(place, &done.remarks, &mut remarks);
-            done.tera
-        })
+    let mut one = |index: usize, source: &str| match dialect::convert(dialect, source) {
+        Ok(done) => {
+            remark(|line| at(place, lines, index, line), &done.remarks, &mut remarks);
+            Ok(done.tera)
+        }
+        Err(why) => Err(Note::new(
+            at(place, lines, index, why.line),
+            why.what,
+            format!("{}; the prompt keeps its text as it is, as plain text", why.why),
+        )),
     };
     let all = match &prompt.content {
-        Body::Text { template } => one(template).map(text),
+        Body::Text { template } => one(0, template).map(text),
         Body::Chat { messages } => messages
             .iter()
-            .map(|m| match m {
-                Message::Message { role, template } => one(template).map(|t| message(*role, t)),
+            .enumerate()
+            .map(|(index, m)| match m {
+                Message::Message { role, template } => one(index, template).map(|t| message(*role, t)),
                 Message::Placeholder { name } => Ok(Message::Placeholder { name: name.clone() }),
             })
             .collect::<Result<Vec<_>, _>>()
             .map(|messages| Body::Chat { messages }),
     };
-    match all {
-        Ok(body) => {
-            notes.append(&mut remarks);
-            Ok(body)
-        }
-        Err(why) => Err(Note::new(
-            format!("{place}, line {}", why.line),
-            why.what,
-            format!("{}; the prompt keeps its text as it is, as plain text", why.why),
-        )),
-    }
+    let body = all?;
+    notes.append(&mut remarks);
+    Ok(body)
 }
 
 /// Declares what the templates use and nobody declared, with the kind that the use shows.
@@ -237,14 +260,20 @@ fn included<'p>(prompt: &Prompt, partials: &'p [Partial]) -> Vec<&'p Partial> {
 }
 
 /// Says where a template does not compile that stays one all the same.
-pub(crate) fn compiled(prompt: &Prompt, place: &str, partials: &[Partial], notes: &mut Vec<Note>) {
+pub(crate) fn compiled(
+    prompt: &Prompt,
+    place: &str,
+    lines: &[usize],
+    partials: &[Partial],
+    notes: &mut Vec<Note>,
+) {
     let Some(error) = template::check(prompt, partials).into_iter().find(|e| !e.is_warning()) else { return };
     let why = format!(
         "{}; it stays a template, and no version can be locked with it: correct it, or write `engine: plain` above a text \
          whose braces are no template",
         error.message
     );
-    notes.push(Note::new(format!("{place}, line {}", error.line), error.source_line, why));
+    notes.push(Note::new(place_of(place, lines, &error), error.source_line, why));
 }
 
 /// The partials of a file, and those beside it that it does not replace.

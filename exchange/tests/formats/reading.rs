@@ -291,6 +291,29 @@ fn a_file_may_include_partials_that_stand_beside_it() {
 }
 
 #[test]
+fn a_report_names_the_line_of_the_file() {
+    let why = |name: &str, text: &str| {
+        let found = found(name, text);
+        let note =
+            found.notes.iter().find(|n| n.why.contains("plain text") || n.why.contains("stays a template"));
+        note.unwrap_or_else(|| panic!("{name}: {:?}", found.notes)).place.clone()
+    };
+    let prompty =
+        "---\nname: b\ndescription: x\n---\nsystem:\nGood\n\nuser:\n\nFine\n{{ a | nothing_such }}\n";
+    assert_eq!(why("b.prompty", prompty), "b.prompty, line 11");
+    let dotprompt =
+        "---\nmodel: x\n---\n{{role \"system\"}}\nGood\n{{history}}\n{{role \"user\"}}\nFine\n{{json data}}";
+    assert_eq!(why("c.prompt", dotprompt), "c.prompt, line 9");
+    let chat = "---\nchat: true\nengine: tera\n---\n<!-- message: system -->\nGood\n<!-- message: user -->\n{% if x %}\n";
+    assert_eq!(why("d.md", chat), "d.md, line 8");
+    let messages =
+        json!([{ "role": "system", "content": "Good" }, { "role": "user", "content": "Fine\n{{ a b }}" }]);
+    let file = json!([{ "name": "e", "type": "chat", "labels": [], "config": {}, "prompt": messages }]);
+    let found = found("e.json", &file.to_string());
+    assert!(found.notes.iter().any(|n| n.place == "e, message 2, line 2"), "{:?}", found.notes);
+}
+
+#[test]
 fn langchain_templates_are_read_in_each_of_its_languages() {
     let leaf = |template: &str, format: &str| {
         json!({ "lc": 1, "type": "constructor", "id": ["langchain", "prompts", "prompt", "PromptTemplate"],

@@ -85,7 +85,7 @@ fn a_folder_reads_back_as_it_was_written() {
     assert_eq!(back, content);
     // What would be refused when it is locked is said, and stays.
     let places: Vec<&str> = notes.iter().map(|n| n.place.as_str()).collect();
-    assert_eq!(places, ["prompts/undeclared.md, line 1", "prompts/wrong.md, line 1"], "{notes:?}");
+    assert_eq!(places, ["prompts/undeclared.md, line 5", "prompts/wrong.md, line 1"], "{notes:?}");
     let mut again = folder::write(&back).unwrap();
     again.insert(folder::MANIFEST.into(), b"set = \"chat\"\n".to_vec());
     assert_eq!(again, files);
