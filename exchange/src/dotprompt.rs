@@ -1,7 +1,7 @@
 //! Dotprompt: `.prompt` files of YAML front matter and Handlebars; partials begin with an underscore.
 //! <https://google.github.io/dotprompt/reference/frontmatter/>
 
-use schemas::prompt::{Content as Body, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect};
@@ -14,7 +14,7 @@ use crate::{name, yaml};
 const EXTENSION: &str = ".prompt";
 
 /// Reads every `.prompt` file.
-pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let (mut partials, mut prompts) = (Vec::new(), Vec::new());
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let text = files::text(path, bytes)?;
@@ -30,19 +30,24 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
         }
     }
     let partials = made::partials(Dialect::Handlebars, partials, notes);
+    let around = made::with(&partials, beside);
     let mut out = Content { prompts: Vec::new(), partials };
     for (path, stem, text) in prompts {
         let raw = one(path, stem, text, notes)?;
-        out.prompts.push(made::prompt(raw, &out.partials, notes));
+        out.prompts.push(made::prompt(raw, &around, notes));
     }
     Ok(out)
 }
 
 fn one(path: &str, stem: &str, text: &str, notes: &mut Vec<Note>) -> Result<Raw> {
-    let yaml::Fronted { front, body } = yaml::split(path, text)?;
+    let fronted = yaml::split(path, text)?;
+    let above = fronted.lines_above(text);
+    let yaml::Fronted { front, body } = fronted;
     let mut front = front.unwrap_or_default();
     let id = name::id(stem, path, notes)?;
-    let mut raw = Raw::new(path, id, Dialect::Handlebars, messages(body, path, notes));
+    let (content, mut lines) = messages(body, path, notes);
+    lines.iter_mut().for_each(|line| *line += above);
+    let mut raw = Raw { lines, ..Raw::new(path, id, Dialect::Handlebars, content) };
     raw.description = take_text(&mut front, "description");
     if let Some(model) = front.remove("model") {
         raw.model.insert("model".into(), model);
@@ -91,28 +96,35 @@ pub(crate) fn take_text(map: &mut Map<String, Value>, key: &str) -> String {
     }
 }
 
-/// Cuts a template at `{{role "…"}}` and `{{history}}`.
-fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
-    let mut out = Vec::new();
+/// Cuts a template at `{{role "…"}}` and `{{history}}`; says of each message how many lines stand before its text.
+fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> (Body, Vec<usize>) {
+    let (mut out, mut lines) = (Vec::new(), Vec::new());
+    // The line where the text of a message begins, and where we are.
+    let (mut start, mut line) = (0, 0);
     let (mut role, mut text, mut rest) = (Role::User, String::new(), body);
     let mut is_chat = false;
     while let Some(at) = rest.find("{{") {
         let (before, tag) = rest.split_at(at);
         text.push_str(before);
+        line += before.matches('\n').count();
         let end = tag.find("}}").map_or(tag.len(), |end| end + 2);
         let (tag, after) = tag.split_at(end);
+        line += tag.matches('\n').count();
         let inner = tag.trim_start_matches('{').trim_end_matches('}').trim();
         let mut words = inner.split_whitespace();
         match (words.next(), words.next()) {
             (Some("role"), Some(name)) => {
                 close(&mut out, role, &mut text);
+                lines.resize(out.len(), start);
                 role = made::role(name.trim_matches(['"', '\'']), path, notes);
-                is_chat = true;
+                (is_chat, start) = (true, line);
             }
             (Some("history"), None) => {
                 close(&mut out, role, &mut text);
+                lines.resize(out.len(), start);
                 out.push(Message::Placeholder { name: "history".into() });
-                (role, is_chat) = (Role::User, true);
+                lines.push(line);
+                (role, is_chat, start) = (Role::User, true, line);
             }
             _ => text.push_str(tag),
         }
@@ -120,10 +132,11 @@ fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
     }
     text.push_str(rest);
     if !is_chat {
-        return made::text(body);
+        return (made::text(body), vec![0]);
     }
     close(&mut out, role, &mut text);
-    Body::Chat { messages: out }
+    lines.resize(out.len(), start);
+    (Body::Chat { messages: out }, lines)
 }
 
 /// A message of nothing but white space is none.

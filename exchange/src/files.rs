@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read as _, Write as _};
 
+use schemas::bundle::PROMPTS_MAX;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
@@ -13,8 +14,8 @@ mod tar;
 
 use sack::Sack;
 
-/// Most files of one upload.
-pub const FILES_MAX: usize = 10_000;
+/// Most files of one upload: as many prompts and partials as a set has, and the two files that `forge pull` writes too.
+pub const FILES_MAX: usize = 2 * PROMPTS_MAX + 2;
 /// Largest upload, in bytes.
 pub const UPLOAD_MAX: usize = 16 * 1024 * 1024;
 /// Largest file within an archive, in bytes, unpacked.

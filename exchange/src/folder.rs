@@ -8,28 +8,36 @@
 //! | `<id>.prompt.json` | the prompt that it holds |
 //!
 //! With a `forge.toml` the prompts stand under `prompts/`: the layout of `forge push` and `forge pull`,
-//! which is the same bytes for the same prompts. A message of a chat begins with a line such as
+//! which is the same bytes for the same prompts. There, and where a file declares parameters, a text is a template
+//! also where it does not compile. A message of a chat begins with a line such as
 //! `<!-- message: user -->`, and the place for the caller's messages is `<!-- placeholder: history -->`. A
 //! line of a text that looks so is written with a backslash before it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::dialect::Dialect;
 use crate::dotprompt::take_text;
 use crate::files::{self, Files};
 use crate::found::{Content, Digests, Note, Refusal, Result};
-use crate::made::{self, Raw, message, role_name};
+use crate::made::{self, Raw, message};
 use crate::name;
 use crate::yaml;
+
+mod written;
+
+pub use written::write;
 
 /// The file that names project and set, and says that this is the layout of `forge push`.
 pub const MANIFEST: &str = "forge.toml";
 /// The file that says what the set held when the files were taken from it.
 pub const LOCK: &str = "forge.lock";
+/// What is added to the name of a file of the layout for the text that FORGE has, where both sides changed it. No such
+/// file is a prompt.
+pub const THEIRS: &str = ".forge";
 const TEXTS: [&str; 3] = [".md", ".txt", ".tera"];
 const LEFT_OUT: [&str; 5] = ["readme", "license", "licence", "changelog", "contributing"];
 const MESSAGE: &str = "<!-- message: ";
@@ -47,6 +55,15 @@ pub fn is_text(path: &str) -> bool {
 /// # Errors
 /// A file that is no text, front matter that cannot be read, or two prompts of one id.
 pub fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+    read_beside(files, &[], notes)
+}
+
+/// Reads a folder whose prompts may include partials of the set that it comes to. A partial that was removed from the
+/// folder since it was taken from the set is none of them.
+///
+/// # Errors
+/// As [`read`], and a `forge.lock` that cannot be read.
+pub fn read_beside(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let root = files
         .keys()
         .filter_map(|p| p.strip_suffix(MANIFEST))
@@ -81,6 +98,10 @@ pub fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
         }
     }
     name::unique("partial", partials.iter().map(|p| &p.name))?;
+    let base = base(files)?.unwrap_or_default();
+    let beside: Vec<Partial> =
+        beside.iter().filter(|p| !base.contains_key(&format!("partials/{}", p.name))).cloned().collect();
+    let around = Around { partials: made::with(&partials, &beside), laid_out };
     let mut out = Content { prompts: Vec::new(), partials };
     let systems: BTreeSet<&str> = match laid_out {
         true => BTreeSet::new(),
@@ -92,13 +113,28 @@ pub fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
             if inner.ends_with("/system.md") {
                 let user =
                     prompts.iter().find(|(_, i, _)| *i == format!("{folder}/user.md")).map(|(_, _, t)| *t);
-                out.prompts.push(pair(path, folder, text, user, &out.partials, notes)?);
+                out.prompts.push(pair(path, folder, text, user, &around.partials, notes)?);
             }
             continue;
         }
-        out.prompts.push(one(path, inner, text, &out.partials, notes)?);
+        out.prompts.push(one(path, inner, text, &around, notes)?);
     }
     Ok(out.sorted())
+}
+
+/// What each file of the layout of `forge push` holds: `prompts/<id>` or `partials/<name>`, by its path.
+#[must_use]
+pub fn names(files: &Files) -> BTreeMap<String, String> {
+    let of = |path: &str, bytes: &[u8]| {
+        let (part, inner) =
+            path.split_once('/').filter(|(part, _)| matches!(*part, "prompts" | "partials"))?;
+        let id = match part == "prompts" && inner.ends_with(".prompt.json") {
+            true => serde_json::from_slice::<Prompt>(bytes).ok()?.id,
+            false => name::id(name::stem(inner, &TEXTS), path, &mut Vec::new()).ok()?,
+        };
+        is_text(path).then(|| format!("{part}/{id}"))
+    };
+    files.iter().filter_map(|(path, bytes)| Some((path.clone(), of(path, bytes)?))).collect()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,20 +188,33 @@ fn pair(
         Some(user) => Body::Chat { messages: vec![message(Role::System, system), message(Role::User, user)] },
         None => made::text(system),
     };
-    Ok(made::prompt(Raw::new(path, id, Dialect::Tera, body), partials, notes))
+    let raw = Raw { lines: vec![0], ..Raw::new(path, id, Dialect::Tera, body) };
+    Ok(made::prompt(raw, partials, notes))
 }
 
-fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Vec<Note>) -> Result<Prompt> {
+/// What a file is read in.
+struct Around {
+    /// All that a prompt may include.
+    partials: Vec<Partial>,
+    /// It is the layout of `forge push`.
+    laid_out: bool,
+}
+
+fn one(path: &str, inner: &str, text: &str, around: &Around, notes: &mut Vec<Note>) -> Result<Prompt> {
     if inner.ends_with(".prompt.json") {
         return serde_json::from_str(text).map_err(|e| Refusal::unreadable(path, e));
     }
     let id = name::id(name::stem(inner, &TEXTS), path, notes)?;
-    let yaml::Fronted { front, body } = yaml::split(path, text)?;
+    let fronted = yaml::split(path, text)?;
+    let above = fronted.lines_above(text);
+    let yaml::Fronted { front, body } = fronted;
     let has_front = front.is_some();
     let mut front = front.unwrap_or_default();
     let is_chat = has_front && front.remove("chat") == Some(json!(true));
-    let body = if is_chat { chat(path, body)? } else { made::text(without_end(body)) };
-    let mut raw = Raw::new(path, id, Dialect::Tera, body);
+    let (body, mut lines) =
+        if is_chat { chat(path, body)? } else { (made::text(without_end(body)), vec![0]) };
+    lines.iter_mut().for_each(|line| *line += above);
+    let mut raw = Raw { lines, ..Raw::new(path, id, Dialect::Tera, body) };
     raw.description = take_text(&mut front, "description");
     if let Some(Value::Array(tags)) = front.remove("tags") {
         raw.tags = tags.iter().map(|t| t.as_str().map_or_else(|| t.to_string(), str::to_owned)).collect();
@@ -192,7 +241,15 @@ fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Ve
     let engine = match engine.as_str() {
         "plain" => Engine::Plain,
         "tera" => Engine::Tera,
-        "" => return Ok(made::prompt(raw, partials, notes)),
+        "" => {
+            raw.keeps = exact || around.laid_out;
+            let declared: BTreeSet<String> = raw.parameters.iter().map(|p| p.name.clone()).collect();
+            let prompt = made::prompt(raw, &around.partials, notes);
+            if exact {
+                undeclared(path, &prompt, &declared, notes);
+            }
+            return Ok(prompt);
+        }
         other => {
             return Err(Refusal::unreadable(path, format!("engine: {other:?} is neither tera nor plain")));
         }
@@ -208,26 +265,41 @@ fn one(path: &str, inner: &str, text: &str, partials: &[Partial], notes: &mut Ve
         tags: raw.tags,
     };
     if engine == Engine::Tera && !exact {
-        made::declare(&mut prompt, partials);
+        made::declare(&mut prompt, &around.partials);
     }
+    made::compiled(&prompt, path, &raw.lines, &around.partials, notes);
     Ok(prompt)
+}
+
+/// Says what a text uses and its file does not declare, where it declares parameters at all.
+fn undeclared(path: &str, prompt: &Prompt, declared: &BTreeSet<String>, notes: &mut Vec<Note>) {
+    let added = prompt.parameters.iter().map(|p| p.name.as_str()).filter(|name| !declared.contains(*name));
+    let added = added.collect::<Vec<_>>().join(", ");
+    if !added.is_empty() {
+        let why = "is used and not declared; it is added to the parameters as one that is required";
+        notes.push(Note::new(path, added, why));
+    }
 }
 
 fn marker<'l>(line: &'l str, word: &str) -> Option<&'l str> {
     line.trim_end().strip_prefix(word)?.strip_suffix(END)
 }
 
-fn chat(path: &str, body: &str) -> Result<Body> {
+/// The messages of a chat, and how many lines stand before the text of each.
+fn chat(path: &str, body: &str) -> Result<(Body, Vec<usize>)> {
     let mut messages: Vec<Message> = Vec::new();
-    for line in body.split_inclusive('\n') {
+    let mut lines = Vec::new();
+    for (index, line) in body.split_inclusive('\n').enumerate() {
         if let Some(name) = marker(line, PLACEHOLDER) {
             messages.push(Message::Placeholder { name: name.to_owned() });
+            lines.push(index + 1);
             continue;
         }
         if let Some(word) = marker(line, MESSAGE) {
             let role = serde_json::from_value(json!(word))
                 .map_err(|_| Refusal::unreadable(path, format!("{word:?} is no role")))?;
             messages.push(message(role, ""));
+            lines.push(index + 1);
             continue;
         }
         match messages.last_mut() {
@@ -245,7 +317,7 @@ fn chat(path: &str, body: &str) -> Result<Body> {
             template.truncate(kept);
         }
     }
-    Ok(Body::Chat { messages })
+    Ok((Body::Chat { messages }, lines))
 }
 
 /// A line of a text that looks like a marker, however many backslashes it begins with.
@@ -256,115 +328,4 @@ fn looks(line: &str) -> bool {
 
 fn unescaped(line: &str) -> &str {
     if looks(line) { line.strip_prefix('\\').unwrap_or(line) } else { line }
-}
-
-/// Writes a folder in the layout of `forge push`, without its `forge.toml`.
-///
-/// # Errors
-/// Two prompts whose names differ only in capitals, which many file systems take for one.
-pub fn write(content: &Content) -> Result<Files> {
-    let mut files = Files::new();
-    let mut seen = BTreeSet::new();
-    let mut put = |path: String, text: String| {
-        if !seen.insert(path.to_lowercase()) {
-            let detail =
-                format!("two files would be called {path}, but for capitals; rename one of the prompts");
-            return Err(Refusal::new("duplicate", detail));
-        }
-        files.insert(path, text.into_bytes());
-        Ok(())
-    };
-    for partial in &content.partials {
-        put(format!("partials/{}.md", partial.name), format!("{}\n", partial.source))?;
-    }
-    for prompt in &content.prompts {
-        put(format!("prompts/{}.md", prompt.id), file(prompt, &content.partials))?;
-    }
-    Ok(files)
-}
-
-/// The shortest file that reads back as this very prompt.
-fn file(prompt: &Prompt, partials: &[Partial]) -> String {
-    let back = |text: &str| {
-        let path = format!("{}.md", prompt.id);
-        one(&path, &path, text, partials, &mut Vec::new()).is_ok_and(|p| p == *prompt)
-    };
-    let short = written(prompt, false);
-    if back(&short) { short } else { written(prompt, true) }
-}
-
-fn written(prompt: &Prompt, whole: bool) -> String {
-    let mut front: Vec<(&str, Value)> = Vec::new();
-    if !prompt.description.is_empty() {
-        front.push(("description", json!(prompt.description)));
-    }
-    if !prompt.tags.is_empty() {
-        front.push(("tags", json!(prompt.tags)));
-    }
-    if whole || prompt.engine == Engine::Plain {
-        let engine = if prompt.engine == Engine::Plain { "plain" } else { "tera" };
-        front.push(("engine", json!(engine)));
-    }
-    if whole || !prompt.parameters.is_empty() {
-        let parameters = prompt.parameters.iter().map(ordered).collect();
-        front.push(("parameters", Value::Array(parameters)));
-    }
-    for (key, map) in [("model", &prompt.model), ("metadata", &prompt.metadata)] {
-        if !map.is_empty() {
-            front.push((key, Value::Object(sorted(map))));
-        }
-    }
-    let mut body = String::new();
-    match &prompt.content {
-        Body::Text { template } => {
-            body.push_str(template);
-            body.push('\n');
-        }
-        Body::Chat { messages } => {
-            front.push(("chat", json!(true)));
-            for entry in messages {
-                match entry {
-                    Message::Placeholder { name } => body.push_str(&format!("{PLACEHOLDER}{name}{END}\n")),
-                    Message::Message { role, template } => {
-                        body.push_str(&format!("{MESSAGE}{}{END}\n", role_name(*role)));
-                        for line in template.split_inclusive('\n') {
-                            if looks(line) {
-                                body.push('\\');
-                            }
-                            body.push_str(line);
-                        }
-                        body.push('\n');
-                    }
-                }
-            }
-        }
-    }
-    if front.is_empty() && !whole && !body.starts_with("---") {
-        return body;
-    }
-    format!("---\n{}---\n{body}", yaml::block(&front))
-}
-
-/// A parameter with its name first, and the rest in the order of the letters.
-fn ordered(parameter: &schemas::parameter::Parameter) -> Value {
-    let mut out = Map::new();
-    let Ok(Value::Object(map)) = serde_json::to_value(parameter) else { return Value::Null };
-    out.insert("name".into(), json!(parameter.name));
-    out.extend(sorted(&map));
-    Value::Object(out)
-}
-
-/// The same whatever order it came in.
-fn sorted(map: &Map<String, Value>) -> Map<String, Value> {
-    let mut entries: Vec<_> = map.iter().map(|(key, value)| (key.clone(), sorted_value(value))).collect();
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    entries.into_iter().collect()
-}
-
-fn sorted_value(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => Value::Object(sorted(map)),
-        Value::Array(items) => Value::Array(items.iter().map(sorted_value).collect()),
-        other => other.clone(),
-    }
 }

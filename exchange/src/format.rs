@@ -1,12 +1,13 @@
 //! The formats: how each is recognised, read and written.
 
+use schemas::prompt::Partial;
 use serde_json::Value;
 
 use crate::archive::{self, Archive, Locked};
 use crate::files::{self, Files};
 use crate::found::{Content, Found, Note, Refusal, Result};
 use crate::name::unique;
-use crate::{dotprompt, folder, langchain, langfuse, liquid, mlflow, openai, prompty};
+use crate::{dotprompt, folder, langchain, langfuse, liquid, lost, mlflow, openai, prompty};
 
 /// A format that prompts come or go in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +100,14 @@ impl Format {
 /// # Errors
 /// Why it is refused, whole.
 pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
+    read_beside(format, name, bytes, &[])
+}
+
+/// Reads an upload whose prompts may include partials of the set that it comes to.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_beside(format: Option<Format>, name: &str, bytes: &[u8], beside: &[Partial]) -> Result<Found> {
     let files = files::unpack(name, bytes)?;
     let format = match format {
         Some(format) => format,
@@ -124,12 +133,12 @@ pub fn read(format: Option<Format>, name: &str, bytes: &[u8]) -> Result<Found> {
             archive = Some(read);
             content
         }
-        Format::Folder => folder::read(&files, &mut notes)?,
-        Format::Dotprompt => dotprompt::read(&files, &mut notes)?,
-        Format::Prompty => prompty::read(&files, &mut notes)?,
-        Format::Liquid => liquid::read(&files, &mut notes)?,
+        Format::Folder => folder::read_beside(&files, beside, &mut notes)?,
+        Format::Dotprompt => dotprompt::read(&files, beside, &mut notes)?,
+        Format::Prompty => prompty::read(&files, beside, &mut notes)?,
+        Format::Liquid => liquid::read(&files, beside, &mut notes)?,
         Format::Langfuse | Format::Mlflow | Format::Openai | Format::Langchain => {
-            json(format, &files, &mut notes)?
+            json(format, &files, beside, &mut notes)?
         }
     };
     let content = content.sorted();
@@ -181,20 +190,38 @@ fn left_out(archive: &Archive, notes: &mut Vec<Note>) {
     }
 }
 
-fn json(format: Format, files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+fn json(format: Format, files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(".json")) {
         let value: Value =
             serde_json::from_str(files::text(path, bytes)?).map_err(|e| Refusal::unreadable(path, e))?;
         let found = match format {
-            Format::Langfuse => langfuse::read(path, &value, notes)?,
-            Format::Mlflow => mlflow::read(path, &value, notes)?,
-            Format::Openai => openai::read(path, &value, notes)?,
-            _ => langchain::read(path, &value, notes)?,
+            Format::Langfuse => langfuse::read(path, &value, beside, notes)?,
+            Format::Mlflow => mlflow::read(path, &value, beside, notes)?,
+            Format::Openai => openai::read(path, &value, beside, notes)?,
+            _ => langchain::read(path, &value, beside, notes)?,
         };
         out.prompts.extend(found.prompts);
     }
     Ok(out)
+}
+
+/// Reads again what was written in a format of another tool, and says what of it was lost.
+fn compare(format: Format, files: &Files, content: &Content, notes: &mut Vec<Note>) {
+    let (mut unsaid, beside) = (Vec::new(), &content.partials);
+    let back = match format {
+        Format::Archive | Format::Folder => return,
+        Format::Dotprompt => dotprompt::read(files, beside, &mut unsaid),
+        Format::Prompty => prompty::read(files, beside, &mut unsaid),
+        Format::Liquid => liquid::read(files, beside, &mut unsaid),
+        Format::Langfuse | Format::Mlflow | Format::Openai | Format::Langchain => {
+            json(format, files, beside, &mut unsaid)
+        }
+    };
+    match back {
+        Ok(back) => lost::told(format, content, &back, notes),
+        Err(refusal) => notes.push(Note::new("export", format.label(), refusal.detail)),
+    }
 }
 
 /// The format of files, by their names and what the first JSON file holds.
@@ -250,6 +277,9 @@ pub struct Written {
     pub notes: Vec<Note>,
 }
 
+/// The `forge.toml` of a folder that may go anywhere.
+const UNNAMED: &str = "# Whose draft this is, for forge push and forge pull:\n# project = \"organisation/project\"\n# set = \"set\"\n";
+
 /// Writes prompts in a format, as a file called after `name`. An archive is written by
 /// [`Archive::write`], which needs more than a draft.
 ///
@@ -263,7 +293,8 @@ pub fn write(format: Format, name: &str, content: &Content) -> Result<Written> {
         }
         Format::Folder => {
             let mut files = folder::write(content)?;
-            files.insert(folder::MANIFEST.into(), format!("set = \"{name}\"\n").into_bytes());
+            // Whose draft it becomes is for who takes it to say.
+            files.insert(folder::MANIFEST.into(), UNNAMED.into());
             files
         }
         Format::Dotprompt => dotprompt::write(content, &mut notes),
@@ -279,11 +310,14 @@ pub fn write(format: Format, name: &str, content: &Content) -> Result<Written> {
             let mut bytes =
                 serde_json::to_vec_pretty(&value).map_err(|e| Refusal::new("invalid", e.to_string()))?;
             bytes.push(b'\n');
-            partials(format, content, &mut notes);
             let name = format!("{name}.{}.json", format.as_str());
+            let files = Files::from([(name.clone(), bytes.clone())]);
+            compare(format, &files, content, &mut notes);
+            partials(format, content, &mut notes);
             return Ok(Written { name, media_type: "application/json", bytes, notes });
         }
     };
+    compare(format, &files, content, &mut notes);
     partials(format, content, &mut notes);
     let bytes = files::pack(&files)?;
     let name = format!("{name}.{}.zip", format.as_str());

@@ -1,14 +1,13 @@
 //! LangChain: prompt templates as it serialises them, with format strings, Mustache or Jinja.
 //! <https://python.langchain.com/docs/how_to/serialization/>
 
-use schemas::prompt::{Content as Body, Engine, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, template};
 use crate::files::Files;
 use crate::found::{Content, Note, Refusal, Result};
-use crate::langfuse::typed;
 use crate::made::{self, Raw, message};
 use crate::name;
 
@@ -19,7 +18,7 @@ pub(crate) fn is_one(value: &Value) -> bool {
 }
 
 /// Reads a file: one template, under the name of the file.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let id = name::id(name::stem(file, &[".json"]), file, notes)?;
     let mut dialects = Vec::new();
     let body = match class(value) {
@@ -53,7 +52,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
         raw.metadata = metadata.clone();
     }
     raw.tags = crate::langfuse::strings(kwargs(value).get("tags"));
-    let prompt = made::prompt(raw, &[], notes);
+    let prompt = made::prompt(raw, beside, notes);
     Ok(Content { prompts: vec![prompt], partials: Vec::new() })
 }
 
@@ -130,7 +129,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Files {
                 let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
                 text.push('\n');
                 files.insert(format!("{}.json", prompt.id), text.into_bytes());
-                typed(prompt, notes);
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use schemas::prompt::{Content as Body, Message};
+use schemas::prompt::{Content as Body, Message, Partial, Prompt};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{Dialect, Why};
@@ -33,7 +33,7 @@ pub(crate) fn entries(value: &Value) -> Vec<&Value> {
 }
 
 /// Reads a file. Of several versions the one labelled `production` is taken, otherwise the highest.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut by_name: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for entry in entries(value) {
         if !is_one(entry) {
@@ -59,7 +59,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             notes.push(Note::new(name, what, why));
         }
         let raw = one(name, chosen, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }
@@ -126,7 +126,8 @@ fn references(raw: &Raw, notes: &mut Vec<Note>) {
 /// Messages of `role` and `content`, and placeholders.
 pub(crate) fn chat(place: &str, messages: &[Value], notes: &mut Vec<Note>) -> Result<Body> {
     let mut out = Vec::new();
-    for entry in messages {
+    for (index, entry) in messages.iter().enumerate() {
+        unknown(place, index, entry, notes);
         if entry.get("type").and_then(Value::as_str) == Some("placeholder") {
             let name = entry.get("name").and_then(Value::as_str).unwrap_or("history");
             out.push(Message::Placeholder { name: name.to_owned() });
@@ -137,6 +138,23 @@ pub(crate) fn chat(place: &str, messages: &[Value], notes: &mut Vec<Note>) -> Re
         out.push(message(made::role(role, place, notes), content(place, entry.get("content"), notes)?));
     }
     Ok(Body::Chat { messages: out })
+}
+
+/// Says what a message has beside its role and its text, such as calls of tools.
+fn unknown(place: &str, index: usize, entry: &Value, notes: &mut Vec<Note>) {
+    let is_place = entry.get("type").and_then(Value::as_str) == Some("placeholder");
+    let known = |key: &str| matches!(key, "role" | "content" | "type") || (is_place && key == "name");
+    let is_empty = |value: &Value| match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Bool(_) | Value::Number(_) => false,
+    };
+    for (key, _) in entry.as_object().into_iter().flatten().filter(|(k, v)| !known(k) && !is_empty(v)) {
+        let what = format!("message {}: {key}", index + 1);
+        notes.push(Note::new(place, what, "a message holds a role and a text here; this is left out"));
+    }
 }
 
 /// The text of a message: one, or several parts of text.
@@ -184,7 +202,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
                     "name": prompt.id, "type": kind, "prompt": text, "config": prompt.model,
                     "labels": labels.unwrap_or_else(|| json!([])), "tags": prompt.tags,
                 }));
-                typed(prompt, notes);
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }
@@ -192,21 +209,15 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
     Value::Array(out)
 }
 
-/// Says that a format without types loses them.
-pub(crate) fn typed(prompt: &schemas::prompt::Prompt, notes: &mut Vec<Note>) {
-    let typed: Vec<&str> = prompt
-        .parameters
-        .iter()
-        .filter(|p| p.kind.name() != "string" || p.default.is_some())
-        .map(|p| p.name.as_str())
-        .collect();
-    if !typed.is_empty() {
-        notes.push(Note::new(
-            prompt.id.as_str(),
-            typed.join(", "),
-            "the other format has no types and defaults",
-        ));
+/// Says that a prompt is not in the export because it has a place for the caller's messages, where that has no equal.
+pub(crate) fn has_no_place(prompt: &Prompt, notes: &mut Vec<Note>) -> bool {
+    let Body::Chat { messages } = &prompt.content else { return false };
+    let has = messages.iter().any(|m| matches!(m, Message::Placeholder { .. }));
+    if has {
+        let why = "a place for the caller's messages has no equal there; it is left out of the export";
+        notes.push(Note::new(prompt.id.as_str(), "placeholder", why));
     }
+    has
 }
 
 /// A text, or messages of `role` and `content`.

@@ -13,6 +13,7 @@
 //! | `dotprompt`, `prompty`, `langfuse`, `mlflow`, `openai`, `langchain`, `liquid` | one format each |
 //! | `dialect` | template languages, read into one tree and written from it |
 //! | `made` | a prompt from what a format holds: converted whole, or kept as plain text with the reason |
+//! | `lost` | what an export does not hold of a prompt |
 //! | `parameters`, `yaml`, `name` | typed parameters, front matter, ids |
 //!
 //! A template is converted where it then means the same. Where it cannot be, its prompt keeps the text as
@@ -28,6 +29,7 @@ pub mod found;
 mod langchain;
 mod langfuse;
 mod liquid;
+mod lost;
 mod made;
 mod mlflow;
 mod name;
@@ -36,5 +38,5 @@ mod parameters;
 mod prompty;
 mod yaml;
 
-pub use format::{Format, Written, read, read_archive, write};
+pub use format::{Format, Written, read, read_archive, read_beside, write};
 pub use found::{Content, Digests, Found, Note, Refusal};

@@ -1,7 +1,7 @@
 //! Liquid: a file of each prompt, `.liquid`; partials begin with an underscore.
 //! <https://shopify.github.io/liquid/>
 
-use schemas::prompt::Content as Body;
+use schemas::prompt::{Content as Body, Partial};
 
 use crate::dialect::{self, Dialect};
 use crate::dotprompt::{left_out, template};
@@ -13,7 +13,7 @@ use crate::name;
 const EXTENSION: &str = ".liquid";
 
 /// Reads every `.liquid` file.
-pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let (mut partials, mut prompts) = (Vec::new(), Vec::new());
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let text = files::text(path, bytes)?;
@@ -31,7 +31,8 @@ pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
         }
     }
     let partials = made::partials(Dialect::Liquid, partials, notes);
-    let prompts = prompts.into_iter().map(|raw| made::prompt(raw, &partials, notes)).collect();
+    let around = made::with(&partials, beside);
+    let prompts = prompts.into_iter().map(|raw| made::prompt(raw, &around, notes)).collect();
     Ok(Content { prompts, partials })
 }
 
@@ -57,13 +58,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Files {
         };
         match template(prompt, Dialect::Liquid, source) {
             Ok(text) => {
-                if !prompt.model.is_empty() {
-                    notes.push(Note::new(
-                        prompt.id.as_str(),
-                        "model",
-                        "a file of Liquid has no model settings",
-                    ));
-                }
                 files.insert(format!("{}{EXTENSION}", prompt.id), text.into_bytes());
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),

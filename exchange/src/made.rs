@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemas::PromptId;
 use schemas::parameter::{Kind, PARAMETERS_MAX, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
-use schemas::template;
+use schemas::template::{self, TemplateError};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect, tera, tree};
@@ -28,6 +28,10 @@ pub(crate) struct Raw {
     pub(crate) parameters: Vec<Parameter>,
     pub(crate) body: Body,
     pub(crate) dialect: Dialect,
+    /// A template that does not compile stays one, as a draft holds it, and the report names the place.
+    pub(crate) keeps: bool,
+    /// How many lines of the file stand before each template, by its entry of the content. Empty where there are no lines.
+    pub(crate) lines: Vec<usize>,
 }
 
 impl Raw {
@@ -42,6 +46,8 @@ impl Raw {
             parameters: Vec::new(),
             body,
             dialect,
+            keeps: false,
+            lines: Vec::new(),
         }
     }
 }
@@ -92,7 +98,7 @@ pub(crate) fn partials(
     for (name, source) in raw {
         match dialect::convert(dialect, &source) {
             Ok(done) => {
-                remark(&format!("partial {name}"), &done.remarks, notes);
+                remark(|line| format!("partial {name}, line {line}"), &done.remarks, notes);
                 out.push(Partial { name, source: done.tera });
             }
             Err(why) => {
@@ -104,14 +110,32 @@ pub(crate) fn partials(
     out
 }
 
-fn remark(place: &str, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
-    notes.extend(remarks.iter().map(|r| Note::new(format!("{place}, line {}", r.line), &r.what, &r.why)));
+fn remark(place: impl Fn(usize) -> String, remarks: &[dialect::Why], notes: &mut Vec<Note>) {
+    notes.extend(remarks.iter().map(|r| Note::new(place(r.line), &r.what, &r.why)));
+}
+
+/// The place of a line of a template: the line of its file, or where the format has none, of which message.
+fn at(place: &str, lines: &[usize], index: usize, line: usize) -> String {
+    match lines.get(index) {
+        Some(before) => format!("{place}, line {}", before + line),
+        None if index > 0 => format!("{place}, message {}, line {line}", index + 1),
+        None => format!("{place}, line {line}"),
+    }
+}
+
+fn place_of(place: &str, lines: &[usize], error: &TemplateError) -> String {
+    match &error.partial {
+        Some(partial) => format!("{place}, partial {partial}, line {}", error.line),
+        None => at(place, lines, error.message_index.unwrap_or(0), error.line),
+    }
 }
 
 /// The prompt, with what was not taken over as it stands.
 pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> Prompt {
-    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect } = raw;
+    let Raw { place, id, description, tags, model, metadata, parameters, body, dialect, keeps, lines } = raw;
     let declared = sound(parameters, &place, notes);
+    // Files of ours hold what their authors wrote.
+    let model = if dialect == Dialect::Tera { model } else { without_secrets(model, "", &place, notes) };
     let mut prompt = Prompt {
         id,
         description,
@@ -126,14 +150,18 @@ pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> P
     if dialect == Dialect::Plain {
         return prompt;
     }
-    let failed = match converted(&prompt, dialect, &place, notes) {
+    let failed = match converted(&prompt, dialect, &place, &lines, notes) {
         Ok(content) => {
             let mut tera = Prompt { engine: Engine::Tera, content, ..prompt.clone() };
             declare(&mut tera, partials);
+            if keeps {
+                compiled(&tera, &place, &lines, partials, notes);
+                return tera;
+            }
             match template::check(&tera, partials).into_iter().find(|e| !e.is_warning()) {
                 None => return tera,
                 Some(error) => Note::new(
-                    format!("{place}, line {}", error.line),
+                    place_of(&place, &lines, &error),
                     error.source_line.clone(),
                     format!("{}; the prompt keeps its text as it is, as plain text", error.message),
                 ),
@@ -156,36 +184,40 @@ pub(crate) fn prompt(raw: Raw, partials: &[Partial], notes: &mut Vec<Note>) -> P
     prompt
 }
 
-fn converted(prompt: &Prompt, dialect: Dialect, place: &str, notes: &mut Vec<Note>) -> Result<Body, Note> {
+fn converted(
+    prompt: &Prompt,
+    dialect: Dialect,
+    place: &str,
+    lines: &[usize],
+    notes: &mut Vec<Note>,
+) -> Result<Body, Note> {
     let mut remarks = Vec::new();
-    let mut one = |source: &str| {
-        dialect::convert(dialect, source).map(|done| {
-            remark(place, &done.remarks, &mut remarks);
-            done.tera
-        })
+    let mut one = |index: usize, source: &str| match dialect::convert(dialect, source) {
+        Ok(done) => {
+            remark(|line| at(place, lines, index, line), &done.remarks, &mut remarks);
+            Ok(done.tera)
+        }
+        Err(why) => Err(Note::new(
+            at(place, lines, index, why.line),
+            why.what,
+            format!("{}; the prompt keeps its text as it is, as plain text", why.why),
+        )),
     };
     let all = match &prompt.content {
-        Body::Text { template } => one(template).map(text),
+        Body::Text { template } => one(0, template).map(text),
         Body::Chat { messages } => messages
             .iter()
-            .map(|m| match m {
-                Message::Message { role, template } => one(template).map(|t| message(*role, t)),
+            .enumerate()
+            .map(|(index, m)| match m {
+                Message::Message { role, template } => one(index, template).map(|t| message(*role, t)),
                 Message::Placeholder { name } => Ok(Message::Placeholder { name: name.clone() }),
             })
             .collect::<Result<Vec<_>, _>>()
             .map(|messages| Body::Chat { messages }),
     };
-    match all {
-        Ok(body) => {
-            notes.append(&mut remarks);
-            Ok(body)
-        }
-        Err(why) => Err(Note::new(
-            format!("{place}, line {}", why.line),
-            why.what,
-            format!("{}; the prompt keeps its text as it is, as plain text", why.why),
-        )),
-    }
+    let body = all?;
+    notes.append(&mut remarks);
+    Ok(body)
 }
 
 /// Declares what the templates use and nobody declared, with the kind that the use shows.
@@ -232,6 +264,79 @@ fn included<'p>(prompt: &Prompt, partials: &'p [Partial]) -> Vec<&'p Partial> {
         }
     }
     out.sort_by(|a, b| a.name.cmp(&b.name));
+    out
+}
+
+/// Says where a template does not compile that stays one all the same.
+pub(crate) fn compiled(
+    prompt: &Prompt,
+    place: &str,
+    lines: &[usize],
+    partials: &[Partial],
+    notes: &mut Vec<Note>,
+) {
+    let Some(error) = template::check(prompt, partials).into_iter().find(|e| !e.is_warning()) else { return };
+    let why = format!(
+        "{}; it stays a template, and no version can be locked with it: correct it, or write `engine: plain` above a text \
+         whose braces are no template",
+        error.message
+    );
+    notes.push(Note::new(place_of(place, lines, &error), error.source_line, why));
+}
+
+/// The partials of a file, and those beside it that it does not replace.
+pub(crate) fn with(own: &[Partial], beside: &[Partial]) -> Vec<Partial> {
+    let names: BTreeSet<&PromptId> = own.iter().map(|p| &p.name).collect();
+    own.iter().chain(beside.iter().filter(|p| !names.contains(&p.name))).cloned().collect()
+}
+
+/// The settings that tell who may ask a model, by their names in small letters.
+const SECRETS: [&str; 14] = [
+    "key",
+    "api_key",
+    "apikey",
+    "api-key",
+    "api_token",
+    "access_key",
+    "access_token",
+    "auth_token",
+    "token",
+    "secret",
+    "client_secret",
+    "password",
+    "connection_string",
+    "authorization",
+];
+/// The settings that hold schemas, where such a name is that of a field.
+const SCHEMAS: [&str; 5] = ["tools", "functions", "output", "response_format", "text"];
+
+/// Leaves out the secrets of model settings, which would go to everybody who reads the prompt, and says so without them.
+fn without_secrets(
+    model: Map<String, Value>,
+    within: &str,
+    place: &str,
+    notes: &mut Vec<Note>,
+) -> Map<String, Value> {
+    let mut out = Map::new();
+    for (key, value) in model {
+        let name = format!("{within}{key}");
+        let value = match value {
+            Value::String(text)
+                if SECRETS.contains(&key.to_lowercase().as_str())
+                    && !text.is_empty()
+                    && !text.contains("${") =>
+            {
+                let why = "looks like a secret, and everybody who reads a prompt would have it; left out";
+                notes.push(Note::new(place, format!("model setting {name}"), why));
+                continue;
+            }
+            Value::Object(inner) if !SCHEMAS.contains(&key.as_str()) => {
+                Value::Object(without_secrets(inner, &format!("{name}."), place, notes))
+            }
+            other => other,
+        };
+        out.insert(key, value);
+    }
     out
 }
 

@@ -1,13 +1,13 @@
 //! MLflow: prompts of its registry as JSON, `{{name}}` for variables, Jinja where there are tags.
 //! <https://mlflow.org/docs/latest/genai/prompt-registry/>
 
-use schemas::prompt::Message;
+use schemas::prompt::Partial;
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
 use crate::dotprompt::{left_out, take_text, template};
 use crate::found::{Content, Note, Refusal, Result};
-use crate::langfuse::{body, chat, entries, typed};
+use crate::langfuse::{body, chat, entries, has_no_place};
 use crate::made::{self, Raw};
 use crate::name;
 
@@ -31,7 +31,7 @@ fn tags(value: &Value) -> Map<String, Value> {
 }
 
 /// Reads a file: of each prompt its highest version.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut found: Vec<&Value> = match value.get("model_versions") {
         Some(Value::Array(versions)) => versions.iter().collect(),
         _ => entries(value),
@@ -56,7 +56,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
             continue;
         }
         let raw = one(&name, entry, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
         last = Some(name);
     }
     Ok(out)
@@ -118,11 +118,7 @@ fn one(name: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
 pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
     let mut out = Vec::new();
     for prompt in &content.prompts {
-        let has_placeholder = matches!(&prompt.content, schemas::prompt::Content::Chat { messages }
-            if messages.iter().any(|m| matches!(m, Message::Placeholder { .. })));
-        if has_placeholder {
-            let why = "a place for the caller's messages has no equal there; it is left out of the export";
-            notes.push(Note::new(prompt.id.as_str(), "placeholder", why));
+        if has_no_place(prompt, notes) {
             continue;
         }
         match body(&prompt.content, &mut |t| template(prompt, Dialect::Variables, t)) {
@@ -146,7 +142,6 @@ pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
                     one["model_config"] = Value::Object(config);
                 }
                 out.push(one);
-                typed(prompt, notes);
             }
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }

@@ -1,13 +1,13 @@
 //! Hosted prompts of OpenAI as JSON: instructions or messages, `{{name}}` for variables, model settings.
 //! <https://platform.openai.com/docs/guides/prompting>
 
-use schemas::prompt::{Content as Body, Prompt, Role};
+use schemas::prompt::{Content as Body, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::Dialect;
 use crate::dotprompt::{left_out, take_text, template};
 use crate::found::{Content, Note, Refusal, Result};
-use crate::langfuse::{body, chat, entries, typed};
+use crate::langfuse::{body, chat, entries, has_no_place};
 use crate::made::{self, Raw, message};
 use crate::name;
 use crate::parameters::{of_sample, of_schema};
@@ -19,7 +19,7 @@ pub(crate) fn is_one(value: &Value) -> bool {
 }
 
 /// Reads a file.
-pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(file: &str, value: &Value, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     let found = entries(value);
     let alone = found.len() == 1;
@@ -35,7 +35,7 @@ pub(crate) fn read(file: &str, value: &Value, notes: &mut Vec<Note>) -> Result<C
         let name =
             own.or(alone.then_some(stem)).ok_or_else(|| Refusal::unreadable(file, "an entry has no name"))?;
         let raw = one(name, entry, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }
@@ -100,11 +100,11 @@ fn one(place: &str, value: &Value, notes: &mut Vec<Note>) -> Result<Raw> {
 pub(crate) fn write(content: &Content, notes: &mut Vec<Note>) -> Value {
     let mut out = Vec::new();
     for prompt in &content.prompts {
+        if has_no_place(prompt, notes) {
+            continue;
+        }
         match body(&prompt.content, &mut |t| template(prompt, Dialect::Variables, t)) {
-            Ok((kind, text)) => {
-                out.push(entry(prompt, kind, text));
-                typed(prompt, notes);
-            }
+            Ok((kind, text)) => out.push(entry(prompt, kind, text)),
             Err(why) => left_out(prompt.id.as_str(), &why, notes),
         }
     }

@@ -1,7 +1,7 @@
 //! Prompty: YAML front matter and messages that begin with a line of their role.
 //! <https://prompty.ai/docs/prompty-file-spec>
 
-use schemas::prompt::{Content as Body, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Message, Partial, Prompt, Role};
 use serde_json::{Map, Value, json};
 
 use crate::dialect::{self, Dialect};
@@ -16,17 +16,19 @@ const EXTENSION: &str = ".prompty";
 const ROLES: [&str; 6] = ["system", "user", "assistant", "tool", "function", "developer"];
 
 /// Reads every `.prompty` file.
-pub(crate) fn read(files: &Files, notes: &mut Vec<Note>) -> Result<Content> {
+pub(crate) fn read(files: &Files, beside: &[Partial], notes: &mut Vec<Note>) -> Result<Content> {
     let mut out = Content::default();
     for (path, bytes) in files.iter().filter(|(p, _)| p.ends_with(EXTENSION)) {
         let raw = one(path, files::text(path, bytes)?, notes)?;
-        out.prompts.push(made::prompt(raw, &[], notes));
+        out.prompts.push(made::prompt(raw, beside, notes));
     }
     Ok(out)
 }
 
 fn one(path: &str, text: &str, notes: &mut Vec<Note>) -> Result<Raw> {
-    let yaml::Fronted { front, body } = yaml::split(path, text)?;
+    let fronted = yaml::split(path, text)?;
+    let above = fronted.lines_above(text);
+    let yaml::Fronted { front, body } = fronted;
     let mut front = front.unwrap_or_default();
     let id = name::id(name::stem(path, &[EXTENSION]), path, notes)?;
     let language = match front.remove("template") {
@@ -50,7 +52,9 @@ fn one(path: &str, text: &str, notes: &mut Vec<Note>) -> Result<Raw> {
             Dialect::Plain
         }
     };
-    let mut raw = Raw::new(path, id, dialect, messages(body, path, notes));
+    let (content, mut lines) = messages(body, path, notes);
+    lines.iter_mut().for_each(|line| *line += above);
+    let mut raw = Raw { lines, ..Raw::new(path, id, dialect, content) };
     raw.description = take_text(&mut front, "description");
     if let Some(Value::Array(tags)) = front.remove("tags") {
         raw.tags = tags.iter().filter_map(Value::as_str).map(str::to_owned).collect();
@@ -99,27 +103,36 @@ fn settings(mut model: Map<String, Value>) -> Map<String, Value> {
     out
 }
 
-/// Cuts a text at lines of nothing but a role and a colon.
-fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> Body {
+/// Cuts a text at lines of nothing but a role and a colon; says of each message how many lines stand before its text.
+fn messages(body: &str, path: &str, notes: &mut Vec<Note>) -> (Body, Vec<usize>) {
     let mut out: Vec<(Role, String)> = Vec::new();
+    let mut lines = Vec::new();
     let mut before = String::new();
-    for line in body.split_inclusive('\n') {
+    let blank = |text: &str| text.len() - text.trim_start_matches('\n').len();
+    for (index, line) in body.split_inclusive('\n').enumerate() {
         let head = line.trim().trim_start_matches('#').trim().strip_suffix(':').map(str::trim);
         let known = head.map(str::to_ascii_lowercase).filter(|h| ROLES.contains(&h.as_str()));
         match (known, out.last_mut()) {
-            (Some(name), _) => out.push((made::role(&name, path, notes), String::new())),
+            (Some(name), _) => {
+                out.push((made::role(&name, path, notes), String::new()));
+                lines.push(index + 1);
+            }
             (None, Some((_, text))) => text.push_str(line),
             (None, None) => before.push_str(line),
         }
     }
     if out.is_empty() {
-        return made::text(body.trim_matches('\n'));
+        return (made::text(body.trim_matches('\n')), vec![blank(body)]);
     }
     if !before.trim().is_empty() {
         out.insert(0, (Role::System, before));
+        lines.insert(0, 0);
+    }
+    for (line, (_, text)) in lines.iter_mut().zip(&out) {
+        *line += blank(text);
     }
     let messages = out.into_iter().map(|(role, text)| message(role, text.trim_matches('\n'))).collect();
-    Body::Chat { messages }
+    (Body::Chat { messages }, lines)
 }
 
 /// Writes a file of each prompt.

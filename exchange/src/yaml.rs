@@ -11,6 +11,14 @@ pub(crate) struct Fronted<'t> {
     pub(crate) body: &'t str,
 }
 
+impl Fronted<'_> {
+    /// How many lines of a text stand above its body.
+    pub(crate) fn lines_above(&self, text: &str) -> usize {
+        let above = text.get(..text.len().saturating_sub(self.body.len())).unwrap_or_default();
+        above.matches('\n').count()
+    }
+}
+
 /// Cuts a text into front matter and body.
 pub(crate) fn split<'t>(place: &str, text: &'t str) -> Result<Fronted<'t>> {
     let none = Fronted { front: None, body: text };

@@ -441,6 +441,8 @@ fn the_same_version_gives_the_same_text_in_whatever_order_its_prompts_come() {
 #[test]
 fn the_example_service_has_the_functions_of_its_prompts() {
     let template = fs::read_to_string(root().join("examples/service/prompts/welcome.message.md")).unwrap();
+    // The line end that closes a file is none of its text.
+    let template = template.strip_suffix('\n').unwrap();
     let mut welcome = Prompt::text("welcome.message".parse().unwrap(), template);
     welcome.parameters =
         serde_json::from_value(json!([{ "name": "name", "type": "string", "required": true }])).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Written by "live codegen --language rust --set welcome"; write it again instead of changing it.
 //!
-//! Content: sha256:40ef9d501f315b696de8ef0c305d5fadbf48afcd2ccac89a417133b874e66db3
+//! Content: sha256:492ca6eaf1707b999cec0e84f0e2529e746fffaf59a158e844ebbbf131f3587e
 //!
 //! Declare it as `#[rustfmt::skip] mod …;`.
 
@@ -11,7 +11,7 @@
 
 pub const SET: &str = "welcome";
 pub const VERSION: &str = "1.0.0";
-pub const DIGEST: &str = "sha256:40ef9d501f315b696de8ef0c305d5fadbf48afcd2ccac89a417133b874e66db3";
+pub const DIGEST: &str = "sha256:492ca6eaf1707b999cec0e84f0e2529e746fffaf59a158e844ebbbf131f3587e";
 
 const CONTRACT: &str = concat!(
     "{\"set\":\"welcome\",\"version\":\"1.0.0\",\"prompts\":[",

@@ -1,8 +1,9 @@
 //! A realistic file of each format, and what becomes of it.
 
-use exchange::{Content, Format, Found, read};
+use exchange::files::{Files, pack};
+use exchange::{Content, Format, Found, read, read_beside};
 use schemas::parameter::Kind;
-use schemas::prompt::{Content as Body, Engine, Message, Prompt, Role};
+use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use schemas::template;
 use serde_json::json;
 
@@ -233,6 +234,86 @@ fn hosted_prompts_keep_their_settings_and_variables() {
 }
 
 #[test]
+fn what_a_message_has_beside_its_text_is_said() {
+    let call =
+        json!([{ "id": "c1", "type": "function", "function": { "name": "lookup", "arguments": "{}" } }]);
+    let messages = json!([
+        { "role": "assistant", "content": null, "tool_calls": call, "refusal": null },
+        { "role": "tool", "content": "42", "tool_call_id": "c1" },
+        { "type": "placeholder", "name": "history" },
+        { "role": "user", "content": "Now", "name": "Ada" },
+    ]);
+    for file in [
+        json!([{ "name": "a", "type": "chat", "labels": [], "config": {}, "prompt": messages }]),
+        json!({ "name": "a", "model": "gpt-5", "messages": messages }),
+    ] {
+        let found = found("x.json", &file.to_string());
+        let what: Vec<&str> = found.notes.iter().map(|n| n.what.as_str()).collect();
+        assert_eq!(
+            what,
+            ["message 1: tool_calls", "message 2: tool_call_id", "message 4: name"],
+            "{:?}: {:?}",
+            found.format,
+            found.notes
+        );
+    }
+}
+
+#[test]
+fn a_secret_among_the_settings_is_left_out_and_not_told() {
+    let text = "---\nname: a\nmodel:\n  api: chat\n  configuration:\n    type: azure_openai\n    api_key: ${env:KEY}\n    key: sk-123\n  \
+                parameters:\n    max_tokens: 5\n    tools:\n      - function:\n          name: f\n          key: kept\n---\nsystem:\nHello\n";
+    let found = found("a.prompty", text);
+    let model = &only(&found).model;
+    assert_eq!(model["configuration"], json!({ "type": "azure_openai", "api_key": "${env:KEY}" }));
+    assert_eq!((&model["max_tokens"], &model["tools"][0]["function"]["key"]), (&json!(5), &json!("kept")));
+    let note = found.notes.iter().find(|n| n.what == "model setting configuration.key").unwrap();
+    assert!(note.why.contains("secret"), "{note:?}");
+    assert!(!format!("{found:?}").contains("sk-123"));
+}
+
+#[test]
+fn a_file_may_include_partials_that_stand_beside_it() {
+    let tone = Partial { name: "tone".parse().unwrap(), source: "Be {{ mood }}".into() };
+    let beside = std::slice::from_ref(&tone);
+    for (name, text) in [
+        ("a.md", "Dear {{ who }} {% include \"tone\" %}"),
+        ("a.prompt", "Dear {{who}} {{>tone}}"),
+        ("a.liquid", "Dear {{ who }} {% include 'tone' %}"),
+        ("a.prompty", "system:\nDear {{ who }} {% include \"tone\" %}"),
+    ] {
+        let found = read_beside(None, name, text.as_bytes(), beside).unwrap();
+        let prompt = only(&found);
+        assert_eq!((prompt.engine, prompt.parameters.len()), (Engine::Tera, 2), "{name}: {:?}", found.notes);
+        assert!(found.content.partials.is_empty(), "{name}");
+        assert_eq!(only(&read(None, name, text.as_bytes()).unwrap()).engine, Engine::Plain, "{name}");
+    }
+}
+
+#[test]
+fn a_report_names_the_line_of_the_file() {
+    let why = |name: &str, text: &str| {
+        let found = found(name, text);
+        let note =
+            found.notes.iter().find(|n| n.why.contains("plain text") || n.why.contains("stays a template"));
+        note.unwrap_or_else(|| panic!("{name}: {:?}", found.notes)).place.clone()
+    };
+    let prompty =
+        "---\nname: b\ndescription: x\n---\nsystem:\nGood\n\nuser:\n\nFine\n{{ a | nothing_such }}\n";
+    assert_eq!(why("b.prompty", prompty), "b.prompty, line 11");
+    let dotprompt =
+        "---\nmodel: x\n---\n{{role \"system\"}}\nGood\n{{history}}\n{{role \"user\"}}\nFine\n{{json data}}";
+    assert_eq!(why("c.prompt", dotprompt), "c.prompt, line 9");
+    let chat = "---\nchat: true\nengine: tera\n---\n<!-- message: system -->\nGood\n<!-- message: user -->\n{% if x %}\n";
+    assert_eq!(why("d.md", chat), "d.md, line 8");
+    let messages =
+        json!([{ "role": "system", "content": "Good" }, { "role": "user", "content": "Fine\n{{ a b }}" }]);
+    let file = json!([{ "name": "e", "type": "chat", "labels": [], "config": {}, "prompt": messages }]);
+    let found = found("e.json", &file.to_string());
+    assert!(found.notes.iter().any(|n| n.place == "e, message 2, line 2"), "{:?}", found.notes);
+}
+
+#[test]
 fn langchain_templates_are_read_in_each_of_its_languages() {
     let leaf = |template: &str, format: &str| {
         json!({ "lc": 1, "type": "constructor", "id": ["langchain", "prompts", "prompt", "PromptTemplate"],
@@ -304,6 +385,34 @@ fn a_markdown_file_needs_no_front_matter_and_may_have_it() {
     assert!(matches!(prompt.parameters[0].kind, Kind::Integer { .. }));
     assert_eq!((prompt.description.as_str(), prompt.tags.len()), ("a mail", 2));
     assert_eq!(prompt.metadata["front_matter"], json!({ "owner": "me" }));
+}
+
+#[test]
+fn a_template_that_does_not_compile_stays_one_where_the_file_says_that_it_is_one() {
+    let broken = "Hello {{ nam }} {% if name %}";
+    let front =
+        format!("---\nparameters:\n  - name: name\n    type: string\n    required: true\n---\n{broken}\n");
+    let declared = found("a.md", &front);
+    assert_eq!((only(&declared).engine, text(only(&declared))), (Engine::Tera, broken));
+    assert_eq!(only(&declared).parameters.len(), 1);
+    let note = declared.notes.iter().find(|n| n.why.contains("no version can be locked")).unwrap();
+    assert!(note.place.starts_with("a.md, line "), "{note:?}");
+    // In the layout of `forge push` every file is one.
+    let files = Files::from([
+        ("forge.toml".to_owned(), Vec::new()),
+        ("prompts/a.md".to_owned(), format!("{broken}\n").into_bytes()),
+    ]);
+    let laid_out = read(None, "x.zip", &pack(&files).unwrap()).unwrap();
+    assert_eq!(only(&laid_out).engine, Engine::Tera);
+    assert!(
+        laid_out.notes.iter().any(|n| n.why.contains("no version can be locked")),
+        "{:?}",
+        laid_out.notes
+    );
+    // A name that nobody declared is said where others are.
+    let typo = found("a.md", &front.replace(broken, "Hello {{ nam }}{{ name }}"));
+    assert_eq!(only(&typo).parameters.len(), 2);
+    assert!(typo.notes.iter().any(|n| n.what == "nam" && n.why.contains("not declared")), "{:?}", typo.notes);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use exchange::files::{Files, pack, unpack};
 use exchange::{Content, Format, folder, read, write};
 use schemas::PromptId;
+use schemas::bundle::PROMPTS_MAX;
 use schemas::parameter::{Kind, Parameter};
 use schemas::prompt::{Content as Body, Engine, Message, Partial, Prompt, Role};
 use serde_json::json;
@@ -82,7 +83,9 @@ fn a_folder_reads_back_as_it_was_written() {
     let mut notes = Vec::new();
     let back = folder::read(&files, &mut notes).unwrap();
     assert_eq!(back, content);
-    assert!(notes.is_empty(), "{notes:?}");
+    // What would be refused when it is locked is said, and stays.
+    let places: Vec<&str> = notes.iter().map(|n| n.place.as_str()).collect();
+    assert_eq!(places, ["prompts/undeclared.md, line 5", "prompts/wrong.md, line 1"], "{notes:?}");
     let mut again = folder::write(&back).unwrap();
     again.insert(folder::MANIFEST.into(), b"set = \"chat\"\n".to_vec());
     assert_eq!(again, files);
@@ -153,6 +156,97 @@ fn loops_and_conditions_go_to_the_languages_that_have_them() {
     let out = write(Format::Langfuse, "set", &content).unwrap();
     assert!(out.notes.iter().any(|n| n.why.contains("left out of the export")), "{:?}", out.notes);
     assert_eq!(out.bytes, b"[]\n");
+}
+
+/// Prompts with everything that a format may not hold.
+fn rich() -> Content {
+    let described = |p: Parameter| Parameter { description: "what (it) is".into(), ..p };
+    let mut text = Prompt::text(id("rich"), "Hello {{ name }}, {{ mood }}, {{ n }}, {{ names }}.\n");
+    text.parameters = vec![
+        Parameter {
+            example: Some(json!("Ada")),
+            ..described(parameter("name", Kind::String { min_length: Some(1), max_length: Some(80) }))
+        },
+        Parameter {
+            required: false,
+            default: Some(json!("calm")),
+            ..described(parameter("mood", Kind::Enum { values: vec!["calm".into(), "glad".into()] }))
+        },
+        parameter("n", Kind::Integer { minimum: Some(1), maximum: Some(9) }),
+        parameter("names", Kind::List { items: Box::new(string()), min_items: Some(1), max_items: None }),
+        Parameter { required: false, ..parameter("unused", Kind::Boolean) },
+    ];
+    text.description = "a rich prompt".into();
+    text.tags = vec!["mail".into(), "support".into()];
+    text.model.insert("model".into(), json!("gpt-5"));
+    text.model.insert("temperature".into(), json!(0.5));
+    text.metadata.insert("owner".into(), json!({ "team": "support" }));
+    let mut chat = Prompt { id: id("talk"), ..text.clone() };
+    chat.content = Body::Chat {
+        messages: vec![
+            Message::Message { role: Role::System, template: "Be {{ mood }}.\n".into() },
+            Message::Placeholder { name: "turns".into() },
+            Message::Message { role: Role::User, template: " {{ name }}".into() },
+        ],
+    };
+    Content { prompts: vec![text, chat], partials: Vec::new() }
+}
+
+#[test]
+fn every_difference_of_an_export_has_a_note() {
+    let content = rich();
+    for format in Format::ALL.into_iter().filter(|f| !matches!(f, Format::Archive | Format::Folder)) {
+        let out = write(format, "set", &content).unwrap();
+        let back = read(Some(format), &out.name, &out.bytes).map(|found| found.content).unwrap_or_default();
+        for was in &content.prompts {
+            let said = |of: &dyn Fn(&str, &str) -> bool| {
+                out.notes.iter().any(|n| n.place == was.id.as_str() && of(&n.what, &n.why))
+            };
+            let Some(is) = back.prompts.iter().find(|p| p.id == was.id) else {
+                assert!(said(&|_, why| why.contains("left out of the export")), "{format:?} {}", was.id);
+                continue;
+            };
+            let (was, is) = (serde_json::to_value(was).unwrap(), serde_json::to_value(is).unwrap());
+            for (key, word) in [
+                ("description", "description"),
+                ("tags", "tags"),
+                ("model", "model settings"),
+                ("metadata", "metadata"),
+            ] {
+                let has = said(&|what, _| what.starts_with(word));
+                let held = match was[key].as_object() {
+                    Some(fields) => fields.iter().all(|(name, value)| is[key].get(name) == Some(value)),
+                    None => was[key] == is[key],
+                };
+                assert_eq!(has, !held, "{format:?} {key}: {:?}", out.notes);
+            }
+            for parameter in was["parameters"].as_array().unwrap() {
+                let same = is["parameters"].as_array().is_some_and(|all| all.contains(parameter));
+                let name = parameter["name"].as_str().unwrap();
+                let has =
+                    said(&|what, why| what.split(", ").any(|w| w == name) && why.contains("parameters"));
+                assert_eq!(has, !same, "{format:?} {name}: {:?}", out.notes);
+            }
+        }
+    }
+}
+
+#[test]
+fn no_format_is_given_a_place_for_messages_that_it_does_not_have() {
+    for format in [Format::Openai, Format::Mlflow] {
+        let out = write(format, "set", &rich()).unwrap();
+        assert!(!String::from_utf8(out.bytes).unwrap().contains("placeholder"), "{format:?}");
+        assert!(out.notes.iter().any(|n| n.place == "talk" && n.what == "placeholder"), "{:?}", out.notes);
+    }
+}
+
+#[test]
+fn a_set_that_is_full_goes_out_and_comes_in() {
+    let prompts = (0..PROMPTS_MAX).map(|n| Prompt::text(id(&format!("p{n}")), "Hello")).collect();
+    let partials = vec![Partial { name: id("sign"), source: "Yours".into() }];
+    let content = Content { prompts, partials }.sorted();
+    let out = write(Format::Folder, "set", &content).unwrap();
+    assert_eq!(read(None, &out.name, &out.bytes).unwrap().content, content);
 }
 
 #[test]

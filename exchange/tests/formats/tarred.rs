@@ -114,9 +114,8 @@ fn bombs_and_crowds_are_refused() {
     assert_eq!(unpack("x.gz", &gzip(&gzip(&zeros))).unwrap_err().code, "wrong_type");
     let crowd: Vec<Vec<u8>> = (0..=FILES_MAX).map(|n| entry(&format!("{n}.md"), FILE, b"x")).collect();
     refused("crowd", &tar(&crowd), "too_large");
-    for found in both(&tar(&crowd[1..])) {
-        assert_eq!(found.unwrap().len(), FILES_MAX);
-    }
+    // Not packed, so many are more bytes than an upload may have.
+    assert_eq!(unpack("x.tgz", &gzip(&tar(&crowd[1..]))).unwrap().len(), FILES_MAX);
 }
 
 #[test]

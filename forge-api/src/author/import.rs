@@ -1,23 +1,12 @@
-//! A folder of prompts as a set.
-//!
-//! | in the folder | becomes |
-//! |---|---|
-//! | `<name>/system.md` | prompt `<name>`, one text |
-//! | `<name>/system.md` and a `<name>/user.md` with text | prompt `<name>`, a chat of two messages |
-//! | `<path>.md`, `.txt`, `.tera` elsewhere | prompt `<path>`, one text (`README` and licences are left out) |
-//! | `<path>.prompt.json` | the prompt that it holds |
-//!
-//! A variable that a text uses becomes a required parameter of type string. A text with braces that
-//! are no template is taken as plain text.
+//! Prompts into a set's draft, and the files of a folder on this machine, in any format that is read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use schemas::PromptId;
+use exchange::files::{FILES_MAX, Files};
+use exchange::folder;
 use schemas::bundle::PROMPTS_MAX;
-use schemas::parameter::{Kind, Parameter};
-use schemas::prompt::{Content, Engine, Message, Prompt, Role};
-use schemas::template;
+use schemas::prompt::Prompt;
 use serde_json::json;
 
 use super::SetAt;
@@ -32,9 +21,9 @@ use crate::error::{ApiError, Result};
 use crate::state::AppState;
 
 /// Folders within one another that are looked into.
-const DEPTH_MAX: usize = 8;
-const TEXTS: [&str; 3] = ["md", "txt", "tera"];
-const LEFT_OUT: [&str; 4] = ["readme", "license", "licence", "changelog"];
+const DEPTH_MAX: usize = 16;
+/// What other tools write, beside texts.
+const ENDS: [&str; 4] = [".prompt", ".prompty", ".liquid", ".json"];
 
 /// What an import did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,39 +33,43 @@ pub struct Imported {
     pub unchanged: usize,
 }
 
-/// Reads the prompts of a folder.
+/// The files of a folder that may be prompts or belong to them, by their path within it.
 ///
 /// # Errors
-/// A file cannot be read, a name is no prompt id, or a prompt file holds none.
-pub fn read_folder(folder: &Path) -> Result<Vec<Prompt>> {
-    let mut found = BTreeMap::new();
+/// A file cannot be read, there is none, or there are more than an upload may have.
+pub fn files_of(folder: &Path) -> Result<Files> {
+    let mut found = Files::new();
     walk(folder, folder, 0, &mut found)?;
     if found.is_empty() {
-        let detail =
-            format!("no prompts in {}: it holds no .md, .txt, .tera or .prompt.json", folder.display());
+        let detail = format!("no prompts in {}: it holds no file of a format that is read", folder.display());
         return Err(ApiError::invalid("empty", "folder", detail));
     }
-    Ok(found.into_values().collect())
+    Ok(found)
+}
+
+/// Reads the prompts of a folder of texts.
+///
+/// # Errors
+/// As [`files_of`], or a file that is none.
+pub fn read_folder(folder: &Path) -> Result<Vec<Prompt>> {
+    Ok(folder::read(&files_of(folder)?, &mut Vec::new())?.prompts)
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> ApiError {
     ApiError::invalid("unreadable", "folder", format!("{}: {error}", path.display()))
 }
 
-fn walk(root: &Path, folder: &Path, depth: usize, found: &mut BTreeMap<PromptId, Prompt>) -> Result<()> {
+fn belongs(name: &str) -> bool {
+    folder::is_text(name)
+        || ENDS.iter().any(|end| name.ends_with(end))
+        || [folder::MANIFEST, folder::LOCK].contains(&name)
+}
+
+fn walk(root: &Path, folder: &Path, depth: usize, found: &mut Files) -> Result<()> {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .and_then(|dir| dir.map(|e| e.map(|e| e.path())).collect())
         .map_err(|e| unreadable(folder, &e))?;
     entries.sort();
-    let read = |path: &Path| std::fs::read_to_string(path).map_err(|e| unreadable(path, &e));
-    let system = folder.join("system.md");
-    if folder != root && system.is_file() {
-        let user = folder.join("user.md");
-        let user = if user.is_file() { read(&user)? } else { String::new() };
-        let id = id_of(root, folder)?;
-        found.insert(id.clone(), prompt_of(id, read(&system)?, user));
-        return Ok(());
-    }
     for path in entries {
         let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
         if name.starts_with('.') {
@@ -86,53 +79,17 @@ fn walk(root: &Path, folder: &Path, depth: usize, found: &mut BTreeMap<PromptId,
             if depth < DEPTH_MAX {
                 walk(root, &path, depth + 1, found)?;
             }
-        } else if name.ends_with(".prompt.json") {
-            let prompt: Prompt = serde_json::from_str(&read(&path)?).map_err(|e| unreadable(&path, &e))?;
-            found.insert(prompt.id.clone(), prompt);
-        } else if path.extension().and_then(|e| e.to_str()).is_some_and(|e| TEXTS.contains(&e)) {
-            let stem = path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().to_lowercase();
-            if !LEFT_OUT.contains(&stem.as_str()) {
-                let id = id_of(root, &path.with_extension(""))?;
-                found.insert(id.clone(), prompt_of(id, read(&path)?, String::new()));
+        } else if belongs(name) {
+            if found.len() == FILES_MAX {
+                let detail = format!("{} holds more than {FILES_MAX} files of prompts", root.display());
+                return Err(ApiError::TooLarge(detail));
             }
+            let inner = path.strip_prefix(root).unwrap_or(&path);
+            let inner = inner.iter().map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
+            found.insert(inner, std::fs::read(&path).map_err(|e| unreadable(&path, &e))?);
         }
     }
     Ok(())
-}
-
-fn id_of(root: &Path, path: &Path) -> Result<PromptId> {
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = relative.iter().map(|p| p.to_string_lossy()).collect();
-    Ok(PromptId::new(&parts.join("/"))?)
-}
-
-fn prompt_of(id: PromptId, system: String, user: String) -> Prompt {
-    let mut prompt = Prompt::text(id, system);
-    if !user.trim().is_empty() {
-        let Content::Text { template } = &mut prompt.content else { return prompt };
-        let system = Message::Message { role: Role::System, template: std::mem::take(template) };
-        let user = Message::Message { role: Role::User, template: user };
-        prompt.content = Content::Chat { messages: vec![system, user] };
-    }
-    let variables: std::result::Result<Vec<Vec<String>>, _> =
-        prompt.templates().map(template::extract).collect();
-    for name in variables.unwrap_or_default().concat() {
-        if prompt.parameters.iter().all(|p| p.name != name) {
-            prompt.parameters.push(Parameter {
-                name,
-                kind: Kind::String { min_length: None, max_length: None },
-                required: true,
-                default: None,
-                description: String::new(),
-                example: None,
-            });
-        }
-    }
-    if template::check(&prompt, &[]).iter().any(|e| !e.is_warning()) {
-        prompt.parameters.clear();
-        prompt.engine = Engine::Plain;
-    }
-    prompt
 }
 
 /// Writes prompts into a set's draft, all or none. Prompts of the set that are not among them stay.

@@ -23,7 +23,7 @@ use schemas::canonical::{self, Digest};
 use serde_json::json;
 
 use super::export::own;
-use super::prompt::load;
+use super::prompt::{load, partials};
 use super::{ProjectAt, SetAt};
 use crate::auth::{Action, Actor};
 use crate::clock;
@@ -123,7 +123,12 @@ pub async fn upload<'a>(
     let name: String = name.chars().filter(|c| !c.is_control()).take(200).collect();
     let name = if name.is_empty() { "upload".to_owned() } else { name };
     let source = match target {
-        Target::Set(_) => source::of_set(format, name.clone(), bytes.clone(), true).await?,
+        Target::Set(set) => {
+            let mut conn = state.database.read().await?;
+            let partials = partials(&mut conn, set).await?;
+            drop(conn);
+            source::of_set(format, name.clone(), bytes.clone(), partials, true).await?
+        }
         Target::Project(_) => source::of_project(name.clone(), bytes.clone(), true).await?,
     };
     let (id, now) = (clock::new_id(), clock::now());
@@ -178,10 +183,11 @@ async fn waiting(state: &AppState, target: Target<'_>, id: &str) -> Result<Waiti
     match target {
         Target::Set(set) => {
             let row = import::find(&mut conn, &set.set.id, id).await?.ok_or_else(gone)?;
-            drop(conn);
             lasts(row.created_at)?;
-            let source =
-                source::of_set(format_named(&row.format)?, row.name.clone(), row.body, false).await?;
+            let partials = partials(&mut conn, set).await?;
+            drop(conn);
+            let format = format_named(&row.format)?;
+            let source = source::of_set(format, row.name.clone(), row.body, partials, false).await?;
             Ok(Waiting { id: row.id, name: row.name, source })
         }
         Target::Project(at) => {

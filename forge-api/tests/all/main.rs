@@ -13,6 +13,7 @@ mod deep;
 mod drafts;
 mod finding;
 mod first;
+mod folders;
 mod headers;
 mod history;
 mod hostile;

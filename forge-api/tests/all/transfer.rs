@@ -10,6 +10,7 @@ on_both!(
     an_import_writes_what_its_plan_said_and_nothing_before,
     a_plan_that_is_no_longer_true_writes_nothing,
     what_was_changed_on_both_sides_is_a_conflict,
+    a_file_may_include_the_partials_of_the_set,
     a_file_that_is_refused_says_why_and_leaves_nothing,
     a_set_that_is_not_being_edited_takes_nothing,
     an_archive_holds_every_version_byte_for_byte_and_reads_back,
@@ -99,6 +100,22 @@ async fn what_was_changed_on_both_sides_is_a_conflict(app: App) {
         (&json!("import_conflicts"), &json!(["prompts/welcome.message"]))
     );
     assert!(texts(&app).await[0].1.contains("\"Hello\""));
+}
+
+async fn a_file_may_include_the_partials_of_the_set(app: App) {
+    let put = app.request(Role::Owner, Method::PUT, &format!("{SET}/partials/tone"));
+    assert_eq!(put.json(&json!({ "source": "Be {{ mood }}" })).send().await.unwrap().status(), 201);
+    let text = "Dear {{ who }} {% include \"tone\" %}";
+    let plan = json_of(upload(&app, "name=m.md", text).await, 201).await;
+    assert_eq!(plan["notes"], json!([]), "{plan}");
+    json_of(apply(&app, &plan, "").await, 200).await;
+    let stored = app.get(&format!("{SET}/prompts/m")).await["prompt"].clone();
+    assert_eq!((&stored["engine"], &stored["content"]["template"]), (&json!("tera"), &json!(text)));
+    let names: Vec<_> = stored["parameters"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+    assert_eq!(names, ["who", "mood"]);
+    // One that nobody has is missing all the same.
+    let plan = json_of(upload(&app, "name=n.md", "{% include \"nobody\" %}").await, 201).await;
+    assert!(plan["notes"].to_string().contains("there is no partial"), "{plan}");
 }
 
 async fn a_file_that_is_refused_says_why_and_leaves_nothing(app: App) {

@@ -85,14 +85,46 @@ async fn a_folder_and_a_set_are_kept_together_and_nobody_s_change_is_lost(databa
     assert_eq!(code, 2, "{out}{why}");
     assert!(out.contains("conflict  prompts/welcome.message"), "{out}");
     assert_eq!(template(&owner, "welcome.message").await?, "There {{ name }}");
-    let (code, _, why) = run(&forge, &owner, &["pull", &at]).await?;
-    assert_eq!(code, 2);
-    assert!(
-        why.contains("prompts/welcome.message") && read("prompts/welcome.message.md")?.contains("Here"),
-        "{why}"
-    );
+    assert!(why.contains("forge pull"), "{why}");
+    // A pull puts theirs beside ours, and brings what only they changed; each is told once.
+    owner.write("theirs", "Changed in FORGE {{ name }}").await?;
+    let beside = "prompts/welcome.message.md.forge";
+    let (code, out, why) = run(&forge, &owner, &["pull", &at]).await?;
+    assert_eq!(code, 1, "{out}{why}");
+    assert_eq!(out.matches("conflict  prompts/welcome.message").count(), 1, "{out}");
+    assert!(read("prompts/welcome.message.md")?.contains("Here") && read(beside)?.contains("There"));
+    assert!(read("prompts/theirs.md")?.contains("Changed in FORGE"));
+    // Nothing goes there until somebody made one of both.
+    let (code, _, why) = run(&forge, &owner, &["push", &at]).await?;
+    assert!(code == 2 && why.contains(beside), "{code} {why}");
+    write(&folder, "prompts/welcome.message.md", &text.replace("Welcome", "Here and There"))?;
+    std::fs::remove_file(folder.join(beside))?;
+    let (code, out, why) = run(&forge, &owner, &["push", &at]).await?;
+    assert_eq!(code, 0, "{out}{why}");
+    assert_eq!(template(&owner, "welcome.message").await?, "Here and There {{ name }}");
+    // What only this side changed is no reason to bring nothing.
+    write(&folder, "prompts/welcome.message.md", &text.replace("Welcome", "Ours"))?;
+    owner.write("theirs", "Once more {{ name }}").await?;
+    let (code, out, why) = run(&forge, &owner, &["pull", &at]).await?;
+    assert!(code == 0 && out.contains("kept      prompts/welcome.message"), "{code} {out}{why}");
+    assert!(read("prompts/welcome.message.md")?.contains("Ours"));
+    assert!(read("prompts/theirs.md")?.contains("Once more"));
+    // Or one side is said to count.
+    owner.write("welcome.message", "Theirs {{ name }}").await?;
+    assert_eq!(run(&forge, &owner, &["pull", &at]).await?.0, 1);
     assert_eq!(run(&forge, &owner, &["push", &at, "--force"]).await?.0, 0);
-    assert_eq!(template(&owner, "welcome.message").await?, "Here {{ name }}");
+    assert_eq!(template(&owner, "welcome.message").await?, "Ours {{ name }}");
+    assert!(!folder.join(beside).exists());
+
+    // A template that does not compile is no text: it is refused, with the place, and nothing is written.
+    let good = read("prompts/theirs.md")?;
+    write(&folder, "prompts/theirs.md", &good.replace("{{ name }}", "{{ nam }} {% if name %}"))?;
+    let (code, _, why) = run(&forge, &owner, &["diff", &at]).await?;
+    assert!(code == 2 && why.contains("note: prompts/theirs.md, line "), "{code} {why}");
+    let (code, _, why) = run(&forge, &owner, &["push", &at]).await?;
+    assert!(code == 2 && why.contains("note: prompts/theirs.md, line "), "{code} {why}");
+    assert_eq!(template(&owner, "theirs").await?, "Once more {{ name }}");
+    write(&folder, "prompts/theirs.md", &good)?;
 
     // What is gone here goes there, into the archive.
     std::fs::remove_file(folder.join("prompts/mail/bye.md"))?;

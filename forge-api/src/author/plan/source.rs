@@ -3,6 +3,7 @@
 use exchange::archive::{Locked, Set as Whole};
 use exchange::{Content, Digests, Format, Note};
 use schemas::bundle::{self, Bundle};
+use schemas::prompt::Partial;
 use schemas::template::CompiledSet;
 
 use crate::aside::{EXCHANGES, aside};
@@ -47,15 +48,17 @@ impl Part {
     }
 }
 
-/// Reads what is imported into one set. `is_new`: it was not looked at before.
+/// Reads what is imported into one set, whose prompts may include the partials of its draft. `is_new`: it was not looked at
+/// before.
 pub(super) async fn of_set(
     format: Option<Format>,
     name: String,
     bytes: Vec<u8>,
+    partials: Vec<Partial>,
     is_new: bool,
 ) -> Result<Source> {
     aside(&EXCHANGES, move || {
-        let found = exchange::read(format, &name, &bytes)?;
+        let found = exchange::read_beside(format, &name, &bytes, &partials)?;
         let Some(mut archive) = found.archive else {
             let part = Part {
                 slug: String::new(),

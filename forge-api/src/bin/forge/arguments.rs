@@ -81,15 +81,10 @@ pub(crate) enum Command {
     },
     /// For development: an organisation with people of every role and sets in every state
     Seed,
-    /// Writes a folder of prompts into a set's draft, or an archive into a set or a project
+    /// Writes a folder or a file of prompts into a set's draft, or an archive into a set or a project
     Import(Import),
-    /// Writes a set's draft into a folder, or all of a set or a project into an archive
-    Export {
-        /// organisation/project/set, or organisation/project
-        path: String,
-        /// The folder to write to; a name that ends with .zip is an archive
-        directory: PathBuf,
-    },
+    /// Writes a set's draft into a folder or a file, or all of a set or a project into an archive
+    Export(Export),
     /// Brings a folder of prompts into the draft of a set of a FORGE elsewhere: what nobody changed there
     Push(Remote),
     /// Brings the draft of a set of a FORGE elsewhere into a folder: what nobody changed here
@@ -329,7 +324,10 @@ pub(crate) struct Import {
     pub(crate) folder: PathBuf,
     /// organisation/project/set; the set is created where it is new. organisation/project takes all sets of an archive
     pub(crate) path: String,
-    /// What becomes of what stands there otherwise, where a file is imported
+    /// What the folder or file is [default: found out]
+    #[arg(long, value_parser = ["archive", "folder", "dotprompt", "prompty", "langfuse", "mlflow", "openai", "langchain", "liquid"])]
+    pub(crate) format: Option<String>,
+    /// What becomes of what stands there otherwise
     #[arg(long, value_parser = ["replace", "keep", "careful"], default_value = "replace")]
     pub(crate) existing: String,
     /// Locks the draft as this version
@@ -341,6 +339,17 @@ pub(crate) struct Import {
     /// Publishes although this service was built for something else; once for each of them
     #[arg(long, requires = "publish", value_name = "SERVICE")]
     pub(crate) accept_broken: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// organisation/project/set, or organisation/project
+    pub(crate) path: String,
+    /// The folder to write to, or a file: of a format that is one file, or whose name ends with .zip
+    pub(crate) to: PathBuf,
+    /// What to write [default: archive where the name ends with .zip, otherwise folder]
+    #[arg(long, value_parser = ["archive", "folder", "dotprompt", "prompty", "langfuse", "mlflow", "openai", "langchain", "liquid"])]
+    pub(crate) format: Option<String>,
 }
 
 /// What was asked on the command line.
@@ -357,7 +366,7 @@ impl Arguments {
             .version(env!("CARGO_PKG_VERSION"))
             .about("Where prompts are written, locked and published")
             .after_help(
-                "Exit codes: 0 done, 1 not done or (diff) it differs, 2 wrong usage or (push, pull) refused, 64 bad configuration.\n\
+                "Exit codes: 0 done, 1 not done or (diff, pull) it differs, 2 wrong usage or (push, pull) refused, 64 bad configuration.\n\
                  Each option can be set by its variable too; see `forge config --table`.",
             )
             .subcommand_required(true);

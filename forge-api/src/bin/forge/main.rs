@@ -129,7 +129,7 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         }
         Command::Seed => admin::seed(&open(config).await?).await,
         Command::Import(import) => prompts::import(&open(config).await?, &import).await,
-        Command::Export { path, directory } => prompts::export(&open(config).await?, &path, &directory).await,
+        Command::Export(export) => prompts::export(&open(config).await?, &export).await,
         Command::Push(_) | Command::Pull(_) | Command::Diff(_) => {
             anyhow::bail!("this is asked of a FORGE elsewhere, without a database")
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use exchange::Format;
+use exchange::{Format, Note, files, folder};
 use forge_api::auth::Actor;
 use forge_api::author::export as exporting;
 use forge_api::author::plan::{self, Change, Choices, Target};
@@ -12,7 +12,7 @@ use forge_api::error::ApiError;
 use forge_api::state::AppState;
 use forge_api::{lock, publish};
 
-use crate::arguments::Import;
+use crate::arguments::{Export, Import};
 
 /// What a path names: a project, or a set of it by its name.
 async fn place<'a>(state: &AppState, path: &'a str) -> anyhow::Result<(ProjectAt, Option<&'a str>)> {
@@ -43,25 +43,29 @@ pub(crate) async fn import(state: &AppState, import: &Import) -> anyhow::Result<
         return import_file(state, import, (&at).into()).await;
     };
     let set = set_of(state, &at, slug).await?;
-    if import.folder.is_file() {
-        import_file(state, import, (&set).into()).await?;
-    } else {
-        let prompts = importing::read_folder(&import.folder)?;
-        let done = importing::import(state, &Actor::console(), &set, &prompts).await?;
-        println!("{} prompts written, {} unchanged", done.written, done.unchanged);
-    }
+    import_file(state, import, (&set).into()).await?;
     publish_as_asked(state, import, &set).await
 }
 
-/// Imports a file as the pages do: by its plan, all of it or nothing.
+/// What is imported, as one upload: a folder is packed.
+fn upload_of(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    let name = path.file_name().map_or("folder".into(), |name| name.to_string_lossy());
+    if !path.is_dir() {
+        let bytes = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+        return Ok((name.into_owned(), bytes));
+    }
+    Ok((format!("{name}.zip"), files::pack(&importing::files_of(path)?)?))
+}
+
+/// Imports a folder or a file as the pages do: by its plan, all of it or nothing.
 async fn import_file(state: &AppState, import: &Import, target: Target<'_>) -> anyhow::Result<()> {
     let console = Actor::console();
-    let file = &import.folder;
-    let bytes = std::fs::read(file).with_context(|| format!("reading {}", file.display()))?;
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (name, bytes) = upload_of(&import.folder)?;
     let choices = Choices::parse(&import.existing, "")?;
-    let id = plan::upload(state, &console, target, None, &name, bytes).await?;
+    let format = plan::format_named(import.format.as_deref().unwrap_or_default())?;
+    let id = plan::upload(state, &console, target, format, &name, bytes).await?;
     let plan = plan::plan(state, &console, target, &id, choices).await?;
+    tell(&plan.notes);
     for (name, item) in plan.items().iter().filter(|(_, i)| i.change.writes() || i.change == Change::Conflict)
     {
         let why = if item.why.is_empty() { String::new() } else { format!(": {}", item.why) };
@@ -92,34 +96,60 @@ async fn publish_as_asked(state: &AppState, import: &Import, set: &SetAt) -> any
     Ok(())
 }
 
-pub(crate) async fn export(state: &AppState, path: &str, directory: &Path) -> anyhow::Result<()> {
+pub(crate) async fn export(state: &AppState, asked: &Export) -> anyhow::Result<()> {
     let console = Actor::console();
-    let (at, slug) = place(state, path).await?;
-    let is_archive = directory.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    let (at, slug) = place(state, &asked.path).await?;
+    let is_zip = asked.to.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    let named = plan::format_named(asked.format.as_deref().unwrap_or_default())?;
+    let format = named.unwrap_or(if is_zip { Format::Archive } else { Format::Folder });
+    anyhow::ensure!(
+        format != Format::Archive || is_zip,
+        "an archive is one file; name a file that ends with .zip"
+    );
     let Some(slug) = slug else {
-        anyhow::ensure!(is_archive, "a whole project goes into an archive; name a file that ends with .zip");
-        return archive(directory, &exporting::export_project(state, &console, &at).await?.bytes);
+        anyhow::ensure!(
+            format == Format::Archive,
+            "a whole project goes into an archive; name a file that ends with .zip"
+        );
+        return file(&asked.to, &exporting::export_project(state, &console, &at).await?.bytes);
     };
     let set = author::find_set(state, &console, &at, slug).await?;
-    if is_archive {
-        let written = exporting::export(state, &console, &set, Format::Archive, "").await?;
-        return archive(directory, &written.bytes);
+    let written = exporting::export(state, &console, &set, format, "").await?;
+    tell(&written.notes);
+    if is_zip || !files::is_zip(&written.bytes) {
+        return file(&asked.to, &written.bytes);
     }
-    let draft = author::draft(state, &console, &set).await?;
-    for found in &draft.prompts {
-        let file = directory.join(format!("{}.prompt.json", found.prompt.id));
-        let folder = file.parent().unwrap_or(directory);
-        std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
-        let mut text = serde_json::to_vec_pretty(&found.prompt)?;
-        text.push(b'\n');
-        std::fs::write(&file, text).with_context(|| format!("writing {}", file.display()))?;
+    let mut files = files::unpack(&written.name, &written.bytes)?;
+    if format == Format::Folder {
+        // As a pull leaves it.
+        let content = folder::read(&files, &mut Vec::new())?;
+        files.insert(folder::LOCK.into(), folder::lock(&content)?.into_bytes());
+        files.remove(folder::MANIFEST);
+        if !asked.to.join(folder::MANIFEST).is_file() {
+            let (organisation, project) = (&at.organisation.slug, &at.project.slug);
+            let manifest = format!("project = \"{organisation}/{project}\"\nset = \"{slug}\"\n");
+            files.insert(folder::MANIFEST.into(), manifest.into_bytes());
+        }
     }
-    println!("{} prompts written to {}", draft.prompts.len(), directory.display());
+    for (path, bytes) in &files {
+        let path = asked.to.join(path);
+        let parent = path.parent().unwrap_or(&asked.to);
+        std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
+        std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    }
+    println!("{} files written to {}", files.len(), asked.to.display());
     Ok(())
 }
 
-fn archive(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(file, bytes).with_context(|| format!("writing {}", file.display()))?;
-    println!("{} bytes written to {}", bytes.len(), file.display());
+/// What was not taken over as it stands, beside what is printed of the changes.
+fn tell(notes: &[Note]) {
+    for note in notes {
+        eprintln!("note: {}: {}: {}", note.place, note.what, note.why);
+    }
+}
+
+fn file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
+    println!("{} bytes written to {}", bytes.len(), path.display());
     Ok(())
 }

@@ -3,20 +3,24 @@
 //! `forge.toml` names project and set; `forge.lock` holds what both sides were when they last met, so that a
 //! change of one side is told from a change of both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use exchange::files::{self, Files};
-use exchange::{Content, Digests, folder};
+use exchange::{Content, Digests, Note, folder};
 use forge_api::request::{Answer, Method, Request};
+use schemas::prompt::Partial;
+use schemas::template;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use similar::TextDiff;
 
 use crate::arguments::Remote;
 
-/// It differs.
+mod pull;
+
+/// It differs; of a pull, it was changed on both sides.
 const DIFFERS: u8 = 1;
 /// Nothing was done: the other side refused, or what is there would be lost.
 const REFUSED: u8 = 2;
@@ -136,11 +140,12 @@ impl There {
 /// Does it, and gives the exit code.
 pub(crate) async fn run(verb: Verb, asked: &Remote) -> Result<u8> {
     let there = There::of(asked).map_err(failed(USAGE))?;
-    let here = Here::of(&asked.directory).map_err(failed(REFUSED))?;
+    let draft = there.draft().await?;
+    let here = Here::of(&asked.directory, &draft.partials).map_err(failed(REFUSED))?;
     match verb {
         Verb::Push => push(asked, &there, &here).await,
-        Verb::Pull => pull(asked, &there, &here).await,
-        Verb::Diff => diff(asked, &there, &here).await,
+        Verb::Pull => pull::pull(asked, &there, &here, &draft).await,
+        Verb::Diff => diff(asked, &here, &draft),
     }
 }
 
@@ -148,15 +153,22 @@ pub(crate) async fn run(verb: Verb, asked: &Remote) -> Result<u8> {
 struct Here {
     /// Prompts, partials and the two files of ours.
     files: Files,
+    /// Texts of FORGE that a pull put beside ours, since both were changed.
+    beside: Vec<String>,
     content: Content,
     base: Option<Digests>,
+    /// What of the files is otherwise than it looks.
+    notes: Vec<Note>,
+    /// The prompts with a template that does not compile, as `prompts/<id>`.
+    broken: BTreeSet<String>,
 }
 
 impl Here {
-    fn of(directory: &Path) -> anyhow::Result<Self> {
-        let mut files = Files::new();
+    /// Reads it. Its prompts may also include partials of the set.
+    fn of(directory: &Path, partials: &[Partial]) -> anyhow::Result<Self> {
+        let (mut files, mut beside) = (Files::new(), Vec::new());
         for part in ["prompts", "partials"] {
-            walk(directory, &directory.join(part), 0, &mut files)?;
+            walk(directory, &directory.join(part), 0, &mut files, &mut beside)?;
         }
         // It may be missing; the layout is this one all the same.
         files.insert(folder::MANIFEST.into(), Vec::new());
@@ -165,13 +177,35 @@ impl Here {
             let bytes = std::fs::read(&lock).with_context(|| format!("reading {}", lock.display()))?;
             files.insert(folder::LOCK.into(), bytes);
         }
-        let content = folder::read(&files, &mut Vec::new())?;
+        let mut notes = Vec::new();
+        let content = folder::read_beside(&files, partials, &mut notes)?;
         let base = folder::base(&files)?;
-        Ok(Self { files, content, base })
+        let broken = broken(&content, partials, base.as_ref());
+        Ok(Self { files, beside, content, base, notes, broken })
     }
 }
 
-fn walk(root: &Path, directory: &Path, depth: usize, files: &mut Files) -> anyhow::Result<()> {
+/// The prompts with a template that does not compile. A partial of the set that was removed here is none for them.
+fn broken(content: &Content, partials: &[Partial], base: Option<&Digests>) -> BTreeSet<String> {
+    let name = |partial: &Partial| format!("partials/{}", partial.name);
+    let own: BTreeSet<String> = content.partials.iter().map(name).collect();
+    let removed = |partial: &Partial| base.is_some_and(|base| base.contains_key(&name(partial)));
+    let theirs = partials.iter().filter(|p| !own.contains(&name(p)) && !removed(p));
+    let around: Vec<Partial> = content.partials.iter().chain(theirs).cloned().collect();
+    let wrong = content
+        .prompts
+        .iter()
+        .filter(|prompt| template::check(prompt, &around).iter().any(|error| !error.is_warning()));
+    wrong.map(|prompt| format!("prompts/{}", prompt.id)).collect()
+}
+
+fn walk(
+    root: &Path,
+    directory: &Path,
+    depth: usize,
+    files: &mut Files,
+    beside: &mut Vec<String>,
+) -> anyhow::Result<()> {
     let Ok(entries) = std::fs::read_dir(directory) else { return Ok(()) };
     let mut paths = entries.map(|e| e.map(|e| e.path())).collect::<std::io::Result<Vec<PathBuf>>>()?;
     paths.sort();
@@ -182,7 +216,9 @@ fn walk(root: &Path, directory: &Path, depth: usize, files: &mut Files) -> anyho
         let name = name.iter().map(|p| p.to_string_lossy()).collect::<Vec<_>>().join("/");
         if meta.is_dir() {
             anyhow::ensure!(depth < DEPTH_MAX, "{} is nested too deep", path.display());
-            walk(root, &path, depth + 1, files)?;
+            walk(root, &path, depth + 1, files, beside)?;
+        } else if name.strip_suffix(folder::THEIRS).is_some_and(folder::is_text) {
+            beside.push(name);
         } else if folder::is_text(&name) {
             let bytes = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
             files.insert(name, bytes);
@@ -192,6 +228,14 @@ fn walk(root: &Path, directory: &Path, depth: usize, files: &mut Files) -> anyho
 }
 
 async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
+    if !here.beside.is_empty() && !asked.force {
+        let why = anyhow!(
+            "the text that FORGE has still stands beside yours: bring it into the file that it is named after, remove it, \
+             and push; or push with --force to replace it{}",
+            listed(here.beside.iter())
+        );
+        return Err(Failed { code: REFUSED, why });
+    }
     let existing = if asked.force { "replace" } else { "careful" };
     let zip = files::pack(&here.files).map_err(|e| Failed { code: REFUSED, why: e.into() })?;
     let path = there.path(&format!("/imports?format=folder&name=push.zip&existing={existing}&others=remove"));
@@ -202,8 +246,19 @@ async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
     let writes = count("new") + count("changed") + count("removed");
     if count("conflict") > 0 {
         report(asked, &plan);
-        let why = anyhow!("changed here and in FORGE since they last met; pull, or push with --force");
+        let why = anyhow!(
+            "changed here and in FORGE since they last met: forge pull puts the text that FORGE has beside yours; or push \
+             with --force to replace it"
+        );
         return Err(Failed { code: REFUSED, why });
+    }
+    let items = plan["items"].as_array().into_iter().flatten();
+    let comes = items.filter(|item| matches!(item["change"].as_str(), Some("new" | "changed")));
+    let wrong: Vec<&str> =
+        comes.filter_map(|item| item["name"].as_str()).filter(|name| here.broken.contains(*name)).collect();
+    if !wrong.is_empty() {
+        report(asked, &plan);
+        return Err(uncompiled(wrong.into_iter()));
     }
     if writes > 0 {
         let id = plan["id"].as_str().unwrap_or_default();
@@ -212,8 +267,19 @@ async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
         there.ask(apply).await?;
     }
     put(&asked.directory.join(folder::LOCK), &lock(&here.content)?)?;
+    pull::forget(asked, here)?;
     report(asked, &plan);
     Ok(0)
+}
+
+/// Names, each on its own line.
+fn listed(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
+    names.fold(String::new(), |all, one| format!("{all}\n  {one}"))
+}
+
+fn uncompiled(names: impl Iterator<Item = impl std::fmt::Display>) -> Failed {
+    let names = listed(names);
+    Failed { code: REFUSED, why: anyhow!("a template does not compile, and no push takes it:{names}") }
 }
 
 fn lock(content: &Content) -> Result<String> {
@@ -230,11 +296,20 @@ fn put(path: &Path, text: &str) -> Result<()> {
     write().map_err(failed(REFUSED))
 }
 
+/// Something that its author has to know, beside what a command prints for programs to read.
+fn remark(place: &str, what: &str, why: &str) {
+    eprintln!("note: {place}: {what}: {why}");
+}
+
 /// What the plan of a push says.
 fn report(asked: &Remote, plan: &Value) {
     if asked.json {
         println!("{}", json!({ "counts": plan["counts"], "items": plan["items"], "notes": plan["notes"] }));
         return;
+    }
+    for note in plan["notes"].as_array().into_iter().flatten() {
+        let text = |key: &str| note[key].as_str().unwrap_or_default();
+        remark(text("place"), text("what"), text("why"));
     }
     let mut told = 0;
     for item in plan["items"].as_array().into_iter().flatten() {
@@ -264,15 +339,17 @@ fn differences(here: &Content, there: &Content) -> BTreeMap<String, &'static str
     out
 }
 
-async fn diff(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
-    let draft = there.draft().await?;
-    let found = differences(&here.content, &draft);
+fn diff(asked: &Remote, here: &Here, draft: &Content) -> Result<u8> {
+    let found = differences(&here.content, draft);
     if asked.json {
-        println!("{}", json!({ "differs": !found.is_empty(), "items": found }));
+        let note = |n: &Note| json!({ "place": n.place, "what": n.what, "why": n.why });
+        let notes: Vec<Value> = here.notes.iter().map(note).collect();
+        println!("{}", json!({ "differs": !found.is_empty(), "items": found, "notes": notes }));
     } else {
+        here.notes.iter().for_each(|note| remark(&note.place, &note.what, &note.why));
         let text =
             |content: &Content| folder::write(content).map_err(|e| Failed { code: REFUSED, why: e.into() });
-        let (ours, theirs) = (text(&here.content)?, text(&draft)?);
+        let (ours, theirs) = (text(&here.content)?, text(draft)?);
         for name in found.keys() {
             let file = format!("{name}.md");
             let of = |files: &Files| files.get(&file).map(|b| String::from_utf8_lossy(b).into_owned());
@@ -281,60 +358,9 @@ async fn diff(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
             print!("{}", lines.unified_diff().header(&format!("forge/{file}"), &format!("here/{file}")));
         }
     }
+    let wrong: Vec<&String> = here.broken.iter().filter(|name| found.contains_key(*name)).collect();
+    if !wrong.is_empty() {
+        return Err(uncompiled(wrong.into_iter()));
+    }
     Ok(if found.is_empty() { 0 } else { DIFFERS })
-}
-
-async fn pull(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
-    let draft = there.draft().await?;
-    let (ours, theirs) = (here.content.digests(), draft.digests());
-    let base = here.base.clone().unwrap_or_default();
-    // What was changed here and would be lost: neither what both sides had, nor what is there now.
-    let changed = |name: &String| {
-        let (mine, known) = (ours.get(name), base.get(name));
-        mine != known && mine != theirs.get(name)
-    };
-    let lost: Vec<&String> = ours.keys().chain(base.keys()).filter(|n| changed(n)).collect();
-    if !lost.is_empty() && !asked.force {
-        let names = lost.iter().fold(String::new(), |all, one| format!("{all}\n  {one}"));
-        let why = anyhow!("changed here and not pushed; push it, or pull with --force to lose it:{names}");
-        return Err(Failed { code: REFUSED, why });
-    }
-    let found = differences(&here.content, &draft);
-    let files = folder::write(&draft).map_err(|e| Failed { code: REFUSED, why: e.into() })?;
-    for path in here.files.keys().filter(|p| p.starts_with("prompts/") || p.starts_with("partials/")) {
-        if !files.contains_key(path) {
-            let path = asked.directory.join(path);
-            std::fs::remove_file(&path)
-                .with_context(|| format!("removing {}", path.display()))
-                .map_err(failed(REFUSED))?;
-        }
-    }
-    for (path, bytes) in &files {
-        if here.files.get(path) != Some(bytes) {
-            put(&asked.directory.join(path), &String::from_utf8_lossy(bytes))?;
-        }
-    }
-    let manifest = asked.directory.join(folder::MANIFEST);
-    if !manifest.is_file() {
-        let project = there.project.replacen(':', "/", 1);
-        put(&manifest, &format!("project = \"{project}\"\nset = \"{}\"\n", there.set))?;
-    }
-    put(&asked.directory.join(folder::LOCK), &lock(&draft)?)?;
-    if asked.json {
-        println!("{}", json!({ "items": found }));
-    } else if found.is_empty() {
-        println!("nothing to pull");
-    } else {
-        for (name, how) in &found {
-            println!(
-                "{:9} {name}",
-                match *how {
-                    "here" => "removed",
-                    "there" => "new",
-                    _ => "changed",
-                }
-            );
-        }
-    }
-    Ok(0)
 }
