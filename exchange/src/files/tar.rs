@@ -83,7 +83,7 @@ fn read(bytes: &[u8], bound: u64) -> Result<Files> {
 }
 
 /// Refuses a file of which only parts are there, and what pax says of it where that cannot be read.
-fn with_no_holes(entry: &mut Entry<&[u8]>) -> Result<()> {
+fn with_no_holes(entry: &mut Entry<'_, &[u8]>) -> Result<()> {
     for record in entry.pax_extensions().map_err(damaged)?.into_iter().flatten() {
         let record = record.map_err(damaged)?;
         let is_size = record.key_bytes() == b"size";
@@ -97,12 +97,12 @@ fn with_no_holes(entry: &mut Entry<&[u8]>) -> Result<()> {
     Ok(())
 }
 
-fn name(entry: &Entry<&[u8]>) -> Result<String> {
+fn name(entry: &Entry<'_, &[u8]>) -> Result<String> {
     let name = String::from_utf8(entry.path_bytes().into_owned());
     name.map_err(|_| Refusal::new("bad_path", "the name of a file in the archive is not UTF-8"))
 }
 
-fn content(entry: &mut Entry<&[u8]>) -> Result<Vec<u8>> {
+fn content(entry: &mut Entry<'_, &[u8]>) -> Result<Vec<u8>> {
     let size = entry.size();
     if size > FILE_MAX {
         return Err(too_large(format!("a file of the archive has more than {FILE_MAX} bytes")));
