@@ -125,6 +125,14 @@ async fn a_folder_and_a_set_are_kept_together_and_nobody_s_change_is_lost(databa
     assert!(code == 2 && why.contains("note: prompts/theirs.md, line "), "{code} {why}");
     assert_eq!(template(&owner, "theirs").await?, "Once more {{ name }}");
     write(&folder, "prompts/theirs.md", &good)?;
+    // Nor is a partial that a prompt includes, which is the same as it was.
+    write(&folder, "prompts/signed.md", "Hello {% include \"sign\" %}\n")?;
+    let (code, out, why) = run(&forge, &owner, &["push", &at]).await?;
+    assert_eq!(code, 0, "{out}{why}");
+    write(&folder, "partials/sign.md", "Yours {% if %}\n")?;
+    let (code, _, why) = run(&forge, &owner, &["push", &at]).await?;
+    assert!(code == 2 && why.contains("  prompts/signed"), "{code} {why}");
+    write(&folder, "partials/sign.md", "Yours\n")?;
 
     // What is gone here goes there, into the archive.
     std::fs::remove_file(folder.join("prompts/mail/bye.md"))?;

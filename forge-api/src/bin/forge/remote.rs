@@ -143,8 +143,8 @@ pub(crate) async fn run(verb: Verb, asked: &Remote) -> Result<u8> {
     let draft = there.draft().await?;
     let here = Here::of(&asked.directory, &draft.partials).map_err(failed(REFUSED))?;
     match verb {
-        Verb::Push => push(asked, &there, &here).await,
-        Verb::Pull => pull::pull(asked, &there, &here, &draft).await,
+        Verb::Push => push(asked, &there, &here, &draft).await,
+        Verb::Pull => pull::pull(asked, &there, &here, &draft),
         Verb::Diff => diff(asked, &here, &draft),
     }
 }
@@ -182,6 +182,24 @@ impl Here {
         let base = folder::base(&files)?;
         let broken = broken(&content, partials, base.as_ref());
         Ok(Self { files, beside, content, base, notes, broken })
+    }
+
+    /// Refuses templates that do not compile: those that changed, and those that stay and are spoiled by another change, such
+    /// as that of a partial.
+    fn compiles(&self, draft: &Content, changed: &BTreeSet<&str>, stay: &BTreeSet<&str>) -> Result<()> {
+        if self.broken.is_empty() {
+            return Ok(());
+        }
+        let known = broken(draft, &draft.partials, None);
+        let is_new = |name: &&String| {
+            changed.contains(name.as_str()) || (stay.contains(name.as_str()) && !known.contains(*name))
+        };
+        let names: Vec<&String> = self.broken.iter().filter(is_new).collect();
+        if names.is_empty() {
+            return Ok(());
+        }
+        let why = anyhow!("a template does not compile, and no push takes it:{}", listed(names.into_iter()));
+        Err(Failed { code: REFUSED, why })
     }
 }
 
@@ -227,7 +245,7 @@ fn walk(
     Ok(())
 }
 
-async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
+async fn push(asked: &Remote, there: &There, here: &Here, draft: &Content) -> Result<u8> {
     if !here.beside.is_empty() && !asked.force {
         let why = anyhow!(
             "the text that FORGE has still stands beside yours: bring it into the file that it is named after, remove it, \
@@ -253,13 +271,13 @@ async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
         return Err(Failed { code: REFUSED, why });
     }
     let items = plan["items"].as_array().into_iter().flatten();
-    let comes = items.filter(|item| matches!(item["change"].as_str(), Some("new" | "changed")));
-    let wrong: Vec<&str> =
-        comes.filter_map(|item| item["name"].as_str()).filter(|name| here.broken.contains(*name)).collect();
-    if !wrong.is_empty() {
-        report(asked, &plan);
-        return Err(uncompiled(wrong.into_iter()));
-    }
+    let of = |changes: &[&str]| -> BTreeSet<&str> {
+        let those =
+            items.clone().filter(|item| item["change"].as_str().is_some_and(|c| changes.contains(&c)));
+        those.filter_map(|item| item["name"].as_str()).collect()
+    };
+    here.compiles(draft, &of(&["new", "changed"]), &of(&["unchanged"]))
+        .inspect_err(|_| report(asked, &plan))?;
     if writes > 0 {
         let id = plan["id"].as_str().unwrap_or_default();
         let body = json!({ "digest": plan["digest"], "existing": existing, "others": "remove" });
@@ -275,11 +293,6 @@ async fn push(asked: &Remote, there: &There, here: &Here) -> Result<u8> {
 /// Names, each on its own line.
 fn listed(names: impl Iterator<Item = impl std::fmt::Display>) -> String {
     names.fold(String::new(), |all, one| format!("{all}\n  {one}"))
-}
-
-fn uncompiled(names: impl Iterator<Item = impl std::fmt::Display>) -> Failed {
-    let names = listed(names);
-    Failed { code: REFUSED, why: anyhow!("a template does not compile, and no push takes it:{names}") }
 }
 
 fn lock(content: &Content) -> Result<String> {
@@ -358,9 +371,8 @@ fn diff(asked: &Remote, here: &Here, draft: &Content) -> Result<u8> {
             print!("{}", lines.unified_diff().header(&format!("forge/{file}"), &format!("here/{file}")));
         }
     }
-    let wrong: Vec<&String> = here.broken.iter().filter(|name| found.contains_key(*name)).collect();
-    if !wrong.is_empty() {
-        return Err(uncompiled(wrong.into_iter()));
-    }
+    let changed: BTreeSet<&str> = found.keys().map(String::as_str).collect();
+    let stay = here.broken.iter().map(String::as_str).filter(|name| !changed.contains(name)).collect();
+    here.compiles(draft, &changed, &stay)?;
     Ok(if found.is_empty() { 0 } else { DIFFERS })
 }

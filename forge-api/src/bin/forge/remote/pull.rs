@@ -36,7 +36,7 @@ fn fate(ours: Option<&Digest>, theirs: Option<&Digest>, base: Option<&Digest>) -
 /// How each part differs, and what becomes of it.
 type Fates = BTreeMap<String, (&'static str, Fate)>;
 
-pub(super) async fn pull(asked: &Remote, there: &There, here: &Here, draft: &Content) -> Result<u8> {
+pub(super) fn pull(asked: &Remote, there: &There, here: &Here, draft: &Content) -> Result<u8> {
     let (ours, theirs) = (here.content.digests(), draft.digests());
     let base = here.base.clone().unwrap_or_default();
     let found: Fates = differences(&here.content, draft)
