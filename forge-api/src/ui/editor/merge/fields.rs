@@ -47,7 +47,7 @@ pub(super) fn settings(of: Three<'_>, clashes: &mut Vec<Clash>) -> Settings {
         }
         return of.mine.settings.clone();
     }
-    let merged = by_key("model setting", (&base, &mine, &theirs), clashes);
+    let merged = by_key("model setting", [&base, &mine, &theirs], clashes);
     if merged == mine { of.mine.settings.clone() } else { Settings::of(&merged) }
 }
 
@@ -62,14 +62,14 @@ pub(super) fn metadata(of: Three<'_>, clashes: &mut Vec<Clash>) -> Option<String
         }
         return Some(typed.clone());
     };
-    let merged = by_key("metadata", (&base, &mine, &theirs), clashes);
+    let merged = by_key("metadata", [&base, &mine, &theirs], clashes);
     Some(if merged == mine { typed.clone() } else { pretty(&merged) })
 }
 
 /// Base, mine and theirs, key by key.
 fn by_key(
     what: &str,
-    (base, mine, theirs): (&Map<String, Value>, &Map<String, Value>, &Map<String, Value>),
+    [base, mine, theirs]: [&Map<String, Value>; 3],
     clashes: &mut Vec<Clash>,
 ) -> Map<String, Value> {
     let mut keys: Vec<&String> = base.keys().chain(mine.keys()).chain(theirs.keys()).collect();
