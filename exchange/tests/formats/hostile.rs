@@ -149,7 +149,7 @@ fn nothing_that_is_written_brings_a_reader_down() {
 }
 
 /// So many of it, which is more than any stack bears.
-const MANY: usize = 100_000;
+const MANY: usize = 20_000;
 /// So many of it, which is little enough to be read.
 const SOME: usize = 3_000;
 /// Whoever needs longer for one file counts something again and again.
