@@ -148,7 +148,7 @@ async fn a_rule_that_is_refused_stands_as_it_was_typed(app: App) {
     let path = "/acme/support/-/environments";
     let rule = [("do", "rule"), ("environment", "prod"), ("approvals", "3")];
     let (status, html) = post(&app, &owner, path, &rule).await;
-    assert!(status == 422 && html.contains("tick at least one role"), "{status} {html}");
+    assert!(status == 422 && html.contains("choose at least one role"), "{status} {html}");
     assert!(chosen(&html, "approvals-prod", "3") && chosen(&html, "approvals-dev", "0"), "{html}");
     assert!(html.contains("id=\"roles-prod-error\"") && !html.contains("id=\"roles-dev-error\""), "{html}");
     assert!(!html.contains("Not changed."), "it is said where it is wrong, and nowhere else: {html}");
