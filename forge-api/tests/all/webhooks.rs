@@ -146,7 +146,7 @@ async fn only_what_was_chosen_is_told_and_nothing_of_other_projects() {
     all.hears("set.locked", |_| true).await;
     let message = slack.hears("set.locked", |_| true).await.json();
     let text = message["text"].as_str().unwrap();
-    assert!(text.starts_with("*acme/support/chat*: a version was made"), "{text}");
+    assert!(text.starts_with("*acme/support/chat 1.0.0*: a version was made"), "{text}");
     assert!(message.as_object().unwrap().len() == 1 && text.contains("|open in FORGE>"), "{message}");
     assert!(mine.heard().is_empty(), "another project's, and one that is off");
     stop.cancel();
