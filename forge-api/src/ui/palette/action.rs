@@ -35,6 +35,9 @@ type Way = (&'static str, &'static str, &'static str, &'static str);
 const STAR: &str = "#star";
 const AGAIN: &str = "#again";
 
+/// Only for members: a guest belongs to a project.
+const LEAVE: &str = "/-/leave";
+
 /// Only for who may make one.
 const NEW_ORGANISATION: &str = "/-/new";
 
@@ -63,6 +66,7 @@ const ORGANISATION: &[Way] = &[
     ("Archived projects", "/{organisation}/-/archived", "", "folder"),
     ("People", "/{organisation}/-/settings", "", "user"),
     ("Invite somebody", "/{organisation}/-/settings", "#invite", "user"),
+    ("Leave the organisation", "/{organisation}/-/leave", "", "user"),
 ];
 
 /// `%` is the project's name.
@@ -283,9 +287,11 @@ impl Here {
             out.extend(ways(PROJECT, [o, &at.project.slug, "", ""], &at.project.name, may));
         }
         let member = |action: Option<Action>| action.is_none_or(|action| actor.may(&organisation.id, action));
-        out.extend(ways(ORGANISATION, [o, "", "", ""], "", |action| {
+        let of_organisation = ways(ORGANISATION, [o, "", "", ""], "", |action| {
             member(action) || action == Some(Action::View) && actor.visits(&organisation.id)
-        }));
+        });
+        let belongs = member(Some(Action::View));
+        out.extend(of_organisation.into_iter().filter(|d| belongs || !d.href.ends_with(LEAVE)));
         let anywhere = ways(ANYWHERE, [""; 4], "", |_| true);
         out.extend(anywhere.into_iter().filter(|d| visitor.may_found || d.href != NEW_ORGANISATION));
         Ok(out)
@@ -320,7 +326,7 @@ mod tests {
         for (text, path, ..) in &all {
             assert!(route::find("GET", path).is_some(), "{text} leads to {path}, which is no page");
         }
-        // Doors, answers to machines, files of a page, and where a form of another page stands.
+        // Doors, answers to machines, files of a page, and where another page leads with a version.
         let elsewhere = [
             "/",
             "/-/sign-in",
@@ -331,6 +337,7 @@ mod tests {
             "/-/events",
             "/{organisation}/-/start/agent",
             "/{organisation}/{project}/{set}/-/export/file",
+            "/{organisation}/{project}/{set}/-/restore",
         ];
         let ours = ["organisation", "project", "set", "guide", "*prompt", "*partial"];
         for page in route::PAGES.iter().filter(|r| r.method == "GET" && !elsewhere.contains(&r.path)) {
