@@ -59,11 +59,9 @@ use std::time::Duration;
 use deadpool::managed::Object;
 use diesel::{ConnectionError, SqliteConnection};
 use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, PoolableConnection, RecyclingMethod,
-};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
-use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt as _;
 
 use crate::seal::MacKey;
@@ -79,8 +77,6 @@ const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = 
 // The first pages look at each of a thousand projects: in less than 16 MiB, pages of the file would come and go meanwhile.
 const SQLITE_READER: &str = "PRAGMA busy_timeout = 15000; PRAGMA foreign_keys = ON; PRAGMA query_only = ON; \
      PRAGMA cache_size = -16384;";
-/// Compiling a query takes longer than the longest of FORGE's runs.
-const POSTGRES: &str = "SET jit = off";
 
 type Sqlite = SyncConnectionWrapper<SqliteConnection>;
 type Pooled<C> = Object<AsyncDieselConnectionManager<C>>;
@@ -334,12 +330,12 @@ impl Database {
             Address::Sqlite(path) => {
                 let url = path.to_string_lossy();
                 Pools::Sqlite {
-                    writer: pool(&url, SQLITE_WRITER, RecyclingMethod::Fast, 1)?,
-                    readers: pool(&url, SQLITE_READER, RecyclingMethod::Fast, SQLITE_READERS)?,
+                    writer: sqlite_pool(&url, SQLITE_WRITER, 1)?,
+                    readers: sqlite_pool(&url, SQLITE_READER, SQLITE_READERS)?,
                 }
             }
             Address::Postgres(url) => {
-                Pools::Postgres(pool(url, POSTGRES, RecyclingMethod::Verified, POSTGRES_CONNECTIONS)?)
+                Pools::Postgres(pool(AsyncDieselConnectionManager::new(url.as_str()), POSTGRES_CONNECTIONS)?)
             }
         };
         let database = Self { pools, chain: None };
@@ -402,23 +398,26 @@ impl Database {
     }
 }
 
-/// Connections that begin with these statements.
-fn pool<C>(url: &str, begin: &'static str, recycling: RecyclingMethod<C>, size: usize) -> Result<Pool<C>>
-where
-    C: PoolableConnection + 'static,
-    AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C>,
-{
+fn sqlite_pool(url: &str, pragmas: &'static str, size: usize) -> Result<Pool<Sqlite>> {
     let mut config = ManagerConfig::default();
-    config.recycling_method = recycling;
+    config.recycling_method = RecyclingMethod::Fast;
     config.custom_setup = Box::new(move |url| {
         async move {
-            let mut conn = C::establish(url).await?;
-            conn.batch_execute(begin).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            let mut conn = Sqlite::establish(url).await?;
+            conn.batch_execute(pragmas).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(conn)
         }
         .boxed()
     });
-    Pool::builder(AsyncDieselConnectionManager::new_with_config(url, config))
+    pool(AsyncDieselConnectionManager::new_with_config(url, config), size)
+}
+
+fn pool<C>(manager: AsyncDieselConnectionManager<C>, size: usize) -> Result<Pool<C>>
+where
+    AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C>,
+    C: 'static,
+{
+    Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(POOL_WAIT))
         .runtime(deadpool::Runtime::Tokio1)
