@@ -403,8 +403,8 @@ addEventListener("DOMContentLoaded", () => {
     let answer;
     try { answer = await fetch(form.action, { method: "POST", body: body("save") }); } catch { return "FORGE cannot be reached"; }
     const page = parse(await answer.text());
-    if (answer.status === 409) return "somebody else saved it; Save shows both texts";
-    if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "Save says why";
+    if (answer.status === 409) return `${page.querySelector("[data-own]") ? "you saved it in another window" : "somebody else saved it"}; Save shows both texts`;
+    if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "press Save to see why";
     form.elements.revision.value = page.getElementById("revision").value;
     if (form.elements.message) form.elements.message.value = "";
     for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));

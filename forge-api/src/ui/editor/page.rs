@@ -77,6 +77,8 @@ pub(crate) struct Page {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Conflict {
     pub who: String,
+    /// It was the visitor, as far as a name says so.
+    pub own: bool,
     pub diffs: Vec<Diff>,
     /// The revision that both started from.
     pub base: i64,
