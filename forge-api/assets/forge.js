@@ -13,6 +13,12 @@ function switchTheme() {
   document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
 }
 
+// ── tabs that do not fit: the one that is open is seen, and the page stays where it is ──
+for (const tab of $$(".tabs > [aria-current]")) {
+  const row = tab.parentElement, at = tab.getBoundingClientRect(), all = row.getBoundingClientRect();
+  if (at.left < all.left || at.right > all.right) row.scrollLeft += at.left - all.left - (all.width - at.width) / 2;
+}
+
 // ── copy and download ──
 async function copy(button) {
   const label = $("span", button);
