@@ -13,6 +13,12 @@ function switchTheme() {
   document.cookie = `theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=lax`;
 }
 
+// ── tabs that do not fit: the one that is open is seen, and the page stays where it is ──
+for (const tab of $$(".tabs > [aria-current]")) {
+  const row = tab.parentElement, at = tab.getBoundingClientRect(), all = row.getBoundingClientRect();
+  if (at.left < all.left || at.right > all.right) row.scrollLeft += at.left - all.left - (all.width - at.width) / 2;
+}
+
 // ── copy and download ──
 async function copy(button) {
   const label = $("span", button);
@@ -403,8 +409,8 @@ addEventListener("DOMContentLoaded", () => {
     let answer;
     try { answer = await fetch(form.action, { method: "POST", body: body("save") }); } catch { return "FORGE cannot be reached"; }
     const page = parse(await answer.text());
-    if (answer.status === 409) return "somebody else saved it; Save shows both texts";
-    if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "Save says why";
+    if (answer.status === 409) return `${page.querySelector("[data-own]") ? "you saved it in another window" : "somebody else saved it"}; Save shows both texts`;
+    if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "press Save to see why";
     form.elements.revision.value = page.getElementById("revision").value;
     if (form.elements.message) form.elements.message.value = "";
     for (const id of ["saved", "tree", "actions"]) if ($("#" + id) && page.getElementById(id)) swap($("#" + id), page.getElementById(id));

@@ -251,6 +251,25 @@ async fn own(conn: &mut Conn, actor: &Actor, set: &SetAt, review: &Review) -> Re
     Ok(asked || wrote)
 }
 
+/// Why the actor cannot approve it, whatever their role: they asked for it, or wrote some of it.
+///
+/// # Errors
+/// Not allowed.
+pub async fn refuses_own(
+    state: &AppState,
+    actor: &Actor,
+    set: &SetAt,
+    review: &Review,
+) -> Result<Option<String>> {
+    set.at.require(actor, Action::View)?;
+    let mut conn = state.database.read().await?;
+    match own(&mut conn, actor, set, review).await {
+        Ok(_) => Ok(None),
+        Err(ApiError::Forbidden(why)) => Ok(Some(why)),
+        Err(error) => Err(error),
+    }
+}
+
 /// Who wrote what is reviewed: of the draft, or of the version that it became.
 async fn content_authors(conn: &mut Conn, set: &SetAt, review: &Review) -> Result<Vec<String>> {
     let mut authors = crate::lock::authors(conn, set).await?;

@@ -174,7 +174,7 @@ async fn show(
         name: Field::text("name", "Name", form.get("name")).required().error(why.filter(|_| about_name)),
         purpose: Field::text("purpose", "Purpose", form.get("purpose"))
             .hint("For people: what it is used for, and whom to ask."),
-        until: until.hint("Only where it is valid until a date."),
+        until: until.hint("Counts where it is valid until the date beside."),
         environments: environments
             .iter()
             .map(|e| EnvironmentChoice { slug: e.slug.clone(), chosen: e.slug == form.get("environment") })

@@ -14,7 +14,7 @@ mod trial;
 mod typed;
 mod variables;
 
-pub(crate) use along::along;
+pub(crate) use along::{Copied, along};
 pub(crate) use parameter::{Row, shown, value};
 pub(crate) use previewed::sentence;
 pub(crate) use typed::role_name;
@@ -26,7 +26,6 @@ use schemas::PromptId;
 use schemas::prompt::{Content, Partial};
 use serde_json::Value;
 
-use self::along::Copied;
 use self::merge::Clash;
 use self::page::{Conflict, ReviewView};
 use self::previewed::Previewed;
@@ -65,14 +64,17 @@ pub(super) async fn get_set(
     visitor: Visitor,
     State(state): State<AppState>,
     Path((o, p, s)): SetPath,
+    Query(copied): Query<Copied>,
 ) -> PageResult {
     let set = visitor.set(&state, &o, &p, &s).await?;
     if let Some(first) = author::first_prompt(&state, &visitor.actor, &set).await? {
-        return Ok(Redirect::to(&format!("{}/{first}", base(&set))).into_response());
+        return Ok(Redirect::to(&format!("{}/{first}{}", base(&set), copied.onwards())).into_response());
     }
     let draft = author::draft(&state, &visitor.actor, &set).await?;
     let page = shell(&state, &visitor, &set, &draft, None).await?;
-    Ok(engine::page(StatusCode::OK, "editor.html", &frame(&visitor, &set, None), &page))
+    let mut frame = frame(&visitor, &set, None);
+    frame.flash = copied.callout();
+    Ok(engine::page(StatusCode::OK, "editor.html", &frame, &page))
 }
 
 /// `GET /{organisation}/{project}/{set}/{prompt}`.

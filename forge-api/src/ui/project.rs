@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Serialize;
 
-use super::address::Path;
+use super::address::{Path, Query};
+use super::editor::Copied;
 use super::engine;
 use super::fault::PageResult;
 use super::fleet::Health;
@@ -77,6 +78,7 @@ pub(super) async fn get_project(
     visitor: Visitor,
     State(state): State<AppState>,
     Path((o, p)): Path<(String, String)>,
+    Query(copied): Query<Copied>,
 ) -> PageResult {
     let at = visitor.project(&state, &o, &p).await?;
     let overview = overview::project(&state, &visitor.actor, &at).await?;
@@ -111,6 +113,7 @@ pub(super) async fn get_project(
     frame.crumbs.pop();
     let this = (Kind::Project, at.project.id.as_str(), at.project.name.as_str());
     frame.star = visitor.opened(&state, &at.organisation, this);
+    frame.flash = copied.callout();
     let frame = frame.titled(&at.project.name, "sets").following(encoded(&format!("project/{o}/{p}")));
     Ok(engine::page(StatusCode::OK, "project.html", &frame, &page))
 }

@@ -79,6 +79,8 @@ impl Override {
 #[derive(Debug, Serialize)]
 struct Back {
     version: String,
+    /// What was live before is the newer version: this publication took it back.
+    newer: bool,
     href: String,
 }
 
@@ -323,12 +325,12 @@ pub(super) async fn get_publication(
     let at = visitor.project(&state, &o, &p).await?;
     let view = publish::find(&state, &visitor.actor, &at, number).await?;
     let page = page(&visitor, &at, &view);
-    let title = format!("{number}");
-    let frame = visitor
+    let mut frame = visitor
         .in_project(&at)
         .crumb("Publications", format!("/{o}/{p}/-/publications"))
-        .titled(title, "publications")
+        .titled(number.to_string(), "publications")
         .following(encoded(&format!("publication/{o}/{p}/{number}")));
+    frame.title = format!("Publication {number}");
     Ok(engine::page(StatusCode::OK, "publication.html", &frame, &page))
 }
 
@@ -403,6 +405,7 @@ fn page(visitor: &Visitor, at: &ProjectAt, view: &PublicationView) -> Page {
     let may_publish = at.lets(&visitor.actor, Action::Publish);
     let back = view.back.as_ref().filter(|_| may_publish && view.newer.is_none()).map(|old| Back {
         version: old.version.version.clone(),
+        newer: old.version.created_at > version.created_at,
         href: format!(
             "{base}/-/publish?version={}&environment={}",
             encoded(&old.version.version),

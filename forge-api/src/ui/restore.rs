@@ -145,7 +145,7 @@ fn hindered(visitor: &Visitor, set: &SetAt, plan: &Restored) -> Option<Callout> 
         ),
         _ => (
             "The set is LOCKED.",
-            "Take it back to EDITING before its draft is changed; what is published stays as it is.",
+            "Press Edit again before its draft is changed; what is published stays as it is.",
             Some("Edit again"),
         ),
     };

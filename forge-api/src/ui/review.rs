@@ -150,8 +150,9 @@ async fn show(
         Err(ApiError::Unavailable(_)) => {}
         Err(error) => return Err(error.into()),
     }
-    page.rules = rule::rules(state, actor, &set.at)
-        .await?
+    let rules = rule::rules(state, actor, &set.at).await?;
+    let needed = rules.iter().map(|(_, rule)| rule.approvals).max().unwrap_or_default();
+    page.rules = rules
         .into_iter()
         .filter(|(_, rule)| rule.approvals > 0)
         .map(|(environment, rule)| {
@@ -160,7 +161,11 @@ async fn show(
         .collect();
     let (diffs, more) = changes.shown();
     page.more = more;
-    page.allow(visitor, set, &view);
+    let own = match set.at.lets(actor, Action::Review) {
+        true => review::refuses_own(state, actor, set, &view.review).await?,
+        false => None,
+    };
+    page.allow(visitor, set, &view, needed, own.as_deref());
     page.place(diffs, visitor, set, &view, asked);
     let mut status = StatusCode::OK;
     if let Some((error, typed)) = refused {

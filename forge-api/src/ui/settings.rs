@@ -98,7 +98,7 @@ fn organisation_page(
 ) -> PageResult {
     visitor.actor.require(&at.id, Action::ManageProjects)?;
     let page = Page {
-        title: format!("Name of {}", at.name),
+        title: format!("Rename {}", at.name),
         intro: "The name that people see. The one in addresses never changes.".into(),
         action: format!("/{}/-/organisation", at.slug),
         back: format!("/{}", at.slug),
@@ -158,7 +158,7 @@ fn project_page(
     let base = format!("/{}/{}", at.organisation.slug, at.project.slug);
     let mut links = vec![("Archived prompt sets", format!("{base}/-/archived"))];
     if visitor.actor.may(&at.organisation.id, Action::ManageProjects) {
-        links.push(("Name of the organisation", format!("/{}/-/organisation", at.organisation.slug)));
+        links.push(("Rename organisation", format!("/{}/-/organisation", at.organisation.slug)));
     }
     let page = Page {
         title: format!("Settings of {}", at.project.name),

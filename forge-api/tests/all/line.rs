@@ -89,6 +89,10 @@ async fn a_rollback_is_an_older_version_with_a_higher_serial(app: App) {
     assert_eq!(overview["sets"][0]["latest"], "1.1.0");
     let detail = app.get(&format!("{PUBLICATIONS}/3")).await;
     assert_eq!(detail["replaced"], "1.1.0");
+    let shown = app.request(Role::Owner, Method::GET, "/acme/support/-/publications/3");
+    let html = shown.header("accept", "text/html").send().await.unwrap().text().await.unwrap();
+    assert!(html.contains("<title>Publication 3 · FORGE</title>"), "{html}");
+    assert!(html.contains("Publish 1.1.0 again") && !html.contains("Roll back to"), "{html}");
     let page = app.get(&format!("{PUBLICATIONS}?limit=2")).await;
     let numbers = |list: &Value| -> Vec<i64> {
         list["items"].as_array().unwrap().iter().map(|p| p["number"].as_i64().unwrap()).collect()

@@ -271,6 +271,7 @@ async fn the_pages_show_the_plan_before_they_write(app: App) {
         .await
         .unwrap();
     assert_eq!(done.status(), 303);
+    assert_eq!(done.headers()["location"], "/acme/support/chat?imported=2");
     assert_eq!(texts(&app).await.len(), 2);
     let exported = page("/acme/support/chat/-/export?format=langfuse".into()).await;
     assert!(exported.contains("Download support-chat.langfuse.json"), "{exported}");

@@ -77,6 +77,10 @@ async fn a_chat_prompt_is_written_renamed_archived_and_restored_and_no_word_is_l
     browser.wait_text("#review-changes ins", "Be brief.").await;
     browser.click("#review-changes button[value='save']").await;
     browser.holds("it is saved", "return !document.querySelector('#review-changes') && document.querySelector('#part-0').value.includes('Be brief.')").await;
+    // Enter in the line for the history saves, and shows nothing to be looked at first.
+    browser.keys(".cm-content", " And kind.").await?;
+    browser.keys("#save-message", "Kinder\u{e007}").await?;
+    browser.holds("it is saved", "return !document.querySelector('#review-changes') && !document.querySelector('#save-message').value && document.querySelector('#part-0').defaultValue.includes('And kind.')").await;
     // What was refused on the way stands in the console as an answer of 409 or 422, and nothing else does.
     let complaints = browser.complaints().await?;
     let other: Vec<_> = complaints.iter().filter(|c| !c.contains("409") && !c.contains("422")).collect();

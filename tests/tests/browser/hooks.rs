@@ -48,6 +48,9 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     // An address that cannot be one is refused beside its field, and what was typed stays.
     session.open("/acme/support/-/webhooks").await?;
     browser.wait_text("main", "No webhooks yet").await;
+    let wide =
+        "return [...document.querySelectorAll('#create label:has(input)')].every((l) => l.offsetWidth > 150)";
+    browser.holds("what can be ticked can be read", wide).await;
     browser.fill("#url", "ftp://127.0.0.1/hook").await?;
     browser.fill("#name", "Pipeline").await?;
     browser.click("#create input[name=event][value='agent.stale']").await;

@@ -141,10 +141,10 @@ async fn a_draft_saves_itself_and_says_so_when_it_cannot() -> Result<()> {
     let stored = owner.get(&path).await?.ok()?;
     assert_eq!(stored["prompt"]["content"]["template"], "Mine: First {{ name }}\n", "{stored}");
 
-    // Somebody else saves: nothing of theirs is overwritten, and nothing of ours is lost.
+    // The same person saves elsewhere: nothing of that is overwritten, and nothing of ours is lost.
     owner.write("welcome.message", "Theirs {{ name }}\n").await?;
     browser.keys(".cm-content", &format!("{CONTROL_HOME}Again ")).await?;
-    browser.wait_text("#saved", "Not saved: somebody else saved it").await;
+    browser.wait_text("#saved", "Not saved: you saved it in another window").await;
     let stored = owner.get(&path).await?.ok()?;
     assert_eq!(stored["prompt"]["content"]["template"], "Theirs {{ name }}\n", "{stored}");
     browser.click("#save").await;

@@ -1,12 +1,12 @@
-//! What came along with a copy, or that a version was restored, said once above a text.
+//! What came along with a copy or with an import, or that a version was restored, said once.
 
 use serde::Deserialize;
 
 use crate::author::Along;
-use crate::ui::view::{Callout, encoded};
+use crate::ui::view::{Callout, count, encoded};
 
 /// What the address says of what was just done: of a copy, names of partials with commas between them; of a draft, the
-/// version that was restored.
+/// version that was restored; of an import, how many changes it made.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Copied {
@@ -14,6 +14,7 @@ pub(crate) struct Copied {
     differs: String,
     missing: String,
     restored: String,
+    imported: String,
 }
 
 /// The query that [`Copied`] reads; empty where there is nothing to say.
@@ -28,8 +29,24 @@ pub(crate) fn along(along: &Along) -> String {
 }
 
 impl Copied {
+    /// The query once more, for the page that an import leads on to.
+    pub(super) fn onwards(&self) -> String {
+        self.changes().map(|n| format!("?imported={n}")).unwrap_or_default()
+    }
+
+    /// How many changes an import made.
+    fn changes(&self) -> Option<u64> {
+        self.imported.parse().ok()
+    }
+
     /// What is said above the text.
-    pub(super) fn callout(&self) -> Option<Callout> {
+    pub(crate) fn callout(&self) -> Option<Callout> {
+        if let Some(n) = self.changes() {
+            return Some(Callout::ok(
+                "Imported.",
+                format!("{} made.", count(n, "change was", "changes were")),
+            ));
+        }
         if !self.restored.is_empty() {
             let text = format!(
                 "The draft is what {} was. What stood there before is in the histories, and what went is archived.",
@@ -77,5 +94,10 @@ mod tests {
         assert_eq!(said.state, "warn");
         let restored = Copied { restored: "1.2.0".into(), ..Copied::default() };
         assert!(restored.callout().unwrap().text.contains("what 1.2.0 was"));
+        let imported = Copied { imported: "3".into(), ..Copied::default() };
+        assert_eq!(imported.callout().unwrap().text, "3 changes were made.");
+        assert_eq!(imported.onwards(), "?imported=3");
+        let other = Copied { imported: "<b>".into(), ..Copied::default() };
+        assert!(other.callout().is_none() && other.onwards().is_empty());
     }
 }

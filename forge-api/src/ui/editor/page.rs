@@ -35,6 +35,8 @@ pub(crate) struct Page {
     /// What is open, in the query of the pages that move it.
     pub which: String,
     pub may_reopen: bool,
+    /// Whether the visitor may ask for a review of the draft as it stands.
+    pub may_ask: bool,
     /// Whether the visitor may edit sets at all, whatever state this one is in.
     pub may_edit: bool,
     /// How many prompts and partials of the set are archived.
@@ -75,6 +77,8 @@ pub(crate) struct Page {
 #[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Conflict {
     pub who: String,
+    /// It was the visitor, as far as a name says so.
+    pub own: bool,
     pub diffs: Vec<Diff>,
     /// The revision that both started from.
     pub base: i64,

@@ -113,6 +113,7 @@ pub(super) async fn refused(
         ApiError::Conflict { code: "revision_conflict", more, .. } => match theirs(more, &typed) {
             Some((mut conflict, revision)) => {
                 conflict.base = typed.revision;
+                conflict.own = conflict.who == visitor.actor.name;
                 typed.revision = revision;
                 if let Some(found) = merge::proposal(state, visitor, set, &typed, conflict.base).await? {
                     conflict.takes(found);

@@ -84,7 +84,7 @@ pub(super) async fn shell(
         _ if set.is_archived() => Some("This is archived: it can be read, and agents go on with what is published. Restore it in its settings to change it.".into()),
         _ if !may_edit => Some("You may read this set. Ask an owner of the organisation for the role of a context engineer to edit it.".into()),
         "locked" => Some(format!(
-            "This set is LOCKED as {}. To change it, take it back to EDITING; what is published stays as it is.",
+            "This set is LOCKED as {}. To change it, press Edit again; what is published stays as it is.",
             latest.map_or("a version", |v| v.version.as_str())
         )),
         "review" => Some("This set is in REVIEW. It can be edited again after it was returned or locked.".into()),
@@ -111,7 +111,10 @@ pub(super) async fn shell(
         editable,
         may_add: editable,
         may_lock: may_lock && set.set.state != "locked" && !set.is_archived() && !draft.prompts.is_empty(),
-        may_publish: set.set.state == "locked" && !set.is_archived(),
+        may_publish: set.at.lets(&visitor.actor, Action::Publish)
+            && set.set.state == "locked"
+            && !set.is_archived(),
+        may_ask: editable && may_lock && !draft.prompts.is_empty(),
         may_reopen: may_edit && set.set.state == "locked" && !set.is_archived(),
         which: typed.map(which).unwrap_or_default(),
         may_edit,

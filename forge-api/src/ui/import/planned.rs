@@ -293,7 +293,10 @@ pub(crate) async fn post_project_plan(
 async fn said(state: &AppState, visitor: &Visitor, place: &Place, import: &str, form: &Form) -> PageResult {
     let choices = Choices::parse(form.get("existing"), form.get("others"))?;
     match plan::apply(state, &visitor.actor, place.target(), import, form.get("digest"), choices).await {
-        Ok(_) => Ok(Redirect::to(&place.base()).into_response()),
+        Ok(done) => {
+            let changes = done.written + done.removed;
+            Ok(Redirect::to(&format!("{}?imported={changes}", place.base())).into_response())
+        }
         Err(error) => {
             let (status, why) = beside_form(error)?;
             let problem = Callout::bad("Nothing was imported.", why);

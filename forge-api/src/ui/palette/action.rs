@@ -62,7 +62,7 @@ const ORGANISATION: &[Way] = &[
     ("Create the first project from an example", "/{organisation}/-/start", "", "plus"),
     ("Audit log", "/{organisation}/-/audit", "", "audit"),
     ("Download the audit log", "/{organisation}/-/audit/export", "", "download"),
-    ("Name of the organisation", "/{organisation}/-/organisation", "", "settings"),
+    ("Rename the organisation", "/{organisation}/-/organisation", "", "settings"),
     ("Archived projects", "/{organisation}/-/archived", "", "folder"),
     ("People", "/{organisation}/-/settings", "", "user"),
     ("Invite somebody", "/{organisation}/-/settings", "#invite", "user"),

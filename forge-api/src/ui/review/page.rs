@@ -9,7 +9,7 @@ use crate::author::SetAt;
 use crate::compare::diff::Diff;
 use crate::review::check::Check;
 use crate::review::{ReviewView, Verdict};
-use crate::ui::editor::base;
+use crate::ui::editor::{base, sentence};
 use crate::ui::view::{Action as Way, Callout, Moment, initials, short};
 use crate::ui::visitor::Visitor;
 
@@ -45,6 +45,7 @@ pub(super) struct Page {
     may_comment: bool,
     may_approve: bool,
     may_return: bool,
+    may_lock: bool,
     why_not: Option<String>,
     pub(super) typed: String,
     /// Where the comment goes that is being written.
@@ -165,15 +166,30 @@ impl Page {
         self.checks = found.into_iter().map(view).collect();
     }
 
-    /// What the visitor may do here.
-    pub(super) fn allow(&mut self, visitor: &Visitor, set: &SetAt, view: &ReviewView) {
+    /// What the visitor may do here, where an environment asks for `needed` approvals at most. `own` says why they
+    /// cannot approve what is theirs.
+    pub(super) fn allow(
+        &mut self,
+        visitor: &Visitor,
+        set: &SetAt,
+        view: &ReviewView,
+        needed: i64,
+        own: Option<&str>,
+    ) {
         let may = |action| set.at.lets(&visitor.actor, action);
         let returned = view.review.state == "returned";
         let mine = view.review.requested_by_id == visitor.actor.user_id;
         let said =
             view.verdicts.iter().any(|v| v.user_id == visitor.actor.user_id && v.approved && !v.overtaken);
+        let closed = view.review.state == "locked";
+        // The approval of an author does not count everywhere.
+        let counted = view.verdicts.iter().filter(|v| v.approved && !v.overtaken && !v.by_author).count();
+        let enough = i64::try_from(counted).unwrap_or(i64::MAX) >= needed.max(i64::from(!closed));
         self.may_comment = may(Action::Return);
-        self.may_approve = may(Action::Review) && !returned && !said && !view.void;
+        self.may_approve =
+            may(Action::Review) && !returned && !said && !view.void && !enough && own.is_none();
+        self.may_lock =
+            view.review.state == "approved" && set.set.state == "review" && !view.void && may(Action::Lock);
         self.may_return = may(Action::Return) && !returned && !view.void;
         self.why_not = match () {
             () if returned => {
@@ -181,8 +197,12 @@ impl Page {
             }
             () if view.void => Some("This was edited since, so there is nothing to approve.".into()),
             () if said => Some("You approved exactly this.".into()),
-            () if mine => Some("You asked for this review. Somebody else has to approve it.".into()),
-            () => None,
+            () if enough && closed => None,
+            () if enough => Some("It has the approvals that it needs.".into()),
+            () if mine && (own.is_some() || !may(Action::Review)) => {
+                Some("You asked for this review. Somebody else has to approve it.".into())
+            }
+            () => own.map(sentence),
         };
         if view.void && !returned {
             let mut notice = Callout::info(
@@ -191,10 +211,8 @@ impl Page {
             );
             notice.actions.push(Way { text: "Open the draft".into(), href: self.base.clone() });
             self.notice = Some(notice);
-        } else if view.review.state == "approved" && set.set.state == "review" && may(Action::Lock) {
-            let mut notice = Callout::ok("Approved.", "Exactly this can be locked now.");
-            notice.actions.push(Way { text: "Lock it".into(), href: format!("{}/-/lock", self.base) });
-            self.notice = Some(notice);
+        } else if self.may_lock {
+            self.notice = Some(Callout::ok("Approved.", "Exactly this can be locked now."));
         }
     }
 }
