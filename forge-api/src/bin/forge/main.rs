@@ -15,7 +15,7 @@ use forge_api::config::{Config, ConfigError, LogFormat};
 use forge_api::state::AppState;
 use forge_api::{config, demo, republish, request, run};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, User};
 
 /// Bad configuration, as `sysexits.h` numbers it.
 const BAD_CONFIGURATION: u8 = 64;
@@ -30,7 +30,11 @@ fn main() -> ExitCode {
         }
     };
     let serves = matches!(arguments.command, Command::Serve | Command::Demo { .. });
-    let checked = if serves { config.check_listen() } else { Ok(()) };
+    let checked = match &arguments.command {
+        _ if serves => config.check_listen(),
+        command if begins(command) => Ok(()),
+        _ => config.check_begun(),
+    };
     if let Err(error) = checked.and_then(|()| log(&config)) {
         eprintln!("forge: {}", chain(&error));
         return ExitCode::from(BAD_CONFIGURATION);
@@ -54,6 +58,36 @@ fn main() -> ExitCode {
             eprintln!("forge: {:#}", failed.why);
             ExitCode::from(failed.code)
         }
+    }
+}
+
+/// Whether a command begins an installation where there is none, or needs none. The others would look at one that they
+/// made themselves.
+fn begins(command: &Command) -> bool {
+    match command {
+        Command::Serve
+        | Command::Demo { .. }
+        | Command::Migrate
+        | Command::Config { .. }
+        | Command::Health { .. }
+        | Command::NatsConfig { .. }
+        | Command::User(User::Add { .. })
+        | Command::Project { .. }
+        | Command::Seed
+        | Command::Push(_)
+        | Command::Pull(_)
+        | Command::Diff(_) => true,
+        Command::Verify(asked) => !asked.root.is_empty(),
+        Command::User(_)
+        | Command::Audit(_)
+        | Command::Agents(_)
+        | Command::Keys(_)
+        | Command::Credential(_)
+        | Command::Bundle { .. }
+        | Command::Republish
+        | Command::Restored { .. }
+        | Command::Import(_)
+        | Command::Export(_) => false,
     }
 }
 
