@@ -8,6 +8,7 @@ mod keys;
 mod prompts;
 mod remote;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -112,12 +113,22 @@ fn log(config: &Config) -> Result<(), ConfigError> {
         detail: format!("{:?} is no filter: {e}", config.log),
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|e| bad(&e))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(coloured(&std::io::stderr()));
     match config.log_format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.try_init(),
     }
     .map_err(|e| bad(&e))
+}
+
+/// Whether people look at it, and like colours.
+fn coloured(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !set("NO_COLOR") && !dumb
 }
 
 /// Opens the database for a command that runs beside, or without, a serving FORGE.
