@@ -457,6 +457,13 @@ async fn without_an_agent_what_waits_is_shown_and_nothing_is_taken_up() -> Resul
         "{found}"
     );
     assert_eq!(shell.says(&["search", "hello", "reply"]).await?, "", "each word has to be there");
+
+    for (set, warned) in [("mail", false), ("mial", true)] {
+        let pinned = shell.command(&["pin", set, "*"]).output().await?;
+        let said = String::from_utf8_lossy(&pinned.stderr).into_owned();
+        assert!(pinned.status.success(), "{said}");
+        assert_eq!(said.contains("no set of this name is here yet"), warned, "{set}: {said}");
+    }
     Ok(())
 }
 
