@@ -270,7 +270,8 @@ impl Config {
         if database && key {
             return Ok(());
         }
-        let detail = format!("no installation in {}; give the folder of one", self.data_dir.display());
+        let what = if database { "master key" } else { "installation" };
+        let detail = format!("no {what} in {}; give the folder of one", self.data_dir.display());
         Err(ConfigError::Value { key: "data-dir", variable: "FORGE_DATA_DIR", detail })
     }
 
