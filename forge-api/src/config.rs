@@ -253,6 +253,28 @@ impl Config {
         })
     }
 
+    /// Whether an installation was begun here: what a command that only works on one asks first, so that it makes none.
+    ///
+    /// # Errors
+    /// [`ConfigError`], naming the option `data-dir`, where the database or the master key that it would make is not
+    /// there.
+    pub fn check_begun(&self) -> Result<(), ConfigError> {
+        let database = match &self.database {
+            Address::Sqlite(path) => path.exists(),
+            Address::Postgres(_) => true,
+        };
+        let key = match &self.master_key {
+            MasterKey::File { path, make: true } => path.exists(),
+            MasterKey::File { .. } | MasterKey::Value(_) => true,
+        };
+        if database && key {
+            return Ok(());
+        }
+        let what = if database { "master key" } else { "installation" };
+        let detail = format!("no {what} in {}; give the folder of one", self.data_dir.display());
+        Err(ConfigError::Value { key: "data-dir", variable: "FORGE_DATA_DIR", detail })
+    }
+
     /// `http` or `https`, as served.
     #[must_use]
     pub fn scheme(&self) -> &'static str {

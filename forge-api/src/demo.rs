@@ -159,7 +159,9 @@ async fn invite(running: &Running) -> anyhow::Result<()> {
     println!();
     println!("  Sign in once:  {}{link}", state.public_url);
     println!("  Then edit:     {}/demo/fabric/welcome/welcome.message", state.public_url);
-    println!("  Reopen the set, change the text, lock, publish to prod: the agent prints it below, at once.");
+    println!(
+        "  Press Edit again, change the text, lock, publish to prod: the agent prints it below, at once."
+    );
     println!("  Ctrl-C ends FORGE, the broker and the agent.");
     println!();
     Ok(())

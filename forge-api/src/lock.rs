@@ -36,9 +36,8 @@ pub fn parse_version(text: &str) -> Result<semver::Version> {
     if text.len() > VERSION_MAX {
         return Err(bad(format!("a version has at most {VERSION_MAX} characters")));
     }
-    text.trim().parse().map_err(|e| {
-        bad(format!("{text:?} is not a semantic version ({e}); write for example 1.2.0 or 2.1.0-rc.1"))
-    })
+    let text = text.trim();
+    text.parse().map_err(|_| bad(format!("{text:?} is no version: write three numbers, such as 1.2.0")))
 }
 
 /// The canonical body of a version, built and checked, not yet stored.

@@ -13,6 +13,7 @@ use schemas::{Slug, Version};
 use crate::RENDER_SPANS;
 use crate::agent::Core;
 use crate::cache::{ActiveSet, Found, Served};
+use crate::config::options::distance;
 use crate::report::tally::Call;
 
 mod search;
@@ -230,15 +231,27 @@ impl Core {
     fn near(&self, id: &str) -> String {
         let table = self.cache.load();
         let wanted = id.rsplit('/').next().unwrap_or(id);
-        let ids = table.sets().iter().flat_map(|set| set.prompts()).map(|p| p.prompt().id.as_str());
-        let alike = ids.filter(|have| !wanted.is_empty() && (have.contains(wanted) || wanted.contains(have)));
+        let ids = || table.sets().iter().flat_map(|set| set.prompts()).map(|p| p.prompt().id.as_str());
+        let alike =
+            ids().filter(|have| !wanted.is_empty() && (have.contains(wanted) || wanted.contains(have)));
         let mut near: Vec<&str> = alike.take(3).collect();
+        if near.is_empty() {
+            near.extend(ids().filter(|have| is_slip(have, wanted)).take(3));
+        }
         near.dedup();
         match near.as_slice() {
             [] => "\"live list\" shows what there is".into(),
             some => format!("did you mean {}", some.join(" or ")),
         }
     }
+}
+
+/// Whether an id was meant and mistyped: one letter in four, two at most.
+fn is_slip(have: &str, wanted: &str) -> bool {
+    let have = have.rsplit('/').next().unwrap_or(have);
+    let most = (wanted.len() / 4).min(2);
+    // What is asked for may be of any length.
+    have.len().abs_diff(wanted.len()) <= most && distance(have, wanted) <= most
 }
 
 fn listed(set: &ActiveSet, prompt: &Prompt) -> Listed {
@@ -268,4 +281,22 @@ fn other_version(address: &str, set: &ActiveSet, wanted: &Wanted) -> PromptError
 
 fn clip(id: &str) -> String {
     id.chars().take(200).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistyped_id_is_told_from_another_one() {
+        for (have, wanted, slip) in [
+            ("welcome.message", "welcome.mesage", true),
+            ("mail/reply", "rpely", false),
+            ("mail/reply", "repli", true),
+            ("hello", "help", false),
+            ("a", "b", false),
+        ] {
+            assert_eq!(is_slip(have, wanted), slip, "{have} {wanted}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Names: the words that appear unchanged in URLs, subjects, stream names and JWT tags.
 
+mod plain;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -51,21 +53,25 @@ impl Slug {
         }
     }
 
-    /// The nearest slug to a human name (`"Customer Support!"` gives `customer-support`), or `None`
-    /// where nothing of it can be kept.
+    /// The nearest slug to a human name (`"Customer Support!"` gives `customer-support`, `"Größe"` gives `grosse`), or
+    /// `None` where nothing of it can be kept.
     #[must_use]
     pub fn from_title(title: &str) -> Option<Self> {
         let mut out = String::new();
         for c in title.chars() {
             if c.is_ascii_alphanumeric() {
                 out.push(c.to_ascii_lowercase());
+            } else if let Some(letters) = plain::letters(c) {
+                out.push_str(letters);
             } else if !out.is_empty() && !out.ends_with('-') {
                 out.push('-');
             }
-            if out.len() == SLUG_MAX {
+            if out.len() >= SLUG_MAX {
                 break;
             }
         }
+        // All of it is ASCII.
+        out.truncate(SLUG_MAX);
         Self::new(out.trim_end_matches('-')).ok()
     }
 
@@ -432,6 +438,22 @@ mod tests {
         }
         assert_eq!(Slug::from_title("  Customer Support! ").unwrap().as_str(), "customer-support");
         assert!(Slug::from_title("…").is_none());
+    }
+
+    #[test]
+    fn a_title_keeps_the_letters_under_its_marks() {
+        for (title, slug) in [
+            ("Ümläut & Söhne", "umlaut-sohne"),
+            ("Größe und Maß", "grosse-und-mass"),
+            ("Zażółć gęślą jaźń", "zazolc-gesla-jazn"),
+            ("Œuvre, Ærø, Þór, Đà", "oeuvre-aero-thor-da"),
+            ("Cafe\u{301}", "cafe"),
+            ("東京 office", "office"),
+        ] {
+            assert_eq!(Slug::from_title(title).unwrap().as_str(), slug, "{title}");
+        }
+        assert_eq!(Slug::from_title(&"ß".repeat(63)).unwrap().as_str(), "s".repeat(63));
+        assert!(Slug::from_title("\u{301}").is_none());
     }
 
     #[test]

@@ -142,6 +142,7 @@ impl std::fmt::Display for Checked {
     /// The chain, a link a line, for people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Verified { attestation, digest, key, root } = &self.verified;
+        let prompts = self.bundle.prompts.len();
         let approver = attestation.approver.as_deref().unwrap_or("nobody");
         if self.trust > 0 {
             writeln!(f, "trust list       version {}", self.trust)?;
@@ -164,9 +165,9 @@ impl std::fmt::Display for Checked {
         )?;
         writeln!(
             f,
-            "content          {digest}, {} bytes, {} prompts",
+            "content          {digest}, {} bytes, {prompts} prompt{}",
             attestation.size,
-            self.bundle.prompts.len()
+            if prompts == 1 { "" } else { "s" }
         )?;
         write!(f, "every link holds")
     }

@@ -1,5 +1,6 @@
 //! Two texts side by side: by lines, with the changed words marked, and what is the same folded.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -45,10 +46,11 @@ pub struct Segment {
 }
 
 impl Diff {
-    /// Compares two texts line by line.
+    /// Compares two texts line by line. Whether the last one ends in a line end is said only where nothing else differs.
     #[must_use]
     pub fn of(title: impl Into<String>, old: &str, new: &str) -> Self {
-        let lines = TextDiff::configure().timeout(PATIENCE).diff_lines(old, new);
+        let (old_ended, new_ended) = (ended(old), ended(new));
+        let lines = TextDiff::configure().timeout(PATIENCE).diff_lines(&*old_ended, &*new_ended);
         let mut diff = Self { title: title.into(), ..Self::default() };
         let mut at = 0;
         for group in lines.grouped_ops(AROUND) {
@@ -61,6 +63,13 @@ impl Diff {
         }
         if !diff.rows.is_empty() {
             diff.fold(lines.old_len().saturating_sub(at));
+        } else if old != new {
+            let head = match new.ends_with('\n') {
+                true => "only the end differs: the last line has a line end now",
+                false => "only the end differs: the last line has no line end any more",
+            };
+            diff.rows.push(Row { head: Some(head.to_owned()), ..Row::default() });
+            diff.fold(lines.old_len());
         }
         diff
     }
@@ -172,6 +181,15 @@ impl Diff {
     }
 }
 
+/// A text whose last line ends as the others do, so that it is the same line when more follow.
+pub(super) fn ended(text: &str) -> Cow<'_, str> {
+    if text.is_empty() || text.ends_with('\n') {
+        return Cow::Borrowed(text);
+    }
+    let end = if text.contains("\r\n") { "\r\n" } else { "\n" };
+    Cow::Owned(format!("{text}{end}"))
+}
+
 fn whole(text: Option<&str>, changed: bool) -> Vec<Segment> {
     text.filter(|t| !t.is_empty()).map(|t| Segment { text: t.to_owned(), changed }).into_iter().collect()
 }
@@ -242,6 +260,31 @@ mod tests {
         // Lines go on through the messages.
         assert_eq!(diff.rows.iter().filter_map(|r| r.new_number).collect::<Vec<_>>(), [3, 4]);
         assert!(Diff::of_chat("a", &old, &old).is_empty());
+    }
+
+    #[test]
+    fn a_line_appended_to_a_text_without_a_last_line_end_is_one_line_more() {
+        for (old, new) in [("one\ntwo", "one\ntwo\nthree"), ("one\r\ntwo", "one\r\ntwo\r\nthree")] {
+            let diff = Diff::of("a", old, new);
+            assert_eq!((diff.plus, diff.minus), (1, 0), "{diff:?}");
+            let changed: Vec<_> =
+                diff.rows.iter().filter(|row| !row.same).map(|row| row.new_number).collect();
+            assert_eq!(changed, [Some(3)]);
+        }
+    }
+
+    #[test]
+    fn a_line_end_alone_is_said_in_words() {
+        for (old, new, said) in
+            [("one", "one\n", "has a line end now"), ("one\n", "one", "no line end any more")]
+        {
+            let diff = Diff::of("a", old, new);
+            assert_eq!((diff.plus, diff.minus), (0, 0));
+            let heads: Vec<&str> = diff.rows.iter().filter_map(|row| row.head.as_deref()).collect();
+            assert!(matches!(heads.as_slice(), [head] if head.ends_with(said)), "{diff:?}");
+            let part = |text: &str| [("user".to_owned(), text.to_owned())];
+            assert!(!Diff::of_chat("a", &part(old), &part(new)).is_empty());
+        }
     }
 
     #[test]

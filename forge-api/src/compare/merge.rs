@@ -3,6 +3,8 @@
 
 use similar::TextMerge;
 
+use super::diff::ended;
+
 /// Opens a place that both changed: mine stands below.
 const OPEN: &str = "<<<<<<< yours";
 /// Closes it: theirs stands above.
@@ -16,12 +18,21 @@ pub struct Merged {
     pub conflicts: usize,
 }
 
-/// Merges what two made of `base`.
+/// Merges what two made of `base`. A last line without a line end is the same line when others follow it.
 #[must_use]
 pub fn merge(base: &str, mine: &str, theirs: &str) -> Merged {
-    let mut merged = TextMerge::from_lines(base, mine, theirs);
+    let [b, m, t] = [base, mine, theirs].map(ended);
+    let mut merged = TextMerge::from_lines(&*b, &*m, &*t);
     merged.labels("before", "yours", "theirs");
-    Merged { conflicts: merged.conflict_count(), text: merged.to_string() }
+    let mut text = merged.to_string();
+    let [base, mine, theirs] = [base, mine, theirs].map(|text| text.ends_with('\n'));
+    let is_ended = if mine == base { theirs } else { mine };
+    // A mark is a line of its own, whatever is written behind it.
+    if !is_ended && text.lines().next_back() != Some(CLOSE) {
+        let kept = text.strip_suffix('\n').map(|rest| rest.strip_suffix('\r').unwrap_or(rest).len());
+        text.truncate(kept.unwrap_or(text.len()));
+    }
+    Merged { conflicts: merged.conflict_count(), text }
 }
 
 /// The places of a text that nobody decided on, exactly as [`merge`] marks them: the number of the line, from 1, and
@@ -63,6 +74,20 @@ mod tests {
         assert_eq!(merged.conflicts, 1);
         for part in ["<<<<<<< yours\nmine\n", "=======\nother\n>>>>>>> theirs\n"] {
             assert!(merged.text.contains(part), "{}", merged.text);
+        }
+    }
+
+    #[test]
+    fn the_end_of_the_last_line_is_nobodys_change_of_that_line() {
+        let base = "one\ntwo\nthree";
+        let both = merge(base, "ONE\ntwo\nthree", "one\ntwo\nthree\nfour");
+        assert_eq!((both.conflicts, both.text.as_str()), (0, "ONE\ntwo\nthree\nfour"));
+        let both = merge(base, "ONE\ntwo\nthree\n", "one\ntwo\nthree\nfour");
+        assert_eq!((both.conflicts, both.text.as_str()), (0, "ONE\ntwo\nthree\nfour\n"));
+        let both = merge("one\r\ntwo", "one\r\ntwo\r\nthree", "one\r\ntwo");
+        assert_eq!((both.conflicts, both.text.as_str()), (0, "one\r\ntwo\r\nthree"));
+        for same in [base, "one\n", "", "one\r\ntwo"] {
+            assert_eq!(merge(same, same, same), Merged { text: same.to_owned(), conflicts: 0 });
         }
     }
 

@@ -118,7 +118,9 @@ async fn a_version_that_exists_is_not_made_again(app: App) {
         app.refused(&format!("{SET}/lock"), json!({ "version": "1.0.0" }), 409, "version_exists").await;
     assert_eq!(body["digest"], first["digest"]);
     for bad in ["1", "1.0", "v1.0.0", "latest", ""] {
-        app.refused(&format!("{SET}/lock"), json!({ "version": bad }), 422, "bad_version").await;
+        let body = app.refused(&format!("{SET}/lock"), json!({ "version": bad }), 422, "bad_version").await;
+        let said = format!("{bad:?} is no version: write three numbers, such as 1.2.0");
+        assert_eq!(body["detail"], said.as_str());
     }
     let stale = json!({ "version": "1.0.1", "draft_digest": first["digest"] });
     app.refused(&format!("{SET}/lock"), stale, 409, "draft_changed").await;

@@ -102,3 +102,41 @@ async fn a_link_is_void_after_an_hour_and_once_there_is_a_user(app: Empty) {
     assert_eq!(get(&app, &link).await, 404);
     assert_eq!(post(&app, &link, &FORM).await.status(), 404);
 }
+
+/// `forge …` in an empty folder: exit code, what it said, and whether the folder is empty still.
+fn in_an_empty_folder(arguments: &[&str]) -> (Option<i32>, String, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let done = std::process::Command::new(env!("CARGO_BIN_EXE_forge"))
+        .args(arguments)
+        .current_dir(&folder)
+        .env_remove("FORGE_DATA_DIR")
+        .env_remove("FORGE_DATABASE_URL")
+        .output()
+        .unwrap();
+    let is_empty = std::fs::read_dir(&folder).unwrap().next().is_none();
+    (done.status.code(), String::from_utf8(done.stderr).unwrap(), is_empty)
+}
+
+#[test]
+fn a_command_that_works_on_an_installation_makes_none() {
+    for arguments in [
+        &["audit", "verify"][..],
+        &["audit", "export"],
+        &["bundle", "acme/support/chat", "--out", "chat.json"],
+        &["keys", "list"],
+        &["user", "sign-in-link", "ada@example.org"],
+        &["export", "acme/support/chat", "here"],
+        &["agents", "list", "--project", "acme/support"],
+        &["republish"],
+        &["verify", "chat.json"],
+    ] {
+        let (code, said, is_empty) = in_an_empty_folder(arguments);
+        assert_eq!((code, is_empty), (Some(64), true), "{arguments:?}: {said}");
+        assert!(
+            said.contains("no installation in data; give the folder of one (flag --data-dir"),
+            "{arguments:?}: {said}"
+        );
+    }
+    let (code, said, is_empty) = in_an_empty_folder(&["user", "add", "ada@example.org"]);
+    assert_eq!((code, is_empty), (Some(0), false), "{said}");
+}

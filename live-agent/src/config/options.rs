@@ -138,7 +138,7 @@ pub fn nearest(wrong: &str) -> Option<&'static str> {
 }
 
 /// How many letters to change, put in or take out.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -71,7 +71,8 @@ fn content(dir: &Path, connection: &Connection, agent: &Result<Option<LocalStatu
         (None, Ok(Some(_))) => "a running agent has it".into(),
         (None, _) => "nobody writes it now".into(),
     };
-    Check::ok(NAME, format!("{} sets, whole; {writer}", loaded.latest.len()))
+    let sets = loaded.latest.len();
+    Check::ok(NAME, format!("{sets} set{}, whole; {writer}", if sets == 1 { "" } else { "s" }))
 }
 
 /// The process that holds the writer's lock, where the system tells. The lock itself is not tried: an agent

@@ -35,6 +35,8 @@ pub enum ListenError {
         #[source]
         source: io::Error,
     },
+    #[error("socket: the folder {0} is missing: make it with `mkdir -p {0}`")]
+    NoFolder(PathBuf),
     #[error("socket: {0} is served by another process")]
     InUse(PathBuf),
     #[error("socket: {0} is there and is no socket; move it away")]
@@ -111,6 +113,9 @@ pub(super) async fn unix(place: &SocketPlace) -> Result<Bound, ListenError> {
     }
     // Only its owner gets into the folder, so the permissions are right before anybody can see the socket.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.exists() {
+        return Err(ListenError::NoFolder(folder.to_owned()));
+    }
     let own = own_folder(folder, std::iter::repeat_with(name).take(TRIES)).map_err(failed)?;
     let made = make(place, &own.join("s"), group).map_err(failed);
     let _ = std::fs::remove_dir_all(&own);
@@ -215,6 +220,10 @@ mod tests {
         drop(other);
         let long = folder.path().join("x".repeat(200));
         assert!(matches!(unix(&place(long)).await, Err(ListenError::TooLong(_))));
+        let nowhere = unix(&place(folder.path().join("run/live"))).await.unwrap_err().to_string();
+        let run = folder.path().join("run");
+        assert!(nowhere.ends_with(&format!("mkdir -p {}`", run.display())), "{nowhere}");
+        assert!(!run.exists());
         let strange = SocketPlace { group: Some("no such group".into()), ..place(folder.path().join("g")) };
         assert!(matches!(unix(&strange).await, Err(ListenError::NoGroup(_))));
     }

@@ -36,7 +36,6 @@ impl fmt::Display for ParameterErrors {
 
 /// One value that does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, thiserror::Error)]
-#[error("parameter {parameter}: expected {expected}, got {got}")]
 pub struct ParameterError {
     /// With the path to it, such as `order.items[2].price`.
     pub parameter: String,
@@ -45,6 +44,27 @@ pub struct ParameterError {
     /// The kind of what was given, never the value itself.
     pub got: String,
 }
+
+impl fmt::Display for ParameterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { parameter, code, expected, got } = self;
+        match (code, expected.strip_prefix(ONLY)) {
+            (ParameterErrorCode::Missing, _) => {
+                write!(f, "parameter {parameter} is required and was not given: give {expected}")
+            }
+            (ParameterErrorCode::Unexpected, Some(declared)) => {
+                write!(f, "parameter {parameter} is not declared; declared are: {declared}")
+            }
+            (ParameterErrorCode::Unexpected, None) => {
+                write!(f, "parameter {parameter} is not declared: expected {expected}")
+            }
+            _ => write!(f, "parameter {parameter}: expected {expected}, got {got}"),
+        }
+    }
+}
+
+/// Stands before the names that are declared, where another one was given.
+const ONLY: &str = "only the declared: ";
 
 /// The kind of a [`ParameterError`], for programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -253,11 +273,8 @@ fn unexpected(path: String, declared: &[Parameter], errors: &mut Vec<ParameterEr
     if declared.len() > names.len() {
         names.push("…");
     }
-    let expected = if names.is_empty() {
-        "no parameters at all".into()
-    } else {
-        format!("only the declared: {}", names.join(", "))
-    };
+    let expected =
+        if names.is_empty() { "no parameters at all".into() } else { format!("{ONLY}{}", names.join(", ")) };
     // The name comes from the caller: enough of it to be found, and no more.
     let path = if path.chars().count() > 80 { path.chars().take(80).chain(['…']).collect() } else { path };
     push(errors, path, ParameterErrorCode::Unexpected, expected, "one more".into());

@@ -89,7 +89,7 @@ fn each_error_says_what_was_expected_and_what_came() {
             vars! { count: 1 },
             "name",
             ParameterErrorCode::Missing,
-            "expected a value of type string, got none",
+            "parameter name is required and was not given: give a value of type string",
         ),
         (
             vars! { name: "A" },
@@ -150,7 +150,7 @@ fn each_error_says_what_was_expected_and_what_came() {
             vars! { name: "Ada", nmae: 1 },
             "nmae",
             ParameterErrorCode::Unexpected,
-            "only the declared: name, count",
+            "parameter nmae is not declared; declared are: name, count",
         ),
     ] {
         if parameter.is_empty() {

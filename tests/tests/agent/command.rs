@@ -127,7 +127,7 @@ async fn a_connect_string_becomes_a_profile_only_when_it_works() -> Result<()> {
     let good = shell.connect(&found.to_line()).await?;
     let said = String::from_utf8_lossy(&good.stderr).into_owned();
     assert!(good.status.success(), "{said}");
-    assert!(said.contains("1 sets with 1 prompts"), "{said}");
+    assert!(said.contains("1 set with 1 prompt"), "{said}");
     for file in ["default.creds", "default.connect.json"] {
         let mode = std::fs::metadata(config.join(file))?.permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
@@ -241,7 +241,7 @@ async fn a_connect_string_longer_than_a_terminals_line_is_typed_and_never_shown(
     let done = tokio::time::timeout(PATIENCE * 2, child.wait_with_output()).await.context("it hangs")??;
     let screen = String::from_utf8_lossy(&done.stdout).into_owned();
     assert!(done.status.success(), "{screen}{}", String::from_utf8_lossy(&done.stderr));
-    assert!(screen.contains("1 sets with 1 prompts"), "{screen}");
+    assert!(screen.contains("1 set with 1 prompt"), "{screen}");
     for at in (0..line.len() - 20).step_by(20) {
         assert!(!screen.contains(&line[at..at + 20]), "the terminal shows it: {screen}");
     }
@@ -457,6 +457,13 @@ async fn without_an_agent_what_waits_is_shown_and_nothing_is_taken_up() -> Resul
         "{found}"
     );
     assert_eq!(shell.says(&["search", "hello", "reply"]).await?, "", "each word has to be there");
+
+    for (set, warned) in [("mail", false), ("mial", true)] {
+        let pinned = shell.command(&["pin", set, "*"]).output().await?;
+        let said = String::from_utf8_lossy(&pinned.stderr).into_owned();
+        assert!(pinned.status.success(), "{said}");
+        assert_eq!(said.contains("no set of this name is here yet"), warned, "{set}: {said}");
+    }
     Ok(())
 }
 

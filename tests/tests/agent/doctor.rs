@@ -151,7 +151,7 @@ async fn where_all_is_well_every_check_says_so_with_an_agent_and_without() -> Re
     assert_eq!(names, order);
     found.is("FORGE", "ok", "it answers shell, signed");
     found.is("clock", "ok", " ms ");
-    found.is("cache", "ok", "1 sets, whole; nobody writes it");
+    found.is("cache", "ok", "1 set, whole; nobody writes it");
     found.is("agent", "ok", "none runs");
     let said = shell.says(&["doctor"]).await?;
     assert!(said.contains("ok       permissions") && !said.contains('\x1b'), "{said}");

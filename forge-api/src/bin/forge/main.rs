@@ -8,6 +8,7 @@ mod keys;
 mod prompts;
 mod remote;
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -15,7 +16,7 @@ use forge_api::config::{Config, ConfigError, LogFormat};
 use forge_api::state::AppState;
 use forge_api::{config, demo, republish, request, run};
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, User};
 
 /// Bad configuration, as `sysexits.h` numbers it.
 const BAD_CONFIGURATION: u8 = 64;
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
         }
     };
     let serves = matches!(arguments.command, Command::Serve | Command::Demo { .. });
-    let checked = if serves { config.check_listen() } else { Ok(()) };
+    let checked = match &arguments.command {
+        _ if serves => config.check_listen(),
+        command if begins(command) => Ok(()),
+        _ => config.check_begun(),
+    };
     if let Err(error) = checked.and_then(|()| log(&config)) {
         eprintln!("forge: {}", chain(&error));
         return ExitCode::from(BAD_CONFIGURATION);
@@ -57,6 +62,36 @@ fn main() -> ExitCode {
     }
 }
 
+/// Whether a command begins an installation where there is none, or needs none. The others would look at one that they
+/// made themselves.
+fn begins(command: &Command) -> bool {
+    match command {
+        Command::Serve
+        | Command::Demo { .. }
+        | Command::Migrate
+        | Command::Config { .. }
+        | Command::Health { .. }
+        | Command::NatsConfig { .. }
+        | Command::User(User::Add { .. })
+        | Command::Project { .. }
+        | Command::Seed
+        | Command::Push(_)
+        | Command::Pull(_)
+        | Command::Diff(_) => true,
+        Command::Verify(asked) => !asked.root.is_empty(),
+        Command::User(_)
+        | Command::Audit(_)
+        | Command::Agents(_)
+        | Command::Keys(_)
+        | Command::Credential(_)
+        | Command::Bundle { .. }
+        | Command::Republish
+        | Command::Restored { .. }
+        | Command::Import(_)
+        | Command::Export(_) => false,
+    }
+}
+
 fn done(result: &anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,12 +113,22 @@ fn log(config: &Config) -> Result<(), ConfigError> {
         detail: format!("{:?} is no filter: {e}", config.log),
     };
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log).map_err(|e| bad(&e))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(coloured(&std::io::stderr()));
     match config.log_format {
         LogFormat::Json => builder.json().try_init(),
         LogFormat::Text => builder.try_init(),
     }
     .map_err(|e| bad(&e))
+}
+
+/// Whether people look at it, and like colours.
+fn coloured(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !set("NO_COLOR") && !dumb
 }
 
 /// Opens the database for a command that runs beside, or without, a serving FORGE.

@@ -105,7 +105,7 @@ async fn pull(settings: &Settings, file: &Path, sets: &[Slug]) -> Result<(), Fai
     }
     let lines = pulled.iter().map(|one| {
         let (set, version, serial, digest) = (&one.set, &one.version, one.serial, one.digest.short());
-        format!("@{set} {version} serial {serial} {digest}, {} prompts\n", one.prompts)
+        format!("@{set} {version} serial {serial} {digest}, {}\n", show::counted(one.prompts, "prompt"))
     });
     show::text(&lines.collect::<String>())
 }
@@ -116,7 +116,7 @@ pub(crate) async fn bake(settings: &Settings, file: &Path) -> Result<(), Failure
     if settings.json {
         return show::json(&json!({ "file": file, "sets": sets }));
     }
-    show::text(&format!("{} holds {sets} sets\n", file.display()))
+    show::text(&format!("{} holds {}\n", file.display(), show::counted(sets, "set")))
 }
 
 fn checked(settings: &Settings, file: &Path, trust: Trusted) -> Result<Vec<Checked>, Failure> {

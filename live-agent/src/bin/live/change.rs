@@ -8,7 +8,7 @@ use live_agent::control::Question;
 use live_agent::{Builder, HistoryEntry, LiveAgent, Mode, SyncReport, Waiting};
 use schemas::Slug;
 use schemas::prompt::{Content, Prompt};
-use schemas::status::PendingState;
+use schemas::status::{PendingState, SetStatus};
 use semver::VersionReq;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -90,7 +90,13 @@ pub(crate) async fn pin(settings: &Settings, pin: Pin) -> Result<(), Failure> {
     match (pin.set, pin.versions) {
         (Some(set), Some(versions)) => {
             set_pin(settings, &set, Some(versions)).await?;
-            pins(settings, Some(&set)).await
+            let sets = heard_of(settings).await?;
+            let is_here =
+                |one: &SetStatus| one.active.is_some() || one.pending.is_some() || one.head_serial.is_some();
+            if !sets.iter().any(|one| one.set == set && is_here(one)) {
+                eprintln!("no set of this name is here yet: the pin holds from when one comes");
+            }
+            show_pins(settings, &sets, Some(&set))
         }
         (set, _) => pins(settings, set.as_ref()).await,
     }
@@ -113,11 +119,19 @@ async fn set_pin(settings: &Settings, set: &Slug, versions: Option<VersionReq>) 
     Ok(())
 }
 
-async fn pins(settings: &Settings, only: Option<&Slug>) -> Result<(), Failure> {
-    let sets = match running(settings, &Question::Status).await? {
+/// The sets that the agent knows, be it by their pins alone.
+async fn heard_of(settings: &Settings) -> Result<Vec<SetStatus>, Failure> {
+    Ok(match running(settings, &Question::Status).await? {
         Some(answer) => parse::<live_agent::LocalStatus>(answer)?.status.sets,
         None => settings.builder()?.read_offline()?.status().status.sets,
-    };
+    })
+}
+
+async fn pins(settings: &Settings, only: Option<&Slug>) -> Result<(), Failure> {
+    show_pins(settings, &heard_of(settings).await?, only)
+}
+
+fn show_pins(settings: &Settings, sets: &[SetStatus], only: Option<&Slug>) -> Result<(), Failure> {
     let pinned = sets.iter().filter_map(|one| Some((&one.set, one.pin.as_ref()?)));
     let pinned: Vec<_> = pinned.filter(|(set, _)| only.is_none_or(|only| only == *set)).collect();
     if settings.json {

@@ -47,7 +47,8 @@ pub(crate) async fn connect(settings: &Settings, force: bool) -> Result<(), Fail
         AgentError::Unreachable(why) => Failure::Unavailable(format!("{why}; nothing was kept")),
         other => Failure::Other(other.into()),
     })?;
-    progress(settings, format_args!("connected; {} sets with {prompts} prompts are here", report.sets.len()));
+    let here = [show::counted(report.sets.len(), "set"), show::counted(prompts, "prompt")].join(" with ");
+    progress(settings, format_args!("connected; here now: {here}"));
     std::fs::create_dir_all(&settings.config_dir)
         .with_context(|| format!("making {}", settings.config_dir.display()))?;
     let mut text = serde_json::to_vec_pretty(&found.connection).context("writing the connection")?;
@@ -109,8 +110,8 @@ async fn first_sync(agent: &LiveAgent, settings: &Settings) -> Result<SyncReport
                 return done;
             }
             _ = tick.tick(), if shows => {
-                let (sets, prompts) = (agent.status().sets.len(), agent.list().len());
-                eprint!("\r\x1b[K  {sets} sets, {prompts} prompts");
+                let sets = show::counted(agent.status().sets.len(), "set");
+                eprint!("\r\x1b[K  {sets}, {}", show::counted(agent.list().len(), "prompt"));
             }
         }
     }

@@ -30,10 +30,10 @@ impl Run {
         if settings.json {
             show::json(&json!({ "event": "started", "status": local }))?;
         } else {
-            let sets = local.status.sets.len();
+            let sets = show::counted(local.status.sets.len(), "set");
             let contact = local.contact.map_or("never".into(), show::ago);
             show::text(&format!(
-                "agent {} of {} is {}; {sets} sets from {}, last contact {contact}\n",
+                "agent {} of {} is {}; {sets} from {}, last contact {contact}\n",
                 local.status.agent,
                 local.status.scope,
                 local.status.mode.as_str(),
