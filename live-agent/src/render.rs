@@ -236,7 +236,7 @@ impl Core {
             ids().filter(|have| !wanted.is_empty() && (have.contains(wanted) || wanted.contains(have)));
         let mut near: Vec<&str> = alike.take(3).collect();
         if near.is_empty() {
-            near.extend(ids().filter(|have| is_slip(have, wanted)).take(3));
+            near.extend(ids().take(LOOKED_AT).filter(|have| is_slip(have, wanted)).take(3));
         }
         near.dedup();
         match near.as_slice() {
@@ -245,6 +245,9 @@ impl Core {
         }
     }
 }
+
+/// Ids that are looked at for one that was mistyped: who asks again and again for what is not there is not held up.
+const LOOKED_AT: usize = 1000;
 
 /// Whether an id was meant and mistyped: one letter in four, two at most.
 fn is_slip(have: &str, wanted: &str) -> bool {
