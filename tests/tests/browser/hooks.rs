@@ -86,6 +86,7 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
 
     // One that is not taken waits, says why, and is sent again by hand; who hears it twice can tell.
     receiver.fail(1);
+    browser.open(&page).await?;
     browser.click("button[name=do][value=test]").await;
     let row = newest(&session, "waiting").await;
     let row = if row.contains("500") { row } else { newest(&session, "500").await };
