@@ -1,7 +1,5 @@
 //! The database by itself, both kinds.
 
-use std::time::Instant;
-
 use diesel_async::RunQueryDsl as _;
 use forge_api::auth::Actor;
 use forge_api::author::{self, SetAt};
@@ -257,15 +255,12 @@ async fn a_thousand_statuses_are_written_at_once(app: App) {
     let delivered: Vec<_> = (0..1000).map(|n| answer(n, "delivered", 1)).collect();
     let active: Vec<_> = (0..1000).map(|n| answer(n, "active", 2)).collect();
     let late: Vec<_> = (0..1000).map(|n| answer(n, "active", 3)).collect();
-    let started = Instant::now();
     for answers in [&delivered, &active, &late] {
         let mut tx = app.state.database.write().await.unwrap();
         agent::put_all(&mut tx, &rows).await.unwrap();
         agent::put_acknowledgements(&mut tx, answers).await.unwrap();
         tx.commit().await.unwrap();
     }
-    let each = started.elapsed() / 3;
-    assert!(each.as_millis() < 1500, "a thousand statuses took {each:?}");
     let stored = agent::acknowledgements(&mut conn, &made.publication.id).await.unwrap();
     assert_eq!(stored.len(), 1000);
     assert!(
