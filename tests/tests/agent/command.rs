@@ -333,7 +333,7 @@ async fn a_running_agent_is_asked_and_without_one_the_disk() -> Result<()> {
     // A file for an image, and an agent that starts from it with nothing else there.
     let baked = shell.test.directory().join("prompts.baked");
     let baked = baked.to_str().context("a path")?;
-    assert!(shell.says(&["bundle", "bake", baked]).await?.contains("1 sets"));
+    assert!(shell.says(&["bundle", "bake", baked]).await?.contains("holds 1 set\n"));
     let empty = shell.test.directory().join("empty");
     let output = self::tools_free(&shell, baked, empty.to_str().context("a path")?).await?;
     assert_eq!(output, "Bye Ada, 3 old\n");
