@@ -41,6 +41,8 @@ async fn people_see_how_it_stands_freeze_it_and_try_a_prompt_out() -> Result<()>
     test.publish(newer).await?;
     until("it waits", PATIENCE, async || {
         browser.open(&root).await.ok()?;
+        // Waiting for it would wait in a page that does not renew itself.
+        browser.has(".more").await.then_some(())?;
         browser.text(".more").await.ok().filter(|text| text.contains("1.1.0 (serial 2)"))
     })
     .await;
