@@ -127,20 +127,8 @@ fn nothing_that_is_written_brings_a_reader_down() {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             text.push_str(pieces[(seed >> 33) as usize % pieces.len()]);
         }
-        let quoted = serde_json::to_string(&text).unwrap();
-        let lc = |format: &str| {
-            format!(r#"{{"_type":"prompt","template":{quoted},"template_format":"{format}"}}"#)
-        };
-        for (name, bytes) in [
-            ("a.prompt", text.clone()),
-            ("a.prompty", text.clone()),
-            ("a.liquid", text.clone()),
-            ("a.md", text.clone()),
-            ("a.json", lc("f-string")),
-            ("a.json", lc("mustache")),
-            ("a.json", format!(r#"{{"name":"a","type":"text","prompt":{quoted}}}"#)),
-        ] {
-            let Ok(found) = read(None, name, bytes.as_bytes()) else { continue };
+        for (name, file) in files(&text) {
+            let Ok(found) = read(None, name, file.as_bytes()) else { continue };
             for format in exchange::Format::ALL {
                 let _ = exchange::write(format, "x", &found.content);
             }
