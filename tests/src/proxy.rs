@@ -201,8 +201,10 @@ async fn listen_on(listener: TcpListener, shared: Arc<Shared>) {
                     let _ = near.set_zero_linger();
                     continue;
                 }
+                // Before it is counted: who sees it counted may cut it, however late its task begins.
+                let cuts = shared.cuts.subscribe();
                 shared.taken.fetch_add(1, Ordering::Relaxed);
-                connections.spawn(carry(near, shared.clone()));
+                connections.spawn(carry(near, cuts, shared.clone()));
             }
             _ = connections.join_next(), if !connections.is_empty() => {}
         }
@@ -226,9 +228,8 @@ impl Drop for Counted<'_> {
 }
 
 /// Carries one connection until an end closes or it is cut.
-async fn carry(mut near: TcpStream, shared: Arc<Shared>) {
+async fn carry(mut near: TcpStream, mut cuts: broadcast::Receiver<Cut>, shared: Arc<Shared>) {
     let _counted = Counted::new(&shared.open);
-    let mut cuts = shared.cuts.subscribe();
     let Ok(mut far) = TcpStream::connect(shared.upstream).await else {
         let _ = near.set_zero_linger();
         return;

@@ -64,6 +64,26 @@ async fn a_cut_is_polite_or_not_and_who_is_refused_gets_nothing() -> Result<()> 
     Ok(())
 }
 
+/// A connection that was counted is one that can be cut, before a byte of it was carried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_was_counted_is_cut() -> Result<()> {
+    let server = TcpListener::bind("127.0.0.1:0").await?;
+    let proxy = Proxy::start(&format!("nats://{}", server.local_addr()?)).await?;
+    for count in 1..=50 {
+        let mut near = TcpStream::connect(proxy.url().trim_start_matches("nats://")).await?;
+        // Looked at without a pause: cut at once, as close to the counting as can be.
+        let begin = Instant::now();
+        while proxy.taken() < count {
+            assert!(begin.elapsed() < SOON, "connection {count} was not counted");
+            std::hint::spin_loop();
+        }
+        proxy.cut(Cut::Rst);
+        let read = tokio::time::timeout(SOON, near.read(&mut [0; 8])).await;
+        assert!(matches!(read, Ok(Ok(0) | Err(_))), "connection {count} was not cut: {read:?}");
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_stalls_comes_later_and_what_is_lost_never_does() -> Result<()> {
     let (proxy, mut near, mut far) = ends().await?;
