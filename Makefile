@@ -34,7 +34,7 @@ clean-demo: ## forget the demo's data
 test: ## every test, on real servers; installs what it needs
 	scripts/ensure-tools test
 	$(CARGO) build --locked --workspace --bins
-	$(CARGO) test --locked --workspace
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 faults: ## the faults that need namespaces of their own; the others are in `make test`
 	$(CARGO) build --locked --bin live
