@@ -54,7 +54,7 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use deadpool::managed::Object;
 use diesel::{ConnectionError, SqliteConnection};
@@ -72,6 +72,10 @@ const SQLITE_READERS: usize = 4;
 const POSTGRES_CONNECTIONS: usize = 16;
 /// How long a request waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(20);
+/// Who finds a new SQLite file in the hands of another process tries again for so long.
+const SQLITE_WAIT: Duration = Duration::from_secs(15);
+/// And so often.
+const SQLITE_AGAIN: Duration = Duration::from_millis(20);
 const SQLITE_WRITER: &str = "PRAGMA busy_timeout = 15000; PRAGMA journal_mode = WAL; \
      PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;";
 // The first pages look at each of a thousand projects: in less than 16 MiB, pages of the file would come and go meanwhile.
@@ -404,12 +408,28 @@ fn sqlite_pool(url: &str, pragmas: &'static str, size: usize) -> Result<Pool<Sql
     config.custom_setup = Box::new(move |url| {
         async move {
             let mut conn = Sqlite::establish(url).await?;
-            conn.batch_execute(pragmas).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
+            set_up(&mut conn, pragmas).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(conn)
         }
         .boxed()
     });
     pool(AsyncDieselConnectionManager::new_with_config(url, config), size)
+}
+
+/// Prepares a connection. Of processes that open a new file at once, one changes how it keeps its journal, and SQLite
+/// refuses the others at once, whatever `busy_timeout` says, since they have begun to read it: they try again.
+async fn set_up(conn: &mut Sqlite, pragmas: &str) -> Result<(), diesel::result::Error> {
+    use diesel::result::Error;
+    let end = Instant::now() + SQLITE_WAIT;
+    loop {
+        let done = conn.batch_execute(pragmas).await;
+        let locked =
+            matches!(&done, Err(Error::DatabaseError(_, info)) if info.message() == "database is locked");
+        if !locked || Instant::now() >= end {
+            return done;
+        }
+        tokio::time::sleep(SQLITE_AGAIN).await;
+    }
 }
 
 fn pool<C>(manager: AsyncDieselConnectionManager<C>, size: usize) -> Result<Pool<C>>
