@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::Serialize;
-use similar::{Algorithm, ChangeTag, DiffOp, DiffTag, TextDiff, capture_diff_slices};
+use similar::{Algorithm, ChangeTag, DiffOp, DiffTag, TextDiff, TextDiffConfig, capture_diff_slices};
 
 /// Unchanged lines shown around a change.
 const AROUND: usize = 3;
 /// A page must come even where two long texts have nothing in common.
 const PATIENCE: Duration = Duration::from_millis(200);
+/// Texts that have no more bytes together are compared to the end: it takes no time worth a word, and what is shown of
+/// them does not depend on what else the machine does.
+const SHORT: usize = 4096;
 
 /// One text before and after.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -50,7 +53,7 @@ impl Diff {
     #[must_use]
     pub fn of(title: impl Into<String>, old: &str, new: &str) -> Self {
         let (old_ended, new_ended) = (ended(old), ended(new));
-        let lines = TextDiff::configure().timeout(PATIENCE).diff_lines(&*old_ended, &*new_ended);
+        let lines = within_bounds(old, new).diff_lines(&*old_ended, &*new_ended);
         let mut diff = Self { title: title.into(), ..Self::default() };
         let mut at = 0;
         for group in lines.grouped_ops(AROUND) {
@@ -181,6 +184,15 @@ impl Diff {
     }
 }
 
+/// How two texts are compared: for so long, and no longer.
+fn within_bounds(old: &str, new: &str) -> TextDiffConfig {
+    let mut config = TextDiff::configure();
+    if old.len() + new.len() > SHORT {
+        config.timeout(PATIENCE);
+    }
+    config
+}
+
 /// A text whose last line ends as the others do, so that it is the same line when more follow.
 pub(super) fn ended(text: &str) -> Cow<'_, str> {
     if text.is_empty() || text.ends_with('\n') {
@@ -195,7 +207,7 @@ fn whole(text: Option<&str>, changed: bool) -> Vec<Segment> {
 }
 
 fn words(old: &str, new: &str) -> (Vec<Segment>, Vec<Segment>) {
-    let diff = TextDiff::configure().timeout(PATIENCE).diff_words(old, new);
+    let diff = within_bounds(old, new).diff_words(old, new);
     let (mut before, mut after) = (Vec::new(), Vec::new());
     for change in diff.iter_all_changes() {
         let changed = change.tag() != ChangeTag::Equal;
