@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::error::{ApiError, Result};
 
 /// Somebody for whom there is no room waits so long.
-const WAIT: Duration = Duration::from_secs(5);
+pub(crate) const WAIT: Duration = Duration::from_secs(5);
 /// Work that takes longer is not waited for; the engine bounds it far below.
 const DEADLINE: Duration = Duration::from_secs(30);
 

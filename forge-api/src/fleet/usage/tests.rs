@@ -9,15 +9,20 @@ use crate::config::Config;
 use crate::database::project::{self, Environment};
 use crate::lock;
 
+/// The rooms are those of the process: a test that fills one, and those that want a place in it at once, take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A FORGE with the version 1.0.0 of a set in a project with an environment.
 struct Place {
     state: AppState,
     set: SetAt,
     prod: Environment,
     _directory: TempDir,
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 async fn place() -> Place {
+    let turn = TURN.lock().await;
     let directory = tempfile::tempdir().unwrap();
     let folder = directory.path().join("data").to_string_lossy().into_owned();
     let flags = [("data-dir", folder.as_str()), ("nats-url", "nats://127.0.0.1:1")];
@@ -40,7 +45,7 @@ async fn place() -> Place {
     let mut conn = state.database.read().await.unwrap();
     let prod = project::environment(&mut conn, &at.project.id, "prod").await.unwrap().unwrap();
     drop(conn);
-    Place { state, set, prod, _directory: directory }
+    Place { state, set, prod, _directory: directory, _turn: turn }
 }
 
 /// What the agent `till` says that began at `started_at`.
@@ -84,18 +89,21 @@ async fn statuses_wait_for_nobody_who_asks_whom_a_version_would_break() {
         asked.push(one);
     }
     let mut meter = Meter::default();
-    let began = Instant::now();
     meter.learn(&place.state, &words).await;
     assert_eq!(meter.prompts.len(), 1, "it is read all the same");
-    // And where there is no room of its own either, nobody waits for long, and the use is told again.
+    // And where there is no room of its own either, nobody waits as long as others do, and the use is told again.
     let mut own = Vec::new();
     while let Ok(one) = USES.enter_within(Duration::ZERO).await {
         own.push(one);
     }
-    let mut meter = Meter::default();
-    meter.learn(&place.state, &words).await;
+    meter.prompts.clear();
+    // Of two times that are over when this comes to look, the shorter one counts.
+    tokio::select! {
+        biased;
+        () = meter.learn(&place.state, &words) => {}
+        () = tokio::time::sleep(crate::aside::WAIT) => panic!("it waited as long as others do"),
+    }
     assert!(meter.prompts.is_empty());
-    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     drop((asked, own));
     count(&place, &mut meter, &statuses).await;
     assert_eq!(meter.prompts.len(), 1);
