@@ -45,7 +45,7 @@ impl Server {
 
     /// The text of the mail to somebody, as soon as it is there.
     async fn mail_to(&self, email: &str) -> String {
-        until("the mail is there", secs(30), async || {
+        until("the mail is there", secs(120), async || {
             let taken = self.taken.lock().unwrap();
             taken.iter().rev().find(|m| m.contains(&format!("RCPT TO:<{email}>"))).cloned()
         })
@@ -128,7 +128,7 @@ async fn invite(app: &App, email: &str) -> Value {
 
 async fn state_of(app: &App, state: &str) {
     let owner = app.browser().await;
-    until("the invitation says what became of its mail", secs(30), async || {
+    until("the invitation says what became of its mail", secs(120), async || {
         let listed =
             app.by(&owner, Method::GET, "/api/v1/organisations/acme/invitations").send().await.unwrap();
         (json_of(listed, 200).await["items"][0]["mail"] == state).then_some(())
@@ -162,7 +162,7 @@ async fn mails(kind: Kind) {
     let asked = app.anonymous(Method::POST, "/-/sign-in-link").form(&form).send().await.unwrap();
     assert!(asked.text().await.unwrap().contains("a link is on its way"));
     let taken = server.taken.lock().unwrap().len();
-    let mail = until("the second mail is there", secs(30), async || {
+    let mail = until("the second mail is there", secs(120), async || {
         server.taken.lock().unwrap().iter().skip(taken.min(1)).find(|m| m.contains("/-/sign-in/")).cloned()
     })
     .await;
@@ -227,6 +227,8 @@ async fn what_is_withdrawn_is_not_sent_any_more() {
     tokio::spawn(mail::run(app.state.clone(), stop));
     invite(&app, "bob@example.org").await;
     let _ = server.mail_to("bob@example.org").await;
+    // The server has a mail before FORGE knows that it was taken.
+    state_of(&app, "sent").await;
     assert!(server.taken.lock().unwrap().iter().all(|m| !m.contains("ada@example.org")));
     // A link may be shown instead, by name.
     let body = json!({ "email": "eve@example.org", "role": "viewer", "mail": false });
