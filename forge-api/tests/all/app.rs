@@ -118,7 +118,13 @@ impl Empty {
         let state = AppState::open(config, public_url).await.unwrap();
         let stop = CancellationToken::new();
         tokio::spawn(forge_api::server::serve(listener, state.clone(), stop.clone()));
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // The server closes a connection that is silent for ten seconds: what was silent for three is not taken up
+        // again, so that no request meets the close.
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_idle_timeout(secs(3))
+            .build()
+            .unwrap();
         Self { state, address, directory, client, stop, cluster }
     }
 
@@ -273,7 +279,7 @@ impl App {
 
     /// The entry of the audit log that fits, as soon as it is written.
     pub(crate) async fn audited(&self, chain: &str, fits: impl Fn(&AuditEntry) -> bool) -> AuditEntry {
-        until("the audit log says so", secs(20), async || {
+        until("the audit log says so", secs(60), async || {
             self.audit(chain).await.into_iter().rev().find(&fits)
         })
         .await

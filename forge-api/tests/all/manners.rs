@@ -123,7 +123,8 @@ async fn a_name_that_is_not_known_is_refused_by_every_route(app: App) {
     problem(odd, 422, "bad_address").await;
     let much =
         app.request(Role::Owner, Method::POST, PUBLICATIONS).header("content-type", "application/json");
-    problem(much.body(vec![b' '; 33 * 1024 * 1024]).send().await.unwrap(), 413, "too_large").await;
+    // No byte more than it takes to refuse it: of a longer one the end may be on its way when the connection is closed.
+    problem(much.body(vec![b' '; 32 * 1024 * 1024 + 1]).send().await.unwrap(), 413, "too_large").await;
 }
 
 async fn what_is_read_has_a_tag_and_is_not_sent_twice(app: App) {
