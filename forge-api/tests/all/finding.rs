@@ -453,7 +453,7 @@ async fn what_one_opened_is_remembered_newest_first(app: App) {
         ("/acme/support", vec!["support", "second"]),
     ] {
         open(path).await;
-        until("it is remembered", secs(20), async || (recent(Role::Viewer).await == expected).then_some(()))
+        until("it is remembered", secs(60), async || (recent(Role::Viewer).await == expected).then_some(()))
             .await;
     }
     assert_eq!(recent(Role::Owner).await, Vec::<String>::new(), "nobody else's");

@@ -22,8 +22,8 @@ on_both!(
     no_nul_in_a_text_brings_a_route_down,
 );
 
-/// What one request of these may take, without optimisation and beside other work.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Who has no answer by then hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Beyond that a draft takes too long to write, not to refuse.
 const PARTIALS_MAX: usize = 200;
@@ -72,7 +72,6 @@ async fn try_to_lock(app: &App, case: &Case) -> bool {
     let Expected::Refused { codes, says, line } = &case.expected else {
         panic!("{} is not refused", case.name)
     };
-    let started = Instant::now();
     let path = format!("{SET}/prompts/hostile");
     let saved = app.request(Role::Owner, Method::PUT, &path).json(&hostile(case)).send().await.unwrap();
     if saved.status() == 413 {
@@ -84,11 +83,11 @@ async fn try_to_lock(app: &App, case: &Case) -> bool {
     put_partials(app, case).await;
 
     let before = app.get(SET).await;
-    let started_lock = Instant::now();
+    let started = Instant::now();
     let refused =
         app.request(Role::Owner, Method::POST, &format!("{SET}/lock")).json(&json!({ "version": "1.1.0" }));
     let body = json_of(refused.send().await.unwrap(), 422).await;
-    assert!(started_lock.elapsed() < PATIENCE, "{}: {:?}", case.name, started.elapsed());
+    assert!(started.elapsed() < PATIENCE, "{}: {:?}", case.name, started.elapsed());
     assert_eq!((&body["code"], &body["line"]), (&json!("template_invalid"), &json!(line)), "{}", case.name);
     let first = &body["errors"][0];
     let found = serde_json::from_value(first["code"].clone()).unwrap();
