@@ -170,7 +170,7 @@ fn serve(bin: &Path, dir: &Path, port: u16) -> Child {
         .arg(dir.join("data"))
         .args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
         // Tests kill processes, not machines: what the kernel has is safe.
-        .args(["-c", "fsync=off", "-c", "max_connections=60", "-c", "shared_buffers=32MB"])
+        .args(["-c", "fsync=off", "-c", "max_connections=200", "-c", "shared_buffers=32MB"])
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a second handle of the log"))
         .stderr(log)
