@@ -119,8 +119,9 @@ impl Sealer {
         let mut key: [u8; 32] = rand::random();
         let text = Zeroizing::new(data_encoding::BASE64.encode(&key));
         key.zeroize();
-        // Written aside and linked into place, so that of two first starts one wins and none reads half.
-        let aside = path.with_extension(format!("new-{}", std::process::id()));
+        // Written aside and linked into place, so that of two first starts one wins and none reads half. Each has a file
+        // of its own: in two containers on one directory both may be process 1.
+        let aside = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
         let made = write_private(&aside, text.as_bytes()).and_then(|()| fs::hard_link(&aside, path));
         let _ = fs::remove_file(&aside);
         match made {
