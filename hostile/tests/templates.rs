@@ -1,7 +1,7 @@
 //! Every hostile template of the list: refused with its reason and line, or stopped, within bounded memory.
 //!
 //! The time that is promised ([`hostile::template::TIME_MAX`]) is that of an optimised program; `make bench`
-//! measures it. Here a bound of the same kind keeps what runs away from passing.
+//! measures it. Here a bound far above keeps what runs away from passing.
 
 use std::time::Duration;
 
@@ -18,8 +18,8 @@ use serde_json::json;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Without optimisation, and beside other work.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// No promise, but the end of what never ends: without optimisation, and beside other work on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn hold(cases: Vec<Case>) {
     assert!(!cases.is_empty());

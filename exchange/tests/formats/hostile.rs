@@ -1,9 +1,14 @@
 //! Archives and templates that mean harm.
 
 use std::io::{Cursor, Write as _};
+use std::time::Duration;
 
 use exchange::files::{FILES_MAX, UPLOAD_MAX, unpack};
-use exchange::read;
+use exchange::{Content, Format, read};
+use nix::time::ClockId;
+use schemas::PromptId;
+use schemas::prompt::{Engine, Partial, Prompt};
+use schemas::template::SOURCE_MAX;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -129,7 +134,7 @@ fn nothing_that_is_written_brings_a_reader_down() {
         }
         for (name, file) in files(&text) {
             let Ok(found) = read(None, name, file.as_bytes()) else { continue };
-            for format in exchange::Format::ALL {
+            for format in Format::ALL {
                 let _ = exchange::write(format, "x", &found.content);
             }
         }
@@ -140,8 +145,13 @@ fn nothing_that_is_written_brings_a_reader_down() {
 const MANY: usize = 20_000;
 /// So many of it, which is little enough to be read.
 const SOME: usize = 3_000;
-/// Whoever needs longer for one file counts something again and again.
-const LONG: std::time::Duration = std::time::Duration::from_secs(20);
+/// What takes long is held against a part of it, so many times smaller.
+const PARTS: usize = 8;
+/// So many times as long as its part the whole may take. It is 8 times in proportion, and 64 times for who counts
+/// something again and again: three times away from both.
+const LONGER: u32 = 24;
+/// Who takes less of a processor than this is held against nothing.
+const SHORT: Duration = Duration::from_secs(5);
 
 fn nested(open: &str, close: &str, count: usize) -> String {
     format!("{}x{}", open.repeat(count), close.repeat(count))
@@ -163,31 +173,66 @@ fn files(template: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn survives(template: &str) {
-    let shown: String = template.chars().take(40).collect();
-    for (name, file) in files(template) {
-        let began = std::time::Instant::now();
-        // Whatever comes of it, it is an answer.
-        let _ = read(None, name, file.as_bytes());
-        assert!(began.elapsed() < LONG, "{shown} in {name} took {:?}", began.elapsed());
+/// How long a processor was at work: neither other work nor the speed of the machine decides what is long.
+fn spent(work: impl FnOnce()) -> Duration {
+    let now = || Duration::from(ClockId::CLOCK_THREAD_CPUTIME_ID.now().unwrap());
+    let began = now();
+    work();
+    now().saturating_sub(began)
+}
+
+/// Holds what takes long against its part, which is only then looked at.
+fn in_proportion(what: &str, whole: Duration, part: impl FnOnce() -> Duration) {
+    if whole > SHORT {
+        let part = part();
+        assert!(whole < part * LONGER, "{what} took {whole:?}, and one of {PARTS} parts of it {part:?}");
     }
-    // A draft may hold what is wrong.
-    let id = schemas::PromptId::new("a").unwrap();
-    let mut prompt = schemas::prompt::Prompt::text(id.clone(), template);
-    let partial = schemas::prompt::Partial { name: id, source: template.to_owned() };
-    for engine in [schemas::prompt::Engine::Tera, schemas::prompt::Engine::Plain] {
+}
+
+/// A draft may hold what is wrong.
+fn draft(template: &str, engine: Engine) -> Content {
+    let id = PromptId::new("a").unwrap();
+    let partials = vec![Partial { name: id.clone(), source: template.to_owned() }];
+    Content { prompts: vec![Prompt { engine, ..Prompt::text(id, template) }], partials }
+}
+
+/// Reads and writes what is made: the whole for 1, one of so many parts for more.
+fn survives(make: &dyn Fn(usize) -> String) {
+    let template = make(1);
+    let shown: String = template.chars().take(40).collect();
+    for (at, (name, file)) in files(&template).into_iter().enumerate() {
+        // Whatever comes of it, it is an answer.
+        let reading = |file: &str| spent(|| drop(read(None, name, file.as_bytes())));
+        in_proportion(&format!("{shown} in {name}"), reading(&file), || reading(&files(&make(PARTS))[at].1));
+    }
+    for engine in [Engine::Tera, Engine::Plain] {
         // Nothing longer is ever saved.
-        if engine == schemas::prompt::Engine::Plain && template.len() > schemas::template::SOURCE_MAX {
+        if engine == Engine::Plain && template.len() > SOURCE_MAX {
             continue;
         }
-        prompt.engine = engine;
-        let content = exchange::Content { prompts: vec![prompt.clone()], partials: vec![partial.clone()] };
-        for format in exchange::Format::ALL {
-            let began = std::time::Instant::now();
-            let _ = exchange::write(format, "x", &content);
-            assert!(began.elapsed() < LONG, "{shown} as {format:?} took {:?}", began.elapsed());
+        let whole = draft(&template, engine);
+        for format in Format::ALL {
+            let writing = |content: &Content| spent(|| drop(exchange::write(format, "x", content)));
+            in_proportion(&format!("{shown} as {format:?}"), writing(&whole), || {
+                writing(&draft(&make(PARTS), engine))
+            });
         }
     }
+}
+
+#[test]
+fn what_takes_longer_than_in_proportion_is_noticed() {
+    let part = SHORT / 2;
+    let held = |whole: Duration| std::panic::catch_unwind(|| in_proportion("it", whole, || part));
+    assert!(held(part * 8).is_ok(), "in proportion");
+    assert!(held(part * 64).is_err(), "the square");
+    let mut sum = 0_u64;
+    let busy = spent(|| {
+        for n in 0..10_000_000_u64 {
+            sum = sum.wrapping_mul(31).wrapping_add(std::hint::black_box(n));
+        }
+    });
+    assert!(busy > Duration::ZERO && sum != 0);
 }
 
 #[test]
@@ -212,7 +257,7 @@ fn blocks_nested_without_end_are_an_answer() {
         ("{a", "}"),
     ] {
         for count in [SOME, MANY] {
-            survives(&nested(open, close, count));
+            survives(&|part| nested(open, close, count / part));
         }
     }
 }
@@ -237,41 +282,40 @@ fn expressions_nested_without_end_are_an_answer() {
         ("a if b else ", ""),
     ] {
         for count in [SOME, MANY] {
-            let inner = nested(open, close, count);
-            survives(&format!("{{{{ {inner} }}}}"));
-            survives(&format!("{{% if {inner} %}}a{{% endif %}}"));
-            survives(&format!("{{{{#if {inner}}}}}a{{{{/if}}}}"));
+            let inner = |part: usize| nested(open, close, count / part);
+            survives(&|part| format!("{{{{ {} }}}}", inner(part)));
+            survives(&|part| format!("{{% if {} %}}a{{% endif %}}", inner(part)));
+            survives(&|part| format!("{{{{#if {}}}}}a{{{{/if}}}}", inner(part)));
         }
     }
 }
 
 #[test]
 fn a_file_without_depth_takes_a_time_in_proportion() {
-    let name = "n".repeat(100_000);
-    let spaces = " ".repeat(100_000);
-    for template in [
-        "{{a}} ".repeat(100_000),
-        "{{a}}\n".repeat(40_000),
-        "{a} ".repeat(60_000),
-        "{% if a %}b{% endif %}\n".repeat(10_000),
-        "{{".repeat(120_000) + "}}",
-        "{{\n".repeat(80_000) + "}}",
-        "{{".repeat(60_000) + &spaces + "}}",
-        "${env:".repeat(40_000),
-        format!("{{{{#with {name}}}}}{}{{{{/with}}}}", "{{x}}".repeat(20_000)),
-        format!("{{% case {name} %}}{{% when {}1 %}}a{{% endcase %}}", "1,".repeat(60_000)),
-        format!("{{{{ a {}}}}}", "| default: 1 ".repeat(15_000)),
-        "x".repeat(4_000_000),
-    ] {
-        survives(&template);
-    }
+    let many = |text: &'static str, count: usize| move |part: usize| text.repeat(count / part);
+    let name = many("n", 100_000);
+    survives(&many("{{a}} ", 100_000));
+    survives(&many("{{a}}\n", 40_000));
+    survives(&many("{a} ", 60_000));
+    survives(&many("{% if a %}b{% endif %}\n", 10_000));
+    survives(&|part| many("{{", 120_000)(part) + "}}");
+    survives(&|part| many("{{\n", 80_000)(part) + "}}");
+    survives(&|part| many("{{", 60_000)(part) + &many(" ", 100_000)(part) + "}}");
+    survives(&many("${env:", 40_000));
+    survives(&|part| format!("{{{{#with {}}}}}{}{{{{/with}}}}", name(part), many("{{x}}", 20_000)(part)));
+    survives(&|part| {
+        let values = many("1,", 60_000)(part);
+        format!("{{% case {} %}}{{% when {values}1 %}}a{{% endcase %}}", name(part))
+    });
+    survives(&|part| format!("{{{{ a {}}}}}", many("| default: 1 ", 15_000)(part)));
+    survives(&many("x", 4_000_000));
 }
 
 #[test]
 fn a_template_that_is_too_long_or_too_deep_says_so() {
     let why = |name: &str, template: &str| {
         let found = read(None, name, template.as_bytes()).unwrap();
-        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Plain);
+        assert_eq!(found.content.prompts[0].engine, Engine::Plain);
         found.notes.into_iter().map(|note| note.why).collect::<Vec<_>>().join("\n")
     };
     for (name, tag) in [("w.prompt", "{{a}} "), ("w.liquid", "{{a}} "), ("w.md", "{{ a }} ")] {
@@ -293,9 +337,9 @@ fn a_template_that_is_too_long_or_too_deep_says_so() {
         [("e.prompt", "{{#if a}}", "{{/if}}"), ("e.liquid", "{% if a %}", "{% endif %}")]
     {
         let found = read(None, name, nested(open, close, bound).as_bytes()).unwrap();
-        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Tera, "{:?}", found.notes);
+        assert_eq!(found.content.prompts[0].engine, Engine::Tera, "{:?}", found.notes);
         let found = read(None, name, nested(open, close, bound + 1).as_bytes()).unwrap();
-        assert_eq!(found.content.prompts[0].engine, schemas::prompt::Engine::Plain);
+        assert_eq!(found.content.prompts[0].engine, Engine::Plain);
     }
 }
 

@@ -33,9 +33,10 @@ use exchange::files::UPLOAD_MAX;
 const FORM_MAX: usize = 4 * 1024 * 1024;
 /// Largest body of who is not signed in, in bytes: an address, a password, a link.
 const PUBLIC_MAX: usize = 64 * 1024;
-/// So much of a body that is refused is read over, for so long.
+/// So much of a body that is refused is read over, for so long: no shorter than who says nothing is waited for, so that
+/// a slow line brings it all.
 const DRAIN_MAX: usize = 2 * 1024 * 1024;
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = super::HEAD;
 /// Header that carries the CSRF token of a script's request.
 const CSRF_HEADER: &str = "x-csrf-token";
 

@@ -27,7 +27,7 @@ async fn prod(app: &App) -> Environment {
     author::find_environment(&app.state, &Actor::console(), &app.at, "prod").await.unwrap()
 }
 
-/// An agent that is there and takes everything.
+/// An agent that is there, for as long as a test may take, and takes everything.
 fn willing(prod: &Environment, name: &str) -> Agent {
     Agent {
         environment_id: prod.id.clone(),
@@ -47,7 +47,7 @@ fn willing(prod: &Environment, name: &str) -> Agent {
         consumer: None,
         started_at: 1,
         first_seen_at: 1,
-        last_seen_at: clock::now(),
+        last_seen_at: clock::now() + HOUR,
         disconnected_at: None,
     }
 }

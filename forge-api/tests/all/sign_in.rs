@@ -60,13 +60,19 @@ async fn nobody_learns_whether_an_address_is_known(app: App) {
         ("owner@example.org", "not the password"),
     ];
     let mut seen: Vec<(Value, Vec<String>, String)> = Vec::new();
-    let mut took: [Vec<Duration>; 4] = Default::default();
-    for _ in 0..7 {
-        for ((email, password), took) in people.iter().zip(&mut took) {
+    let mut least = [Duration::MAX; 4];
+    let tells = |least: &[Duration; 4]| least.iter().any(|one| *one >= *least.iter().min().unwrap() * 3);
+    // Other work makes an answer later, and none makes it earlier: where it tells nothing, the quickest answers come
+    // close to each other, sooner or later.
+    for round in 0..70 {
+        if round >= 7 && !tells(&least) {
+            break;
+        }
+        for ((email, password), least) in people.iter().zip(&mut least) {
             let body = json!({ "email": email, "password": password });
             let began = Instant::now();
             let answer = app.anonymous(Method::POST, SESSIONS).json(&body).send().await.unwrap();
-            took.push(began.elapsed());
+            *least = (*least).min(began.elapsed());
             let mut headers: Vec<String> = answer.headers().keys().map(|k| k.as_str().to_owned()).collect();
             headers.sort_unstable();
             let body = problem(answer, 422, "bad_credentials").await;
@@ -77,12 +83,7 @@ async fn nobody_learns_whether_an_address_is_known(app: App) {
         }
     }
     assert!(seen.windows(2).all(|two| two[0] == two[1]), "{seen:#?}");
-    let medians = took.map(|mut times| {
-        times.sort_unstable();
-        times[times.len() / 2]
-    });
-    let (least, most) = (medians.iter().min().unwrap(), medians.iter().max().unwrap());
-    assert!(*most < *least * 3, "the time of the answer tells: {medians:?}");
+    assert!(!tells(&least), "the time of the answer tells: {least:?}");
     // The operator is told what strangers are not.
     for (email, why) in [
         ("viewer@example.org", "the user has no password"),

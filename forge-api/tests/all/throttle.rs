@@ -1,6 +1,6 @@
 //! How often somebody may ask, and from where.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forge_api::audit::INSTALLATION;
 use forge_api::auth::Role;
@@ -22,6 +22,24 @@ async fn sign_in(app: &App, password: &str, headers: &[(&str, &str)]) -> Respons
 
 fn wait(answer: &Response) -> u64 {
     answer.headers()["retry-after"].to_str().unwrap().parse().unwrap()
+}
+
+/// Asks, each time with the next number, until it is too often; gives that answer, and how many came through before.
+/// However slow the machine is, these are no more than may come at once, and what the time allows beyond them.
+async fn too_often(
+    (at_once, a_second): (u32, u32),
+    mut ask: impl AsyncFnMut(u32) -> Response,
+) -> (Response, u32) {
+    let (began, mut good) = (Instant::now(), 0);
+    loop {
+        let answer = ask(good).await;
+        if answer.status() == 429 {
+            return (answer, good);
+        }
+        good += 1;
+        let most = f64::from(at_once) + f64::from(a_second) * began.elapsed().as_secs_f64() + 1.0;
+        assert!(f64::from(good) <= most, "{good} came through, {most} may");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -63,21 +81,22 @@ async fn a_guess_spread_over_many_addresses_is_slow_and_the_owner_still_comes_in
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_forwarded_address_from_a_peer_that_is_not_trusted_has_no_effect() {
-    let app = App::start_with(Kind::Sqlite, &[("sign-in-per-minute", "8")]).await;
+    // One attempt a minute: a quarter of what an address may.
+    let app = App::start_with(Kind::Sqlite, &[("sign-in-per-minute", "4")]).await;
     let mut statuses = Vec::new();
-    for n in 0..6 {
+    for n in 0..4 {
         let from = format!("198.51.100.{n}");
         statuses
             .push(sign_in(&app, "guess guess guess", &[("x-forwarded-for", &from)]).await.status().as_u16());
     }
-    assert_eq!(statuses, [422, 422, 429, 429, 429, 429], "it is one address, whatever it says");
+    assert_eq!(statuses, [422, 429, 429, 429], "it is one address, whatever it says");
     let entry = app.audited(INSTALLATION, |e| e.action == "sign_in.refused").await;
     assert!(entry.detail.contains("127.0.0.1") && !entry.detail.contains("198.51.100"), "{entry:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_a_user_and_an_address_each_have_their_limit() {
-    let options = [("requests-per-second", "2"), ("trusted-proxies", "127.0.0.1")];
+    let options = [("requests-per-second", "1"), ("trusted-proxies", "127.0.0.1")];
     let app = App::start_with(Kind::Sqlite, &options).await;
     let ask = |role: Option<Role>, from: String| {
         let request = match role {
@@ -87,32 +106,25 @@ async fn a_token_a_user_and_an_address_each_have_their_limit() {
         async move { request.header("x-forwarded-for", from).send().await.unwrap() }
     };
     // A token from ever new addresses.
-    let mut good = 0;
-    let mut last = None;
-    for n in 0..40 {
-        let answer = ask(Some(Role::Viewer), format!("10.0.{n}.1")).await;
-        good += usize::from(answer.status() == 200);
-        last = Some(answer);
-    }
-    assert!((8..30).contains(&good), "{good}");
-    let last = last.unwrap();
-    assert!(wait(&last) >= 1);
+    let from_anywhere = async |n: u32| ask(Some(Role::Viewer), format!("10.{}.{}.1", n / 250, n % 250)).await;
+    let (last, good) = too_often((4, 1), from_anywhere).await;
+    assert!(good >= 4 && wait(&last) >= 1, "{good}");
     problem(last, 429, "rate_limited").await;
     // An address with ever new tokens, and none.
-    let mut refused = 0;
-    for n in 0..200 {
-        let role = [None, Some(Role::Owner), Some(Role::Reviewer), Some(Role::Admin)][n % 4];
-        refused += usize::from(ask(role, "10.9.9.9".into()).await.status() == 429);
-    }
-    assert!(refused > 50, "{refused}");
+    let tokens = [None, Some(Role::Owner), Some(Role::Reviewer), Some(Role::Admin)];
+    let from_one = async |n: u32| ask(tokens[n as usize % tokens.len()], "10.9.9.9".into()).await;
+    let (_, good) = too_often((16, 4), from_one).await;
+    assert!(good >= 16, "{good}");
     assert_eq!(ask(None, "10.8.8.8".into()).await.status(), 200, "another address is not concerned");
     // A bad token is counted before it is looked up.
     let bad = app.anonymous(Method::GET, "/api/v1/me").bearer_auth("anvil_guess");
-    let mut statuses = Vec::new();
-    for _ in 0..60 {
-        statuses.push(bad.try_clone().unwrap().send().await.unwrap().status().as_u16());
-    }
-    assert!(statuses.contains(&401) && statuses.contains(&429), "{statuses:?}");
+    let guess = async |n: u32| {
+        let answer = bad.try_clone().unwrap().send().await.unwrap();
+        assert!([401, 429].contains(&answer.status().as_u16()), "{n}: {}", answer.status());
+        answer
+    };
+    let (_, good) = too_often((16, 4), guess).await;
+    assert!(good >= 16, "{good}");
     app.audited(INSTALLATION, |e| e.action == "rate.refused").await;
 }
 
@@ -129,11 +141,7 @@ async fn a_page_that_comes_too_often_says_when_to_come_back() {
     assert_eq!(answers[0].status(), 422);
     assert_eq!(answers[1].status(), 429);
     assert!(wait(&answers[1]) >= 1);
-    for _ in 0..10 {
-        answers.push(page(Method::GET).send().await.unwrap());
-    }
-    let last = answers.pop().unwrap();
-    assert_eq!(last.status(), 429);
+    let (last, _) = too_often((4, 1), async |_: u32| page(Method::GET).send().await.unwrap()).await;
     assert!(wait(&last) >= 1);
     assert!(last.text().await.unwrap().contains("<html"));
 }
@@ -146,12 +154,13 @@ async fn who_guesses_at_an_old_password_or_at_a_set_up_link_is_recorded_though_n
     let change = || app.by(&browser, Method::POST, "/-/account/password").form(&form).send();
     let (_, late) = (change().await.unwrap(), change().await.unwrap());
     assert_eq!(late.status(), 429);
-    let mut last = 404;
+    let mut statuses = Vec::new();
     for _ in 0..6 {
         let link = app.anonymous(Method::GET, "/-/set-up/guess").header("accept", "text/html");
-        last = link.send().await.unwrap().status().as_u16();
+        statuses.push(link.send().await.unwrap().status().as_u16());
     }
-    assert_eq!(last, 429);
+    // Of four a minute the browser had one. Which of these are too many is for the machine to say.
+    assert!(statuses.iter().all(|s| [404, 429].contains(s)) && statuses.contains(&429), "{statuses:?}");
     app.state.refusals.close(&app.state).await;
     let log = app.audit(INSTALLATION).await;
     for (action, more) in [("password.refused", 1), ("set_up.refused", 5)] {
@@ -224,7 +233,7 @@ async fn a_user_has_twenty_live_pages_at_once() {
     assert_eq!(open(Role::Admin).await.unwrap().status(), 200, "each has their own");
     pages.pop();
     let free = async || (open(Role::Viewer).await.unwrap().status() == 200).then_some(());
-    until("the place of a page that was left is free", secs(20), free).await;
+    until("the place of a page that was left is free", secs(60), free).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -242,7 +251,7 @@ async fn a_connection_that_says_nothing_or_not_all_is_closed() {
     }
     let closed = open.into_iter().map(|mut stream| async move {
         let mut answer = Vec::new();
-        tokio::time::timeout(secs(20), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        tokio::time::timeout(secs(60), stream.read_to_end(&mut answer)).await.unwrap().unwrap();
         String::from_utf8(answer).unwrap()
     });
     let answers = futures::future::join_all(closed).await;

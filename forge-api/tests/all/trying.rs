@@ -214,16 +214,16 @@ async fn who_leaves_a_run_stops_it_and_nobody_runs_too_many() {
     for _ in 0..4 {
         held.push(ask(&app, Role::Owner, Method::POST, &path, run_of("open/pause")).await);
     }
-    until("all four are at the endpoint", secs(10), async || (stub.open() == 4).then_some(())).await;
+    until("all four are at the endpoint", secs(60), async || (stub.open() == 4).then_some(())).await;
     let fifth = ask(&app, Role::Owner, Method::POST, &path, run_of("open/echo")).await;
     problem(fifth, 429, "rate_limited").await;
     drop(held);
-    until("the endpoint hears that they left", secs(10), async || (stub.open() == 0).then_some(())).await;
+    until("the endpoint hears that they left", secs(60), async || (stub.open() == 0).then_some(())).await;
     let statuses = async || {
         let answer = ask(&app, Role::Owner, Method::POST, &path, run_of("open/echo")).await;
         (answer.status() == 200).then_some(())
     };
-    until("there is room again", secs(10), statuses).await;
+    until("there is room again", secs(60), statuses).await;
 }
 
 /// A form of the playground, sent by the owner.

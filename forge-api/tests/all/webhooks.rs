@@ -177,7 +177,7 @@ async fn no_webhook_goes_to_the_inside_of_the_network() {
     app.post(&format!("{WEBHOOKS}/{id}/test"), 201, json!({})).await;
     let tried = until("it was tried", secs(30), async || {
         let log = app.get(&format!("{WEBHOOKS}/{id}/deliveries")).await;
-        log["items"].as_array()?.iter().find(|d| d["attempts"] == 1).cloned()
+        log["items"].as_array()?.iter().find(|d| d["attempts"].as_i64() >= Some(1)).cloned()
     })
     .await;
     assert_eq!(tried["state"], "waiting");

@@ -9,8 +9,9 @@ use schemas::template::check;
 
 use super::{mode, seed};
 
-/// Far more than any of them takes, even without optimisation and watched by a fuzzer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far more than any of them takes, even without optimisation, watched by a fuzzer, and beside other work on a slow
+/// machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// What a file is called, by its mode; beyond them the bytes are the template of a draft.
 const NAMES: [&str; 6] = ["a.md", "a.prompt", "a.prompty", "a.liquid", "a.json", "a.zip"];
 

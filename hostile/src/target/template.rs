@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::{mode, seed};
 
-/// Far more than any of them takes, even without optimisation and watched by a fuzzer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far more than any of them takes, even without optimisation, watched by a fuzzer, and beside other work on a slow
+/// machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What templates are made of.
 const WORDS: &[&str] = &[

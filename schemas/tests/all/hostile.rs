@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::render::{partial, prompt_with};
 
-/// Far more than any of these takes, even on a busy machine without optimisation.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Far more than any of these takes, even on a slow and busy machine without optimisation.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn prompt(template: &str) -> Prompt {
     prompt_with(
