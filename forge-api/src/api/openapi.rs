@@ -327,6 +327,10 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, bool)] {
         ("GET", Some("prompts")) => &[("q", false), ("tag", false), ("state", false)],
         ("GET", Some("reviews")) => &[("state", false)],
         ("GET", Some("versions")) => &[("kind", false)],
+        ("GET", Some("audit")) => {
+            &[("actor", false), ("action", false), ("project", false), ("since", false), ("until", false)]
+        }
+        ("GET", Some("deliveries")) => &[("state", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],
         _ => &[],
