@@ -82,6 +82,7 @@ pub fn router() -> Router<AppState> {
         .route("/sets/{set}/actions/restore", post(items::restore))
         .route("/sets/{set}/actions/restore-version", post(versions::restore_version))
         .route("/sets/{set}/notes/{*prompt}", get(notes::get_note).put(notes::put_note))
+        .route("/sets/{set}/prompts", get(prompts::list_prompts))
         .route(
             "/sets/{set}/prompts/{*prompt}",
             get(prompts::get_prompt).put(prompts::put_prompt).delete(prompts::delete_prompt),

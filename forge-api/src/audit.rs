@@ -8,14 +8,17 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`action`] | the words for what was done |
 //! | [`mod@verify`] | the check of a chain |
 //! | [`mod@export`] | a chain as JSON Lines |
 //! | [`refusal`] | refused attempts, bounded so that nobody fills the disk with them |
 
+pub mod action;
 pub mod export;
 pub mod refusal;
 pub mod verify;
 
+pub use action::ACTIONS;
 pub use export::{export, export_installation};
 pub use refusal::{Refusal, Refusals};
 pub use verify::{Chain, Checked, Checks, checked, verify, verify_installation};
@@ -27,9 +30,9 @@ use serde_json::Value;
 
 use crate::auth::{Action, Actor, Entry};
 use crate::clock;
-use crate::database::Tx;
-use crate::database::audit::{self, AuditEntry};
+use crate::database::audit::{self, AuditEntry, Only};
 use crate::database::organisation::Organisation;
+use crate::database::{Tx, project};
 use crate::error::{ApiError, Result};
 use crate::state::AppState;
 use crate::webhook::emit;
@@ -73,8 +76,8 @@ fn hash(entry: &AuditEntry) -> Result<String> {
 }
 
 /// Writes an entry within the transaction that does the thing, into the chain of an organisation or
-/// [`INSTALLATION`]. `action` reads `set.locked`; `detail` never holds a prompt's text, a value or a
-/// secret.
+/// [`INSTALLATION`]. `action` reads `set.locked` and stands in [`mod@action`]; `detail` never holds a
+/// prompt's text, a value or a secret.
 ///
 /// # Errors
 /// The database refuses.
@@ -117,20 +120,63 @@ async fn append(
     Ok(audit::append(tx, &entry).await?)
 }
 
-/// Entries of an organisation below `before` (exclusive; none means from the newest), newest first.
+/// Which entries are asked for, as it was written; nothing: all of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// Who did it: the name or the id that an entry has of them.
+    pub actor: Option<&'a str>,
+    /// One of [`ACTIONS`].
+    pub action: Option<&'a str>,
+    /// Slug: what was done to this project, or to something in it.
+    pub project: Option<&'a str>,
+    /// From then on,
+    pub since: Option<Micros>,
+    /// and before then.
+    pub until: Option<Micros>,
+}
+
+impl Asked<'_> {
+    /// What the database is asked, without the project.
+    fn only(&self) -> Result<Only> {
+        if let Some(action) = self.action.filter(|action| !ACTIONS.contains(action)) {
+            let detail = format!("{action:?} is no action here; write one of {}", ACTIONS.join(", "));
+            return Err(ApiError::invalid("bad_action", "action", detail));
+        }
+        if self.since.zip(self.until).is_some_and(|(since, until)| since >= until) {
+            return Err(ApiError::invalid("bad_span", "since", "it must lie before the end (until)"));
+        }
+        Ok(Only {
+            actor: self.actor.map(str::to_owned),
+            action: self.action.map(str::to_owned),
+            place: None,
+            since: self.since,
+            until: self.until,
+        })
+    }
+}
+
+/// The entries of an organisation that fit, below `before` (exclusive; none means from the newest), newest first.
 ///
 /// # Errors
-/// Not allowed, or the database refuses.
+/// Not allowed; an action, a project or a span of time that is none; or the database refuses.
 pub async fn list(
     state: &AppState,
     actor: &Actor,
     organisation: &Organisation,
+    asked: &Asked<'_>,
     before: Option<i64>,
     limit: i64,
 ) -> Result<Vec<AuditEntry>> {
     actor.require(&organisation.id, Action::ReadAudit)?;
+    let mut only = asked.only()?;
     let mut conn = state.database.read().await?;
-    Ok(audit::below(&mut conn, &organisation.id, before.unwrap_or(i64::MAX), limit.clamp(1, 1000)).await?)
+    if let Some(slug) = asked.project {
+        let found = project::by_slugs(&mut conn, &organisation.slug, slug).await?;
+        let (_, found) = found.ok_or(ApiError::NotFound("project"))?;
+        only.place = Some(format!("{}/{}", organisation.slug, found.slug));
+    }
+    let (before, limit) = (before.unwrap_or(i64::MAX), limit.clamp(1, 1000));
+    Ok(audit::below(&mut conn, &organisation.id, &only, before, limit).await?)
 }
 
 /// The installation's chain holds what every organisation's people do: only the console reads it.

@@ -10,6 +10,7 @@
 //! | [`set`] | prompt sets |
 //! | [`settings`] | names, descriptions, tags; archiving and restoring projects and sets |
 //! | [`prompt`] | prompts and partials of a draft, saved against the revision one started from |
+//! | [`listing`] | the prompts of a set as a list |
 //! | [`mod@rename`], [`mod@duplicate`], [`mod@archive`] | moving them: other names, copies, out of the draft and back |
 //! | [`mod@restore`] | a whole draft made again what a version was |
 //! | [`item`], [`partial`] | what both have in common, and who takes in a partial |
@@ -36,6 +37,7 @@ pub mod history;
 pub mod import;
 pub mod invitation;
 pub mod item;
+pub mod listing;
 pub mod model;
 pub mod note;
 pub mod organisation;
@@ -59,6 +61,7 @@ pub use example::{add_example, create_from_example};
 pub use grant::{grants, guests, put_grant, remove_grant};
 pub use invitation::{Mailed, NewInvitation, invitations, invite, withdraw_invitation};
 pub use item::Item;
+pub use listing::{OnlyPrompts, PromptSummary, list_prompts};
 pub use note::{note, put_note};
 pub use organisation::{
     add_member, create_organisation, find_organisation, members, organisations, remove_member,

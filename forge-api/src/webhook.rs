@@ -35,6 +35,8 @@ pub const EVENTS: &[(&str, &str)] = &[
     ("agent.refused", "agents refused a publication, and keep what they had"),
     ("agent.stale", "agents no longer hear from FORGE"),
 ];
+/// What becomes of a delivery.
+pub const STATES: &[&str] = &["waiting", "delivered", "failed"];
 /// The event of a test.
 pub const PING: &str = "ping";
 
@@ -329,7 +331,16 @@ async fn again(
     Ok(made)
 }
 
-/// What was sent to a webhook, newest first, below an id.
+/// What of a webhook's log is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OnlySent<'a> {
+    /// One of [`STATES`]; none: all of them.
+    pub state: Option<&'a str>,
+    /// An id: only what was written before it.
+    pub below: Option<&'a str>,
+}
+
+/// What was sent to a webhook, or waits to be, newest first.
 ///
 /// # Errors
 /// Not allowed, or [`ApiError::NotFound`].
@@ -338,14 +349,15 @@ pub async fn log(
     actor: &Actor,
     at: &ProjectAt,
     id: &str,
-    below: Option<&str>,
+    only: OnlySent<'_>,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
     at.require(actor, Action::ManageProjects)?;
     let mut conn = state.database.read().await?;
     owned(&mut conn, at, id).await?;
     // Ids are of hexadecimal digits: this is above all of them.
-    Ok(webhook::log(&mut conn, id, below.unwrap_or("g"), limit.clamp(1, 1000)).await?)
+    let below = only.below.unwrap_or("g");
+    Ok(webhook::log(&mut conn, id, only.state, below, limit.clamp(1, 1000)).await?)
 }
 
 /// The key of a webhook's signatures.

@@ -123,6 +123,7 @@ fn bodies(route: &Route, g: &mut SchemaGenerator) -> (Option<Value>, Option<Valu
         }
         ("GET", "/sets/{set}/notes/{*prompt}") => (None, schema::<NoteBody>(g)),
         ("PUT", "/sets/{set}/notes/{*prompt}") => (schema::<NoteText>(g), schema::<NoteBody>(g)),
+        ("GET", "/sets/{set}/prompts") => (None, schema::<List<PromptSummaryBody>>(g)),
         ("GET", "/sets/{set}/prompts/{*prompt}") => (None, schema::<PromptBody>(g)),
         ("PUT", "/sets/{set}/prompts/{*prompt}") => {
             (schema::<schemas::prompt::Prompt>(g), schema::<PromptBody>(g))
@@ -323,8 +324,13 @@ fn queries(path: &str, method: &str) -> &'static [(&'static str, bool)] {
         ("GET", Some("credentials")) => &[("environment", false), ("state", false)],
         ("GET", Some("projects")) => &[("q", false), ("archived", false)],
         ("GET", Some("sets")) => &[("state", false), ("q", false), ("archived", false)],
+        ("GET", Some("prompts")) => &[("q", false), ("tag", false), ("state", false)],
         ("GET", Some("reviews")) => &[("state", false)],
         ("GET", Some("versions")) => &[("kind", false)],
+        ("GET", Some("audit")) => {
+            &[("actor", false), ("action", false), ("project", false), ("since", false), ("until", false)]
+        }
+        ("GET", Some("deliveries")) => &[("state", false)],
         // True unless it says false.
         ("DELETE", Some("sessions")) => &[("revoke_tokens", false)],
         _ => &[],

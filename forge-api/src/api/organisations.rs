@@ -6,16 +6,17 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use serde::Deserialize;
 
-use super::account::role;
+use super::account::{role, time};
 use super::body::{AuditBody, ChainBody, MemberBody, Named, OrganisationBody, PutMember};
 use super::page::{Listed, Page};
-use crate::audit::{self, Chain};
+use crate::audit::{self, Asked, Chain};
 use crate::auth::{Actor, Role};
 use crate::author;
 use crate::clock;
 use crate::error::{ApiError, Result};
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
 use crate::ui;
 
@@ -74,14 +75,34 @@ pub(super) async fn remove_member(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Which entries.
+#[derive(Debug, Deserialize)]
+pub(super) struct Only {
+    /// Name or id.
+    actor: Option<String>,
+    action: Option<String>,
+    project: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
 pub(super) async fn list_audit(
     State(state): State<AppState>,
     actor: Actor,
     Path(organisation): Path<String>,
+    ApiQuery(only): ApiQuery<Only>,
     page: Page,
 ) -> Result<Listed<AuditBody>> {
     let organisation = author::find_organisation(&state, &actor, &organisation).await?;
-    let found = audit::list(&state, &actor, &organisation, page.after()?, page.query_limit()).await?;
+    let asked = Asked {
+        actor: only.actor.as_deref(),
+        action: only.action.as_deref(),
+        project: only.project.as_deref(),
+        since: time("since", only.since.as_deref())?,
+        until: time("until", only.until.as_deref())?,
+    };
+    let (after, limit) = (page.after()?, page.query_limit());
+    let found = audit::list(&state, &actor, &organisation, &asked, after, limit).await?;
     Ok(page.found(found, |e| e.sequence.to_string()).into_bodies())
 }
 

@@ -6,15 +6,16 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use schemas::PromptId;
 use schemas::prompt::{Partial, Prompt};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::body::{
-    CheckBody, Import, ImportBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody, SaveQuery,
-    given,
+    CheckBody, Import, ImportBody, PartialBody, PartialSource, Preview, PreviewBody, PromptBody,
+    PromptSummaryBody, SaveQuery, given,
 };
-use super::{if_match, set_at};
+use super::page::{Listed, Page};
+use super::{if_match, one_of, set_at};
 use crate::auth::Actor;
-use crate::author::{self, Item, SetAt};
+use crate::author::{self, Item, OnlyPrompts, SetAt};
 use crate::error::{ApiError, Result};
 use crate::server::{ApiJson, ApiQuery, PromptJson};
 use crate::state::AppState;
@@ -42,6 +43,33 @@ async fn elsewhere(
     let now = author::renamed(state, actor, set, item, name).await?;
     let to = format!("/api/v1/projects/{project}/sets/{}/{}s/{now}", set.set.slug, item.as_str());
     Ok(Redirect::permanent(&to).into_response())
+}
+
+/// Which prompts of a set.
+#[derive(Debug, Deserialize)]
+pub(super) struct Only {
+    /// Words that stand in the name.
+    q: Option<String>,
+    tag: Option<String>,
+    /// active, which is what nothing means, or archived.
+    state: Option<String>,
+}
+
+pub(super) async fn list_prompts(
+    State(state): State<AppState>,
+    actor: Actor,
+    Path((project, set)): Path<(String, String)>,
+    ApiQuery(only): ApiQuery<Only>,
+    page: Page,
+) -> Result<Listed<PromptSummaryBody>> {
+    let set = set_at(&state, &actor, &project, &set).await?;
+    one_of("bad_state", "state", &only.state, &["active", "archived"])?;
+    let archived = only.state.as_deref() == Some("archived");
+    let only = OnlyPrompts { q: only.q, tag: only.tag, archived };
+    let after: Option<String> = page.after()?;
+    let found =
+        author::list_prompts(&state, &actor, &set, &only, after.as_deref(), page.query_limit()).await?;
+    Ok(page.found(found, author::PromptSummary::key).into_bodies())
 }
 
 pub(super) async fn get_prompt(

@@ -3,17 +3,18 @@
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::body::{DeliveryBody, NewWebhook, WebhookBody};
 use super::page::{Listed, Page};
-use super::project_at;
+use super::{one_of, project_at};
 use crate::auth::Actor;
 use crate::database::webhook::Webhook;
 use crate::error::Result;
-use crate::server::ApiJson;
+use crate::server::{ApiJson, ApiQuery};
 use crate::state::AppState;
-use crate::webhook;
+use crate::webhook::{self, OnlySent};
 
 type WebhookPath = Path<(String, String)>;
 
@@ -90,15 +91,25 @@ pub(super) async fn test_webhook(
     Ok((StatusCode::CREATED, Json(webhook::test(&state, &actor, &at, &id).await?.into())))
 }
 
+/// Which deliveries.
+#[derive(Debug, Deserialize)]
+pub(super) struct Only {
+    /// waiting, delivered or failed.
+    state: Option<String>,
+}
+
 pub(super) async fn list_deliveries(
     State(state): State<AppState>,
     actor: Actor,
     Path((project, id)): WebhookPath,
+    ApiQuery(only): ApiQuery<Only>,
     page: Page,
 ) -> Result<Listed<DeliveryBody>> {
     let at = project_at(&state, &actor, &project).await?;
+    one_of("bad_state", "state", &only.state, webhook::STATES)?;
     let after: Option<String> = page.after()?;
-    let found = webhook::log(&state, &actor, &at, &id, after.as_deref(), page.query_limit()).await?;
+    let only = OnlySent { state: only.state.as_deref(), below: after.as_deref() };
+    let found = webhook::log(&state, &actor, &at, &id, only, page.query_limit()).await?;
     Ok(page.found(found, |row| row.id.clone()).into_bodies())
 }
 

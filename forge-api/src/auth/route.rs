@@ -283,6 +283,12 @@ pub const API: &[Route] = &[
     ),
     route(
         GET,
+        "/api/v1/projects/{project}/sets/{set}/prompts",
+        May(View),
+        "the prompts of the draft by name, without their texts; or those that are archived",
+    ),
+    route(
+        GET,
         "/api/v1/projects/{project}/sets/{set}/prompts/{*prompt}",
         May(View),
         "a prompt of the draft; the name that it had before leads to it",

@@ -43,6 +43,23 @@ pub async fn of_set(conn: &mut Conn, set_id: &str, limit: i64) -> Result<Vec<Arc
         .load(c).await?))
 }
 
+/// Name and id of every prompt of a set that is archived, in no order.
+pub async fn prompts_of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, c => archived_prompts::table
+        .filter(archived_prompts::set_id.eq(set_id))
+        .filter(archived_prompts::kind.eq("prompt"))
+        .select((archived_prompts::name, archived_prompts::id))
+        .load(c).await?))
+}
+
+/// What is archived under these ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<ArchivedRow>> {
+    Ok(on!(conn, c => archived_prompts::table
+        .filter(archived_prompts::id.eq_any(ids))
+        .select(ArchivedRow::as_select())
+        .load(c).await?))
+}
+
 pub async fn count(conn: &mut Conn, set_id: &str) -> Result<i64> {
     Ok(on!(conn, c => archived_prompts::table
         .filter(archived_prompts::set_id.eq(set_id))

@@ -1,6 +1,7 @@
 //! The audit log. The database itself refuses to change or delete an entry.
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::schema::{audit_log, audit_tips};
@@ -61,16 +62,48 @@ pub async fn append(conn: &mut Conn, row: &AuditEntry) -> Result<()> {
     Ok(())
 }
 
+/// Which entries of a chain; none: all of them.
+#[derive(Debug, Clone, Default)]
+pub struct Only {
+    /// The name or the id of who did it.
+    pub actor: Option<String>,
+    pub action: Option<String>,
+    /// `organisation/project`, of slugs: what was done to it, or to something in it.
+    pub place: Option<String>,
+    /// From then on, in microseconds,
+    pub since: Option<i64>,
+    /// and before then.
+    pub until: Option<i64>,
+}
+
 /// Entries below a sequence (exclusive), newest first.
 pub async fn below(
     conn: &mut Conn,
     organisation_id: &str,
+    only: &Only,
     sequence: i64,
     limit: i64,
 ) -> Result<Vec<AuditEntry>> {
+    let (actor, action, place) = (&only.actor, &only.action, &only.place);
+    let (since, until) = (only.since.unwrap_or(i64::MIN), only.until.unwrap_or(i64::MAX));
+    let text = |wanted: &Option<String>| wanted.clone().unwrap_or_default();
+    // No slug holds a sign that LIKE reads: `a/b/…`, `a/b in prod`, `service x of a/b/prod`.
+    let slugs = text(place);
+    let (inside, beside, of) = (format!("{slugs}/%"), format!("{slugs} %"), format!("% of {slugs}/%"));
     Ok(on!(conn, c => audit_log::table
         .filter(audit_log::organisation_id.eq(organisation_id))
         .filter(audit_log::sequence.lt(sequence))
+        .filter(audit_log::at.ge(since))
+        .filter(audit_log::at.lt(until))
+        .filter(actor.is_none().into_sql::<Bool>()
+            .or(audit_log::actor_id.eq(text(actor)))
+            .or(audit_log::actor_name.eq(text(actor))))
+        .filter(action.is_none().into_sql::<Bool>().or(audit_log::action.eq(text(action))))
+        .filter(place.is_none().into_sql::<Bool>()
+            .or(audit_log::subject.eq(slugs))
+            .or(audit_log::subject.like(inside))
+            .or(audit_log::subject.like(beside))
+            .or(audit_log::subject.like(of)))
         .order(audit_log::sequence.desc())
         .limit(limit)
         .select(AuditEntry::as_select())

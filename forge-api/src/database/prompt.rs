@@ -60,6 +60,22 @@ pub async fn of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<PromptRow>> {
         .load(c).await?))
 }
 
+/// Name and id of every prompt of a draft, in no order.
+pub async fn names_of_set(conn: &mut Conn, set_id: &str) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, c => prompts::table
+        .filter(prompts::set_id.eq(set_id))
+        .select((prompts::prompt_id, prompts::id))
+        .load(c).await?))
+}
+
+/// Prompts by their ids, in no order.
+pub async fn by_ids(conn: &mut Conn, ids: &[&str]) -> Result<Vec<PromptRow>> {
+    Ok(on!(conn, c => prompts::table
+        .filter(prompts::id.eq_any(ids))
+        .select(PromptRow::as_select())
+        .load(c).await?))
+}
+
 /// The id of the first prompt of [`of_set`].
 pub async fn first_of_set(conn: &mut Conn, set_id: &str) -> Result<Option<String>> {
     Ok(on!(conn, c => prompts::table

@@ -1,6 +1,7 @@
 //! Webhooks, and what is sent to them: the outbox as long as a delivery waits, the log afterwards.
 
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 use diesel_async::RunQueryDsl;
 
 use super::schema::{webhook_deliveries as deliveries, webhooks};
@@ -175,11 +176,18 @@ pub async fn delivery(conn: &mut Conn, webhook_id: &str, id: &str) -> Result<Opt
         .first(c).await.optional()?))
 }
 
-/// Deliveries of a webhook below an id (exclusive; they sort by time), newest first.
-pub async fn log(conn: &mut Conn, webhook_id: &str, below: &str, limit: i64) -> Result<Vec<Delivery>> {
+/// Deliveries of a webhook below an id (exclusive; they sort by time), newest first; of one state, or of all.
+pub async fn log(
+    conn: &mut Conn,
+    webhook_id: &str,
+    state: Option<&str>,
+    below: &str,
+    limit: i64,
+) -> Result<Vec<Delivery>> {
     Ok(on!(conn, c => deliveries::table
         .filter(deliveries::webhook_id.eq(webhook_id))
         .filter(deliveries::id.lt(below))
+        .filter(state.is_none().into_sql::<Bool>().or(deliveries::state.eq(state.unwrap_or_default())))
         .order(deliveries::id.desc())
         .limit(limit)
         .select(Delivery::as_select())

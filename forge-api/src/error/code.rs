@@ -97,6 +97,7 @@ pub const CODES: &[Code] = &[
     ),
     code("too_large", 413, "the body, or what would be made of it, is larger than is taken"),
     code("bad_content_type", 415, "the body is of another kind than this address takes"),
+    code("bad_action", 422, "there is no such action; `detail` names those that are"),
     code("bad_address", 422, "the address is no UTF-8"),
     code("bad_credentials", 422, "e-mail address and password do not fit together"),
     code("bad_cursor", 422, "this is no cursor of this list; begin without one"),

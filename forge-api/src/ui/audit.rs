@@ -7,27 +7,47 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use futures::Stream;
+use schemas::Micros;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::address::{Path, Query};
 use super::engine;
-use super::fault::PageResult;
-use super::view::{Callout, Moment, encoded, grouped, initials, short, written};
+use super::fault::{Fault, PageResult};
+use super::view::{Callout, Choice, Field, Moment, encoded, grouped, initials, short, written};
 use super::visitor::Visitor;
-use crate::audit::{self, Chain, Checked};
+use crate::audit::{self, ACTIONS, Asked, Chain, Checked};
+use crate::clock;
 use crate::database::audit::AuditEntry;
+use crate::database::organisation::Organisation;
+use crate::error::ApiError;
 use crate::state::AppState;
 
 /// Entries of one page.
 const PAGE: i64 = 100;
 /// A page waits so long for a check of the chain; a long chain is checked behind it.
 const CHECK: Duration = Duration::from_secs(1);
+const NO_TIME: &str = "This is no time. Write one such as 2027-01-31T12:00:00.";
+const NO_SPAN: &str = "It lies after the end. Choose an earlier one.";
+const NO_PROJECT: &str =
+    "There is no such project here. Write its name as it stands in addresses, such as support.";
 
 #[derive(Debug, Serialize)]
 struct Page {
     action: String,
     q: String,
+    actor: Field,
+    project: Field,
+    since: Field,
+    until: Field,
+    actions: Vec<Choice>,
+    /// A word of the address that is no action.
+    no_action: bool,
+    /// Filters that are on beside the words.
+    narrowed: bool,
+    /// What was refused, and everything, of what the filters leave.
+    refused: String,
+    cleared: String,
     chain: Option<Callout>,
     days: Vec<Day>,
     range: String,
@@ -50,35 +70,120 @@ struct Entry {
     what: String,
 }
 
-/// What of the log is asked for.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Asked {
+/// What of the log is asked for, as it was typed.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default)]
+pub(super) struct Filters {
     before: Option<i64>,
-    #[serde(default)]
     q: String,
+    actor: String,
+    action: String,
+    project: String,
+    since: String,
+    until: String,
 }
 
-/// `GET /{organisation}/-/audit?q=…&before=…`.
-pub(super) async fn get_audit(
-    visitor: Visitor,
-    State(state): State<AppState>,
-    Path(o): Path<String>,
-    Query(asked): Query<Asked>,
-) -> PageResult {
-    let organisation = visitor.organisation(&o).await?.clone();
-    let entries = audit::list(&state, &visitor.actor, &organisation, asked.before, PAGE).await?;
-    let chain = match asked.before {
-        None => {
-            let found = audit::checked(&state, &visitor.actor, &organisation, CHECK).await?;
-            Some(found.as_ref().map_or_else(unchecked, check))
-        }
-        Some(_) => None,
+/// What is wrong with a filter, beside its field.
+#[derive(Debug, Default)]
+struct Wrong {
+    action: bool,
+    project: Option<String>,
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl Wrong {
+    fn is_none(&self) -> bool {
+        !self.action && [&self.project, &self.since, &self.until].iter().all(|why| why.is_none())
+    }
+}
+
+impl Filters {
+    /// The address of the same list with something else in it; it begins with the newest unless that is said.
+    fn with(&self, action: &str, change: impl FnOnce(&mut Self)) -> String {
+        let mut other = Self { before: None, ..self.clone() };
+        change(&mut other);
+        let before = other.before.map(|before| before.to_string()).unwrap_or_default();
+        let fields = [
+            ("before", &before),
+            ("q", &other.q),
+            ("actor", &other.actor),
+            ("action", &other.action),
+            ("project", &other.project),
+            ("since", &other.since),
+            ("until", &other.until),
+        ];
+        let given = fields.iter().filter(|(_, value)| !value.is_empty());
+        let query: Vec<String> = given.map(|(name, value)| format!("{name}={}", encoded(value))).collect();
+        if query.is_empty() { action.to_owned() } else { format!("{action}?{}", query.join("&")) }
+    }
+
+    fn is_narrow(&self) -> bool {
+        let all = [&self.actor, &self.action, &self.project, &self.since, &self.until];
+        all.iter().any(|filter| !filter.trim().is_empty())
+    }
+
+    /// Every action, as `prompt: saved`.
+    fn actions(&self) -> Vec<Choice> {
+        let choice = |value: &str, text: String| Choice {
+            value: value.into(),
+            text,
+            chosen: value == self.action.trim(),
+        };
+        let named = |action: &str| action.replace('_', " ").replacen('.', ": ", 1);
+        let all = ACTIONS.iter().map(|action| choice(action, named(action)));
+        std::iter::once(choice("", "Anything".into())).chain(all).collect()
+    }
+}
+
+/// A time as a field gives it, in UTC, or as RFC 3339 writes it.
+fn time(text: &str) -> Option<Micros> {
+    let text = text.trim();
+    ["", "Z", ":00Z", "T00:00:00Z"].iter().find_map(|end| clock::parse(&format!("{text}{end}")))
+}
+
+/// The field of a time, in UTC to the second, with what is wrong with it.
+fn moment(id: &'static str, label: &'static str, typed: &str, wrong: Option<String>) -> Field {
+    let value = time(typed).map_or_else(|| typed.to_owned(), |at| written(at, "%Y-%m-%dT%H:%M:%S"));
+    Field { kind: "datetime-local", ..Field::text(id, label, value) }.error(wrong)
+}
+
+/// The entries that the filters leave; or none, and what is wrong with them.
+async fn entries(
+    state: &AppState,
+    visitor: &Visitor,
+    organisation: &Organisation,
+    filters: &Filters,
+) -> Result<(Vec<AuditEntry>, Wrong), Fault> {
+    let given = |text: &str| !text.trim().is_empty();
+    let bad = |text: &str| (given(text) && time(text).is_none()).then(|| NO_TIME.to_owned());
+    let mut wrong = Wrong { since: bad(&filters.since), until: bad(&filters.until), ..Wrong::default() };
+    if !wrong.is_none() {
+        return Ok((Vec::new(), wrong));
+    }
+    let asked = Asked {
+        actor: Some(filters.actor.trim()).filter(|text| given(text)),
+        action: Some(filters.action.trim()).filter(|text| given(text)),
+        project: Some(filters.project.trim()).filter(|text| given(text)),
+        since: time(&filters.since),
+        until: time(&filters.until),
     };
-    let words: Vec<String> = asked.q.split_whitespace().map(str::to_lowercase).collect();
-    let last = entries.last().map(|e| e.sequence).filter(|s| entries.len() == PAGE as usize && *s > 1);
+    match audit::list(state, &visitor.actor, organisation, &asked, filters.before, PAGE).await {
+        Ok(found) => return Ok((found, wrong)),
+        Err(ApiError::Invalid { field: Some("action"), .. }) => wrong.action = true,
+        Err(ApiError::Invalid { field: Some("since"), .. }) => wrong.since = Some(NO_SPAN.to_owned()),
+        Err(ApiError::NotFound("project")) => wrong.project = Some(NO_PROJECT.to_owned()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok((Vec::new(), wrong))
+}
+
+/// Entries with every one of these words, by their days; and how many they are.
+fn days(entries: &[AuditEntry], q: &str) -> (Vec<Day>, usize) {
+    let words: Vec<String> = q.split_whitespace().map(str::to_lowercase).collect();
     let mut days: Vec<Day> = Vec::new();
     let mut shown = 0;
-    for row in &entries {
+    for row in entries {
         let entry = Entry::of(row);
         let text = format!("{} {} {}", entry.who, entry.did, entry.what).to_lowercase();
         if !words.iter().all(|w| text.contains(w)) {
@@ -91,17 +196,50 @@ pub(super) async fn get_audit(
             _ => days.push(Day { day, entries: vec![entry] }),
         }
     }
+    (days, shown)
+}
+
+/// `GET /{organisation}/-/audit?q=…&actor=…&action=…&project=…&since=…&until=…&before=…`.
+pub(super) async fn get_audit(
+    visitor: Visitor,
+    State(state): State<AppState>,
+    Path(o): Path<String>,
+    Query(filters): Query<Filters>,
+) -> PageResult {
+    let organisation = visitor.organisation(&o).await?.clone();
+    let (entries, wrong) = entries(&state, &visitor, &organisation, &filters).await?;
+    let chain = match filters.before {
+        None => {
+            let found = audit::checked(&state, &visitor.actor, &organisation, CHECK).await?;
+            Some(found.as_ref().map_or_else(unchecked, check))
+        }
+        Some(_) => None,
+    };
+    let status = if wrong.is_none() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let last = entries.last().map(|e| e.sequence).filter(|s| entries.len() == PAGE as usize && *s > 1);
+    let (days, shown) = days(&entries, &filters.q);
+    let narrowed = filters.is_narrow();
+    let fit = if narrowed { " that fit" } else { "" };
     let action = format!("/{o}/-/audit");
     let page = Page {
-        next: last.map(|before| format!("{action}?before={before}&q={}", encoded(&asked.q))),
-        range: format!("{shown} of the last {} entries", entries.len()),
-        q: asked.q,
+        actor: Field::text("actor", "Whole name or id", filters.actor.as_str()),
+        project: Field::text("project", "Project", filters.project.as_str()).error(wrong.project),
+        since: moment("since", "Since (UTC)", &filters.since, wrong.since),
+        until: moment("until", "Before (UTC)", &filters.until, wrong.until),
+        actions: filters.actions(),
+        no_action: wrong.action,
+        narrowed,
+        refused: filters.with(&action, |f| f.q = "refused".into()),
+        cleared: filters.with(&action, |f| *f = Filters { q: f.q.clone(), ..Filters::default() }),
+        next: last.map(|before| filters.with(&action, |f| f.before = Some(before))),
+        range: format!("{shown} of the last {} entries{fit}", entries.len()),
+        q: filters.q,
         chain,
         days,
         action,
     };
     let frame = visitor.in_organisation(&organisation).titled("Audit log", "audit");
-    Ok(engine::page(StatusCode::OK, "audit.html", &frame, &page))
+    Ok(engine::page(status, "audit.html", &frame, &page))
 }
 
 /// `GET /{organisation}/-/audit/export`: the whole chain as a file.
@@ -189,6 +327,20 @@ fn details(detail: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_as_fields_and_programs_write_it() {
+        let at = clock::parse("2026-11-22T09:30:00Z");
+        for text in
+            ["2026-11-22T09:30", " 2026-11-22T09:30:00 ", "2026-11-22T09:30:00Z", "2026-11-22T10:30:00+01:00"]
+        {
+            assert!(at.is_some() && time(text) == at, "{text}");
+        }
+        assert_eq!(time("2026-11-22"), clock::parse("2026-11-22T00:00:00Z"));
+        for bad in ["", "yesterday", "09:30"] {
+            assert_eq!(time(bad), None, "{bad:?}");
+        }
+    }
 
     #[test]
     fn an_entry_reads_as_who_did_what_to_what() {

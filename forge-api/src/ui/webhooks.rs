@@ -16,7 +16,7 @@ use crate::author::ProjectAt;
 use crate::database::webhook::{Delivery, Webhook};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::webhook::{self, Asked, EVENTS};
+use crate::webhook::{self, Asked, EVENTS, OnlySent};
 
 /// Deliveries of one page.
 const LOG: i64 = 50;
@@ -303,7 +303,7 @@ async fn one(
     ask: Question,
     shown: Shown,
 ) -> PageResult {
-    let before = shown.before.as_deref();
+    let before = OnlySent { below: shown.before.as_deref(), ..OnlySent::default() };
     let mut log = webhook::log(state, &visitor.actor, at, &row.id, before, LOG + 1).await?;
     let more = i64::try_from(log.len()).is_ok_and(|found| found > LOG);
     log.truncate(usize::try_from(LOG).unwrap_or_default());

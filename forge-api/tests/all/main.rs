@@ -19,6 +19,7 @@ mod history;
 mod hostile;
 mod input;
 mod line;
+mod lists;
 mod mail;
 mod manners;
 mod members;

@@ -15,6 +15,8 @@ const PAGES: &[(&str, &str)] = &[
     ("dashboard", "/acme"),
     ("new-project", "/acme/-/new"),
     ("audit", "/acme/-/audit"),
+    ("audit-narrowed", "/acme/-/audit?action=set.locked&project=support&since=2026-01-01T00:00:00"),
+    ("audit-wrong", "/acme/-/audit?action=set.loked&since=yesterday"),
     ("reviews", "/acme/-/reviews?show=all"),
     ("reviews-closed", "/acme/-/reviews?show=all&state=closed"),
     ("environments", "/acme/support/-/environments"),

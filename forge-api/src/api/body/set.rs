@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::author::Draft;
 use crate::author::PartialDraft;
 use crate::author::PromptDraft;
+use crate::author::PromptSummary;
 use crate::author::settings;
 use crate::clock::rfc3339;
 use crate::database::prompt_set::PromptSet;
@@ -100,6 +101,38 @@ impl From<PromptDraft> for PromptBody {
             updated_at: rfc3339(p.updated_at),
             updated_by: p.updated_by,
             prompt: p.prompt,
+        }
+    }
+}
+
+/// A prompt in a list: what it is, without its text.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PromptSummaryBody {
+    pub id: String,
+    /// text or chat.
+    pub kind: String,
+    pub description: String,
+    pub tags: Vec<String>,
+    pub revision: i64,
+    /// Of an archived one: when it was archived.
+    pub updated_at: String,
+    pub updated_by: String,
+    /// Names it when it is restored; absent while it stands in the draft.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<String>,
+}
+
+impl From<PromptSummary> for PromptSummaryBody {
+    fn from(p: PromptSummary) -> Self {
+        Self {
+            archived: p.archived.then_some(p.row_id),
+            id: p.name,
+            kind: p.kind.into(),
+            description: p.description,
+            tags: p.tags,
+            revision: p.revision,
+            updated_at: rfc3339(p.updated_at),
+            updated_by: p.updated_by,
         }
     }
 }

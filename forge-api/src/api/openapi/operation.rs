@@ -6,6 +6,7 @@ use super::BOUNDED;
 use crate::api::idempotency::KEY_MAX;
 use crate::api::page::{LIMIT, LIMIT_MAX};
 use crate::api::{BUNDLE_TYPE, DOCUMENT_TYPES};
+use crate::audit::ACTIONS;
 use crate::auth::route::{Access, Route};
 
 /// What a route is about: how its address goes on after organisation or project, the name, and a sentence.
@@ -238,6 +239,10 @@ fn query(name: &str) -> (Value, String) {
         "revoke_tokens" => (json!({ "type": "boolean", "default": true }), "whether tokens end too".into()),
         "by" => (json!({ "type": "string", "enum": ["version", "prompt", "hour"] }), "what to sum by".into()),
         "from" | "to" => (json!({ "type": "string", "format": "date-time" }), "a time, RFC 3339".into()),
+        "since" => (json!({ "type": "string", "format": "date-time" }), "from this time on, RFC 3339".into()),
+        "until" => (json!({ "type": "string", "format": "date-time" }), "before this time, RFC 3339".into()),
+        "actor" => (text, "only of who has this name or id".into()),
+        "action" => (json!({ "type": "string", "enum": ACTIONS }), "only where this was done".into()),
         "q" => (text, "a part of a name, whatever the case of its letters".into()),
         "environment" | "set" | "service" | "version" | "prefix" => (text, format!("only of this {name}")),
         name => (text, format!("only of this {}", name.replace('_', " "))),
