@@ -56,10 +56,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::Object;
+use deadpool::managed::{Object, PoolBuilder};
 use diesel::{ConnectionError, SqliteConnection};
-use diesel_async::pooled_connection::deadpool::Pool;
-use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
+use diesel_async::pooled_connection::deadpool::{Hook, HookError, Pool};
+use diesel_async::pooled_connection::{
+    AsyncDieselConnectionManager, ManagerConfig, PoolError, RecyclingMethod,
+};
 use diesel_async::sync_connection_wrapper::SyncConnectionWrapper;
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};
 use futures::FutureExt as _;
@@ -70,6 +72,9 @@ use crate::seal::MacKey;
 const SQLITE_READERS: usize = 4;
 /// Connections to PostgreSQL that one process holds at most.
 const POSTGRES_CONNECTIONS: usize = 16;
+/// A connection to PostgreSQL that nobody took for longer is asked whether it lives before somebody gets it: one that
+/// the server ended is known by itself, one whose server vanished is not.
+const RESTED: Duration = Duration::from_secs(5);
 /// How long a request waits for a connection.
 const POOL_WAIT: Duration = Duration::from_secs(20);
 /// Who finds a new SQLite file in the hands of another process tries again for so long.
@@ -162,6 +167,22 @@ impl DatabaseError {
     pub fn is_duplicate(&self) -> bool {
         use diesel::result::{DatabaseErrorKind, Error};
         matches!(self, Self::Query(Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+    }
+
+    /// Whether the connection ended while it was used: nothing is wrong with the query.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        use diesel::result::{DatabaseErrorKind, Error};
+        let Self::Query(Error::DatabaseError(kind, info)) = self else { return false };
+        let words: &[&str] = match kind {
+            DatabaseErrorKind::ClosedConnection => return true,
+            // What the client says of its connection, and what the server says before it ends one.
+            DatabaseErrorKind::UnableToSendCommand => {
+                &["connection closed", "error communicating with the server"]
+            }
+            _ => &["terminating connection"],
+        };
+        words.iter().any(|word| info.message().starts_with(word))
     }
 
     /// Whether a text held a NUL, which PostgreSQL does not take.
@@ -338,9 +359,7 @@ impl Database {
                     readers: sqlite_pool(&url, SQLITE_READER, SQLITE_READERS)?,
                 }
             }
-            Address::Postgres(url) => {
-                Pools::Postgres(pool(AsyncDieselConnectionManager::new(url.as_str()), POSTGRES_CONNECTIONS)?)
-            }
+            Address::Postgres(url) => Pools::Postgres(postgres_pool(url)?),
         };
         let database = Self { pools, chain: None };
         database.migrate().await?;
@@ -370,14 +389,17 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Unavailable`], or the database refuses to begin.
     pub async fn write(&self) -> Result<Tx> {
-        let (mut conn, begin) = match &self.pools {
+        let (conn, begin) = match &self.pools {
             Pools::Sqlite { writer, .. } => {
                 (Conn::Sqlite(writer.get().await.map_err(unavailable)?), "BEGIN IMMEDIATE")
             }
             Pools::Postgres(pool) => (Conn::Postgres(pool.get().await.map_err(unavailable)?), "BEGIN"),
         };
-        conn.batch(begin).await?;
-        Ok(Tx { conn: Some(conn), chain: self.chain.clone() })
+        // Whole before it begins: where nobody awaits the end of this (a request whose client went), the transaction
+        // that begins all the same ends with it, or its connection would come back to the pool with it open.
+        let mut tx = Tx { conn: Some(conn), chain: self.chain.clone() };
+        tx.batch(begin).await?;
+        Ok(tx)
     }
 
     /// Whether the database answers.
@@ -413,7 +435,7 @@ fn sqlite_pool(url: &str, pragmas: &'static str, size: usize) -> Result<Pool<Sql
         }
         .boxed()
     });
-    pool(AsyncDieselConnectionManager::new_with_config(url, config), size)
+    pool(AsyncDieselConnectionManager::new_with_config(url, config), size).build().map_err(unavailable)
 }
 
 /// Prepares a connection. Of processes that open a new file at once, one changes how it keeps its journal, and SQLite
@@ -432,17 +454,31 @@ async fn set_up(conn: &mut Sqlite, pragmas: &str) -> Result<(), diesel::result::
     }
 }
 
-fn pool<C>(manager: AsyncDieselConnectionManager<C>, size: usize) -> Result<Pool<C>>
+fn postgres_pool(url: &str) -> Result<Pool<AsyncPgConnection>> {
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Fast;
+    let manager = AsyncDieselConnectionManager::<AsyncPgConnection>::new_with_config(url, config);
+    let ask = Hook::async_fn(|conn: &mut AsyncPgConnection, metrics| {
+        let rested = metrics.last_used() > RESTED;
+        Box::pin(async move {
+            if !rested {
+                return Ok(());
+            }
+            conn.batch_execute("SELECT 1").await.map_err(|e| HookError::Backend(PoolError::QueryError(e)))
+        })
+    });
+    pool(manager, POSTGRES_CONNECTIONS).pre_recycle(ask).build().map_err(unavailable)
+}
+
+fn pool<C>(
+    manager: AsyncDieselConnectionManager<C>,
+    size: usize,
+) -> PoolBuilder<AsyncDieselConnectionManager<C>>
 where
     AsyncDieselConnectionManager<C>: deadpool::managed::Manager<Type = C>,
     C: 'static,
 {
-    Pool::builder(manager)
-        .max_size(size)
-        .wait_timeout(Some(POOL_WAIT))
-        .runtime(deadpool::Runtime::Tokio1)
-        .build()
-        .map_err(unavailable)
+    Pool::builder(manager).max_size(size).wait_timeout(Some(POOL_WAIT)).runtime(deadpool::Runtime::Tokio1)
 }
 
 fn unavailable(error: impl std::error::Error + Send + Sync + 'static) -> DatabaseError {

@@ -267,6 +267,10 @@ impl From<DatabaseError> for ApiError {
                 tracing::warn!(error = %chain(source.as_ref()), "database unavailable");
                 Self::Unavailable("the database cannot be reached at the moment".into())
             }
+            lost if lost.is_lost() => {
+                tracing::warn!(error = %chain(&lost), "the connection to the database ended");
+                Self::Unavailable("the database cannot be reached at the moment".into())
+            }
             // Whatever it came in: a body, a form, an address.
             other if other.is_nul() => Self::Invalid {
                 code: "invalid",

@@ -7,6 +7,7 @@ mod audit;
 mod authorization;
 mod beside;
 mod bundle;
+mod connections;
 mod content;
 mod database;
 mod deep;
