@@ -8,8 +8,8 @@ use live_agent::{LiveAgent, vars};
 use schemas::prompt::Prompt;
 use serde_json::json;
 use tests::nats::TestBroker;
-use tests::stage::{PATIENCE, builder};
-use tests::until::until;
+use tests::stage::builder;
+use tests::until::{secs, until};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -67,7 +67,7 @@ async fn finding_takes_no_memory_and_rendering_into_a_buffer_neither() -> Result
     test.publish(prompts(&test, "chat")?).await?;
     let serves = async |sets: usize| {
         let serves = async || (agent.list().len() == 3 * sets).then_some(());
-        until("the prompts are served", PATIENCE, serves).await;
+        until("the prompts are served", secs(60), serves).await;
     };
     serves(1).await;
     let one = cost(&agent, &["greeting", "mail/reply", "@chat/greeting", "@acme/chat/mail/reply"]);

@@ -24,7 +24,7 @@ async fn the_current_bundle_has_the_bytes_of_the_stream(database: Database) -> R
 
     let publication = owner.release("1.0.0", "Hello {{ name }}").await?;
     let reader = Reader::connect(&owner.credential("prod", "reader").await?).await?;
-    let stored = until("the bundle is in the stream", secs(20), async || reader.last().await.ok()).await;
+    let stored = until("the bundle is in the stream", secs(60), async || reader.last().await.ok()).await;
     let found = owner.get(&path).await?;
     assert!(found.status.is_success(), "{found:?}");
     let header =
@@ -60,7 +60,7 @@ async fn a_large_bundle_travels_packed_to_who_takes_that(database: Database) -> 
     let digest = owner.lock("1.0.0").await?;
     owner.publish("1.0.0", "prod").await?;
     let reader = Reader::connect(&owner.credential("prod", "reader").await?).await?;
-    let stored = until("the bundle is in the stream", secs(20), async || reader.last().await.ok()).await;
+    let stored = until("the bundle is in the stream", secs(60), async || reader.last().await.ok()).await;
     assert!(stored.zstd, "more than 64 KiB travel packed");
 
     let path = format!("{}/{QUERY}", owner.project());

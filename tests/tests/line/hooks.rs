@@ -1,5 +1,7 @@
 //! Webhooks of agents: what real ones refuse, and that they do not hear FORGE, is told once; signed, and in the log.
 
+use std::collections::HashSet;
+
 use anyhow::{Context as _, Result};
 use live_agent::LiveAgent;
 use schemas::connect::Connection;
@@ -11,6 +13,8 @@ use tests::forge::{Database, Forge, ORGANISATION, OWNER, PASSWORD, Place};
 use tests::proxy::{Kind, Proxy, Trick};
 use tests::receiver::{Heard, Receiver};
 use tests::until::{secs, until};
+
+use crate::{is_sent, let_in};
 
 tests::on_both!(
     what_agents_refuse_is_told_once_for_each_publication_whatever_restarts,
@@ -64,6 +68,23 @@ async fn agent(
     Ok(builder.contract(contract).start().await?)
 }
 
+/// Tries a publication again, once it was sent: FORGE refuses that while it waits.
+async fn retry(owner: &Api, number: i64) -> Result<()> {
+    is_sent(owner, number).await;
+    owner.post(&format!("{}/publications/{number}/retry", owner.project()), &json!({})).await?.ok()?;
+    Ok(())
+}
+
+/// What was heard of an event: each delivery once, since one whose answer comes late is sent again.
+fn heard_once(receiver: &Receiver, event: &str) -> Vec<Value> {
+    let mut seen = HashSet::new();
+    let heard = receiver.heard().into_iter().filter(|heard| heard.header("forge-event") == event);
+    heard
+        .filter(|heard| seen.insert(heard.header("forge-delivery").to_owned()))
+        .map(|heard| heard.json())
+        .collect()
+}
+
 /// What the log of a webhook has of an event, newest first.
 async fn logged(owner: &Api, hook: &Hook, event: &str) -> Result<Vec<Value>> {
     let log =
@@ -75,7 +96,7 @@ async fn logged(owner: &Api, hook: &Hook, event: &str) -> Result<Vec<Value>> {
 /// One delivery, as soon as the log says that it was taken.
 async fn taken(owner: &Api, hook: &Hook, heard: &Heard) -> Value {
     let id = heard.header("forge-delivery");
-    until("the log says that it was taken", secs(30), async || {
+    until("the log says that it was taken", secs(60), async || {
         let log = logged(owner, hook, heard.header("forge-event")).await.ok()?;
         log.into_iter().find(|delivery| delivery["id"] == id && delivery["state"] == "delivered")
     })
@@ -94,7 +115,7 @@ async fn page(forge: &Forge, hook: &Hook) -> Result<String> {
 
 /// Waits until an agent has refused what is live.
 async fn refuses(agent: &LiveAgent, serial: u64) {
-    until(&format!("it refuses serial {serial}"), secs(30), async || {
+    until(&format!("it refuses serial {serial}"), secs(60), async || {
         let status = agent.status();
         let pending = status.sets.first()?.pending.clone()?;
         (pending.state == PendingState::Refused && pending.serial == Some(serial)).then_some(())
@@ -106,7 +127,7 @@ async fn what_agents_refuse_is_told_once_for_each_publication_whatever_restarts(
     database: Database,
 ) -> Result<()> {
     // Long enough that who comes back to a FORGE that restarts is not silent for two of them, on a busy machine too.
-    let (mut forge, owner) = prepared(database, "5000").await?;
+    let (mut forge, owner) = prepared(database, "10000").await?;
     let (receiver, channel) = (Receiver::start().await?, Receiver::start().await?);
     let events = ["publication.sent", "agent.refused", "agent.stale"];
     let json = hook(&owner, &json!({ "url": receiver.url(), "name": "pipeline", "events": events })).await?;
@@ -162,22 +183,20 @@ async fn what_agents_refuse_is_told_once_for_each_publication_whatever_restarts(
     stubborn.stop().await;
     let stubborn = agent(connection(), &credential, "till-1", Some("farewell.message")).await?;
     refuses(&stubborn, 1).await;
-    owner.post(&format!("{}/publications/1/retry", owner.project()), &json!({})).await?.ok()?;
+    retry(&owner, 1).await?;
     receiver.hears("agent.refused", |body| body["data"]["publication"] == 2).await;
+    is_sent(&owner, 2).await;
     forge.process.stop().await?;
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
-    owner.post(&format!("{}/publications/2/retry", owner.project()), &json!({})).await?.ok()?;
+    retry(&owner, 2).await?;
     let third = receiver.hears("agent.refused", |body| body["data"]["publication"] == 3).await;
     taken(&owner, &json, &third).await;
+    is_sent(&owner, 3).await;
     let told = logged(&owner, &json, "agent.refused").await?;
     assert_eq!(told.len(), 3, "one for each publication: {told:#?}");
-    let numbers: Vec<Value> = receiver
-        .heard()
-        .iter()
-        .filter(|heard| heard.header("forge-event") == "agent.refused")
-        .map(|heard| heard.json()["data"]["publication"].clone())
-        .collect();
+    let heard = heard_once(&receiver, "agent.refused");
+    let numbers: Vec<Value> = heard.iter().map(|body| body["data"]["publication"].clone()).collect();
     assert_eq!(numbers, [1, 2, 3]);
     assert_eq!(logged(&owner, &json, "publication.sent").await?.len(), 3);
     assert_eq!(logged(&owner, &json, "agent.stale").await?.len(), 0, "who just came has not heard FORGE yet");
@@ -188,7 +207,7 @@ async fn what_agents_refuse_is_told_once_for_each_publication_whatever_restarts(
 
 /// Waits until FORGE lists an agent as stale, or as not.
 async fn listed(owner: &Api, name: &str, stale: bool) {
-    until(&format!("{name} is listed, stale: {stale}"), secs(30), async || {
+    until(&format!("{name} is listed, stale: {stale}"), secs(60), async || {
         let all = owner.get(&format!("{}/agents", owner.project())).await.ok()?.ok().ok()?;
         all["items"].as_array()?.iter().any(|a| a["name"] == name && a["stale"] == stale).then_some(())
     })
@@ -229,12 +248,12 @@ async fn an_agent_that_does_not_hear_forge_is_told_of_and_does_not_flood_where_i
         listed(&owner, "till-1", false).await;
         proxy.play(deaf());
         listed(&owner, "till-1", true).await;
-        until("it said so some times", secs(30), async || till.status().age_ms.filter(|age| *age > 7_000))
+        until("it said so some times", secs(60), async || till.status().age_ms.filter(|age| *age > 7_000))
             .await;
     }
     // Somebody else is told of at once.
-    let raw = tests::forge::raw::Raw::connect(&credential, "till-3", "checkout").await?;
-    until("another one is told of", secs(30), async || {
+    let raw = let_in(&credential, "till-3", "checkout").await;
+    until("another one is told of", secs(60), async || {
         raw.tell_stale("a test says so").await.ok()?;
         receiver.heard().iter().any(|heard| heard.json()["data"]["agents"] == json!(["till-3"])).then_some(())
     })
@@ -280,11 +299,10 @@ async fn two_forges_that_hear_the_same_agents_tell_of_them_once(database: Databa
         for agent in &agents {
             refuses(agent, serial).await;
         }
-        let names = until("all five are told of", secs(30), async || {
-            let told =
-                receiver.heard().into_iter().filter(|heard| heard.header("forge-event") == "agent.refused");
-            let told = told.map(|heard| heard.json()).filter(|body| body["data"]["publication"] == serial);
+        let names = until("all five are told of", secs(60), async || {
+            let told = heard_once(&receiver, "agent.refused").into_iter();
             let mut names: Vec<String> = told
+                .filter(|body| body["data"]["publication"] == serial)
                 .flat_map(|body| body["data"]["agents"].as_array().cloned().unwrap_or_default())
                 .filter_map(|name| name.as_str().map(str::to_owned))
                 .collect();
@@ -298,10 +316,10 @@ async fn two_forges_that_hear_the_same_agents_tell_of_them_once(database: Databa
             "each once, of publication {serial}"
         );
         if serial < 4 {
-            let path = format!("{}/publications/{serial}/retry", owner.project());
-            owner.post(&path, &json!({})).await?.ok()?;
+            retry(&owner, i64::try_from(serial)?).await?;
         }
     }
+    is_sent(&owner, 4).await;
     assert_eq!(logged(&owner, &json, "publication.sent").await?.len(), 4);
     drop(second);
     for agent in agents {

@@ -43,13 +43,14 @@ async fn publications(owner: &Api) -> Result<Vec<Value>> {
 
 /// Waits until FORGE calls all publications sent, and holds the stream against them.
 async fn each_is_in_the_stream_once(owner: &Api, reader: &Reader) -> Result<Vec<Value>> {
-    let known = until("everything is sent", secs(60), async || {
+    let known = until("everything is sent", secs(120), async || {
         let known = publications(owner).await.ok()?;
         known.iter().all(|p| p["state"] == "sent").then_some(known)
     })
     .await;
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let stored = reader.all().await?;
+    // It may be on its way back to a broker that was killed.
+    let stored = until("the stream is read", secs(120), async || reader.all().await.ok()).await;
     for message in &stored {
         *seen.entry(message.publication.clone()).or_default() += 1;
     }
@@ -77,15 +78,21 @@ async fn forge_killed_between_commit_and_relay_sends_each_publication_exactly_on
     owner.publish("1.0.0", "prod").await?;
     let span = begin.elapsed() * 2 + millis(10);
     let (before, mut acknowledged) = (2, 2);
-    for _ in 0..15 {
+    for round in 0..15 {
         // Some blows fall before the commit, some between commit and relay, some within the relay.
-        let publish = tokio::spawn({
+        let mut publish = tokio::spawn({
             let owner = owner.clone();
             async move { owner.publish("1.0.0", "prod").await }
         });
-        moments.pass(span).await;
+        // However slow it is by now: some fall after the answer, which comes after the commit.
+        let answered = if round % 3 == 0 { Some((&mut publish).await?) } else { None };
+        moments.pass(if answered.is_some() { millis(20) } else { span }).await;
         forge.process.kill9().await;
-        if publish.await?.is_ok() {
+        let answer = match answered {
+            Some(answer) => answer,
+            None => publish.await?,
+        };
+        if answer.is_ok() {
             acknowledged += 1;
         }
         forge.start_again().await?;
@@ -142,13 +149,13 @@ async fn nothing_is_lost_or_half_applied_when_anything_is_killed_under_load(
         agrees(&agent);
     }
     // After the last blow the line works, and everybody has the end of it.
-    until("the last version is published", secs(60), async || {
+    until("the last version is published", secs(120), async || {
         write_and_publish(&owner, rounds + 1).await.ok()
     })
     .await;
     let text = format!("{} Ada", rounds + 1);
-    live.prints(&text, secs(40)).await;
-    until("the agent inside has it too", secs(40), async || {
+    live.prints(&text, secs(120)).await;
+    until("the agent inside has it too", secs(120), async || {
         agrees(&agent);
         (agent.prompt("right", &vars! { name: "Ada" }).ok()? == text).then_some(())
     })
@@ -189,6 +196,8 @@ fn agrees(agent: &LiveAgent) {
             (Ok(before), Ok(right), Ok(after)) => {
                 assert!(right == before || right == after, "{before} beside {right} beside {after}");
             }
+            // The first version came between the two calls.
+            (Err(_), Ok(_), Ok(_)) => {}
             (left, right, _) => {
                 assert_eq!(left.is_ok(), right.is_ok(), "one prompt of the set without the other")
             }
@@ -213,9 +222,9 @@ async fn two_forge_processes_start_at_once_on_one_empty_database_and_share_the_w
     let credential = other.credential("prod", "checkout").await?;
     let live = Live::start(place.directory(), &credential, "checkout-1", "welcome.message")?;
     owner.release("1.0.0", "one {{ name }}").await?;
-    live.prints("one Ada", secs(40)).await;
+    live.prints("one Ada", secs(60)).await;
     other.release("2.0.0", "two {{ name }}").await?;
-    live.prints("two Ada", secs(20)).await;
+    live.prints("two Ada", secs(60)).await;
 
     // Both publish at once, and one of them is killed: the other sends what it left.
     let publish = |api: Api| tokio::spawn(async move { api.publish("1.0.0", "prod").await });

@@ -29,11 +29,13 @@ struct Listener {
 }
 
 impl Listener {
+    /// Connects as soon as the broker lets the credential in: FORGE may have to bring the project's account there yet.
     async fn connect(credential: &Credential) -> Result<Self> {
         let server = credential.connection["servers"][0].as_str().context("a server")?;
         let inbox = subject::inbox(&credential.public_key);
         let options = ConnectOptions::with_credentials(&credential.creds)?.custom_inbox_prefix(inbox);
-        let client = options.connect(server).await?;
+        let client =
+            until("it is let in", secs(60), async || options.clone().connect(server).await.ok()).await;
         let scope: Scope = serde_json::from_value(credential.connection["scope"].clone())?;
         let roots = serde_json::from_value(credential.connection["roots"].clone())?;
         let words = client.subscribe(subject::heartbeat(&scope)).await?;
@@ -54,7 +56,7 @@ impl Listener {
                 }
             }
         };
-        tokio::time::timeout(secs(10), next).await.context("no such word was heard")?
+        tokio::time::timeout(secs(60), next).await.context("no such word was heard")?
     }
 
     /// Says in the name of an agent how it is.
@@ -77,7 +79,7 @@ fn orders(owner: &Api) -> String {
 
 /// The agent as FORGE lists it, once it is so.
 async fn listed(owner: &Api, name: &str, what: &str, so: impl Fn(&Value) -> bool) -> Value {
-    until(&format!("FORGE lists {name}: {what}"), secs(20), async || {
+    until(&format!("FORGE lists {name}: {what}"), secs(60), async || {
         let agents = owner.get(&format!("{}/agents", owner.project())).await.ok()?.ok().ok()?;
         agents["items"].as_array()?.iter().find(|a| a["name"] == name && so(a)).cloned()
     })
@@ -98,8 +100,13 @@ async fn an_order_goes_out_signed_and_at_once_and_the_next_one_has_a_higher_numb
     forge.process.has_its_broker().await?;
     let mut heard = Listener::connect(&credential).await?;
     for (agent, service) in [("till-1", "till"), ("till-2", "till"), ("kiosk-1", "kiosk")] {
-        heard.says(agent, service, "ACCEPTING", Value::Null).await?;
-        listed(&owner, agent, "it spoke", |_| true).await;
+        until(&format!("FORGE lists {agent}"), secs(60), async || {
+            // It may listen to agents a moment after it has its broker: they say the same again.
+            heard.says(agent, service, "ACCEPTING", Value::Null).await.ok()?;
+            let all = owner.get(&format!("{}/agents", owner.project())).await.ok()?.ok().ok()?;
+            all["items"].as_array()?.iter().any(|a| a["name"] == agent).then_some(())
+        })
+        .await;
     }
 
     let freeze = json!({"mode": "FROZEN", "agent": "till-1", "reason": "calm"});
@@ -125,7 +132,7 @@ async fn an_order_goes_out_signed_and_at_once_and_the_next_one_has_a_higher_numb
     // What agents say to it is counted, each for the newest order that is meant for it.
     heard.says("till-1", "till", "FROZEN", json!({"number": first, "result": "done"})).await?;
     heard.says("kiosk-1", "kiosk", "ACCEPTING", json!({"number": second, "result": "forbidden"})).await?;
-    until("both answers are counted", secs(20), async || {
+    until("both answers are counted", secs(60), async || {
         let list = owner.get(&orders(&owner)).await.ok()?.ok().ok()?;
         let of = |n: usize, what: &str| list["items"][n]["answers"][what].as_u64();
         (of(0, "forbidden") == Some(1) && of(1, "done") == Some(1)).then_some(())
@@ -152,7 +159,7 @@ async fn an_agent_that_forge_freezes_says_what_it_would_have_applied_and_takes_i
     let mut forge = Forge::start(database).await?;
     let (owner, _, live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
-    live.prints("one Ada", secs(20)).await;
+    live.prints("one Ada", secs(60)).await;
     listed(&owner, "checkout-1", "it spoke", |_| true).await;
 
     let frozen = json!({"mode": "FROZEN", "agent": "checkout-1", "reason": "calm"});
@@ -176,8 +183,8 @@ async fn an_agent_that_forge_freezes_says_what_it_would_have_applied_and_takes_i
     assert_eq!(live.texts().last().map(String::as_str), Some("one Ada"));
 
     owner.post(&orders(&owner), &json!({"mode": "ACCEPTING"})).await?.ok()?;
-    live.prints("two Ada", secs(20)).await;
-    until("it is counted as done", secs(20), async || {
+    live.prints("two Ada", secs(60)).await;
+    until("it is counted as done", secs(60), async || {
         let list = owner.get(&orders(&owner)).await.ok()?.ok().ok()?;
         (list["items"][0]["answers"]["done"] == 1 && list["items"][0]["answers"]["agents"] == 1).then_some(())
     })
@@ -189,7 +196,7 @@ async fn an_agent_that_was_away_obeys_when_it_is_back(database: Database) -> Res
     let mut forge = Forge::start(database).await?;
     let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
-    live.prints("one Ada", secs(20)).await;
+    live.prints("one Ada", secs(60)).await;
     listed(&owner, "checkout-1", "it spoke", |_| true).await;
     live.kill9().await;
     owner.post(&orders(&owner), &json!({"mode": "FROZEN"})).await?.ok()?;

@@ -20,13 +20,13 @@ async fn a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_ba
     let mut forge = Forge::with_broker(database).await?;
     let (owner, _, live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
 
     forge.place.broker().kill9().await;
     let waiting = owner.release("1.1.0", "Good day, {{ name }}").await?;
     assert_eq!(waiting["state"], "waiting", "{waiting}");
     let number = waiting["number"].as_i64().expect("a number");
-    until("FORGE says that its broker is down", secs(20), async || {
+    until("FORGE says that its broker is down", secs(60), async || {
         (owner.get("/health/ready").await.ok()?.body["broker"] == "unreachable").then_some(())
     })
     .await;
@@ -39,11 +39,11 @@ async fn a_publication_waits_while_the_broker_is_down_and_goes_out_when_it_is_ba
     );
 
     forge.place.broker().restart().await?;
-    until("the publication is sent", secs(40), async || {
+    until("the publication is sent", secs(60), async || {
         (owner.publication(number).await.ok()?["state"] == "sent").then_some(())
     })
     .await;
-    live.prints("Good day, Ada", secs(20)).await;
+    live.prints("Good day, Ada", secs(60)).await;
     Ok(())
 }
 
@@ -52,15 +52,16 @@ async fn a_wiped_broker_is_rebuilt_from_the_database_with_the_same_digests(datab
     let (owner, credential, live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
     owner.release("2.0.0", "two {{ name }}").await?;
-    live.prints("two Ada", secs(20)).await;
+    live.prints("two Ada", secs(60)).await;
     let reader = Reader::connect(&credential).await?;
-    let before = reader.last().await?;
+    let before = until("the stream is read", secs(60), async || reader.last().await.ok()).await;
+    assert_eq!(before.serial, 2);
 
     forge.process.stop().await?;
     forge.place.broker().wipe().await?;
     forge.place.broker().restart().await?;
     forge.place.run(&["republish"]).await?;
-    let after = until("the stream is there again", secs(20), async || reader.last().await.ok()).await;
+    let after = until("the stream is there again", secs(60), async || reader.last().await.ok()).await;
     assert_eq!(
         (&after.publication, after.serial, &after.digest, &after.wire, &after.attestation),
         (&before.publication, before.serial, &before.digest, &before.wire, &before.attestation),
@@ -69,7 +70,8 @@ async fn a_wiped_broker_is_rebuilt_from_the_database_with_the_same_digests(datab
 
     forge.start_again().await?;
     owner.release("3.0.0", "three {{ name }}").await?;
-    live.prints("three Ada", secs(40)).await;
+    // The empty broker may have refused the agent some times, and each time it waits longer.
+    live.prints("three Ada", secs(120)).await;
     assert!(!live.texts().ends_with(&["one Ada".into()]), "a wiped stream rolls no agent back");
     Ok(())
 }
@@ -86,7 +88,7 @@ async fn forge_starts_and_publishes_while_the_broker_is_down(database: Database)
     forge.place.broker().restart().await?;
     let credential = owner.credential("prod", "checkout").await?;
     let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
-    live.prints("Hello Ada", secs(40)).await;
+    live.prints("Hello Ada", secs(60)).await;
     Ok(())
 }
 
@@ -95,18 +97,22 @@ async fn with_its_database_down_forge_says_so_and_agents_do_not_notice() -> Resu
     let mut forge = Forge::with_broker(Database::Postgres).await?;
     let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
 
     forge.place.postgres().kill();
-    owner.get(&owner.project()).await?.problem(503, "unavailable")?;
+    // The servers of single connections notice a moment later that their master is gone.
+    until("FORGE says so", secs(60), async || {
+        owner.get(&owner.project()).await.ok()?.problem(503, "unavailable").ok()
+    })
+    .await;
     live.kill9().await;
     let before = live.texts().len();
     live.start_again()?;
-    until("the agent serves", secs(20), async || (live.texts().len() > before).then_some(())).await;
+    until("the agent serves", secs(60), async || (live.texts().len() > before).then_some(())).await;
 
     forge.place.postgres().restart();
-    until("FORGE answers again", secs(40), async || owner.get(&owner.project()).await.ok()?.ok().ok()).await;
+    until("FORGE answers again", secs(60), async || owner.get(&owner.project()).await.ok()?.ok().ok()).await;
     owner.release("1.1.0", "Good day, {{ name }}").await?;
-    live.prints("Good day, Ada", secs(20)).await;
+    live.prints("Good day, Ada", secs(60)).await;
     Ok(())
 }

@@ -89,7 +89,7 @@ async fn a_wrong_parameter_is_told_by_name_in_the_preview_and_in_the_agent(datab
     owner.publish("1.0.0", "prod").await?;
     let live =
         Live::start(forge.directory(), &owner.credential("prod", "checkout").await?, "checkout-1", "order")?;
-    tests::until::until("the agent complains", secs(20), async || {
+    tests::until::until("the agent complains", secs(60), async || {
         live.events()
             .iter()
             .any(|event| event["message"].as_str().is_some_and(|m| m.contains("count")))

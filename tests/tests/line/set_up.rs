@@ -21,7 +21,7 @@ async fn a_new_forge_prints_a_link_by_which_the_first_user_is_made(database: Dat
     let mut forge = place.spawn(0)?;
     forge.ready(&place).await?;
     let log = async |number| std::fs::read_to_string(place.directory().join(format!("forge-{number}.log")));
-    let link = until("forge prints the link", secs(20), async || {
+    let link = until("forge prints the link", secs(60), async || {
         log(0).await.ok().as_deref().and_then(find).map(str::to_owned)
     })
     .await;

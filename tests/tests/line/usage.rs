@@ -10,6 +10,8 @@ use tests::forge::raw::Raw;
 use tests::forge::{Database, Forge, ORGANISATION};
 use tests::until::{secs, until};
 
+use crate::let_in;
+
 tests::on_both!(
     use_is_counted_once_over_repeated_late_and_lost_statuses_and_restarts,
     two_forges_on_one_database_count_a_status_once,
@@ -34,7 +36,7 @@ async fn rows(owner: &Api, more: &str) -> Result<Vec<Value>> {
 
 /// The row of version 1.0.0 in prod, as soon as it has so many renders.
 async fn renders(owner: &Api, expected: u64) -> Value {
-    until(&format!("{expected} renders are counted"), secs(20), async || {
+    until(&format!("{expected} renders are counted"), secs(60), async || {
         let rows = rows(owner, "&environment=prod").await.ok()?;
         let row = rows.into_iter().find(|row| row["version"] == "1.0.0")?;
         (row["renders"] == expected).then_some(row)
@@ -44,7 +46,7 @@ async fn renders(owner: &Api, expected: u64) -> Value {
 
 /// FORGE has heard everything that was told before: an agent that nobody knows yet is listed.
 async fn heard(owner: &Api, agent: &str) {
-    until("FORGE has heard it", secs(20), async || {
+    until("FORGE has heard it", secs(60), async || {
         let all = owner.get(&format!("{}/agents", owner.project())).await.ok()?.ok().ok()?;
         all["items"].as_array()?.iter().any(|a| a["name"] == agent).then_some(())
     })
@@ -59,7 +61,7 @@ async fn use_is_counted_once_over_repeated_late_and_lost_statuses_and_restarts(
     owner.create_project(ORGANISATION).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let credential = owner.credential("prod", "checkout").await?;
-    let agent = Raw::connect(&credential, "till-1", "checkout").await?;
+    let agent = let_in(&credential, "till-1", "checkout").await;
     let tell = async |started: i64, count: u64| -> Result<()> {
         agent.tell(started, &[used("1.0.0", "welcome.message", count, count / 2)?]).await
     };
@@ -82,11 +84,11 @@ async fn use_is_counted_once_over_repeated_late_and_lost_statuses_and_restarts(
     forge.process.kill9().await;
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
-    let agent = until("the broker is back", secs(20), async || {
+    let agent = until("the broker is back", secs(60), async || {
         Raw::connect(&owner.credential("prod", "again").await.ok()?, "till-1", "checkout").await.ok()
     })
     .await;
-    until("FORGE hears it again", secs(20), async || {
+    until("FORGE hears it again", secs(60), async || {
         agent.tell(2_000_000, &[used("1.0.0", "welcome.message", 50, 15).ok()?]).await.ok()?;
         let rows = rows(&owner, "").await.ok()?;
         (rows[0]["renders"] == 160).then_some(())
@@ -126,7 +128,7 @@ async fn two_forges_on_one_database_count_a_status_once(database: Database) -> R
         second.has_its_broker().await?;
     }
     let credential = owner.credential("prod", "checkout").await?;
-    let agents = until("the credential is let in", secs(20), async || {
+    let agents = until("the credential is let in", secs(60), async || {
         let mut agents = Vec::new();
         for n in 0..10 {
             agents.push(Raw::connect(&credential, &format!("till-{n}"), "checkout").await.ok()?);
@@ -142,7 +144,7 @@ async fn two_forges_on_one_database_count_a_status_once(database: Database) -> R
     let row = renders(&owner, 2000).await;
     assert_eq!((&row["calls"], &row["errors"]), (&json!(200), &json!(200)), "{row}");
     // The slower of the two has nothing to add either.
-    let last = Raw::connect(&credential, "last", "checkout").await?;
+    let last = let_in(&credential, "last", "checkout").await;
     last.tell(1_000_000, &[]).await?;
     heard(&owner, "last").await;
     if let Some(second) = &second {
@@ -169,7 +171,7 @@ async fn use_that_was_told_while_forge_was_away_and_before_a_rollback_is_counted
         .memory_only()
         .start()
         .await?;
-    until("it is confirmed", secs(20), async || agent.health().fresh.then_some(())).await;
+    until("it is confirmed", secs(60), async || agent.health().fresh.then_some(())).await;
     let render = |many: usize| {
         (0..many).try_for_each(|_| agent.prompt("welcome.message", vars! { name: "Ada" }).map(drop))
     };
@@ -177,16 +179,16 @@ async fn use_that_was_told_while_forge_was_away_and_before_a_rollback_is_counted
     renders(&owner, 40).await;
     // Told more often than is enough, to nobody: a status goes out each second.
     forge.process.kill9().await;
-    until("FORGE is silent", secs(20), async || agent.status().stale.then_some(())).await;
+    until("FORGE is silent", secs(60), async || agent.status().stale.then_some(())).await;
     render(60)?;
-    until("six statuses later", secs(30), async || agent.status().age_ms.filter(|age| *age > 9_000)).await;
+    until("six statuses later", secs(60), async || agent.status().age_ms.filter(|age| *age > 9_000)).await;
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
     renders(&owner, 100).await;
     // Another version, and the first again.
     owner.release("2.0.0", "Dear {{ name }}").await?;
     let serves = async |version: &str| {
-        until(&format!("{version} is served"), secs(20), async || {
+        until(&format!("{version} is served"), secs(60), async || {
             let sets = agent.status().sets;
             (sets.first()?.active.as_ref()?.version.to_string() == version).then_some(())
         })
@@ -210,7 +212,7 @@ async fn what_forge_does_not_know_and_numbers_without_end_count_for_nothing(
     owner.create_project(ORGANISATION).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let credential = owner.credential("prod", "thief").await?;
-    let thief = Raw::connect(&credential, "thief", "").await?;
+    let thief = let_in(&credential, "thief", "").await;
     let mut unknown = vec![used("9.9.9", "welcome.message", 5, 5)?];
     for n in 0..150 {
         unknown.push(used("1.0.0", &format!("made-up-{n}"), 5, 5)?);
@@ -232,7 +234,7 @@ async fn what_forge_does_not_know_and_numbers_without_end_count_for_nothing(
     for life in 1..=30 {
         thief.tell(life, std::slice::from_ref(&endless)).await?;
     }
-    let honest = Raw::connect(&credential, "honest", "").await?;
+    let honest = let_in(&credential, "honest", "").await;
     honest.tell(1, &[]).await?;
     heard(&owner, "honest").await;
     let row = rows(&owner, "").await?.first().cloned().context("a row")?;
@@ -240,7 +242,7 @@ async fn what_forge_does_not_know_and_numbers_without_end_count_for_nothing(
     let renders = row["renders"].as_u64().context("renders")?;
     assert!((1_000_000_000_000..=most).contains(&renders), "{row}");
     honest.tell(1, &[used("1.0.0", "welcome.message", 7, 0)?]).await?;
-    until("the honest one is counted", secs(20), async || {
+    until("the honest one is counted", secs(60), async || {
         let rows = rows(&owner, "").await.ok()?;
         (rows.first()?["renders"].as_u64()? % 1_000_000_000_000 == 7).then_some(())
     })

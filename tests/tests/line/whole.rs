@@ -19,22 +19,22 @@ async fn a_prompt_goes_from_its_author_to_an_agent_and_a_rollback_goes_the_same_
     let (owner, _, live) = checkout(&mut forge).await?;
 
     let first = owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
     let number = first["number"].as_i64().expect("a number");
-    let answered = until("FORGE has the agent's answer", secs(20), async || {
+    let answered = until("FORGE has the agent's answer", secs(60), async || {
         let found = owner.publication(number).await.ok()?;
-        (found["active"] == 1).then_some(found)
+        // An agent may be quicker than FORGE notes that the broker took it.
+        (found["active"] == 1 && found["state"] == "sent").then_some(found)
     })
     .await;
-    assert_eq!(answered["state"], "sent", "{answered}");
     assert_eq!(answered["answers"][0]["agent"], "checkout-1", "{answered}");
     assert_eq!(answered["answers"][0]["answer"], "active", "{answered}");
 
     owner.release("1.1.0", "Good day, {{ name }}.").await?;
-    live.prints("Good day, Ada.", secs(20)).await;
+    live.prints("Good day, Ada.", secs(60)).await;
 
     let back = owner.publish("1.0.0", "prod").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
     assert_eq!(back["serial"], 3, "a rollback is a publication with a higher serial: {back}");
     assert_eq!(back["digest"], first["digest"], "of the same bytes: {back}");
     assert_eq!(back["rollback"], true, "{back}");
@@ -45,7 +45,7 @@ async fn an_agent_starts_from_its_disk_with_forge_database_and_broker_down(datab
     let mut forge = Forge::start(database).await?;
     let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
 
     live.kill9().await;
     forge.process.stop().await?;
@@ -54,7 +54,7 @@ async fn an_agent_starts_from_its_disk_with_forge_database_and_broker_down(datab
     }
     let before = live.texts().len();
     live.start_again()?;
-    until("the agent renders from its disk", secs(20), async || (live.texts().len() > before).then_some(()))
+    until("the agent renders from its disk", secs(60), async || (live.texts().len() > before).then_some(()))
         .await;
     assert_eq!(live.texts().last().map(String::as_str), Some("Hello Ada"));
 
@@ -69,11 +69,11 @@ async fn an_agent_that_was_away_gets_what_it_missed(database: Database) -> Resul
     let mut forge = Forge::start(database).await?;
     let (owner, _, mut live) = checkout(&mut forge).await?;
     owner.release("1.0.0", "one {{ name }}").await?;
-    live.prints("one Ada", secs(20)).await;
+    live.prints("one Ada", secs(60)).await;
     live.kill9().await;
     owner.release("2.0.0", "two {{ name }}").await?;
     owner.release("3.0.0", "three {{ name }}").await?;
     live.start_again()?;
-    live.prints("three Ada", secs(20)).await;
+    live.prints("three Ada", secs(60)).await;
     Ok(())
 }

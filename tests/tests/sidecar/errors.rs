@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
 use schemas::envelope::{AgeAction, Heartbeat, MaxAge};
 use serde_json::Value;
 use tests::nats::{TestBroker, now};
-use tests::stage::PATIENCE;
 use tests::until::until;
 
 use crate::mount::denying;
-use crate::stage::{Answer, Sidecar, furnish};
+use crate::stage::{Answer, PATIENCE, Sidecar, furnish};
 
 /// What the document says, and what was seen.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Seen {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> {
     let mut test = TestBroker::start().await?;
-    let bounds = ["--body-max", "2000000", "--body-time-ms", "300", "--event-readers", "1"];
+    let bounds = ["--body-max", "2000000", "--body-time-ms", "6000", "--event-readers", "1"];
     let sidecar = Sidecar::start(&test, "errors", &bounds).await?;
     let document = sidecar.get("/openapi.json").await?.json()?;
     let (mut named, mut operations) = (BTreeSet::new(), Vec::new());
@@ -55,11 +55,7 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
     let called = r#"{"id":"hello","input_tokens":7}"#;
     seen.note("report", &sidecar.ask("POST", "/v1/calls", Some(called), &[]).await?);
     furnish(&test).await?;
-    until("both are here", PATIENCE, async || {
-        let ready = sidecar.get("/v1/prompts/@talk/chat").await.ok()?.status == 200;
-        (ready && sidecar.get("/v1/prompts/hello").await.ok()?.status == 200).then_some(())
-    })
-    .await;
+    sidecar.furnished().await;
 
     // What every route has in common.
     let host = denying().await?;
@@ -87,18 +83,20 @@ async fn each_error_that_the_document_names_occurs_and_no_other() -> Result<()> 
 
     // Bodies.
     let large = format!("{{\"id\":\"{}\"}}", "x".repeat(2_000_001));
-    for (name, method, path) in [
+    let take_bodies = [
         ("render", "POST", "/v1/render"),
         ("set_mode", "PUT", "/v1/mode"),
         ("sync", "POST", "/v1/sync"),
         ("report", "POST", "/v1/calls"),
-    ] {
+    ];
+    let slow = take_bodies.map(|(_, method, path)| crate::bounds::slow_body(&sidecar, method, path));
+    for (slow, (name, method, path)) in try_join_all(slow).await?.iter().zip(take_bodies) {
+        seen.note(name, slow);
         seen.note(name, &sidecar.ask(method, path, Some("[nonsense"), &[]).await?);
         seen.note(name, &sidecar.ask(method, path, Some(r#"{"odd":1}"#), &[]).await?);
         let too_much = sidecar.ask(method, path, Some(&large), &[]).await?;
         assert_eq!(too_much.status, 413, "{name}");
         seen.note(name, &too_much);
-        seen.note(name, &crate::bounds::slow_body(&sidecar, method, path).await?);
     }
     seen.note("search", &sidecar.get("/v1/search").await?);
 

@@ -4,11 +4,11 @@ use anyhow::{Context as _, Result};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tests::nats::TestBroker;
-use tests::stage::{PATIENCE, publish};
+use tests::stage::{Answering, publish};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 
-use crate::stage::Sidecar;
+use crate::stage::{PATIENCE, Sidecar};
 
 /// One event.
 #[derive(Debug, Clone)]
@@ -60,6 +60,8 @@ impl Reader {
 async fn events_come_in_order_go_on_after_a_break_and_end_with_a_word() -> Result<()> {
     let test = TestBroker::start().await?;
     publish(&test, "1.0.0", "one").await?;
+    // Without its word an agent is stale after a while, which is an event too.
+    let _forge = Answering::start(&test, Some(Vec::new())).await?;
     let mut sidecar = Sidecar::serving(&test, "events", &[]).await?;
     let mut reader = Reader::open(&sidecar, None).await?;
     assert_eq!(reader.expect("mode").await?.data["mode"], "ACCEPTING");

@@ -8,11 +8,11 @@ use axum::routing::get;
 use live_agent::serve::access::{Asks, Authorize, Denied, Loopback};
 use live_agent::{LiveAgent, Mode};
 use tests::nats::TestBroker;
-use tests::stage::{PATIENCE, builder, publish, serves};
+use tests::stage::{builder, publish, serves};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::stage::curl;
+use crate::stage::{PATIENCE, curl};
 
 /// A host that serves until it is dropped.
 pub(crate) struct Host {

@@ -3,11 +3,10 @@
 use anyhow::{Context as _, Result};
 use tests::browser::Browser;
 use tests::nats::TestBroker;
-use tests::stage::PATIENCE;
 use tests::tools;
 use tests::until::until;
 
-use crate::stage::{Sidecar, furnish};
+use crate::stage::{PATIENCE, Sidecar, furnish};
 
 const PAGES: &[(&str, &str)] = &[
     ("overview", "/"),
@@ -23,10 +22,7 @@ async fn people_see_how_it_stands_freeze_it_and_try_a_prompt_out() -> Result<()>
     let test = TestBroker::start().await?;
     furnish(&test).await?;
     let sidecar = Sidecar::serving(&test, "page", &["--no-token"]).await?;
-    until("the second set is here", PATIENCE, async || {
-        (sidecar.get("/v1/prompts/@talk/chat").await.ok()?.status == 200).then_some(())
-    })
-    .await;
+    sidecar.furnished().await;
     let root = format!("http://{}", sidecar.address);
     let browser = Browser::start().await?;
     browser.scripts(false).await?;
@@ -89,6 +85,7 @@ async fn the_pages_are_accessible_in_both_themes() -> Result<()> {
     let test = TestBroker::start().await?;
     furnish(&test).await?;
     let sidecar = Sidecar::serving(&test, "axe", &["--no-token"]).await?;
+    sidecar.furnished().await;
     let browser = Browser::start().await?;
     let mut faults = Vec::new();
     for (theme, width) in [("light", 1280), ("dark", 1280), ("light", 360), ("dark", 360)] {

@@ -3,10 +3,9 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use tests::nats::TestBroker;
-use tests::stage::PATIENCE;
 use tests::until::until;
 
-use crate::stage::{Sidecar, furnish};
+use crate::stage::{PATIENCE, Sidecar, furnish};
 
 const HELLO: &str = r#"{"id":"hello","values":{"name":"Ada \"L\"\n","n":3}}"#;
 
@@ -15,6 +14,7 @@ async fn a_prompt_is_rendered_over_both_protocols_and_both_transports() -> Resul
     let test = TestBroker::start().await?;
     furnish(&test).await?;
     let sidecar = Sidecar::serving(&test, "routes", &[]).await?;
+    sidecar.furnished().await;
     let bearer = sidecar.bearer();
     for (protocol, flags) in [("http/1.1", vec!["--http1.1"]), ("http/2", vec!["--http2-prior-knowledge"])] {
         let far =

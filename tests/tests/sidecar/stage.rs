@@ -2,15 +2,18 @@
 
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use tests::nats::TestBroker;
-use tests::stage::PATIENCE;
 use tests::tools;
-use tests::until::until;
+use tests::until::{secs, until};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+
+/// How long anything may take that is to happen at all.
+pub(crate) const PATIENCE: Duration = secs(60);
 
 /// A running `live serve`.
 pub(crate) struct Sidecar {
@@ -99,6 +102,18 @@ impl Sidecar {
         Ok(sidecar)
     }
 
+    /// Waits until all that [`furnish`] published is served: one set may come a while after the other.
+    pub(crate) async fn furnished(&self) {
+        until("both sets are here", PATIENCE, async || {
+            for id in ["hello", "@talk/chat"] {
+                let path = format!("/v1/prompts/{id}");
+                self.get(&path).await.ok().filter(|answer| answer.status == 200)?;
+            }
+            Some(())
+        })
+        .await;
+    }
+
     pub(crate) fn bearer(&self) -> String {
         format!("authorization: Bearer {}", self.token)
     }
@@ -147,7 +162,7 @@ impl Sidecar {
 
 pub(crate) async fn curl(url: &str, body: Option<&str>, more: &[&str]) -> Result<Answer> {
     let mut command = Command::new("curl");
-    command.args(["-sS", "-i", "--max-time", "15", "-H", "expect:"]).args(more);
+    command.args(["-sS", "-i", "--max-time", "60", "-H", "expect:"]).args(more);
     if body.is_some() {
         command.args(["-H", "content-type: application/json", "--data-binary", "@-"]).stdin(Stdio::piped());
     }
