@@ -416,6 +416,12 @@ impl EnrolRequest {
     }
 }
 
+impl EnrolAnswer {
+    /// The `code` of a refusal that passes: FORGE cannot enrol anybody at the moment, for its database or its broker is
+    /// away or does not know the project yet.
+    pub const UNAVAILABLE: &str = "unavailable";
+}
+
 /// FORGE's answer to an enrolment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]

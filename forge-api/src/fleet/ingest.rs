@@ -417,7 +417,7 @@ impl Ingest {
             let answered = enrol::answer(&state, &broker, &request).await.unwrap_or_else(|error| {
                 tracing::warn!(agent.id = %request.agent, error = %chain(&error), "enrolment failed");
                 let answer = EnrolAnswer::Refused {
-                    code: "unavailable".into(),
+                    code: EnrolAnswer::UNAVAILABLE.into(),
                     message: "forge cannot enrol at the moment; ask again".into(),
                 };
                 Answered { answer, signed: None }

@@ -51,6 +51,8 @@ pub(crate) enum LedgerError {
     NoForge,
     #[error("the answer to the enrolment is not FORGE's")]
     Forged(#[source] TrustError),
+    #[error("FORGE cannot enrol at the moment: {0}")]
+    Unavailable(String),
     #[error("FORGE refuses the enrolment ({code}): {message}")]
     Refused { code: String, message: String },
     #[error("the request could not be sent or read: {0}")]
@@ -128,6 +130,9 @@ pub(crate) async fn enrol(core: &Core, client: &Client) -> Result<Option<String>
             believe(core, &answer, Digest::of(&signed))?;
             tracing::info!(agent.id = %core.name, consumer = consumer.as_deref(), "enrolled with FORGE");
             Ok(consumer)
+        }
+        EnrolAnswer::Refused { code, message } if code == EnrolAnswer::UNAVAILABLE => {
+            Err(LedgerError::Unavailable(message))
         }
         EnrolAnswer::Refused { code, message } => Err(LedgerError::Refused { code, message }),
     }

@@ -5,6 +5,7 @@ use futures::StreamExt as _;
 use live_agent::vars;
 use nats_config::subject;
 use publisher::FleetEvent;
+use schemas::status::EnrolAnswer;
 use tests::nats::TestBroker;
 use tests::until::{millis, secs, until};
 
@@ -197,6 +198,31 @@ async fn the_ledger_shows_what_an_agent_has_consumed() -> Result<()> {
     publish(&test, "1.1.0", "two").await?;
     acknowledged(2).await;
     forge.abort();
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_cannot_be_enrolled_at_the_moment_asks_again_soon() -> Result<()> {
+    let test = TestBroker::start().await?;
+    let mut fleet = test.broker.fleet().await?;
+    let agent = builder(&test, "early")?.memory_only().start().await?;
+    let third = async {
+        let mut asked = 0;
+        while let Some(event) = fleet.next().await {
+            let FleetEvent::Enrol(_, responder) = event else { continue };
+            asked += 1;
+            if asked == 3 {
+                return Ok(());
+            }
+            let code = EnrolAnswer::UNAVAILABLE.into();
+            let answer = EnrolAnswer::Refused { code, message: "the database is away".into() };
+            responder.answer(&answer, None).await?;
+        }
+        anyhow::bail!("the fleet ended")
+    };
+    // Who was refused for good asks a minute later at the soonest.
+    tokio::time::timeout(secs(45), third).await??;
+    agent.stop().await;
     Ok(())
 }
 

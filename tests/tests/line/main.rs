@@ -45,7 +45,7 @@ async fn let_in(credential: &Credential, name: &str, service: &str) -> Raw {
 /// FORGE's answer to an enrolment. Who is not answered, or told to ask again, asks again, as every agent does.
 async fn enrol(agent: &Raw, contracts: &[Contract]) -> EnrolAnswer {
     until("FORGE answers an enrolment", secs(60), async || match agent.enrol(contracts).await.ok()? {
-        EnrolAnswer::Refused { code, .. } if code == "unavailable" => None,
+        EnrolAnswer::Refused { code, .. } if code == EnrolAnswer::UNAVAILABLE => None,
         answer => Some(answer),
     })
     .await
