@@ -272,6 +272,7 @@ async fn look(
 ) -> Result<(Unfit, Previewed), Fault> {
     let (unfit, mut previewed) = look_at_text(state, visitor, set, typed).await?;
     previewed.preview.beside = trial::beside(state, visitor, set, typed).await?;
+    previewed.editable = may_change(visitor, set);
     Ok((unfit, previewed))
 }
 

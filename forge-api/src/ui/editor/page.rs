@@ -283,6 +283,7 @@ mod tests {
         assert!(html.contains("Tomás saved welcome while you were writing"), "{html}");
         assert!(html.contains("<del>theirs</del>") && html.contains("<ins>mine</ins>"), "{html}");
         assert!(html.contains("is not a value of type integer; write 1."), "{html}");
+        assert!(html.contains("<kbd>Ctrl S</kbd> save"), "{html}");
         // The first line of a textarea is lost where it is empty, unless another one stands before it.
         assert!(html.contains(">\n\nHi {{ x }}</textarea>"), "{html}");
 
@@ -292,5 +293,25 @@ mod tests {
             render(&page).contains("{% include &quot;welcome&quot; %}")
                 || render(&page).contains("{% include \"welcome\" %}")
         );
+    }
+
+    #[test]
+    fn who_may_only_read_is_told_of_nothing_that_changes_the_draft() {
+        let frame = crate::ui::frame::Frame::for_test();
+        let typed = Typed { name: "welcome".into(), ..Typed::default() };
+        let shown = |editable: bool| {
+            let previewed = Previewed { found: vec!["who".into()], editable, ..Previewed::default() };
+            let beside = crate::ui::engine::fragment("previewed.html", &previewed).unwrap();
+            let mut page = Page { state: "LOCKED".into(), editable, ..Page::default() };
+            page.fill(&typed, &Unfit::default(), previewed, None);
+            (crate::ui::engine::render("editor.html", &frame, &page).unwrap(), beside)
+        };
+        let (page, beside) = shown(false);
+        assert!(page.contains("<kbd>Ctrl Enter</kbd> preview"), "{page}");
+        for change in ["Ctrl S", "Add parameter who", "Words with commas"] {
+            assert!(!page.contains(change) && !beside.contains(change), "{change}: {page}\n{beside}");
+            assert!(shown(true).0.contains(change), "{change} where it may be changed");
+        }
+        assert!(shown(true).1.contains("Add parameter who"));
     }
 }

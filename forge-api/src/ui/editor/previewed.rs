@@ -54,6 +54,8 @@ pub(crate) struct Previewed {
     pub found: Vec<String>,
     pub verdict: String,
     pub preview: Preview,
+    /// Whether parameters may be added and taken away.
+    pub editable: bool,
     /// How long the text is.
     pub size: String,
     pub unused: Vec<Unused>,
@@ -101,6 +103,7 @@ impl Previewed {
             problems,
             found,
             preview,
+            editable: false,
             size: count(characters as u64, "character", "characters"),
             unused: unused.map(|(index, row)| Unused { name: row.name.clone(), index }).collect(),
         }
