@@ -16,7 +16,7 @@ mod variables;
 
 pub(crate) use along::{Copied, along};
 pub(crate) use parameter::{Row, shown, value};
-pub(crate) use previewed::sentence;
+pub(crate) use previewed::{sentence, value_sentences};
 pub(crate) use typed::role_name;
 
 use axum::extract::State;
@@ -24,7 +24,6 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
 use schemas::PromptId;
 use schemas::prompt::{Content, Partial};
-use serde_json::Value;
 
 use self::merge::Clash;
 use self::page::{Conflict, ReviewView};
@@ -302,7 +301,7 @@ async fn look_at_text(
                 check = Check { errors, ..check };
                 return Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, None)));
             }
-            Err(ApiError::Parameters { problems, detail }) => Err(parameter_sentences(&problems, &detail)),
+            Err(ApiError::Parameters { problems, detail }) => Err(value_sentences(&problems, &detail)),
             Err(ApiError::Invalid { detail, .. }) => Err(vec![sentence(&detail)]),
             Err(error) => return Err(error.into()),
         }
@@ -311,23 +310,6 @@ async fn look_at_text(
         Err(refusals)
     };
     Ok((unfit.clone(), Previewed::of(typed, &check, &unfit, Some(rendered))))
-}
-
-fn parameter_sentences(problems: &Value, detail: &str) -> Vec<String> {
-    let word = |p: &Value, key: &str| match p.get(key) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Null) | None => String::new(),
-        Some(other) => other.to_string(),
-    };
-    let said: Vec<String> = problems
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|p| {
-            format!("{}: expected {}, got {}.", word(p, "parameter"), word(p, "expected"), word(p, "got"))
-        })
-        .collect();
-    if said.is_empty() { vec![sentence(detail)] } else { said }
 }
 
 /// Whether the visitor may change the draft of a set as it stands.

@@ -15,7 +15,7 @@ pub(crate) use self::typed::{messages, spoken};
 use self::view::Page;
 pub(crate) use self::view::{Column, Texts, now_in, size as length};
 use super::address::{Path, Query};
-use super::editor::{base, sentence};
+use super::editor::{base, sentence, value_sentences};
 use super::engine;
 use super::fault::{Fault, PageResult, beside_form};
 use super::form::Form;
@@ -200,19 +200,7 @@ async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Typed, sa
 fn refusals(error: ApiError) -> Result<Vec<String>, Fault> {
     Ok(match error {
         ApiError::Template(errors) => errors.iter().map(template_sentence).collect(),
-        ApiError::Parameters { problems, detail } => {
-            let word = |p: &serde_json::Value, key: &str| p[key].as_str().unwrap_or_default().to_owned();
-            let said: Vec<String> = problems
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|p| {
-                    let (name, expected) = (word(p, "parameter"), word(p, "expected"));
-                    format!("{name}: expected {expected}, got {}.", word(p, "got"))
-                })
-                .collect();
-            if said.is_empty() { vec![sentence(&detail)] } else { said }
-        }
+        ApiError::Parameters { problems, detail } => value_sentences(&problems, &detail),
         ApiError::Invalid { detail, .. } | ApiError::TooLarge(detail) | ApiError::Unavailable(detail) => {
             vec![sentence(&detail)]
         }

@@ -63,6 +63,31 @@ impl fmt::Display for ParameterError {
     }
 }
 
+impl ParameterError {
+    /// What is wrong with the value and what to do, as it stands beside the name of the parameter.
+    #[must_use]
+    pub fn advice(&self) -> String {
+        let Self { code, expected, got, .. } = self;
+        match (code, expected.strip_prefix(ONLY)) {
+            (ParameterErrorCode::Missing, _) => format!("it is required, give {}", with_article(expected)),
+            (ParameterErrorCode::Unexpected, Some(declared)) => {
+                format!("it is not declared, leave it out; declared are: {declared}")
+            }
+            (ParameterErrorCode::Unexpected, None) => "it is not declared, leave it out".to_owned(),
+            _ => format!("give {}; this is {}", with_article(expected), with_article(got)),
+        }
+    }
+}
+
+/// `a string`, `an integer of at least 1`; what is no kind of value stays as it is.
+fn with_article(words: &str) -> String {
+    match words.split(' ').next().unwrap_or_default() {
+        "string" | "number" | "boolean" | "list" => format!("a {words}"),
+        "integer" | "object" => format!("an {words}"),
+        _ => words.to_owned(),
+    }
+}
+
 /// Stands before the names that are declared, where another one was given.
 const ONLY: &str = "only the declared: ";
 
@@ -290,7 +315,7 @@ fn kind(kind: &Kind, value: &Value, path: &str, errors: &mut Vec<ParameterError>
         }
         Kind::String { .. } if !fits(kind, value) => {
             let count = value.as_str().map_or(0, |text| text.chars().count());
-            wrong(ParameterErrorCode::OutOfBounds, format!("a string of {count} characters"));
+            wrong(ParameterErrorCode::OutOfBounds, format!("a string of {}", counted(count, "character")));
         }
         Kind::Integer { .. } | Kind::Number { .. } if !fits(kind, value) => {
             wrong(ParameterErrorCode::OutOfBounds, "one out of bounds".into());
@@ -298,7 +323,7 @@ fn kind(kind: &Kind, value: &Value, path: &str, errors: &mut Vec<ParameterError>
         Kind::List { items, min_items, max_items } => {
             let list = value.as_array().unwrap_or_default();
             if !within(*min_items, *max_items, || list.len() as u64) {
-                wrong(ParameterErrorCode::OutOfBounds, format!("a list of {} items", list.len()));
+                wrong(ParameterErrorCode::OutOfBounds, format!("a list of {}", counted(list.len(), "item")));
             }
             for (index, item) in list.iter().enumerate().filter(|(_, item)| !fits(items, item)) {
                 self::kind(items, item, &format!("{path}[{index}]"), errors);
@@ -319,6 +344,11 @@ fn kind(kind: &Kind, value: &Value, path: &str, errors: &mut Vec<ParameterError>
         }
         _ => {}
     }
+}
+
+/// `1 item`, `2 items`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 fn same_type(kind: &Kind, value: &Value) -> bool {
@@ -349,16 +379,23 @@ fn got(value: &Value) -> String {
 }
 
 fn expected(kind: &Kind) -> String {
-    let bounds = |unit: &str, low: Option<String>, high: Option<String>| match (low, high) {
-        (Some(low), Some(high)) => format!(" of {low} to {high}{unit}"),
-        (Some(low), None) => format!(" of at least {low}{unit}"),
-        (None, Some(high)) => format!(" of at most {high}{unit}"),
-        (None, None) => String::new(),
+    let bounds = |unit: &str, low: Option<String>, high: Option<String>| {
+        let said = match (&low, &high) {
+            (Some(low), Some(high)) => format!(" of {low} to {high}"),
+            (Some(low), None) => format!(" of at least {low}"),
+            (None, Some(high)) => format!(" of at most {high}"),
+            (None, None) => return String::new(),
+        };
+        match high.or(low).as_deref() {
+            _ if unit.is_empty() => said,
+            Some("1") => format!("{said} {unit}"),
+            _ => format!("{said} {unit}s"),
+        }
     };
     let text = |n: &Option<u64>| n.map(|n| n.to_string());
     match kind {
         Kind::String { min_length, max_length } => {
-            format!("string{}", bounds(" characters", text(min_length), text(max_length)))
+            format!("string{}", bounds("character", text(min_length), text(max_length)))
         }
         Kind::Integer { minimum, maximum } => {
             format!("integer{}", bounds("", minimum.map(|n| n.to_string()), maximum.map(|n| n.to_string())))
@@ -374,7 +411,7 @@ fn expected(kind: &Kind) -> String {
             format!("one of {}", shown.join(", "))
         }
         Kind::List { min_items, max_items, .. } => {
-            format!("list{}", bounds(" items", text(min_items), text(max_items)))
+            format!("list{}", bounds("item", text(min_items), text(max_items)))
         }
         Kind::Boolean | Kind::Object { .. } => kind.name().to_owned(),
     }

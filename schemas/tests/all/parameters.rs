@@ -95,7 +95,7 @@ fn each_error_says_what_was_expected_and_what_came() {
             vars! { name: "A" },
             "name",
             ParameterErrorCode::OutOfBounds,
-            "expected string of 2 to 5 characters, got a string of 1 characters",
+            "expected string of 2 to 5 characters, got a string of 1 character",
         ),
         (
             vars! { name: "Ada", count: 11 },
@@ -239,5 +239,27 @@ fn parameters_are_exported_as_json_schema() {
                 "any": {"type": "object"}
             }
         })
+    );
+}
+
+#[test]
+fn what_is_wrong_is_said_beside_a_field_with_what_to_give() {
+    let said = |values: &Values| errors(values).errors[0].advice();
+    for (values, says) in [
+        (vars! {}, "it is required, give a value of type string"),
+        (vars! { name: "Ada", count: "two" }, "give an integer of 1 to 10; this is a string"),
+        (vars! { name: "A" }, "give a string of 2 to 5 characters; this is a string of 1 character"),
+        (
+            vars! { name: "Ada", tone: "loud" },
+            "give one of \"kind\", \"brief\"; this is a string that is none of them",
+        ),
+        (vars! { name: "Ada", vip: 1 }, "give a boolean; this is an integer"),
+    ] {
+        assert_eq!(said(&values), says);
+    }
+    let stranger = said(&vars! { name: "Ada", stranger: 1 });
+    assert!(
+        stranger.starts_with("it is not declared, leave it out; declared are: name, count"),
+        "{stranger}"
     );
 }

@@ -152,8 +152,8 @@ pub(crate) struct ParameterView {
     pub unused: bool,
     pub error: Option<String>,
     pub choices: Vec<String>,
-    /// It is required, and the preview has none.
-    pub missing: bool,
+    /// What is wrong with the value of the preview.
+    pub value_error: Option<String>,
     pub value: String,
     pub value_rows: usize,
 }
@@ -184,11 +184,20 @@ impl ParameterView {
             unused,
             error,
             choices,
-            missing: row.required && value.is_empty(),
+            value_error: value_error(row, &value),
             value_rows: value.lines().count().clamp(1, 8),
             value,
         }
     }
+}
+
+/// What is wrong with a value to try a parameter with, beside its field.
+fn value_error(row: &Row, value: &str) -> Option<String> {
+    if row.required && value.is_empty() {
+        return Some("Required: give a value.".to_owned());
+    }
+    let kind = row.parameter().ok()?.kind;
+    parameter::value(&kind, value).err().map(|what| sentence(&format!("it {what}")))
 }
 
 impl Page {
@@ -282,7 +291,7 @@ mod tests {
         let html = render(&page);
         assert!(html.contains("Tomás saved welcome while you were writing"), "{html}");
         assert!(html.contains("<del>theirs</del>") && html.contains("<ins>mine</ins>"), "{html}");
-        assert!(html.contains("is not a value of type integer; write 1."), "{html}");
+        assert!(html.contains("The default is not an integer; write one such as 1."), "{html}");
         assert!(html.contains("<kbd>Ctrl S</kbd> save"), "{html}");
         // The first line of a textarea is lost where it is empty, unless another one stands before it.
         assert!(html.contains(">\n\nHi {{ x }}</textarea>"), "{html}");
@@ -293,6 +302,14 @@ mod tests {
             render(&page).contains("{% include &quot;welcome&quot; %}")
                 || render(&page).contains("{% include \"welcome\" %}")
         );
+    }
+
+    #[test]
+    fn a_value_to_try_is_answered_beside_its_field() {
+        let row = Row { kind: "integer".into(), ..Row::named("n") };
+        assert_eq!(value_error(&row, "4"), None);
+        assert_eq!(value_error(&row, "").as_deref(), Some("Required: give a value."));
+        assert_eq!(value_error(&row, "four").as_deref(), Some("It is not an integer; write one such as 1."));
     }
 
     #[test]

@@ -193,9 +193,16 @@ pub(crate) fn value(kind: &Kind, text: &str) -> Result<Option<Value>, String> {
         let empty = text.trim() == "\"\"";
         return Ok(Some(if empty { json!("") } else { json!(text) }));
     }
-    serde_json::from_str(text.trim())
-        .map(Some)
-        .map_err(|_| format!("is not a value of type {}; write {}", kind_name(kind), fitting("value", kind)))
+    serde_json::from_str(text.trim()).map(Some).map_err(|_| {
+        let such = fitting("value", kind);
+        match kind {
+            Kind::Boolean => "is not a boolean; write true or false".to_owned(),
+            Kind::List { .. } => format!("is not a list in JSON; write one such as {such}"),
+            Kind::Object { .. } => format!("is not an object in JSON; write one such as {such}"),
+            Kind::Integer { .. } => format!("is not an integer; write one such as {such}"),
+            _ => format!("is not a number; write one such as {such}"),
+        }
+    })
 }
 
 /// A value that fits a kind, for trying and for saying how one looks.
@@ -250,7 +257,16 @@ mod tests {
     #[test]
     fn a_wrong_value_is_answered_with_one_that_works() {
         let row = Row { kind: "integer".into(), default: "forty".into(), ..Row::named("limit") };
-        assert_eq!(row.parameter(), Err("the default is not a value of type integer; write 1".into()));
+        assert_eq!(row.parameter(), Err("the default is not an integer; write one such as 1".into()));
+        for (kind, says) in [
+            ("number", "the default is not a number; write one such as 1.5"),
+            ("boolean", "the default is not a boolean; write true or false"),
+            ("list", "the default is not a list in JSON; write one such as [\"item\"]"),
+            ("object", "the default is not an object in JSON; write one such as {}"),
+        ] {
+            let row = Row { kind: kind.into(), default: "forty".into(), ..Row::named("limit") };
+            assert_eq!(row.parameter(), Err(says.into()));
+        }
         let row = Row { kind: "list".into(), shape: "[".into(), ..Row::named("limit") };
         assert!(row.parameter().is_err_and(|e| e.contains("{\"type\":\"string\"}")));
         let row = Row { min: "few".into(), ..Row::named("limit") };

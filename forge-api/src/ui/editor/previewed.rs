@@ -1,7 +1,9 @@
 //! What checking and rendering found: problems at their places, and the text as agents render it.
 
+use schemas::parameter::ParameterError;
 use schemas::template::{TemplateError, TemplateErrorCode};
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
+use serde_json::Value;
 
 use super::typed::{PLACEHOLDER, Typed, Unfit, What, role_name};
 use crate::author::{Check, Measure, Rendered};
@@ -186,6 +188,18 @@ pub(crate) fn sentence(message: &str) -> String {
     out
 }
 
+/// What is wrong with the values that were given, a sentence for each that names its parameter.
+pub(crate) fn value_sentences(problems: &Value, detail: &str) -> Vec<String> {
+    let said: Vec<String> = problems
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|problem| ParameterError::deserialize(problem).ok())
+        .map(|error| format!("{}: {}.", error.parameter, error.advice()))
+        .collect();
+    if said.is_empty() { vec![sentence(detail)] } else { said }
+}
+
 /// Whether a message names exactly this parameter.
 fn names(message: &str, name: &str) -> bool {
     message.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
@@ -213,5 +227,21 @@ mod tests {
         assert_eq!(problem.part, "1");
         assert_eq!(problem.place, "User, line 18, column 33");
         assert_eq!(problem.message, "Unknown filter “mony”; did you mean “money”.");
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_told_by_their_parameter_and_what_to_give() {
+        let problems = serde_json::json!([
+            {"prompt": "a", "parameter": "who", "code": "missing", "expected": "a value of type string", "got": "none"},
+            {"prompt": "a", "parameter": "order.n", "code": "wrong_type", "expected": "integer of at least 1", "got": "null"},
+        ]);
+        assert_eq!(
+            value_sentences(&problems, "it does not fit"),
+            [
+                "who: it is required, give a value of type string.",
+                "order.n: give an integer of at least 1; this is null."
+            ]
+        );
+        assert_eq!(value_sentences(&Value::Null, "it does not fit"), ["It does not fit."]);
     }
 }

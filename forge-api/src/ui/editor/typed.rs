@@ -394,6 +394,6 @@ mod tests {
         typed.values.push(("n".into(), "five".into()));
         let (values, refusals) = typed.trials();
         assert_eq!(Value::Object(values), json!({"who": "who"}));
-        assert_eq!(refusals, ["The value for n is not a value of type integer; write 1"]);
+        assert_eq!(refusals, ["The value for n is not an integer; write one such as 1"]);
     }
 }

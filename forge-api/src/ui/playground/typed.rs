@@ -186,6 +186,6 @@ mod tests {
         assert_eq!((given.values["n"].clone(), given.values["who"].clone()), (json!("five"), json!("Mara")));
         assert!(refusals.is_empty());
         let (_, refusals) = typed.given(&[&old]);
-        assert_eq!(refusals, ["The value for n is not a value of type integer; write 1."]);
+        assert_eq!(refusals, ["The value for n is not an integer; write one such as 1."]);
     }
 }

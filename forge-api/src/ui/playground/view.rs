@@ -13,7 +13,7 @@ use crate::error::ApiError;
 use crate::lock;
 use crate::publish;
 use crate::state::AppState;
-use crate::ui::editor::{Row, base, role_name, sentence};
+use crate::ui::editor::{Row, base, role_name, sentence, value as read_value};
 use crate::ui::fault::Fault;
 use crate::ui::view::{Choice, count, encoded};
 use crate::ui::visitor::Visitor;
@@ -53,7 +53,8 @@ struct Field {
     name: String,
     summary: String,
     required: bool,
-    missing: bool,
+    /// What is wrong with the value.
+    error: Option<String>,
     mono: bool,
     choices: Vec<String>,
     value: String,
@@ -272,7 +273,11 @@ fn fields(typed: &Typed, known: &[&Prompt]) -> Vec<Field> {
                 name: parameter.name.clone(),
                 summary: row.summary(),
                 required,
-                missing: required && value.is_empty(),
+                error: if required && value.is_empty() {
+                    Some("Required: give a value.".to_owned())
+                } else {
+                    read_value(&parameter.kind, &value).err().map(|what| sentence(&format!("it {what}")))
+                },
                 mono: row.kind != "string",
                 // A value that is none of them stays to be seen.
                 choices: if choices.contains(&value) { choices } else { Vec::new() },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use schemas::parameter::{Kind, Parameter};
+use schemas::parameter::{Kind, Parameter, ParameterError};
 use schemas::prompt::{Content, Message, Prompt, Role};
 use schemas::template::{RenderedMessage, Values};
 use serde_json::Value;
@@ -226,7 +226,7 @@ fn try_form(
                 .iter()
                 .find(|error| error.parameter.split(['.', '[']).next() == Some(parameter.name.as_str()))
         });
-        let wrong = wrong.map(|error| format!("expected {}, got {}", error.expected, error.got));
+        let wrong = wrong.map(|error| wrong_in(parameter, error));
         let text = given.iter().find(|(name, _)| name.strip_prefix(VALUE) == Some(&parameter.name));
         let text = text.map(|(_, text)| text.clone()).unwrap_or_else(|| example(parameter, given.is_empty()));
         input(out, place, parameter, &text, wrong.as_deref());
@@ -255,6 +255,14 @@ fn try_form(
         }
         Some(Err(_)) | None => {}
     }
+}
+
+/// What is wrong with the value of a field, and where in it.
+fn wrong_in(parameter: &Parameter, error: &ParameterError) -> String {
+    if error.parameter == parameter.name {
+        return error.advice();
+    }
+    format!("{}: {}", error.parameter, error.advice())
 }
 
 fn input(out: &mut Html, place: usize, parameter: &Parameter, text: &str, wrong: Option<&str>) {
