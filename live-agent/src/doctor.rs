@@ -27,6 +27,11 @@ mod reach;
 const ENDS_SOON: i64 = 14;
 const DAY: i64 = 86_400_000_000;
 
+/// `1 day`, `2 days`.
+fn days(count: i64) -> String {
+    format!("{count} {}", if count == 1 { "day" } else { "days" })
+}
+
 /// What became of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -207,19 +212,19 @@ fn credential(path: &Path, connection: Option<&Connection>) -> (Check, Option<Cr
     }
     let left = credential.expires.map(|at| at - clock::now());
     if let Some(ended @ ..0) = left {
-        let found = format!("it ended {} days ago", -ended / DAY);
+        let found = format!("it ended {} ago", days(-ended / DAY));
         return (Check::failed(NAME, found, ANOTHER), Some(credential));
     }
-    let days = left.map(|left| left / DAY);
-    let check = match days {
-        Some(left @ 0..=ENDS_SOON) => Check::warning(NAME, format!("it ends in {left} days"), ANOTHER),
+    let left = left.map(|left| left / DAY);
+    let check = match left {
+        Some(left @ 0..=ENDS_SOON) => Check::warning(NAME, format!("it ends in {}", days(left)), ANOTHER),
         _ => match mode_of(path) {
             Some(mode) if mode & 0o077 != 0 => {
                 let found = format!("others may read {} (mode {mode:03o})", path.display());
                 Check::warning(NAME, found, format!("chmod 600 {}", path.display()))
             }
             _ => {
-                let ends = days.map_or("never".into(), |left| format!("in {left} days"));
+                let ends = left.map_or("never".into(), |left| format!("in {}", days(left)));
                 Check::ok(NAME, format!("{}…, ends {ends}", credential.user.get(..12).unwrap_or_default()))
             }
         },

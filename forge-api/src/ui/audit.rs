@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::address::{Path, Query};
 use super::engine;
 use super::fault::{Fault, PageResult};
-use super::view::{Callout, Choice, Field, Moment, encoded, grouped, initials, short, written};
+use super::view::{Callout, Choice, Field, Moment, count, encoded, grouped, initials, short, written};
 use super::visitor::Visitor;
 use crate::audit::{self, ACTIONS, Asked, Chain, Checked};
 use crate::clock;
@@ -232,7 +232,7 @@ pub(super) async fn get_audit(
         refused: filters.with(&action, |f| f.q = "refused".into()),
         cleared: filters.with(&action, |f| *f = Filters { q: f.q.clone(), ..Filters::default() }),
         next: last.map(|before| filters.with(&action, |f| f.before = Some(before))),
-        range: format!("{shown} of the last {} entries{fit}", entries.len()),
+        range: format!("{shown} of the last {}{fit}", count(entries.len() as u64, "entry", "entries")),
         q: filters.q,
         chain,
         days,
@@ -273,15 +273,20 @@ fn check(found: &Checked) -> Callout {
             state: "warn",
             ..Callout::bad(
                 "The chain holds, but for its beginning nobody vouches.",
-                format!(
-                    "The first {} entries are from before entries were sealed; {at}.",
-                    grouped(unsealed.unsigned_abs())
-                ),
+                match unsealed.unsigned_abs() {
+                    1 => format!("The first entry is from before entries were sealed; {at}."),
+                    n => {
+                        format!("The first {} entries are from before entries were sealed; {at}.", grouped(n))
+                    }
+                },
             )
         },
         Chain::Whole { entries, .. } => Callout {
             icon: "signed",
-            ..Callout::ok("The chain holds.", format!("{} entries, {at}.", grouped(entries.unsigned_abs())))
+            ..Callout::ok(
+                "The chain holds.",
+                format!("{}, {at}.", count(entries.unsigned_abs(), "entry", "entries")),
+            )
         },
         Chain::BrokenAt { sequence } => Callout::bad(
             "The chain is broken.",

@@ -99,9 +99,11 @@ async fn certificates(servers: &[Server], trust: &Tls) -> Check {
         let shaken = tokio::task::spawn_blocking(move || handshake(&host, address, &trust)).await;
         match shaken.unwrap_or_else(|error| Err(error.to_string())) {
             Ok(days) if days <= ENDS_SOON => {
-                soon.push(format!("the certificate of {address} ends in {days} days"))
+                soon.push(format!("the certificate of {address} ends in {}", super::days(days)))
             }
-            Ok(days) => good.push(format!("{address} is believed, its certificate ends in {days} days")),
+            Ok(days) => {
+                good.push(format!("{address} is believed, its certificate ends in {}", super::days(days)));
+            }
             Err(why) => bad.push(format!("{address}: {why}")),
         }
     }

@@ -70,7 +70,8 @@ fn told(view: &OrderView) -> String {
         "environment" => view.environment.slug.clone(),
         kind => format!("{kind} {} of {}", order.target_name, view.environment.slug),
     };
-    format!("{} for {whom}: {} agents (order {})", order.mode, view.answers.agents, order.number)
+    let agents = crate::counted(view.answers.agents, "agent", "agents");
+    format!("{} for {whom}: {agents} (order {})", order.mode, order.number)
 }
 
 async fn list(state: &AppState, path: &str, environment: Option<&str>, json: bool) -> anyhow::Result<()> {

@@ -44,12 +44,16 @@ fn judge(name: &str, found: &Chain, accepted: i64) -> Option<String> {
         Chain::BrokenAt { sequence } => {
             format!("the audit log of {name} is broken at entry {sequence}: changed, put in or missing")
         }
+        Chain::Whole { unsealed: 1, .. } if accepted < 1 => format!(
+            "the first entry of the audit log of {name} is unsealed; if it is from before entries were sealed, say \
+             --unsealed 1"
+        ),
         Chain::Whole { unsealed, .. } if *unsealed > accepted => format!(
             "the first {unsealed} entries of the audit log of {name} are unsealed; if they are from before entries \
              were sealed, say --unsealed {unsealed}"
         ),
         Chain::Whole { entries, .. } => {
-            println!("{name}: whole, {entries} entries");
+            println!("{name}: whole, {}", crate::counted(*entries, "entry", "entries"));
             return None;
         }
     };

@@ -131,6 +131,12 @@ fn coloured(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && !set("NO_COLOR") && !dumb
 }
 
+/// So many of something: `1 entry`, `2 entries`.
+fn counted<N: std::fmt::Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let what = if count == N::from(1) { one } else { many };
+    format!("{count} {what}")
+}
+
 /// Opens the database for a command that runs beside, or without, a serving FORGE.
 async fn open(config: Config) -> anyhow::Result<AppState> {
     let url = config.public_url.clone().unwrap_or_else(|| format!("{}://{}", config.scheme(), config.listen));
@@ -169,7 +175,7 @@ async fn act(config: Config, command: Command) -> anyhow::Result<()> {
         Command::Verify(asked) => keys::verify(config, &asked).await,
         Command::Restored { skip } => {
             let raised = forge_api::serial::restored(&open(config).await?, skip).await?;
-            println!("{raised} serials raised by {skip}");
+            println!("{} raised by {skip}", counted(raised, "serial", "serials"));
             Ok(())
         }
         Command::Seed => admin::seed(&open(config).await?).await,
@@ -220,6 +226,23 @@ async fn rebuild(config: Config) -> anyhow::Result<()> {
     stop.cancel();
     broker.await.context("the broker's task")?;
     let done = done?;
-    println!("{} publications sent again, {} were there", done.sent, done.there);
+    let there = if done.there == 1 { "was" } else { "were" };
+    println!(
+        "{} sent again, {} {there} there",
+        counted(done.sent, "publication", "publications"),
+        done.there
+    );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn one_is_told_as_one() {
+        assert_eq!(counted(1_i64, "entry", "entries"), "1 entry");
+        assert_eq!(counted(0_usize, "file", "files"), "0 files");
+        assert_eq!(counted(2_usize, "file", "files"), "2 files");
+    }
 }

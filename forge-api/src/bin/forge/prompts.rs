@@ -137,7 +137,7 @@ pub(crate) async fn export(state: &AppState, asked: &Export) -> anyhow::Result<(
         std::fs::create_dir_all(parent).with_context(|| format!("making {}", parent.display()))?;
         std::fs::write(&path, bytes).with_context(|| format!("writing {}", path.display()))?;
     }
-    println!("{} files written to {}", files.len(), asked.to.display());
+    println!("{} written to {}", crate::counted(files.len(), "file", "files"), asked.to.display());
     Ok(())
 }
 
@@ -150,6 +150,6 @@ fn tell(notes: &[Note]) {
 
 fn file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::fs::write(path, bytes).with_context(|| format!("writing {}", path.display()))?;
-    println!("{} bytes written to {}", bytes.len(), path.display());
+    println!("{} written to {}", crate::counted(bytes.len(), "byte", "bytes"), path.display());
     Ok(())
 }

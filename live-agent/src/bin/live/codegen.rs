@@ -75,7 +75,8 @@ impl Codegen {
             return locked.tell(&self.out);
         }
         let Locked { set, version, prompts, .. } = locked;
-        show::text(&format!("{} has {} prompts of {set}@{version}\n", self.out.display(), prompts.len()))
+        let prompts = show::counted(prompts.len(), "prompt");
+        show::text(&format!("{} has {prompts} of {set}@{version}\n", self.out.display()))
     }
 }
 

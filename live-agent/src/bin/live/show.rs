@@ -85,7 +85,8 @@ pub(crate) fn status(local: &LocalStatus, running: bool) -> String {
     if running {
         let c = &status.counters;
         let times = format!("p50 {} ns, p99 {} ns", c.render_p50_ns, c.render_p99_ns);
-        line("renders", format!("{}, {} errors, {times}", c.renders, c.render_errors));
+        let errors = counted(usize::try_from(c.render_errors).unwrap_or(usize::MAX), "error");
+        line("renders", format!("{}, {errors}, {times}", c.renders));
     }
     for set in &status.sets {
         lines.push(set_line(set, status.mode));
