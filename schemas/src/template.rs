@@ -16,6 +16,7 @@
 //! | `inspect` | follows includes, finds what is used and not declared |
 //! | `guard` | what a template uses and costs, and where the prices go |
 //! | `filters`, `budget` | what filters, tests and functions cost, and the counter they charge |
+//! | `rename` | a variable under another name |
 //! | `direct`, `engine` | the two ways to a text; they write the same |
 //! | `path`, `condition` | variables and conditions on the short way |
 //! | `compiled`, `set` | a prompt and a version, ready to render |
@@ -37,6 +38,7 @@ mod inspect;
 mod lex;
 mod parse;
 mod path;
+mod rename;
 mod set;
 mod syntax;
 mod values;
@@ -88,6 +90,15 @@ pub fn extract(template: &str) -> Result<Vec<String>, TemplateError> {
             code: flaw.code,
         }
     })
+}
+
+/// A template with a variable that it takes from outside under another name. Only whole names in tags change.
+///
+/// None where the template does not use it or cannot be read, where `to` is used already or is no name, and
+/// where the template calls something of its own by either name.
+#[must_use]
+pub fn rename(template: &str, from: &str, to: &str) -> Option<String> {
+    rename::rename(template, from, to)
 }
 
 /// The partials of another set as this one takes them in: `footer` of the set `brand` becomes

@@ -6,6 +6,7 @@ mod page;
 mod parameter;
 mod part;
 mod previewed;
+mod rename;
 mod save;
 mod settings;
 mod shell;

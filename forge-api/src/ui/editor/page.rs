@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::merge::{Clash, Together};
 use super::parameter::{self, Row};
 use super::previewed::{Preview, Previewed, Problem, RenderedPart, Unused, sentence};
+use super::rename::Rename;
 use super::settings::SettingsView;
 use super::tree::Node;
 use super::trial::Trial;
@@ -56,6 +57,7 @@ pub(crate) struct Page {
     pub size: String,
     pub found: Vec<String>,
     pub unused: Vec<Unused>,
+    pub rename: Option<Rename>,
     pub parameters: Vec<ParameterView>,
     pub values_open: bool,
     pub trial: Trial,
@@ -257,6 +259,7 @@ impl Page {
         self.verdict = previewed.verdict;
         self.found = previewed.found;
         self.unused = previewed.unused;
+        self.rename = previewed.rename;
         self.preview = previewed.preview;
     }
 }
@@ -317,7 +320,8 @@ mod tests {
         let frame = crate::ui::frame::Frame::for_test();
         let typed = Typed { name: "welcome".into(), ..Typed::default() };
         let shown = |editable: bool| {
-            let previewed = Previewed { found: vec!["who".into()], editable, ..Previewed::default() };
+            let rename = Some(Rename { from: "who".into(), to: "customer".into() });
+            let previewed = Previewed { found: vec!["who".into()], rename, editable, ..Previewed::default() };
             let beside = crate::ui::engine::fragment("previewed.html", &previewed).unwrap();
             let mut page = Page { state: "LOCKED".into(), editable, ..Page::default() };
             page.fill(&typed, &Unfit::default(), previewed, None);
@@ -325,7 +329,7 @@ mod tests {
         };
         let (page, beside) = shown(false);
         assert!(page.contains("<kbd>Ctrl Enter</kbd> preview"), "{page}");
-        for change in ["Ctrl S", "Add parameter who", "Words with commas"] {
+        for change in ["Ctrl S", "Add parameter who", "rename-in-text:who:customer", "Words with commas"] {
             assert!(!page.contains(change) && !beside.contains(change), "{change}: {page}\n{beside}");
             assert!(shown(true).0.contains(change), "{change} where it may be changed");
         }

@@ -5,6 +5,7 @@ use schemas::template::{TemplateError, TemplateErrorCode};
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
+use super::rename::Rename;
 use super::typed::{PLACEHOLDER, Typed, Unfit, What, role_name};
 use crate::author::{Check, Measure, Rendered};
 use crate::ui::playground::{Column, length};
@@ -61,6 +62,8 @@ pub(crate) struct Previewed {
     /// How long the text is.
     pub size: String,
     pub unused: Vec<Unused>,
+    /// What the text calls by the name that it had.
+    pub rename: Option<Rename>,
 }
 
 impl Previewed {
@@ -99,6 +102,9 @@ impl Previewed {
             typed.parameters.iter().enumerate().filter(|(_, row)| {
                 !row.name.is_empty() && warnings.iter().any(|w| names(&w.message, &row.name))
             });
+        let unused: Vec<Unused> =
+            unused.map(|(index, row)| Unused { name: row.name.clone(), index }).collect();
+        let rename = Rename::of(typed, &found, &unused);
         let characters: usize = typed.parts.iter().map(|p| p.text.chars().count()).sum();
         Self {
             verdict,
@@ -107,7 +113,8 @@ impl Previewed {
             preview,
             editable: false,
             size: count(characters as u64, "character", "characters"),
-            unused: unused.map(|(index, row)| Unused { name: row.name.clone(), index }).collect(),
+            rename,
+            unused,
         }
     }
 }

@@ -212,6 +212,7 @@ impl Typed {
                 }
             }
             ("kind", _) => self.turn_into(argument),
+            ("rename-in-text", _) => self.rename_in_text(argument),
             _ => {}
         }
         None
