@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect};
-use schemas::PromptId;
 use schemas::prompt::{Partial, Prompt};
+use schemas::{Micros, PromptId};
 use serde::{Deserialize, Serialize};
 
 use super::address::{Path, Query};
@@ -25,6 +25,8 @@ use crate::state::AppState;
 
 /// Revisions of one page.
 const SHOWN: i64 = 50;
+/// Saves without a message are one line for so long.
+const TOGETHER: Micros = 3_600_000_000;
 
 type PartPath = Path<(String, String, String, String)>;
 
@@ -35,12 +37,21 @@ struct Page {
     href: String,
     /// Of the editor.
     back: String,
-    rows: Vec<Row>,
+    lines: Vec<Line>,
     older: Option<String>,
     chosen: Option<Chosen>,
     problem: Option<Callout>,
     /// What had this name has another one now.
     moved: Option<Callout>,
+}
+
+/// One revision, or some that one author saved after one another without a message.
+#[derive(Debug, Serialize)]
+struct Line {
+    /// Whether the revision that is looked at is in it.
+    open: bool,
+    /// The newest first.
+    rows: Vec<Row>,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,6 +190,24 @@ async fn show(
     };
     let href = href(&base(set), part);
     let newest = found.first().filter(|_| before.is_none()).map(|one| one.id.clone());
+    let rows = found
+        .iter()
+        .map(|one| Row {
+            number: one.number,
+            href: format!(
+                "{href}?revision={}{}",
+                one.id,
+                before.map_or(String::new(), |b| format!("&before={}", encoded(b)))
+            ),
+            by: by(one),
+            message: one.message.clone(),
+            at: Moment::relative(one.created_at),
+            deleted: one.kept == Kept::Gone,
+            current: chosen.as_ref().is_some_and(|c| c.id == one.id),
+            was: Some(&one.name).filter(|then| *then != name(part)).cloned(),
+            renamed: one.renamed_from.as_ref().map(|from| format!("renamed from {from} by {}", one.author)),
+        })
+        .collect();
     let mut page = Page {
         name: name(part).to_owned(),
         back: editor(set, part),
@@ -186,27 +215,7 @@ async fn show(
             .last()
             .filter(|_| found.len() == usize::try_from(SHOWN).unwrap_or_default())
             .map(|one| format!("{href}?before={}", one.id)),
-        rows: found
-            .iter()
-            .map(|one| Row {
-                number: one.number,
-                href: format!(
-                    "{href}?revision={}{}",
-                    one.id,
-                    before.map_or(String::new(), |b| format!("&before={}", encoded(b)))
-                ),
-                by: by(one),
-                message: one.message.clone(),
-                at: Moment::relative(one.created_at),
-                deleted: one.kept == Kept::Gone,
-                current: chosen.as_ref().is_some_and(|c| c.id == one.id),
-                was: Some(&one.name).filter(|then| *then != name(part)).cloned(),
-                renamed: one
-                    .renamed_from
-                    .as_ref()
-                    .map(|from| format!("renamed from {from} by {}", one.author)),
-            })
-            .collect(),
+        lines: lines(&found, rows, newest.is_some()),
         href,
         ..Page::default()
     };
@@ -249,6 +258,35 @@ async fn show(
         .crumb(name(part), &page.back)
         .titled("History", "sets");
     Ok(engine::page(status, "history.html", &frame, &page))
+}
+
+/// The rows of `found` as lines. The newest of all stands by itself, where it is among them.
+fn lines(found: &[Revision], rows: Vec<Row>, has_newest: bool) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut newest: Option<&Revision> = None;
+    for (one, row) in found.iter().zip(rows) {
+        match lines.last_mut() {
+            Some(line) if newest.is_some_and(|newest| goes_with(newest, one)) => {
+                line.open |= row.current;
+                line.rows.push(row);
+            }
+            _ => {
+                newest = (!lines.is_empty() || !has_newest).then_some(one);
+                lines.push(Line { open: row.current, rows: vec![row] });
+            }
+        }
+    }
+    lines
+}
+
+/// Whether two revisions are of one sitting, and there is nothing to say of either.
+fn goes_with(newer: &Revision, one: &Revision) -> bool {
+    let is_silent = |one: &Revision| {
+        let is_plain = one.renamed_from.is_none() && one.imported_by.is_none();
+        is_plain && one.message.is_empty() && one.kept != Kept::Gone
+    };
+    let is_same = newer.author == one.author && newer.name == one.name;
+    is_same && is_silent(newer) && is_silent(one) && newer.created_at - one.created_at <= TOGETHER
 }
 
 /// Who saved it, and who brought it where that was elsewhere.
@@ -306,4 +344,62 @@ fn between(part: Part<'_>, old: Option<&Revision>, new: &Revision) -> Changes {
         Side { prompts: &before.0, partials: &before.1, dependencies: &[] },
         Side { prompts: &after.0, partials: &after.1, dependencies: &[] },
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Micros = 60_000_000;
+
+    fn revision(number: i64, minutes: Micros, author: &str, message: &str) -> Revision {
+        Revision {
+            id: number.to_string(),
+            name: "greeting".into(),
+            number,
+            author: author.into(),
+            message: message.into(),
+            created_at: minutes * MINUTE,
+            kept: Kept::Partial("Hi".into()),
+            renamed_from: None,
+            imported_by: None,
+        }
+    }
+
+    /// The numbers of each line.
+    fn shape(found: &[Revision], has_newest: bool) -> Vec<Vec<i64>> {
+        let row = |one: &Revision| Row {
+            number: one.number,
+            href: String::new(),
+            by: by(one),
+            message: one.message.clone(),
+            at: Moment::relative(one.created_at),
+            deleted: false,
+            current: one.number == 4,
+            was: None,
+            renamed: None,
+        };
+        let lines = lines(found, found.iter().map(row).collect(), has_newest);
+        assert!(lines.iter().all(|line| line.open == line.rows.iter().any(|row| row.number == 4)));
+        lines.iter().map(|line| line.rows.iter().map(|row| row.number).collect()).collect()
+    }
+
+    #[test]
+    fn saves_without_a_message_within_an_hour_are_one_line() {
+        let mut found = vec![
+            revision(9, 200, "Mara", ""),
+            revision(8, 199, "Mara", ""),
+            revision(7, 180, "Mara", ""),
+            revision(6, 138, "Mara", ""),
+            revision(5, 137, "Mara", "shorter"),
+            revision(4, 136, "Mara", ""),
+            revision(3, 135, "Mara", ""),
+            revision(2, 134, "Tomás", ""),
+            revision(1, 133, "Tomás", ""),
+        ];
+        assert_eq!(shape(&found, true), [vec![9], vec![8, 7], vec![6], vec![5], vec![4, 3], vec![2, 1]]);
+        assert_eq!(shape(&found[1..], false)[0], [8, 7]);
+        found[7].renamed_from = Some("hello".into());
+        assert_eq!(shape(&found, true)[5..], [vec![2], vec![1]]);
+    }
 }
