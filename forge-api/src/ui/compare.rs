@@ -270,7 +270,7 @@ pub(super) async fn get_compare(
     diffs.iter_mut().for_each(|diff| diff.inline = inline);
     let page = ComparePage {
         base: base(&set),
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         sides_text: format!("{} → {}", called(&from), called(&to)),
         summary,
         may_lock: set.at.lets(&visitor.actor, Action::Lock)
@@ -288,7 +288,7 @@ pub(super) async fn get_compare(
         more,
     };
     let status = if found { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(&set)).titled("Compare", "sets");
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base(&set)).titled("Compare", "sets");
     Ok(engine::page(status, "compare.html", &frame, &page))
 }
 

@@ -96,6 +96,7 @@ struct Where {
 
 #[derive(Debug, Serialize)]
 struct Set {
+    name: String,
     slug: String,
     href: String,
     size: String,
@@ -373,6 +374,7 @@ impl Where {
 impl Set {
     fn of(project: &ProjectOverview, set: &SetOverview, base: &str) -> Self {
         Self {
+            name: set.set.name.clone(),
             slug: set.set.slug.clone(),
             href: format!("{base}/{}", set.set.slug),
             size: count(set.prompts.unsigned_abs(), "prompt", "prompts"),

@@ -136,7 +136,7 @@ async fn show(
     let page = Page {
         href: format!("{}/-/dependencies", base(set)),
         base: base(set),
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         editable: set.at.lets(actor, Action::Edit) && set.set.state == "editing" && !set.is_archived(),
         rows: found.into_iter().map(|one| Row::of(&project, one)).collect(),
         sets: others
@@ -148,6 +148,6 @@ async fn show(
         error,
         problem,
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set)).titled("Dependencies", "sets");
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base(set)).titled("Dependencies", "sets");
     Ok(engine::page(status, "dependencies.html", &frame, &page))
 }

@@ -79,7 +79,7 @@ pub(super) async fn get_export(
     let hidden = written.notes.len().saturating_sub(SHOWN_MAX);
     let base = base(&set);
     let page = ExportPage {
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         formats: Format::ALL
             .into_iter()
             .map(|f| FormatRow { value: f.as_str(), label: f.label(), hint: f.hint(), chosen: f == format })
@@ -101,7 +101,7 @@ pub(super) async fn get_export(
         more: (hidden > 0).then(|| format!("{} more.", count(hidden as u64, "note", "notes"))),
         base: base.clone(),
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Export", "sets").narrow();
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base).titled("Export", "sets").narrow();
     Ok(engine::page(StatusCode::OK, "export.html", &frame, &page))
 }
 

@@ -254,7 +254,7 @@ async fn show(
     page.problem = problem;
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
+        .crumb(&set.set.name, base(set))
         .crumb(name(part), &page.back)
         .titled("History", "sets");
     Ok(engine::page(status, "history.html", &frame, &page))

@@ -48,8 +48,8 @@ impl Place {
 
     fn name(&self) -> &str {
         match self {
-            Self::Set(set) => &set.set.slug,
-            Self::Project(at) => &at.project.slug,
+            Self::Set(set) => &set.set.name,
+            Self::Project(at) => &at.project.name,
         }
     }
 
@@ -63,7 +63,7 @@ impl Place {
     fn frame(&self, visitor: &Visitor) -> Frame {
         let frame = visitor.in_project(self.at());
         match self {
-            Self::Set(set) => frame.crumb(&set.set.slug, base(set)),
+            Self::Set(set) => frame.crumb(&set.set.name, base(set)),
             Self::Project(_) => frame,
         }
     }

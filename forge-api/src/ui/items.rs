@@ -83,7 +83,7 @@ fn hidden(item: Item, name: &str, revision: i64) -> Vec<Pair> {
 }
 
 fn frame(visitor: &Visitor, set: &SetAt) -> Frame {
-    visitor.in_project(&set.at).crumb(&set.set.slug, base(set))
+    visitor.in_project(&set.at).crumb(&set.set.name, base(set))
 }
 
 /// A refusal that belongs to the field of the new name.
@@ -318,7 +318,7 @@ async fn archive_page(
         back: href(&base(set), item, name),
         button: format!("Archive {name}"),
         hidden: hidden(item, name, revision),
-        facts: vec![pair("Prompt set", &set.set.slug), pair("Last saved by", by)],
+        facts: vec![pair("Prompt set", &set.set.name), pair("Last saved by", by)],
         problem,
     };
     let frame = frame(visitor, set).titled(&page.title, "sets").narrow();

@@ -213,7 +213,7 @@ async fn show(
     let next = changes.next(newest.as_ref().map(|(_, number)| number));
     let mut page = Page {
         base: base(set),
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         state: set.set.state.to_uppercase(),
         revision: draft.digest.to_string(),
         may_lock: may(Action::Lock),
@@ -267,8 +267,8 @@ async fn show(
     }
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
-        .titled(format!("Lock {}", set.set.slug), "sets");
+        .crumb(&set.set.name, base(set))
+        .titled(format!("Lock {}", set.set.name), "sets");
     Ok(engine::page(status, "lock.html", &frame, &page))
 }
 

@@ -254,7 +254,7 @@ fn new_prompt(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) ->
         choices_name: "kind",
         ..Page::default()
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set));
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base(set));
     Ok(page(frame, refused.status, &view))
 }
 

@@ -186,7 +186,7 @@ fn beside(error: ApiError, title: &'static str) -> Result<Said, Fault> {
 
 async fn show(state: &AppState, visitor: &Visitor, set: &SetAt, typed: Typed, said: Said) -> PageResult {
     let page = Page::of(state, visitor, set, typed).await?;
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set));
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base(set));
     let frame = match page.prompt.as_str() {
         "" => frame,
         prompt => frame.crumb(prompt, format!("{}/{prompt}", base(set))),

@@ -48,6 +48,7 @@ struct Row {
     id: String,
     /// Whether the visitor starred it.
     starred: bool,
+    name: String,
     slug: String,
     href: String,
     size: String,
@@ -146,6 +147,7 @@ impl Row {
         Self {
             id: set.set.id.clone(),
             starred: visitor.favourites.iter().any(|f| f.row == set.set.id),
+            name: set.set.name.clone(),
             slug: set.set.slug.clone(),
             href: format!("{base}/{}", set.set.slug),
             size: count(set.prompts.unsigned_abs(), "prompt", "prompts"),

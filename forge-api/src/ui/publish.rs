@@ -309,7 +309,7 @@ async fn show(
     let mut page = Page {
         base: base(set),
         project: format!("/{}/{}", set.at.organisation.slug, set.at.project.slug),
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         problem,
         ..Page::default()
     };
@@ -347,8 +347,8 @@ async fn show(
     }
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
-        .titled(format!("Publish {}", set.set.slug), "sets");
+        .crumb(&set.set.name, base(set))
+        .titled(format!("Publish {}", set.set.name), "sets");
     Ok(engine::page(status, "publish.html", &frame, &page))
 }
 

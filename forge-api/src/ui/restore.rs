@@ -114,7 +114,7 @@ async fn show(
     };
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
+        .crumb(&set.set.name, base(set))
         .crumb("Versions", format!("{}/-/versions", base(set)))
         .crumb(&page.version, back)
         .titled("Restore", "sets")

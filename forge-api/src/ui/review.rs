@@ -185,7 +185,7 @@ async fn show(
     }
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, base(set))
+        .crumb(&set.set.name, base(set))
         .titled(format!("Review {number}"), "reviews");
     Ok(engine::page(status, "review.html", &frame, &page))
 }

@@ -234,7 +234,7 @@ fn set_page(
         Field::text("tags", "Tags", tags).hint("Words with commas between them.").error(refused.at("tags")),
     );
     let page = Page {
-        title: format!("Settings of {}", set.set.slug),
+        title: format!("Settings of {}", set.set.name),
         intro: "What people see of the prompt set. Its name in addresses never changes.".into(),
         action: format!("{base}/-/settings"),
         back: base.clone(),
@@ -252,7 +252,7 @@ fn set_page(
             text: "An archived prompt set takes no drafts and no publications. What is published stays with its agents.",
         }),
     };
-    let mut frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Settings", "sets");
+    let mut frame = visitor.in_project(&set.at).crumb(&set.set.name, base).titled("Settings", "sets");
     frame.flash = flash;
     Ok(engine::page(refused.status, "settings.html", &frame, &page))
 }
@@ -301,7 +301,7 @@ pub(super) async fn get_copy(
 fn copy_page(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) -> PageResult {
     set.at.require(&visitor.actor, Action::Edit)?;
     let view = new::Page {
-        title: format!("Duplicate {}", set.set.slug),
+        title: format!("Duplicate {}", set.set.name),
         intro: "A new prompt set with the prompts and partials of this draft. Versions and what is published stay here."
             .into(),
         action: format!("{}/-/copy", base(set)),
@@ -311,7 +311,7 @@ fn copy_page(visitor: &Visitor, set: &SetAt, form: &Form, refused: &Refused) -> 
         fields: named_fields(form, refused, &format!("{}-2", set.set.slug)),
         ..new::Page::default()
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base(set));
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base(set));
     Ok(new::page(frame, refused.status, &view))
 }
 

@@ -295,7 +295,7 @@ pub(super) async fn get_usage(
         chosen: e.slug == chosen.environment,
     }));
     let page = Page {
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         environments: choices,
         spans: SPANS
             .into_iter()
@@ -340,7 +340,7 @@ pub(super) async fn get_usage(
             .then(|| format!("{} that are used less are not listed.", count(hidden, "prompt", "prompts"))),
         base: base.clone(),
     };
-    let frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Usage", "sets");
+    let frame = visitor.in_project(&set.at).crumb(&set.set.name, base).titled("Usage", "sets");
     Ok(engine::page(StatusCode::OK, "usage.html", &frame, &page))
 }
 

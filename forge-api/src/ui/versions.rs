@@ -206,7 +206,7 @@ async fn show(
     let rows: Vec<AliasRow> = aliases.iter().map(row).collect();
     let seen = if kept { !rows.is_empty() } else { rows.iter().any(|row| row.error.is_some()) };
     let page = VersionsPage {
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         may_publish: set.at.lets(actor, Action::Publish),
         may_name,
         may_protect,
@@ -259,8 +259,8 @@ async fn show(
             .collect(),
         base: base.clone(),
     };
-    let mut frame = visitor.in_project(&set.at).crumb(&set.set.slug, base).titled("Versions", "sets");
-    let this = (Kind::Set, set.set.id.as_str(), set.set.slug.as_str());
+    let mut frame = visitor.in_project(&set.at).crumb(&set.set.name, base).titled("Versions", "sets");
+    let this = (Kind::Set, set.set.id.as_str(), set.set.name.as_str());
     frame.star = visitor.opened(state, &set.at.organisation, this);
     Ok(engine::page(status, "versions.html", &frame, &page))
 }
@@ -397,7 +397,7 @@ pub(super) async fn get_version(
     };
     let frame = visitor
         .in_project(&set.at)
-        .crumb(&set.set.slug, &base)
+        .crumb(&set.set.name, &base)
         .crumb("Versions", format!("{base}/-/versions"))
         .titled(&found.version, "sets");
     Ok(engine::page(StatusCode::OK, "version.html", &frame, &page))

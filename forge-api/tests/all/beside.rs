@@ -257,8 +257,14 @@ async fn pages_lead_to_their_guide_and_to_what_can_be_done_with_a_prompt(app: Ap
         let mark = if path == "/acme" {
             "id=\"favourites\""
         } else {
-            "aria-pressed=\"true\" aria-label=\"Favourite: chat\""
+            "aria-pressed=\"true\" aria-label=\"Favourite: Chat\""
         };
         assert!(html.contains(mark), "{path}: {html}");
     }
+
+    // It is called by its title; its name in addresses stands beside that where sets are listed.
+    let html = page(&app, "/acme/support").await;
+    assert!(html.contains("Chat</a> <code class=\"hint\">chat</code>"), "{html}");
+    let html = page(&app, "/acme/support/chat/-/versions").await;
+    assert!(html.contains(">Chat</a>") && html.contains("Versions of Chat"), "{html}");
 }

@@ -244,7 +244,7 @@ async fn the_pages_show_the_plan_before_they_write(app: App) {
         "1 prompt stands in the set with another text",
         "<ins>Welcome</ins>",
         "user.x",
-        "Import 2 changes into chat",
+        "Import 2 changes into Chat",
     ] {
         assert!(shown.contains(part), "{part} is not on the page: {shown}");
     }

@@ -50,8 +50,8 @@ pub(super) async fn notes(
 pub(super) fn frame(visitor: &Visitor, set: &SetAt, typed: Option<&Typed>) -> Frame {
     let frame = visitor.in_project(&set.at);
     let mut frame = match typed {
-        Some(typed) => frame.crumb(&set.set.slug, base(set)).titled(&typed.name, "sets"),
-        None => frame.titled(&set.set.slug, "sets"),
+        Some(typed) => frame.crumb(&set.set.name, base(set)).titled(&typed.name, "sets"),
+        None => frame.titled(&set.set.name, "sets"),
     };
     frame.bench = true;
     frame.nonce = Some(crate::clock::new_id());
@@ -99,7 +99,7 @@ pub(super) async fn shell(
     Ok(Page {
         base: base(set),
         href: typed.map_or_else(|| base(set), |t| href(set, t)),
-        set: set.set.slug.clone(),
+        set: set.set.name.clone(),
         state: set.set.state.to_uppercase(),
         draft: match latest {
             Some(v) if set.set.state == "locked" => v.version.clone(),

@@ -81,7 +81,7 @@ async fn archived_page(
         .collect();
     let elsewhere = refused.filter(|(id, ..)| !rows.iter().any(|row| row.id == *id));
     let page = Page {
-        title: format!("Archived in {}", set.set.slug),
+        title: format!("Archived in {}", set.set.name),
         intro: "Taken out of the draft, and kept as they were. Restoring brings them back into it.",
         empty: "What is archived here can be restored with everything that it had.",
         action: format!("{}/-/archived", base(set)),

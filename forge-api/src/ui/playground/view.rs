@@ -200,7 +200,7 @@ impl Page {
         let at = &set.at;
         Ok(Self {
             base: base(set),
-            set: set.set.slug.clone(),
+            set: set.set.name.clone(),
             prompts: ids
                 .iter()
                 .filter(|id| !id.is_empty())
