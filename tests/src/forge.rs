@@ -37,9 +37,9 @@ use api::Api;
 use broker::ExternalBroker;
 
 /// How long a process may take to be ready.
-const READY: Duration = Duration::from_secs(60);
-/// Ports that the system gives to nobody by itself.
-const PORTS: std::ops::Range<u16> = 15_000..32_000;
+const READY: Duration = Duration::from_secs(120);
+/// Ports that the system gives to nobody by itself, and among which FORGE draws no lots for its private server.
+const PORTS: std::ops::Range<u16> = 11_000..15_000;
 /// Who owns the organisation of every test.
 pub const OWNER: &str = "owner@acme.test";
 /// The owner's password.
@@ -183,6 +183,11 @@ impl Place {
         if let Some((cluster, url)) = &self.postgres {
             let name = url.rsplit('/').next().context("a name in the address")?;
             let (from, to) = if out { (name, copy) } else { (copy, name) };
+            // What served a FORGE that was killed may not have noticed yet, and a database in use is not copied.
+            let left = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('{from}', '{to}')"
+            );
+            let _ = cluster.query("postgres", &left);
             let _ = cluster.query("postgres", &format!("DROP DATABASE IF EXISTS {to}"));
             let _ = cluster.query("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
             return Ok(());
