@@ -112,6 +112,16 @@ impl Place {
         Ok(())
     }
 
+    /// The embedded broker draws lots for its port: of two that start at the same time, both may draw the same.
+    fn give_the_broker_a_port(&mut self) -> Result<()> {
+        let says = |variable: &str| self.environment.iter().any(|(key, _)| key == variable);
+        if !says("FORGE_NATS_URL") && !says("FORGE_NATS_LISTEN") {
+            let port = free_port()?;
+            self.set("FORGE_NATS_LISTEN", &format!("127.0.0.1:{port}"));
+        }
+        Ok(())
+    }
+
     /// Starts the external broker on the files that `forge nats-config` writes.
     pub async fn start_broker(&mut self) -> Result<()> {
         let files = self.directory().join("nats-config");
@@ -362,7 +372,8 @@ impl Forge {
     }
 
     /// FORGE in a place that was made ready for it.
-    pub async fn begin(place: Place) -> Result<Self> {
+    pub async fn begin(mut place: Place) -> Result<Self> {
+        place.give_the_broker_a_port()?;
         place.add_owner().await?;
         let mut process = place.spawn(0)?;
         process.ready(&place).await?;
