@@ -1,7 +1,7 @@
 //! How soon an agent is current again; the table is in the text of the crate.
 //!
-//! Each is five times what is seen on a machine that does nothing else, or more, for one that does much else. Where an
-//! agent is to act at once, it is less than the 30 s after which it would have looked by itself.
+//! They are several times what it takes, for a machine that does much else. Where an agent is to act at once, it is
+//! less than the 30 s after which it would have looked by itself.
 
 use std::time::Duration;
 
