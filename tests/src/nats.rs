@@ -248,7 +248,7 @@ impl TestBroker {
             binary: binary().await?.binary,
             directory: directory.to_path_buf(),
             operator: operator_files(&KeyRing::generate())?,
-            exposure: Exposure { tls: Some(tls), ..Exposure::default() },
+            exposure: Exposure { tls: Some(tls), port: Some(free_port()?), ..Exposure::default() },
         };
         Ok(EmbeddedServer::start(config).await?)
     }
