@@ -266,10 +266,11 @@ impl Events {
     }
 }
 
-/// Whether an error says that the broker does not take the credential.
+/// Whether an error says that the broker does not take the credential. Who took too long to show it was not refused.
 fn refuses(error: &str) -> bool {
     let lower = error.to_ascii_lowercase();
-    lower.contains("authorization violation") || lower.contains("authentication")
+    let authentication = lower.contains("authentication") && !lower.contains("authentication timeout");
+    lower.contains("authorization violation") || authentication
 }
 
 /// Why the broker does not take a credential that ends then.
@@ -295,4 +296,21 @@ pub(crate) fn jitter(most: Duration) -> Duration {
 /// `base` and up to half of it more.
 pub(crate) fn around(base: Duration) -> Duration {
     base + jitter(base / 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_slow_to_sign_in_is_not_refused() {
+        for refusal in
+            ["nats: authorization violation", "User Authentication Expired", "user authentication revoked"]
+        {
+            assert!(refuses(refusal), "{refusal}");
+        }
+        for other in ["unknown nats error: Authentication Timeout", "IO error: connection reset by peer"] {
+            assert!(!refuses(other), "{other}");
+        }
+    }
 }

@@ -21,12 +21,18 @@ use crate::publish::ApiFailure;
 pub const PAUSE: Duration = Duration::from_secs(24 * 3600);
 /// A waiting pull wakes when a pause ends, not when it is taken away: resuming sets its end here.
 const RESUME: Duration = Duration::from_millis(20);
+/// A pause whose end has passed when the broker hears of it wakes nobody: then it is set to end after twice the time,
+/// so often. The last is some 5 s, for a broker whose clock is as much ahead.
+const RESUMES: usize = 9;
 
 #[derive(Debug, Deserialize)]
 struct Answer {
     error: Option<ApiFailure>,
     #[serde(default)]
     state: StreamState,
+    /// Of a pause: whether it has not ended yet.
+    #[serde(default)]
+    paused: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,25 +83,35 @@ impl Broker {
     /// # Errors
     /// [`BrokerError`].
     pub async fn pause(&self, scope: &Scope, agent: &Slug) -> Result<(), BrokerError> {
-        self.pause_for(scope, agent, PAUSE).await
+        self.pause_for(scope, agent, PAUSE).await.map(drop)
     }
 
-    /// Lets an agent's consumer go on, within some 20 ms.
+    /// Lets an agent's consumer go on, within some 20 ms where the broker hears of it as soon.
     ///
     /// # Errors
     /// [`BrokerError`].
     pub async fn resume(&self, scope: &Scope, agent: &Slug) -> Result<(), BrokerError> {
-        self.pause_for(scope, agent, RESUME).await
+        let mut time = RESUME;
+        for _ in 0..RESUMES {
+            if self.pause_for(scope, agent, time).await? {
+                break;
+            }
+            time *= 2;
+        }
+        Ok(())
     }
 
-    async fn pause_for(&self, scope: &Scope, agent: &Slug, time: Duration) -> Result<(), BrokerError> {
+    /// Gives whether the broker knew of it before its end; nothing is paused where there is no consumer, for which
+    /// that is as good.
+    async fn pause_for(&self, scope: &Scope, agent: &Slug, time: Duration) -> Result<bool, BrokerError> {
         let doing = "pausing a consumer";
         let until = Timestamp::now().saturating_add(time).unwrap_or(Timestamp::MAX);
         let subject = system::consumer_pause(&subject::stream(scope), agent.as_str());
         let request = json!({ "pause_until": until.to_string() }).to_string();
-        match self.api(doing, subject, request).await?.error {
-            None => Ok(()),
-            Some(error) if error.code == 404 => Ok(()),
+        let answer = self.api(doing, subject, request).await?;
+        match answer.error {
+            None => Ok(answer.paused),
+            Some(error) if error.code == 404 => Ok(true),
             Some(error) => {
                 Err(BrokerError::Refused { doing, code: error.err_code, reason: error.description })
             }

@@ -16,12 +16,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::forge::free_port;
-use crate::until::{secs, until};
+use crate::until::{secs, until, within};
 
 /// How long an element may take to come.
-const PATIENCE: Duration = secs(20);
+const PATIENCE: Duration = secs(60);
 /// The key of an element in WebDriver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+/// Why an element takes no keys for now.
+const NOT_YET: &[&str] = &["stale element reference", "no such element", "element not interactable"];
 const ARGUMENTS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -63,7 +65,7 @@ impl Browser {
     fn quit(&self) -> std::io::Result<()> {
         let (host, path) = self.session.trim_start_matches("http://").split_once('/').unwrap_or_default();
         let mut stream = TcpStream::connect(host)?;
-        stream.set_read_timeout(Some(secs(10)))?;
+        stream.set_read_timeout(Some(secs(60)))?;
         write!(stream, "DELETE /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
         stream.read(&mut [0; 64]).map(drop)
     }
@@ -86,19 +88,22 @@ impl Browser {
         let driver =
             on_path(&["chromedriver"]).context("chromedriver is not installed: run scripts/ensure-tools")?;
         let profile = tempfile::tempdir()?;
+        let folder = profile.path().join("profile");
         // Left to choose, the driver takes a free port of IPv6 and ends where that one is taken on IPv4.
         let port = free_port()?;
-        let mut driver = Command::new(driver)
+        let driver = Command::new(driver)
             .arg(format!("--port={port}"))
             .env("TMPDIR", profile.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;
-        ready(&mut driver)?;
-        let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
-        arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
-        let http = reqwest::Client::builder().timeout(secs(150)).build()?;
         let root = format!("http://127.0.0.1:{port}/session");
+        let http = reqwest::Client::builder().timeout(secs(150)).build()?;
+        // From here on the driver ends with its owner, whatever fails.
+        let mut browser = Self { session: root.clone(), http, driver, _profile: profile };
+        ready(&mut browser.driver)?;
+        let mut arguments: Vec<String> = ARGUMENTS.iter().map(ToString::to_string).collect();
+        arguments.push(format!("--user-data-dir={}", folder.display()));
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
@@ -106,9 +111,9 @@ impl Browser {
             // axe looks at each element of a page, and one of them describes the whole API.
             "timeouts": { "script": 120_000 },
         }}});
-        let made = answer(http.post(&root).json(&capabilities).send().await?).await?;
+        let made = answer(browser.http.post(&root).json(&capabilities).send().await?).await?;
         let id = made["sessionId"].as_str().context("the driver gave no session")?;
-        let browser = Self { session: format!("{root}/{id}"), http, driver, _profile: profile };
+        browser.session = format!("{root}/{id}");
         browser.size(1280, 900).await?;
         Ok(browser)
     }
@@ -186,17 +191,28 @@ impl Browser {
         .await;
     }
 
-    /// Empties a field and types into it.
+    /// Empties a field and types into it, once it can be typed into: a page that is just being changed shows a field
+    /// before it takes anything, or puts another one in its place.
     pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
-        let Element(id) = self.find(css).await;
-        self.post(&format!("element/{id}/clear"), json!({})).await?;
-        self.post(&format!("element/{id}/value"), json!({ "text": text })).await.map(drop)
+        let filled = within(PATIENCE, async || {
+            let Element(id) = self.find_now(css).await?;
+            self.post(&format!("element/{id}/clear"), json!({})).await.ok()?;
+            self.post(&format!("element/{id}/value"), json!({ "text": text })).await.ok()
+        });
+        filled.await.map(drop).with_context(|| format!("{css} cannot be filled"))
     }
 
-    /// Types at an element as it is.
+    /// Types at an element as it is, once it takes keys.
     pub async fn keys(&self, css: &str, text: &str) -> Result<()> {
-        let Element(id) = self.find(css).await;
-        self.post(&format!("element/{id}/value"), json!({ "text": text })).await.map(drop)
+        let typed = within(PATIENCE, async || {
+            let Element(id) = self.find_now(css).await?;
+            match self.post(&format!("element/{id}/value"), json!({ "text": text })).await {
+                // Nothing was typed yet.
+                Err(error) if NOT_YET.iter().any(|why| error.to_string().starts_with(why)) => None,
+                done => Some(done),
+            }
+        });
+        typed.await.with_context(|| format!("nobody types at {css}"))?.map(drop)
     }
 
     /// Chooses an option of a `<select>` by its value.
@@ -206,8 +222,12 @@ impl Browser {
 
     /// The text of an element as it is shown.
     pub async fn text(&self, css: &str) -> Result<String> {
-        let Element(id) = self.find(css).await;
-        Ok(self.get(&format!("element/{id}/text")).await?.as_str().unwrap_or_default().to_owned())
+        let text = within(PATIENCE, async || {
+            let Element(id) = self.find_now(css).await?;
+            self.get(&format!("element/{id}/text")).await.ok()
+        });
+        let text = text.await.with_context(|| format!("{css} has no text"))?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
     }
 
     /// Waits until an element's text contains `part`, and gives the text.

@@ -37,9 +37,9 @@ use api::Api;
 use broker::ExternalBroker;
 
 /// How long a process may take to be ready.
-const READY: Duration = Duration::from_secs(60);
-/// Ports that the system gives to nobody by itself.
-const PORTS: std::ops::Range<u16> = 15_000..32_000;
+const READY: Duration = Duration::from_secs(120);
+/// Ports that the system gives to nobody by itself, and among which FORGE draws no lots for its private server.
+const PORTS: std::ops::Range<u16> = 11_000..15_000;
 /// Who owns the organisation of every test.
 pub const OWNER: &str = "owner@acme.test";
 /// The owner's password.
@@ -109,6 +109,16 @@ impl Place {
     pub fn use_external_broker(&mut self) -> Result<()> {
         self.broker_port = free_port()?;
         self.environment.push(("FORGE_NATS_URL".into(), format!("nats://127.0.0.1:{}", self.broker_port)));
+        Ok(())
+    }
+
+    /// The embedded broker draws lots for its port: of two that start at the same time, both may draw the same.
+    fn give_the_broker_a_port(&mut self) -> Result<()> {
+        let says = |variable: &str| self.environment.iter().any(|(key, _)| key == variable);
+        if !says("FORGE_NATS_URL") && !says("FORGE_NATS_LISTEN") {
+            let port = free_port()?;
+            self.set("FORGE_NATS_LISTEN", &format!("127.0.0.1:{port}"));
+        }
         Ok(())
     }
 
@@ -183,6 +193,11 @@ impl Place {
         if let Some((cluster, url)) = &self.postgres {
             let name = url.rsplit('/').next().context("a name in the address")?;
             let (from, to) = if out { (name, copy) } else { (copy, name) };
+            // What served a FORGE that was killed may not have noticed yet, and a database in use is not copied.
+            let left = format!(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('{from}', '{to}')"
+            );
+            let _ = cluster.query("postgres", &left);
             let _ = cluster.query("postgres", &format!("DROP DATABASE IF EXISTS {to}"));
             let _ = cluster.query("postgres", &format!("CREATE DATABASE {to} TEMPLATE {from}"));
             return Ok(());
@@ -357,7 +372,8 @@ impl Forge {
     }
 
     /// FORGE in a place that was made ready for it.
-    pub async fn begin(place: Place) -> Result<Self> {
+    pub async fn begin(mut place: Place) -> Result<Self> {
+        place.give_the_broker_a_port()?;
         place.add_owner().await?;
         let mut process = place.spawn(0)?;
         process.ready(&place).await?;

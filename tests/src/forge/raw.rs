@@ -1,6 +1,7 @@
 //! An agent that says what a test has it say: over a real connection, with a credential and an identity of its own.
 
 use anyhow::{Context as _, Result};
+use async_nats::client::RequestErrorKind;
 use async_nats::{Client, ConnectOptions};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,7 +12,8 @@ use schemas::status::{AgentStatus, EnrolAnswer, EnrolRequest, Mode, PromptUsage,
 use schemas::{Micros, Scope, Slug};
 
 use super::api::Credential;
-use crate::nats::now;
+use crate::nats::{connect, now};
+use crate::until::{secs, until};
 
 /// An agent by hand.
 #[derive(Debug)]
@@ -27,10 +29,12 @@ impl Raw {
     /// Connects as an agent of this name and service.
     pub async fn connect(credential: &Credential, name: &str, service: &str) -> Result<Self> {
         let server = credential.connection["servers"][0].as_str().context("a server")?;
-        let options = ConnectOptions::with_credentials(&credential.creds)?.name(format!("live {name}"));
-        let options = options.custom_inbox_prefix(subject::inbox(&credential.public_key));
+        let options = || {
+            let options = ConnectOptions::with_credentials(&credential.creds)?.name(format!("live {name}"));
+            Ok::<_, anyhow::Error>(options.custom_inbox_prefix(subject::inbox(&credential.public_key)))
+        };
         Ok(Self {
-            client: options.connect(server).await?,
+            client: connect(server, options).await?,
             scope: serde_json::from_value(credential.connection["scope"].clone())?,
             name: Slug::new(name)?,
             service: service.into(),
@@ -55,7 +59,15 @@ impl Raw {
         };
         request.signature = STANDARD.encode(self.identity.sign(&request.signed_bytes())?);
         let subject = subject::enrol(&self.scope, &self.name);
-        let answer = self.client.request(subject, serde_json::to_vec(&request)?.into()).await?;
+        let question = serde_json::to_vec(&request)?;
+        // Whom nobody hears asks again, as every agent does: FORGE may be just coming back to the broker.
+        let answer = until("FORGE hears an agent that enrols", secs(60), async || {
+            match self.client.request(subject.clone(), question.clone().into()).await {
+                Err(error) if error.kind() == RequestErrorKind::NoResponders => None,
+                answered => Some(answered),
+            }
+        })
+        .await?;
         Ok(serde_json::from_slice(&answer.payload)?)
     }
 

@@ -36,7 +36,7 @@ impl Reader {
         let server = credential.connection["servers"][0].as_str().context("a server")?;
         let client = ConnectOptions::with_credentials(&credential.creds)?
             .custom_inbox_prefix(subject::inbox(&credential.public_key))
-            .request_timeout(Some(Duration::from_secs(5)))
+            .request_timeout(Some(Duration::from_secs(15)))
             .retry_on_initial_connect()
             .connect(server)
             .await?;

@@ -91,30 +91,37 @@ async fn a_publication_outlives_the_loss_of_one_server_of_three() -> Result<()> 
     let ca = Some(std::fs::read_to_string(directory.path().join("cert.pem"))?);
     let trust = Trust { tls: Tls { ca, pins: Vec::new() }, ..Trust::default() };
     let broker = Broker::connect_trusting(config, &trust).await?;
-    broker.ready(secs(40)).await?;
-    broker.ensure_project(&maker.project, &maker.project_keys).await?;
+    broker.ready(secs(120)).await?;
+    until("the cluster takes the account", secs(120), async || {
+        broker.ensure_project(&maker.project, &maker.project_keys).await.ok()
+    })
+    .await;
     let scope = maker.scope("dev");
-    until("the cluster makes the stream", secs(60), async || broker.ensure_environment(&scope).await.ok())
+    until("the cluster makes the stream", secs(120), async || broker.ensure_environment(&scope).await.ok())
         .await;
     let first = maker.outgoing("dev", maker.bundle("chat", "1.0.0", &[("a", "one")]), 1)?;
-    until("the first is sent", secs(40), async || broker.send(&first).await.ok()).await;
+    until("the first is sent", secs(120), async || broker.send(&first).await.ok()).await;
 
     // The leader of the stream goes.
-    let info = broker.jetstream().get_stream(subject::stream(&scope)).await?.get_info().await?;
-    assert_eq!(info.config.num_replicas, 3);
-    let leader = info.cluster.and_then(|c| c.leader).context("a leader")?;
+    let (replicas, leader) = until("the stream says who leads it", secs(60), async || {
+        let stream = broker.jetstream().get_stream(subject::stream(&scope)).await.ok()?;
+        let info = stream.get_info().await.ok()?;
+        Some((info.config.num_replicas, info.cluster?.leader?))
+    })
+    .await;
+    assert_eq!(replicas, 3);
     let number: usize = leader.trim_start_matches("anvil-").parse()?;
     servers[number - 1].kill().await?;
 
     let second = maker.outgoing("dev", maker.bundle("chat", "1.1.0", &[("a", "two")]), 2)?;
-    until("the second is sent", secs(60), async || broker.send(&second).await.ok()).await;
-    until("both are there, once", secs(20), async || {
+    until("the second is sent", secs(180), async || broker.send(&second).await.ok()).await;
+    until("both are there, once", secs(60), async || {
         let state =
             broker.jetstream().get_stream(subject::stream(&scope)).await.ok()?.get_info().await.ok()?.state;
         (state.messages == 2).then_some(())
     })
     .await;
-    let again = until("a retry is answered", secs(20), async || broker.send(&first).await.ok()).await;
+    let again = until("a retry is answered", secs(120), async || broker.send(&first).await.ok()).await;
     assert!(again.duplicate);
     Ok(())
 }

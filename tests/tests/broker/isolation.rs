@@ -548,8 +548,15 @@ async fn headers_that_steer_the_stream_open_no_bundle_subject() -> Result<()> {
     for one in &headers {
         raw.publish_with(&subject::status(&scopes[0], &Slug::new("loud")?), &[*one], b"x").await;
     }
+    // The stream takes one after the other up: behind this one, nothing of them is still to come.
+    let last = subject::status(&scopes[0], &Slug::new("last")?);
+    raw.publish(&last, None, b"x").await;
     raw.settle().await?;
     let statuses = test.broker.jetstream().get_stream(subject::STATUS_STREAM).await?;
+    until("the last has arrived", secs(60), async || {
+        statuses.get_last_raw_message_by_subject(&last).await.ok().map(|_| ())
+    })
+    .await;
     let quiet = subject::status(&scopes[0], &Slug::new("quiet")?);
     let kept = statuses.get_last_raw_message_by_subject(&quiet).await.context("what was said")?;
     assert_eq!(kept.payload, "kept");
@@ -641,7 +648,7 @@ async fn no_reply_subject_reaches_another_project_or_a_stream() -> Result<()> {
         assert!(heard.messages.is_empty(), "{inbox}: {:?}", heard.messages);
         // It could have heard something: its own question is answered.
         raw.publish(&subject::direct_get(&other.scope), Some(&inbox), br#"{"seq":1}"#).await;
-        until("its own answer", secs(5), async || {
+        until("its own answer", secs(60), async || {
             raw.settle().await.ok().filter(|heard| !heard.messages.is_empty()).map(|_| ())
         })
         .await;
@@ -715,7 +722,7 @@ async fn no_credential_fills_the_memory_of_the_broker_with_statuses() -> Result<
     raw.settle().await?;
     let mut statuses = test.broker.jetstream().get_stream(subject::STATUS_STREAM).await?;
     let last = subject::status(&scope, &Slug::new("last")?);
-    until("the last has arrived", secs(10), async || {
+    until("the last has arrived", secs(60), async || {
         statuses.get_last_raw_message_by_subject(&last).await.ok().map(|_| ())
     })
     .await;

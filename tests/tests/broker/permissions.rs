@@ -1,7 +1,5 @@
 //! What a credential may do, and that it can do nothing else.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result};
 use async_nats::{Client, ConnectOptions, Event};
 use futures::StreamExt as _;
@@ -11,7 +9,7 @@ use publisher::keys::{Key, Kind};
 use publisher::{MintedCredential, Project, ProjectKeys, Role, credentials};
 use schemas::{Scope, Slug};
 use serde_json::json;
-use tests::nats::TestBroker;
+use tests::nats::{TestBroker, connect};
 use tests::until::{millis, secs, until, within};
 use tokio::sync::mpsc;
 
@@ -21,23 +19,25 @@ async fn listening(
     credential: &MintedCredential,
 ) -> Result<(Client, mpsc::UnboundedReceiver<String>)> {
     let (sender, complaints) = mpsc::unbounded_channel();
-    let client = ConnectOptions::with_credentials(&credential.creds)?
-        .custom_inbox_prefix(subject::inbox(&credential.public_key))
-        .request_timeout(Some(Duration::from_secs(1)))
-        .event_callback(move |event| {
-            if let Event::ServerError(error) = event {
-                let _ = sender.send(error.to_string().to_lowercase());
-            }
-            async {}
-        })
-        .connect(test.server.url())
-        .await?;
-    Ok((client, complaints))
+    let options = || {
+        let sender = sender.clone();
+        let options = ConnectOptions::with_credentials(&credential.creds)?
+            .custom_inbox_prefix(subject::inbox(&credential.public_key))
+            .request_timeout(Some(secs(15)))
+            .event_callback(move |event| {
+                if let Event::ServerError(error) = event {
+                    let _ = sender.send(error.to_string().to_lowercase());
+                }
+                async {}
+            });
+        Ok::<_, anyhow::Error>(options)
+    };
+    Ok((connect(&test.server.url(), options).await?, complaints))
 }
 
 async fn complaint(complaints: &mut mpsc::UnboundedReceiver<String>, of: &str) {
     let mut heard = Vec::new();
-    let denied = within(secs(5), async || {
+    let denied = within(secs(60), async || {
         heard.extend(complaints.try_recv().ok());
         let denies =
             |said: &&String| said.contains("permissions violation") && said.contains(&of.to_lowercase());
@@ -88,7 +88,7 @@ async fn an_agent_replays_by_batch_direct_get_reads_on_by_sequence_and_uses_its_
     client.publish_with_reply(subject::direct_get(&scope), inbox, query.into()).await?;
     let mut sequences = Vec::new();
     loop {
-        let answer = tokio::time::timeout(secs(5), answers.next()).await?.context("an answer")?;
+        let answer = tokio::time::timeout(secs(60), answers.next()).await?.context("an answer")?;
         if answer.status.map(u16::from) == Some(204) {
             break;
         }
@@ -113,7 +113,7 @@ async fn an_agent_replays_by_batch_direct_get_reads_on_by_sequence_and_uses_its_
     let stream = jetstream.get_stream_no_info(subject::stream(&scope)).await?;
     let pull: async_nats::jetstream::consumer::PullConsumer =
         stream.get_consumer(&consumer).await.map_err(|e| anyhow::anyhow!("{e}"))?;
-    let mut batch = pull.fetch().max_messages(4).expires(secs(2)).messages().await?;
+    let mut batch = pull.fetch().max_messages(4).expires(secs(20)).messages().await?;
     let mut got = 0;
     while let Some(message) = batch.next().await {
         message.map_err(|e| anyhow::anyhow!("{e}"))?.ack().await.map_err(|e| anyhow::anyhow!("{e}"))?;
@@ -122,7 +122,7 @@ async fn an_agent_replays_by_batch_direct_get_reads_on_by_sequence_and_uses_its_
     assert_eq!(got, 2, "the last of each set");
     let name = subject::stream(&scope);
     let forge = test.broker.jetstream().get_stream(&name).await?;
-    until("the ledger shows it", secs(5), async || {
+    until("the ledger shows it", secs(60), async || {
         let info = forge.consumer_info(&consumer).await.ok()?;
         (info.ack_floor.stream_sequence == 3 && info.num_ack_pending == 0).then_some(())
     })

@@ -26,7 +26,7 @@ async fn a_stored_bundle_is_republished_to_the_agents_of_its_environment_alone()
 
     let published = test.publish(test.bundle("chat", "1.0.0", &[("hello", "Hello {{ name }}!")])).await?;
 
-    let message = tokio::time::timeout(Duration::from_secs(5), heard.next()).await?.expect("a message");
+    let message = tokio::time::timeout(secs(30), heard.next()).await?.expect("a message");
     assert_eq!(message.subject.as_str(), "forge.acme.support.dev.ctl.bundle.chat");
     let headers = message.headers.expect("headers");
     let text = |name: &'static str| headers.get(name).map(|v| v.as_str().to_owned()).unwrap_or_default();
@@ -127,11 +127,11 @@ async fn a_publication_in_an_outage_waits_and_goes_out_once() -> Result<()> {
     let next = test.outgoing("dev", test.bundle("chat", "1.1.0", &[("a", "two")]), 2)?;
     test.server.stop().await;
     let broker = test.broker.clone();
-    until("the loss is noticed", secs(5), async || (!broker.is_connected()).then_some(())).await;
+    until("the loss is noticed", secs(30), async || (!broker.is_connected()).then_some(())).await;
     let refused = test.broker.send(&next).await;
     assert!(matches!(&refused, Err(e) if e.is_temporary()), "{refused:?}");
     test.server.restart().await?;
-    let sent = until("the publication goes out", secs(20), async || broker.send(&next).await.ok()).await;
+    let sent = until("the publication goes out", secs(60), async || broker.send(&next).await.ok()).await;
     assert_eq!(sent.sequence, 2);
     Ok(())
 }
@@ -149,7 +149,7 @@ async fn kills_of_the_server_at_any_moment_leave_each_publication_once() -> Resu
         tokio::time::sleep(Duration::from_micros(300 * (serial - 1))).await;
         let _ = test.server.kill9();
         let _ = tokio::time::timeout(secs(5), sending).await;
-        let sent = until("it is sent", secs(30), async || broker.send(&next).await.ok()).await;
+        let sent = until("it is sent", secs(120), async || broker.send(&next).await.ok()).await;
         sequences.push(sent.sequence);
     }
     let stream = test.broker.jetstream().get_stream(subject::stream(&test.scope("dev"))).await?;

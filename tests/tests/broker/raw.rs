@@ -34,11 +34,24 @@ impl Heard {
 }
 
 impl Raw {
-    /// Connects with a credential, or with none.
+    /// Connects with a credential, or with none. The server gives 2 s for that: who lost the processor meanwhile was
+    /// not refused, and comes again.
     ///
     /// # Errors
     /// The server's own words where it does not let one in.
     pub(crate) async fn connect(url: &str, credential: Option<&MintedCredential>) -> Result<Self> {
+        loop {
+            let (this, heard) = Self::sign_in(url, credential).await?;
+            if !heard.closed && heard.errors.is_empty() {
+                return Ok(this);
+            }
+            if !heard.errors.iter().any(|e| e.to_lowercase().contains("authentication timeout")) {
+                bail!("{:?}", heard.errors);
+            }
+        }
+    }
+
+    async fn sign_in(url: &str, credential: Option<&MintedCredential>) -> Result<(Self, Heard)> {
         let address = url.strip_prefix("nats://").context("a plain address")?;
         let mut this = Self { stream: BufReader::new(TcpStream::connect(address).await?) };
         let info = this.line().await?.context("a greeting")?;
@@ -56,15 +69,12 @@ impl Raw {
         }
         this.send(format!("CONNECT {connect}\r\n").as_bytes()).await;
         let heard = this.settle().await?;
-        if heard.closed || !heard.errors.is_empty() {
-            bail!("{:?}", heard.errors);
-        }
-        Ok(this)
+        Ok((this, heard))
     }
 
     async fn line(&mut self) -> Result<Option<String>> {
         let mut line = Vec::new();
-        let read = tokio::time::timeout(secs(10), self.stream.read_until(b'\n', &mut line)).await?;
+        let read = tokio::time::timeout(secs(60), self.stream.read_until(b'\n', &mut line)).await?;
         // A server that hangs up may do so in the middle.
         if read.unwrap_or(0) == 0 {
             return Ok(None);

@@ -123,10 +123,10 @@ impl Child {
     pub(crate) async fn end(mut self) -> Result<()> {
         drop(self._input.take());
         let ended =
-            tokio::time::timeout(secs(20), self.process.wait()).await.context("it does not end")??;
+            tokio::time::timeout(secs(60), self.process.wait()).await.context("it does not end")??;
         anyhow::ensure!(ended.success(), "{}: {ended}: {:?}", self.name, self.says());
         // Its words end with it.
-        let _ = tokio::time::timeout(secs(5), async { while self.says.changed().await.is_ok() {} }).await;
+        let _ = tokio::time::timeout(secs(60), async { while self.says.changed().await.is_ok() {} }).await;
         let says = self.says();
         anyhow::ensure!(says.problem.is_none() && says.reads > 0, "{}: {says:?}", self.name);
         println!("  {}: {} reads, the longest {} ms", self.name, says.reads, says.longest_ms);
@@ -160,7 +160,7 @@ async fn process() -> Result<()> {
         say(&agent, reader.as_ref())?;
     }
     let reader = reader.context("nothing was ever served")?;
-    until("something was read", secs(5), async || (reader.seen().reads > 0).then_some(())).await;
+    until("something was read", secs(30), async || (reader.seen().reads > 0).then_some(())).await;
     say(&agent, Some(&reader))?;
     reader.end(&who.name);
     agent.stop().await;

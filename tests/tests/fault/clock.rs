@@ -83,7 +83,7 @@ async fn a_clock_that_jumps_stops_neither_serving_nor_following() -> Result<()> 
     let mut command = Command::new("env");
     command.env("LD_PRELOAD", library).env("FAULT_CLOCK", &offset);
     let child = Child::start(command, &who)?;
-    child.current(&scene, Instant::now(), secs(20), "the start").await;
+    child.current(&scene, Instant::now(), secs(60), "the start").await;
     for jump in [60, -60, 3_600, -3_600, YEAR, -YEAR, 10 * YEAR, -10 * YEAR, 0] {
         // Written over, not anew: the process looks at this very file.
         std::os::unix::fs::FileExt::write_all_at(
@@ -93,11 +93,11 @@ async fn a_clock_that_jumps_stops_neither_serving_nor_following() -> Result<()> 
         )?;
         let begin = Instant::now();
         let here = tests::nats::now() / 1_000_000;
-        child.until("it sees another time", secs(5), |says| (says.clock - here - jump).abs() < 30).await;
+        child.until("it sees another time", secs(20), |says| (says.clock - here - jump).abs() < 30).await;
         scene.publish().await?;
         child.current(&scene, begin, bounds::CLOCK, &format!("the clock is {jump} s off")).await;
         // FORGE's word has to count as heard under any clock.
-        child.until("it is not stale", secs(30), |says| !says.stale && says.connected).await;
+        child.until("it is not stale", secs(90), |says| !says.stale && says.connected).await;
         println!("  not stale after {:?}", begin.elapsed());
     }
     child.end().await

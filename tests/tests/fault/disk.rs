@@ -45,7 +45,7 @@ async fn in_a_namespace_a_full_disk_is_said_served_around_and_made_good() -> Res
     std::fs::create_dir(&dir)?;
     let who = Who::new(&scene, "full", &scene.test.server.url(), dir.join("cache"))?;
     let child = Child::start(shell("mount -t tmpfs -o size=1m tmpfs \"$DIR\"", &dir), &who)?;
-    child.current(&scene, Instant::now(), secs(20), "the start").await;
+    child.current(&scene, Instant::now(), secs(60), "the start").await;
     child.until("it is on disk", bounds::DISK, |says| says.cache == "disk").await;
     for round in 1..=3 {
         within(child.pid()?, "dd if=/dev/zero of=\"$DIR/filler\" bs=4k 2>/dev/null || true", &dir).await?;
@@ -78,7 +78,7 @@ async fn in_a_namespace_a_disk_that_is_full_from_the_start_is_served_around() ->
     let script =
         "mount -t tmpfs -o size=64k tmpfs \"$DIR\"; dd if=/dev/zero of=\"$DIR/filler\" bs=4k 2>&1 || true";
     let child = Child::start(shell(script, &dir), &who)?;
-    child.current(&scene, Instant::now(), secs(20), "no room from the start").await;
+    child.current(&scene, Instant::now(), secs(60), "no room from the start").await;
     scene.publish().await?;
     child.current(&scene, Instant::now(), bounds::DISK, "another version").await;
     ensure!(child.says().cache.starts_with("memory: "), "{}", child.says().cache);
@@ -94,7 +94,7 @@ async fn in_a_namespace_a_read_only_disk_is_read_said_and_served_around() -> Res
     let who = Who::new(&scene, "readonly", &scene.test.server.url(), dir.join("cache"))?;
     // It is made while the disk can be written, and then read where it cannot.
     let child = Child::start(Command::new("env"), &who)?;
-    child.current(&scene, Instant::now(), secs(20), "the start").await;
+    child.current(&scene, Instant::now(), secs(60), "the start").await;
     child.until("it is on disk", bounds::DISK, |says| says.cache == "disk").await;
     child.end().await?;
     let script = "mount --bind \"$DIR\" \"$DIR\"; mount -o remount,bind,ro \"$DIR\"";
@@ -104,7 +104,7 @@ async fn in_a_namespace_a_read_only_disk_is_read_said_and_served_around() -> Res
         ..who.clone()
     };
     let child = Child::start(shell(script, &dir), &nowhere)?;
-    let says = child.until("it serves", secs(20), |says| says.serial == scene.head()).await;
+    let says = child.until("it serves", secs(60), |says| says.serial == scene.head()).await;
     ensure!(says.cache.starts_with("memory: ") && says.cache.contains("ead-only"), "{}", says.cache);
     child.end().await?;
     let child = Child::start(shell(script, &dir), &who)?;

@@ -26,7 +26,7 @@ async fn a_line_that_is_cut_or_refuses_is_made_again() -> Result<()> {
     }
     line.proxy.refuse();
     line.proxy.cut(Cut::Rst);
-    until("the loss is seen", secs(5), async || (!line.agent.local_status().connected).then_some(())).await;
+    until("the loss is seen", secs(30), async || (!line.agent.local_status().connected).then_some(())).await;
     scene.publish().await?;
     lasts(secs(2)).await;
     let begin = Instant::now();
@@ -37,7 +37,7 @@ async fn a_line_that_is_cut_or_refuses_is_made_again() -> Result<()> {
     for _ in 0..10 {
         let taken = line.proxy.taken();
         line.proxy.cut(Cut::Rst);
-        until("it comes again", secs(15), async || (line.proxy.taken() > taken).then_some(())).await;
+        until("it comes again", secs(60), async || (line.proxy.taken() > taken).then_some(())).await;
     }
     let begin = Instant::now();
     scene.publish().await?;
@@ -88,16 +88,22 @@ async fn a_slow_line_brings_large_and_small_in_the_end() -> Result<()> {
 
 /// One line on which what is sent is lost from now on; whoever connects anew gets through.
 async fn half_open(scene: &Scene, line: &Line, up: Flow, down: Flow) {
-    let before = line.proxy.taken();
+    let (before, whole) = (line.proxy.taken(), line.proxy.lost());
     line.proxy.flow(up, down);
-    // Something has to be lost, or the connection is whole.
     lasts(secs(4)).await;
+    // Something has to be lost, or the connection is whole. The agent pings every 7 s; FORGE says its word every 2 s.
+    until("something is lost", secs(60), async || {
+        let lost = line.proxy.lost();
+        let half = (up != Flow::Lost || lost.0 > whole.0) && (down != Flow::Lost || lost.1 > whole.1);
+        half.then_some(())
+    })
+    .await;
     line.proxy.pass();
     until("another connection is made", bounds::HALF_OPEN, async || {
         (line.proxy.taken() > before).then_some(())
     })
     .await;
-    until("it stands", secs(5), async || line.agent.local_status().connected.then_some(())).await;
+    until("it stands", secs(30), async || line.agent.local_status().connected.then_some(())).await;
     let current = line.agent.wait_current(bounds::HALF_OPEN).await;
     assert!(current.is_ok(), "{} {current:?}", scene.head());
 }

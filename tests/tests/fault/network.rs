@@ -64,7 +64,7 @@ async fn inside() -> Result<()> {
     let there = holds.id().context("the other namespace")?.to_string();
     // Its namespace is another one than ours once it has gone over.
     let ours = std::fs::read_link("/proc/self/ns/net")?;
-    tests::until::until("the other namespace is there", secs(5), async || {
+    tests::until::until("the other namespace is there", secs(60), async || {
         let theirs = std::fs::read_link(format!("/proc/{there}/ns/net")).ok()?;
         (theirs != ours).then_some(())
     })
@@ -81,7 +81,7 @@ async fn inside() -> Result<()> {
     let mut command = Command::new("nsenter");
     command.args(["--target", &there, "--net"]);
     let child = Child::start(command, &who)?;
-    child.current(&scene, Instant::now(), secs(20), "the start").await;
+    child.current(&scene, Instant::now(), secs(60), "the start").await;
 
     match what.as_str() {
         "netem" => weather(&scene, &child).await?,

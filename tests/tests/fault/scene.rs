@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use live_agent::{Builder, LiveAgent, vars};
+use publisher::Outgoing;
 use schemas::connect::Connection;
 use tests::nats::{Published, TestBroker};
 use tests::proxy::Proxy;
@@ -17,8 +18,9 @@ use tests::word::Word;
 
 /// How often FORGE says its word.
 const PERIOD: Duration = secs(2);
-/// How long one read may take on a machine that does much else: nothing that it could wait for is so short.
-const READ: Duration = secs(2);
+/// How long one read may take on a machine that does much else, and takes the processor away for seconds: what it
+/// could wait for, a line that is half-open or a server that lost its store, takes longer.
+const READ: Duration = secs(10);
 /// Reads between two short rests: other tests need the processor too.
 const READS: u32 = 50;
 pub(crate) const PROMPT: &str = "hello";
@@ -155,6 +157,8 @@ pub(crate) struct Scene {
     pub(crate) test: TestBroker,
     pub(crate) texts: Texts,
     serial: AtomicU64,
+    /// What could not be sent, or may have been without our hearing of it: it goes first, and as it is.
+    unsent: Mutex<Option<Outgoing>>,
     word: Word,
 }
 
@@ -164,7 +168,7 @@ impl Scene {
         let test = TestBroker::start().await?;
         let word = Word::speak(&test, "dev", PERIOD);
         let texts = Texts::new(format!("{:032x}", rand::random::<u128>()), 0);
-        let scene = Self { test, texts, word, serial: AtomicU64::new(0) };
+        let scene = Self { test, texts, word, serial: AtomicU64::new(0), unsent: Mutex::new(None) };
         scene.publish().await?;
         Ok(scene)
     }
@@ -182,16 +186,34 @@ impl Scene {
     /// The same, and so many bytes beside it.
     pub(crate) async fn publish_with(&self, padding: usize) -> Result<u64> {
         let serial = self.head() + 1;
-        self.texts.note(serial);
-        let (text, other) = (self.texts.text(serial), noise(padding));
-        let prompts = [(PROMPT, text.as_str()), ("other", other.as_str())];
-        let bundle = self.test.bundle("chat", &format!("1.{serial}.0"), &prompts);
-        let outgoing = self.test.outgoing("dev", bundle, serial)?;
-        let sent = self.test.broker.send(&outgoing).await?;
+        let unsent = self.unsent().take();
+        let outgoing = match unsent {
+            Some(outgoing) => outgoing,
+            None => self.next(serial, padding)?,
+        };
+        let sent = match self.test.broker.send(&outgoing).await {
+            Ok(sent) => sent,
+            Err(error) => {
+                *self.unsent() = Some(outgoing);
+                return Err(error.into());
+            }
+        };
         self.serial.store(serial, Ordering::SeqCst);
         let (publication, digest) = (outgoing.publication.clone(), outgoing.digest);
         self.word.announce(head(&Published { publication, serial, digest, sent, outgoing }));
         Ok(serial)
+    }
+
+    fn unsent(&self) -> MutexGuard<'_, Option<Outgoing>> {
+        self.unsent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, serial: u64, padding: usize) -> Result<Outgoing> {
+        self.texts.note(serial);
+        let (text, other) = (self.texts.text(serial), noise(padding));
+        let prompts = [(PROMPT, text.as_str()), ("other", other.as_str())];
+        let bundle = self.test.bundle("chat", &format!("1.{serial}.0"), &prompts);
+        self.test.outgoing("dev", bundle, serial)
     }
 
     /// Puts the newest of the set into a broker that lost it, as `forge republish` does.
@@ -246,7 +268,7 @@ impl Line {
         until(&format!("{what}: serial {head}"), left, async || (serial(&self.agent) >= head).then_some(()))
             .await;
         println!("fault: {what}: current again after {:?} (bound {bound:?})", from.elapsed());
-        until("the reader has it", secs(5), async || {
+        until("the reader has it", secs(30), async || {
             let seen = self.reader.seen();
             (seen.newest >= head || seen.problem.is_some()).then_some(())
         })
