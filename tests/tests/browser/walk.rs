@@ -178,3 +178,42 @@ async fn a_save_over_somebody_elses_is_refused_and_both_texts_are_shown() -> Res
     assert_eq!(stored["prompt"]["content"]["template"], "Mine: First {{ name }}\n", "{stored}");
     Ok(())
 }
+
+/// Waits until the draft that is open is on its way to FORGE, which is held, by itself.
+async fn saves_itself(session: &Session, text: &str) -> Result<()> {
+    session.hold(true).await?;
+    session.browser.keys(".cm-content", &format!("{CONTROL_HOME}{text}")).await?;
+    session.browser.find("#save[aria-busy]").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pressed_while_a_draft_saves_itself_is_done_after_that() -> Result<()> {
+    let mut session = Session::start().await?;
+    let owner = session.forge.owner().await?;
+    owner.create_project("acme").await?;
+    owner.write("welcome.message", "First {{ name }}\n").await?;
+    session.sign_in().await?;
+    session.open("/acme/support/chat/welcome.message").await?;
+    let browser = &session.browser;
+    browser.find(".cm-content").await;
+
+    // Save says what stands in its way, however little the other one would.
+    owner.write("welcome.message", "Theirs {{ name }}\n").await?;
+    saves_itself(&session, "Mine: ").await?;
+    browser.click("#save").await;
+    session.hold(false).await?;
+    browser.wait_text("[role=alert]", "while you were writing").await;
+
+    // A button that asks for the page goes with the revision that the draft has by then.
+    session.open("/acme/support/chat/welcome.message").await?;
+    browser.find(".cm-content").await;
+    saves_itself(&session, "Again: ").await?;
+    browser.click("button[value='add:']").await;
+    session.hold(false).await?;
+    let after = "return document.querySelectorAll(\"[name='p-name']\").length === 2
+                   && +document.querySelector('#revision').value >= 3
+                   && document.querySelector('#part-0').value.startsWith('Again: Theirs')";
+    browser.holds("there is a row more, and nothing in its way", after).await;
+    Ok(())
+}
