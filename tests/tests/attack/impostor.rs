@@ -107,8 +107,13 @@ async fn answer_all(
     let registrar = test.registrar();
     loop {
         let FleetEvent::Enrol(request, responder) = next_enrolment(fleet).await else { continue };
-        let question = all.next().await.context("the question")?;
-        let reply = question.reply.context("a reply subject")?;
+        // What was asked before the broker knew of this one was heard by `all` alone.
+        let reply = loop {
+            let question = all.next().await.context("the question")?;
+            if serde_json::from_slice::<EnrolRequest>(&question.payload).is_ok_and(|asked| asked == request) {
+                break question.reply.context("a reply subject")?;
+            }
+        };
         *answers = Some(TestBroker::overhear(client, reply.into_string()).await?);
         registrar.answer(&request, responder, secs(1), vec![floor.clone()]).await?;
     }
