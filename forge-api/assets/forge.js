@@ -404,11 +404,16 @@ addEventListener("DOMContentLoaded", () => {
     }
   }
   // Sends the draft; gives what stands in the way, or nothing when it was taken.
-  async function send() {
+  let sending = null;
+  function send() { return (sending = deliver().finally(() => (sending = null))); }
+  async function deliver() {
     const before = edits;
-    let answer;
-    try { answer = await fetch(form.action, { method: "POST", body: body("save") }); } catch { return "FORGE cannot be reached"; }
-    const page = parse(await answer.text());
+    let answer, html;
+    try {
+      answer = await fetch(form.action, { method: "POST", body: body("save") });
+      html = await answer.text();
+    } catch { return "FORGE cannot be reached"; }
+    const page = parse(html);
     if (answer.status === 409) return `${page.querySelector("[data-own]") ? "you saved it in another window" : "somebody else saved it"}; Save shows both texts`;
     if (!answer.redirected || !answer.ok || !page.getElementById("revision")) return "press Save to see why";
     form.elements.revision.value = page.getElementById("revision").value;
@@ -436,14 +441,18 @@ addEventListener("DOMContentLoaded", () => {
     if (why && $("#saved")) $("#saved").textContent = `Not saved: ${why}`;
     if (!why && dirty) saveSoon();
   }
+  let pressed = false;
   async function save() {
     const button = $("#save");
-    if (!button || button.getAttribute("aria-busy")) return;
+    if (!button || pressed || (button.getAttribute("aria-busy") && !sending)) return;
     clearTimeout(idle);
     if (held()) return form.requestSubmit(button);
+    pressed = true;
+    await sending;                                 // what saves itself just now may be refused, and says less then
     work(button, true);
     const why = await send();
     work(button, false);
+    pressed = false;
     if (!why) return;
     dirty = false;                                 // the full page says why, with every word kept
     form.requestSubmit(button);
@@ -466,7 +475,17 @@ addEventListener("DOMContentLoaded", () => {
     $('[value="save-variables-as"]').click();
   });
   $("#save")?.addEventListener("click", (e) => { e.preventDefault(); save(); });
-  form.addEventListener("submit", () => { clearTimeout(idle); dirty = false; });
+  form.addEventListener("submit", (e) => {
+    clearTimeout(idle);
+    if (sending) {                                 // it goes after that, with the revision that it makes
+      e.preventDefault();
+      clearTimeout(timer);
+      turn += 1;                                   // no preview takes the button away meanwhile
+      sending.then(() => form.requestSubmit(e.submitter));
+      return;
+    }
+    dirty = false;
+  });
   const byItself = $("[data-autosave]");
   const says = () => { if (byItself) $("span", byItself).textContent = `Save while I write: ${stored("autosave") === "off" ? "off" : "on"}`; };
   byItself?.addEventListener("click", () => {

@@ -20,10 +20,14 @@ use crate::until::{secs, until, within};
 
 /// How long an element may take to come.
 const PATIENCE: Duration = secs(60);
+/// How long a script of a test may run, in milliseconds: axe looks at each element of a page, and one of them describes
+/// the whole API.
+const SCRIPT_MS: u64 = 300_000;
+/// What the driver says before it has done anything: the element was replaced, or is not ready yet.
+const EARLY: &[&str] =
+    &["stale element reference", "no such element", "element not interactable", "invalid element state"];
 /// The key of an element in WebDriver's answers.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
-/// Why an element takes no keys for now.
-const NOT_YET: &[&str] = &["stale element reference", "no such element", "element not interactable"];
 const ARGUMENTS: &[&str] = &[
     "--headless=new",
     "--no-sandbox",
@@ -65,7 +69,7 @@ impl Browser {
     fn quit(&self) -> std::io::Result<()> {
         let (host, path) = self.session.trim_start_matches("http://").split_once('/').unwrap_or_default();
         let mut stream = TcpStream::connect(host)?;
-        stream.set_read_timeout(Some(secs(60)))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         write!(stream, "DELETE /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
         stream.read(&mut [0; 64]).map(drop)
     }
@@ -98,7 +102,7 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()?;
         let root = format!("http://127.0.0.1:{port}/session");
-        let http = reqwest::Client::builder().timeout(secs(150)).build()?;
+        let http = reqwest::Client::builder().timeout(secs(330)).build()?;
         // From here on the driver ends with its owner, whatever fails.
         let mut browser = Self { session: root.clone(), http, driver, _profile: profile };
         ready(&mut browser.driver)?;
@@ -108,8 +112,7 @@ impl Browser {
             "browserName": "chrome",
             "goog:chromeOptions": { "binary": chromium, "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
-            // axe looks at each element of a page, and one of them describes the whole API.
-            "timeouts": { "script": 120_000 },
+            "timeouts": { "script": SCRIPT_MS },
         }}});
         let made = answer(browser.http.post(&root).json(&capabilities).send().await?).await?;
         let id = made["sessionId"].as_str().context("the driver gave no session")?;
@@ -191,28 +194,47 @@ impl Browser {
         .await;
     }
 
-    /// Empties a field and types into it, once it can be typed into: a page that is just being changed shows a field
-    /// before it takes anything, or puts another one in its place.
-    pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
-        let filled = within(PATIENCE, async || {
+    /// Presses what leads to another page, and waits until that is there: for what is waited for next may stand on this
+    /// page too.
+    ///
+    /// # Panics
+    /// It cannot be pressed, or no other page comes.
+    pub async fn follow(&self, css: &str) {
+        let before = self.find("html").await;
+        self.click(css).await;
+        until(&format!("{css} leads to another page"), PATIENCE, async || {
+            self.find_now("html").await.filter(|now| now.0 != before.0)
+        })
+        .await;
+    }
+
+    /// Does something with what a selector finds, once that can be used: what is found may be replaced just then.
+    async fn at<T>(&self, css: &str, deed: impl AsyncFn(String) -> Result<T>) -> Result<T> {
+        let done = within(PATIENCE, async || {
             let Element(id) = self.find_now(css).await?;
-            self.post(&format!("element/{id}/clear"), json!({})).await.ok()?;
-            self.post(&format!("element/{id}/value"), json!({ "text": text })).await.ok()
+            match deed(id).await {
+                Err(error) if EARLY.iter().any(|early| error.to_string().starts_with(*early)) => None,
+                done => Some(done),
+            }
         });
-        filled.await.map(drop).with_context(|| format!("{css} cannot be filled"))
+        done.await.with_context(|| format!("within {PATIENCE:?} nothing could be done with {css}"))?
+    }
+
+    /// Empties a field and types into it.
+    pub async fn fill(&self, css: &str, text: &str) -> Result<()> {
+        self.at(css, async |id: String| {
+            self.post(&format!("element/{id}/clear"), json!({})).await?;
+            self.post(&format!("element/{id}/value"), json!({ "text": text })).await.map(drop)
+        })
+        .await
     }
 
     /// Types at an element as it is, once it takes keys.
     pub async fn keys(&self, css: &str, text: &str) -> Result<()> {
-        let typed = within(PATIENCE, async || {
-            let Element(id) = self.find_now(css).await?;
-            match self.post(&format!("element/{id}/value"), json!({ "text": text })).await {
-                // Nothing was typed yet.
-                Err(error) if NOT_YET.iter().any(|why| error.to_string().starts_with(why)) => None,
-                done => Some(done),
-            }
-        });
-        typed.await.with_context(|| format!("nobody types at {css}"))?.map(drop)
+        self.at(css, async |id: String| {
+            self.post(&format!("element/{id}/value"), json!({ "text": text })).await.map(drop)
+        })
+        .await
     }
 
     /// Chooses an option of a `<select>` by its value.
@@ -222,12 +244,10 @@ impl Browser {
 
     /// The text of an element as it is shown.
     pub async fn text(&self, css: &str) -> Result<String> {
-        let text = within(PATIENCE, async || {
-            let Element(id) = self.find_now(css).await?;
-            self.get(&format!("element/{id}/text")).await.ok()
-        });
-        let text = text.await.with_context(|| format!("{css} has no text"))?;
-        Ok(text.as_str().unwrap_or_default().to_owned())
+        self.at(css, async |id: String| {
+            Ok(self.get(&format!("element/{id}/text")).await?.as_str().unwrap_or_default().to_owned())
+        })
+        .await
     }
 
     /// Waits until an element's text contains `part`, and gives the text.

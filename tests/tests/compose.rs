@@ -215,7 +215,7 @@ impl Here {
         let check = words(&service["healthcheck"]["test"]);
         ensure!(check.first().is_some_and(|c| c == "CMD"), "{name}: the check is a command");
         let variables: Vec<_> = environment(service).into_iter().map(|(k, v)| (k, self.text(&v))).collect();
-        until(&format!("{name} is healthy"), secs(60), async || {
+        until(&format!("{name} is healthy"), secs(180), async || {
             let mut command = tokio::process::Command::new(binary(&check[1]));
             command.args(&check[2..]).env_clear().envs(variables.iter().cloned());
             command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -19,7 +19,8 @@ tests::on_both!(
 async fn connect(credential: &Credential) -> Result<Client> {
     let server = credential.connection["servers"][0].as_str().context("a server")?;
     let options = ConnectOptions::with_credentials(&credential.creds)?;
-    Ok(options.custom_inbox_prefix(subject::inbox(&credential.public_key)).connect(server).await?)
+    let options = options.custom_inbox_prefix(subject::inbox(&credential.public_key));
+    Ok(options.connection_timeout(secs(60)).connect(server).await?)
 }
 
 async fn agents(owner: &Api) -> Result<Vec<Value>> {
@@ -29,7 +30,7 @@ async fn agents(owner: &Api) -> Result<Vec<Value>> {
 
 /// What a real agent says, once it serves something.
 async fn word(owner: &Api, agent: &str) -> Value {
-    until("the agent says what it serves", secs(20), async || {
+    until("the agent says what it serves", secs(60), async || {
         let all = agents(owner).await.ok()?;
         let status = all.iter().find(|a| a["name"] == agent)?["status"].clone();
         status["sets"][0]["active"].is_object().then_some(status)
@@ -64,7 +65,7 @@ async fn a_thief_who_names_agents_without_end_takes_the_place_of_nobody(database
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let credential = owner.credential("prod", "checkout").await?;
     let honest = Live::start(forge.directory(), &credential, "honest", "welcome.message")?;
-    honest.prints("Hello Ada", secs(20)).await;
+    honest.prints("Hello Ada", secs(60)).await;
     let (status, thief) = (word(&owner, "honest").await, connect(&credential).await?);
     let scope: Scope = serde_json::from_value(status["scope"].clone())?;
 
@@ -72,13 +73,13 @@ async fn a_thief_who_names_agents_without_end_takes_the_place_of_nobody(database
         say(&thief, &scope, &format!("ghost-{n}"), &status).await?;
     }
     thief.flush().await?;
-    until("some are dropped", secs(20), async || dropped(&forge).await.ok().filter(|n| *n > 100)).await;
+    until("some are dropped", secs(60), async || dropped(&forge).await.ok().filter(|n| *n > 100)).await;
     let listed = agents(&owner).await?;
     assert!(listed.len() <= 8, "{} agents are listed", listed.len());
     // Who was there goes on being heard.
     owner.release("1.1.0", "Second {{ name }}").await?;
-    honest.prints("Second Ada", secs(20)).await;
-    until("its answer counts", secs(20), async || {
+    honest.prints("Second Ada", secs(60)).await;
+    until("its answer counts", secs(60), async || {
         // More than may speak in a while makes all of them wait, and no longer than that.
         let status = word(&owner, "honest").await;
         (status["sets"][0]["active"]["version"] == "1.1.0").then_some(())
@@ -88,8 +89,8 @@ async fn a_thief_who_names_agents_without_end_takes_the_place_of_nobody(database
     // A new one is served all the same, and is told to nobody.
     let before = dropped(&forge).await?;
     let late = Live::start(forge.directory(), &credential, "late", "welcome.message")?;
-    late.prints("Second Ada", secs(20)).await;
-    until("what it says is heard", secs(20), async || dropped(&forge).await.ok().filter(|n| *n > before))
+    late.prints("Second Ada", secs(60)).await;
+    until("what it says is heard", secs(60), async || dropped(&forge).await.ok().filter(|n| *n > before))
         .await;
     assert!(agents(&owner).await?.iter().all(|a| a["name"] != "late"));
     Ok(())
@@ -102,7 +103,7 @@ async fn nobody_answers_for_a_publication_to_another_environment(database: Datab
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let (dev, prod) = (owner.credential("dev", "thief").await?, owner.credential("prod", "checkout").await?);
     let mut honest = Live::start(forge.directory(), &prod, "honest", "welcome.message")?;
-    honest.prints("Hello Ada", secs(20)).await;
+    honest.prints("Hello Ada", secs(60)).await;
     let mut claim = word(&owner, "honest").await;
     honest.kill9().await;
     let published = owner.release("1.1.0", "Second {{ name }}").await?;
@@ -114,7 +115,7 @@ async fn nobody_answers_for_a_publication_to_another_environment(database: Datab
     claim["sets"][0]["active"]["publication"] = published["id"].clone();
     say(&thief, &scope, "honest", &claim).await?;
     thief.flush().await?;
-    until("it is listed in its own environment", secs(20), async || {
+    until("it is listed in its own environment", secs(60), async || {
         let all = agents(&owner).await.ok()?;
         all.iter().any(|a| a["name"] == "honest" && a["environment"] == "dev").then_some(())
     })
@@ -127,7 +128,7 @@ async fn nobody_answers_for_a_publication_to_another_environment(database: Datab
     };
     assert_ne!(state().await.as_deref(), Some("active"), "a stranger answered");
     honest.start_again()?;
-    until("prod's own agent answers", secs(20), async || state().await.filter(|s| s == "active")).await;
+    until("prod's own agent answers", secs(60), async || state().await.filter(|s| s == "active")).await;
     Ok(())
 }
 
@@ -138,7 +139,7 @@ async fn control_characters_in_a_status_stop_nobody(database: Database) -> Resul
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let credential = owner.credential("prod", "checkout").await?;
     let honest = Live::start(forge.directory(), &credential, "honest", "welcome.message")?;
-    honest.prints("Hello Ada", secs(20)).await;
+    honest.prints("Hello Ada", secs(60)).await;
     let (mut claim, thief) = (word(&owner, "honest").await, connect(&credential).await?);
     let scope: Scope = serde_json::from_value(claim["scope"].clone())?;
     let reason = json!({"code": "template", "message": "a\u{0}b\u{1b}[2J"});
@@ -154,7 +155,7 @@ async fn control_characters_in_a_status_stop_nobody(database: Database) -> Resul
         say(&thief, &scope, "stranger", &claim).await?;
     }
     thief.flush().await?;
-    until("both are taken up, and what they say is plain", secs(20), async || {
+    until("both are taken up, and what they say is plain", secs(60), async || {
         let all = agents(&owner).await.ok()?;
         let host = |name: &str| Some(all.iter().find(|a| a["name"] == name)?["host"].as_str()?.to_owned());
         (host("strange")? == "ab" && host("stranger")? == "ab").then_some(())
@@ -167,7 +168,7 @@ async fn control_characters_in_a_status_stop_nobody(database: Database) -> Resul
         .context("an answer")?;
     assert!(!one.to_string().contains("\\u00"), "{one}");
     owner.release("1.1.0", "Second {{ name }}").await?;
-    honest.prints("Second Ada", secs(20)).await;
+    honest.prints("Second Ada", secs(60)).await;
     Ok(())
 }
 
@@ -179,7 +180,7 @@ async fn a_status_that_the_database_refuses_costs_its_own_environment_only() -> 
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let (dev, prod) = (owner.credential("dev", "thief").await?, owner.credential("prod", "checkout").await?);
     let mut honest = Live::start(forge.directory(), &prod, "honest", "welcome.message")?;
-    honest.prints("Hello Ada", secs(20)).await;
+    honest.prints("Hello Ada", secs(60)).await;
     let claim = word(&owner, "honest").await;
     honest.kill9().await;
     forge.place.sql("ALTER TABLE agents ADD CHECK (name <> 'poison')");
@@ -194,7 +195,7 @@ async fn a_status_that_the_database_refuses_costs_its_own_environment_only() -> 
         say(&witness, &own, &format!("good-{n}"), &claim).await?;
         witness.flush().await?;
     }
-    until("every word of the other environment is heard", secs(20), async || {
+    until("every word of the other environment is heard", secs(60), async || {
         let all = agents(&owner).await.ok()?;
         let good = all.iter().filter(|a| a["name"].as_str().is_some_and(|n| n.starts_with("good-"))).count();
         assert!(all.iter().all(|a| a["name"] != "poison"));

@@ -22,7 +22,8 @@ async fn every_position_of_a_bundle_and_its_attestation_flipped_on_the_way_is_re
     assert!((3_900..4_400).contains(&body), "a bundle of 4 KB, not of {body}");
     let mut changes = stage.agent.subscribe();
     let client = test.operator().await?;
-    let context = async_nats::jetstream::new(client);
+    let mut context = async_nats::jetstream::new(client);
+    context.set_timeout(PATIENCE * 3);
     let subject = subject::bundle(&outgoing.scope, &outgoing.set);
     let positions = body + outgoing.attestation.len();
     let mut sequence = 0;

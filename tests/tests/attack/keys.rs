@@ -98,21 +98,23 @@ async fn a_revoked_key_is_refused_even_where_its_certificate_was_good_a_moment_a
 async fn a_trust_list_that_is_withheld_makes_agents_stale() -> Result<()> {
     let stage = crate::bundle::Stage::with_one_good().await?;
     let test = &stage.test;
-    let stale = until("it is stale", PATIENCE, async || {
+    // A word that comes late is another reason, and a passing one.
+    until("it is stale for that", PATIENCE, async || {
         let word = schemas::envelope::Heartbeat {
             scope: test.scope("dev"),
             issued: tests::nats::now(),
-            period_ms: 200,
+            period_ms: 1_000,
             heads: Vec::new(),
             trust: 3,
             max_age: None,
             orders: Vec::new(),
         };
         test.beat_by(&test.project_keys, &test.certificate, None, word).await.ok()?;
-        Some(stage.agent.status()).filter(|status| status.stale)
+        let status = stage.agent.status();
+        let why = status.stale_reason.filter(|why| why == "trust list 3 is announced and does not come");
+        why.filter(|_| status.stale)
     })
     .await;
-    assert_eq!(stale.stale_reason.as_deref(), Some("trust list 3 is announced and does not come"));
     Ok(())
 }
 
@@ -156,8 +158,8 @@ async fn fleet(database: Database) -> Result<Fleet> {
     let running = Live::start(forge.directory(), &credential, "running", "welcome.message")?;
     let mut sleeping = Live::start(forge.directory(), &credential, "sleeping", "welcome.message")?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    running.prints("Hello Ada", secs(20)).await;
-    sleeping.prints("Hello Ada", secs(20)).await;
+    running.prints("Hello Ada", secs(60)).await;
+    sleeping.prints("Hello Ada", secs(60)).await;
     sleeping.kill9().await;
     Ok(Fleet { forge, owner, running, sleeping })
 }
@@ -167,13 +169,13 @@ impl Fleet {
     async fn all_print(&mut self, version: &str, text: &str) -> Result<()> {
         self.owner.release(version, &format!("{text} {{{{ name }}}}")).await?;
         let wanted = format!("{text} Ada");
-        self.running.prints(&wanted, secs(20)).await;
+        self.running.prints(&wanted, secs(60)).await;
         self.sleeping.start_again()?;
-        self.sleeping.prints(&wanted, secs(20)).await;
+        self.sleeping.prints(&wanted, secs(60)).await;
         let credential = self.owner.credential("prod", version).await?;
         let young =
             Live::start(self.forge.directory(), &credential, &version.replace('.', "-"), "welcome.message")?;
-        young.prints(&wanted, secs(20)).await;
+        young.prints(&wanted, secs(60)).await;
         self.sleeping.kill9().await;
         Ok(())
     }
@@ -215,7 +217,7 @@ async fn a_rotated_root_reaches_running_and_sleeping_agents_by_itself(database: 
     let rotated = tests::nats::now() / 1_000_000;
     fleet.keys(&["rotate", "--root"]).await?;
     fleet.all_print("1.1.0", "Second").await?;
-    let followed = until("the agent follows", secs(20), async || {
+    let followed = until("the agent follows", secs(60), async || {
         let status = fleet.status("running").await.ok()?;
         status["trust"].as_i64().filter(|version| *version >= rotated)
     })
@@ -224,7 +226,7 @@ async fn a_rotated_root_reaches_running_and_sleeping_agents_by_itself(database: 
     let said = fleet.keys(&["revoke", &first, "--reason", "a laptop was lost"]).await?;
     assert!(said.contains("is revoked"), "{said}");
     fleet.all_print("1.2.0", "Third").await?;
-    until("the agent follows", secs(20), async || {
+    until("the agent follows", secs(60), async || {
         let status = fleet.status("running").await.ok()?;
         status["trust"].as_i64().filter(|version| *version > followed)
     })
@@ -240,7 +242,7 @@ async fn a_revoked_key_is_replaced_in_all_that_is_live(database: Database) -> Re
     let revoked = tests::nats::now() / 1_000_000;
     let said = fleet.keys(&["revoke", &key, "--reason", "it was seen in a log"]).await?;
     assert!(said.contains("signed again: chat@1.0.0 in prod, serial 2"), "{said}");
-    let status = until("the agent serves what was signed again", secs(20), async || {
+    let status = until("the agent serves what was signed again", secs(60), async || {
         let status = fleet.status("running").await.ok()?;
         (status["sets"][0]["active"]["serial"] == 2).then_some(status)
     })
@@ -259,7 +261,7 @@ async fn a_revoked_key_is_replaced_in_all_that_is_live(database: Database) -> Re
     assert!(said.contains("is revoked"), "{said}");
     let listed = fleet.keys(&["list", "--project", &path]).await?;
     assert!(listed.lines().any(|l| l.starts_with(strange.public()) && l.contains("revoked")), "{listed}");
-    until("the agent follows", secs(20), async || {
+    until("the agent follows", secs(60), async || {
         let status = fleet.status("running").await.ok()?;
         status["trust"].as_i64().filter(|version| *version >= before)
     })

@@ -24,3 +24,30 @@ mod keys;
 mod replay;
 mod restore;
 mod stolen;
+
+use std::process::Stdio;
+
+use anyhow::{Result, ensure};
+use tokio::process::Command;
+
+/// Set for a test that runs in a process of its own.
+const ALONE: &str = "ANVIL_TEST_ALONE";
+
+/// Whether this process runs nothing but this test. Where it does not, one that does is started and must succeed: what
+/// a process holds of memory says nothing of one test while it runs others beside it.
+pub(crate) async fn alone(test: &str) -> Result<bool> {
+    if std::env::var_os(ALONE).is_some() {
+        return Ok(true);
+    }
+    let done = Command::new(std::env::current_exe()?)
+        .args(["--exact", test, "--nocapture"])
+        .env(ALONE, "1")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await?;
+    let said = [done.stdout, done.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    ensure!(done.status.success() && said.contains("1 passed"), "{test}: {said}");
+    Ok(false)
+}

@@ -27,14 +27,14 @@ async fn restored(database: Database, wipe: bool) -> Result<Restored> {
     let credential = owner.credential("prod", "checkout").await?;
     let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
     forge.process.stop().await?;
     forge.place.back_up()?;
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
     owner.release("1.1.0", "Second {{ name }}").await?;
     owner.release("1.2.0", "Third {{ name }}").await?;
-    live.prints("Third Ada", secs(20)).await;
+    live.prints("Third Ada", secs(60)).await;
     forge.process.stop().await?;
     forge.place.restore()?;
     if wipe {
@@ -53,8 +53,8 @@ async fn a_restored_forge_learns_the_serials_from_the_stream(database: Database)
     // It may be published before FORGE has looked into the stream: then it goes out twice, the second time above.
     owner.release("1.1.1", "Restored {{ name }}").await?;
     live.start_again()?;
-    live.prints("Restored Ada", secs(30)).await;
-    let newest = until("FORGE knows that it was sent", secs(20), async || {
+    live.prints("Restored Ada", secs(60)).await;
+    let newest = until("FORGE knows that it was sent", secs(60), async || {
         let all = owner.get(&format!("{}/publications", owner.project())).await.ok()?.ok().ok()?;
         (all["items"][0]["state"] == "sent").then_some(all)
     })
@@ -73,7 +73,7 @@ async fn a_restored_forge_with_a_wiped_broker_learns_them_from_an_agent(database
     forge.start_again().await?;
     forge.process.has_its_broker().await?;
     let audit = "/api/v1/organisations/acme/audit";
-    until("FORGE saw what the agent showed", secs(40), async || {
+    until("FORGE saw what the agent showed", secs(60), async || {
         let log = owner.get(audit).await.ok()?.ok().ok()?;
         log.to_string().contains("serial.raised").then_some(())
     })
@@ -81,7 +81,7 @@ async fn a_restored_forge_with_a_wiped_broker_learns_them_from_an_agent(database
     assert_eq!(live.texts().last().map(String::as_str), Some("Third Ada"), "the agent was not taken back");
     let made = owner.release("1.1.1", "Restored {{ name }}").await?;
     assert_eq!(made["serial"], 4, "{made}");
-    live.prints("Restored Ada", secs(20)).await;
+    live.prints("Restored Ada", secs(60)).await;
     Ok(())
 }
 
@@ -100,6 +100,6 @@ async fn a_restored_forge_that_nobody_can_tell_is_told_by_its_operator(database:
     let made = owner.post(&format!("{}/publications", owner.project()), &request).await?.ok()?;
     assert_eq!(made["serial"], 102, "{made}");
     live.start_again()?;
-    live.prints("Restored Ada", secs(20)).await;
+    live.prints("Restored Ada", secs(60)).await;
     Ok(())
 }

@@ -36,7 +36,7 @@ async fn robbed(database: Database) -> Result<Robbed> {
     let credential = owner.credential("prod", "checkout").await?;
     let live = Live::start(forge.directory(), &credential, "checkout-1", "welcome.message")?;
     owner.release("1.0.0", "Hello {{ name }}").await?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
     forge.process.stop().await?;
     forge.place.keep("stolen")?;
     Ok(Robbed { forge, owner, live, credential })
@@ -66,7 +66,7 @@ impl Robbed {
 
     /// Waits until a publication, by its number, is in this state.
     async fn is(&self, number: &str, state: &str) {
-        until(&format!("publication {number} is {state}"), secs(30), async || {
+        until(&format!("publication {number} is {state}"), secs(60), async || {
             let path = format!("{}/publications/{number}", self.owner.project());
             let found = self.owner.get(&path).await.ok()?.ok().ok()?;
             (found["state"] == state).then_some(())
@@ -86,11 +86,11 @@ impl Robbed {
         let server = self.credential.connection["servers"][0].as_str().context("a server")?;
         let inbox = subject::inbox(&self.credential.public_key);
         let options = ConnectOptions::with_credentials(&self.credential.creds)?.custom_inbox_prefix(inbox);
-        let client = options.connect(server).await?;
+        let client = options.connection_timeout(secs(60)).connect(server).await?;
         let scope: Scope = serde_json::from_value(self.credential.connection["scope"].clone())?;
         let roots = serde_json::from_value(self.credential.connection["roots"].clone())?;
         let mut words = client.subscribe(subject::heartbeat(&scope)).await?;
-        let word = tokio::time::timeout(secs(20), words.next()).await?.context("a heartbeat")?;
+        let word = tokio::time::timeout(secs(60), words.next()).await?.context("a heartbeat")?;
         let key = word.headers.as_ref().and_then(|h| h.get(header::KEY)).context("its key")?;
         let trust = Trust::new(roots, scope);
         let (word, _) =
@@ -102,7 +102,7 @@ impl Robbed {
     async fn a_new_agent_prints(&self, text: &str) -> Result<()> {
         let credential = self.owner.credential("prod", "newcomer").await?;
         let young = Live::start(self.forge.directory(), &credential, "newcomer", "welcome.message")?;
-        young.prints(text, secs(30)).await;
+        young.prints(text, secs(60)).await;
         Ok(())
     }
 }
@@ -110,7 +110,7 @@ impl Robbed {
 async fn a_leap_by_a_stolen_key_is_overcome_by_its_revocation(database: Database) -> Result<()> {
     let mut all = robbed(database).await?;
     all.leap().await?;
-    all.live.prints("Evil Ada", secs(20)).await;
+    all.live.prints("Evil Ada", secs(60)).await;
     all.live.kill9().await;
     // FORGE has not heard of it: nothing that it knows is above its own serials.
     let said = all.revoke().await?;
@@ -118,18 +118,18 @@ async fn a_leap_by_a_stolen_key_is_overcome_by_its_revocation(database: Database
     all.start().await?;
     all.is("2", "sent").await;
     all.live.start_again()?;
-    all.live.prints("Hello Ada", secs(30)).await;
+    all.live.prints("Hello Ada", secs(60)).await;
     all.owner.release("1.0.1", "Second {{ name }}").await?;
-    all.live.prints("Second Ada", secs(30)).await;
+    all.live.prints("Second Ada", secs(60)).await;
     all.a_new_agent_prints("Second Ada").await
 }
 
 async fn a_leap_that_forge_hears_of_is_not_learned(database: Database) -> Result<()> {
     let mut all = robbed(database).await?;
     all.leap().await?;
-    all.live.prints("Evil Ada", secs(20)).await;
+    all.live.prints("Evil Ada", secs(60)).await;
     all.start().await?;
-    until("FORGE refuses what the agent shows", secs(40), async || {
+    until("FORGE refuses what the agent shows", secs(60), async || {
         let log = all.owner.get("/api/v1/organisations/acme/audit").await.ok()?.ok().ok()?.to_string();
         assert!(!log.contains("serial.raised"), "{log}");
         log.contains("serial.refused").then_some(())
@@ -143,7 +143,7 @@ async fn a_leap_that_forge_hears_of_is_not_learned(database: Database) -> Result
     // What agents may have is still announced, so that nobody takes less.
     assert_eq!(all.announced().await?, Some(1));
     all.revoke().await?;
-    all.live.prints("Second Ada", secs(30)).await;
+    all.live.prints("Second Ada", secs(60)).await;
     all.a_new_agent_prints("Second Ada").await
 }
 
@@ -152,7 +152,7 @@ async fn what_a_revoked_key_signs_above_all_is_published_over(database: Database
     all.start().await?;
     all.revoke().await?;
     all.is("2", "sent").await;
-    until("the agent follows", secs(20), async || {
+    until("the agent follows", secs(60), async || {
         let agents = all.owner.get(&format!("{}/agents", all.owner.project())).await.ok()?.ok().ok()?;
         (agents["items"][0]["status"]["sets"][0]["active"]["serial"] == 2).then_some(())
     })

@@ -50,7 +50,8 @@ async fn values_are_kept_by_name_and_the_draft_stays_as_it_was_typed() -> Result
     browser.wait_text("#preview", "New Augusta").await;
     browser.wait_text("#preview", "Bye.").await;
     browser.click("#save-values > summary").await;
-    browser.click("button[value='save-variables']").await;
+    // What is waited for next stands on this page already.
+    browser.follow("button[value='save-variables']").await;
     browser.wait_text(".bench-text .callout", "the variable set countess").await;
     browser.wait_text(".cm-content", "Bye.").await;
     assert_eq!(browser.run(asks).await?, json!(true), "the text is still to be saved");

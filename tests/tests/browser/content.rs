@@ -67,7 +67,10 @@ async fn a_chat_prompt_is_written_renamed_archived_and_restored_and_no_word_is_l
     browser.wait_text("[data-autosave]", "off").await;
     browser.keys(".cm-content", " Be brief.").await?;
     browser
-        .holds("it is kept here", "return !!localStorage.getItem('unsaved:/acme/shop/chat/mail/reply')")
+        .holds(
+            "all of it is kept here",
+            "return localStorage.getItem('unsaved:/acme/shop/chat/mail/reply').includes('Be brief.')",
+        )
         .await;
     session.open("/acme/shop/chat/mail/reply").await?;
     browser.click("#unsaved [data-unsaved='restore']").await;

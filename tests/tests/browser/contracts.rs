@@ -51,7 +51,7 @@ pub(crate) async fn programs(owner: &Api) -> Result<JoinSet<()>> {
         });
     }
     let path = format!("{}/usage?set=chat", owner.project());
-    until("their use is counted", secs(20), async || {
+    until("their use is counted", secs(60), async || {
         let found = owner.get(&path).await.ok()?.ok().ok()?;
         // A real agent beside them may have rendered too.
         (found["items"][0]["renders"].as_u64()? >= 49_129).then_some(())

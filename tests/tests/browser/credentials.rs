@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use serde_json::json;
-use tests::until::{secs, until};
 
 use crate::session::Session;
 
@@ -52,10 +51,7 @@ async fn a_credential_is_made_until_a_date_veiled_shown_and_revoked() -> Result<
     browser.wait_url("/revoke").await;
     browser.wait_text("main", "Last used").await;
     browser.click("form[action$='/revoke'] button").await;
-    until("it is listed as revoked", secs(20), async || {
-        browser.text("tbody").await.ok().filter(|row| row.contains("revoked"))
-    })
-    .await;
+    browser.wait_text("tbody", "revoked").await;
     assert!(!browser.has("a[href$='/revoke']").await, "it cannot be revoked twice");
     assert_eq!(browser.complaints().await?, Vec::<String>::new());
     Ok(())

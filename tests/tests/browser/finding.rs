@@ -8,6 +8,10 @@ use super::session::Session;
 const CONTROL_K: &str = "\u{e009}k\u{e000}";
 const ENTER: &str = "\u{e007}";
 const ESCAPE: &str = "\u{e00c}";
+/// The clock of the page stands still: two letters belong together when one comes soon after the other.
+const STAND_STILL: &str = "const now = Date.now(); Date.now = () => now";
+/// The list of the palette is that of the words that stand there, and no other one is on its way.
+const LISTED: &str = "return !palette.stale";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() -> Result<()> {
@@ -44,6 +48,7 @@ async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() ->
 
     // The dashboard by G D: recent and favourite lead back.
     browser.run("document.activeElement.blur()").await?;
+    browser.run(STAND_STILL).await?;
     browser.keys("body", "gd").await?;
     browser.find("h2#recent").await;
     browser.wait_text("nav[aria-label=Favourites]", "farewell").await;
@@ -55,6 +60,7 @@ async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() ->
     // What a page does by a button, the palette does too.
     browser.keys("body", CONTROL_K).await?;
     browser.keys("dialog.palette input", "favourite farewell").await?;
+    browser.holds("all of it was looked for", LISTED).await;
     browser.click("dialog.palette a[href$='/chat/farewell#star']").await;
     browser.find("#star[aria-pressed=false]").await;
     browser.keys("body", CONTROL_K).await?;
@@ -69,6 +75,7 @@ async fn one_finds_a_prompt_stars_it_and_comes_back_to_it_without_the_mouse() ->
     browser.keys("body", "?").await?;
     browser.wait_text("dialog.key-list", "Go to the dashboard").await;
     browser.keys("dialog.key-list", ESCAPE).await?;
+    browser.holds("it is closed", "return !document.querySelector('dialog.key-list')").await;
     browser.run("document.cookie = 'keys=off; path=/'").await?;
     browser.keys("body", "?").await?;
     browser.keys("body", CONTROL_K).await?;

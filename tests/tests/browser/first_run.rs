@@ -93,11 +93,10 @@ async fn a_new_organisation_is_led_from_an_example_to_an_agent_that_serves_it_an
     session.open("/acme/support/chat/welcome.message").await?;
     browser.click("form[action$='/-/reopen'] button").await;
     browser.find("#save").await;
-    let revision = browser.run("return document.querySelector('#revision').value").await?;
+    let revision = browser.run("return +document.querySelector('#revision').value").await?;
     browser.keys(".cm-content", "Dear friend, ").await?;
     browser.click("#save").await;
-    let newer = format!("return document.querySelector('#revision').value > {revision}");
-    browser.holds("it is saved", &newer).await;
+    session.saved_after(revision.as_i64().context("a revision")?).await;
     browser.click("a[href$='/-/lock']").await;
     browser.click("form[action$='/-/lock'] button").await;
     browser.wait_url("/-/publish?version=1.0.1").await;

@@ -21,7 +21,7 @@ pub(crate) async fn logged(owner: &Api) -> Result<(String, Receiver)> {
     for (state, fails) in [("delivered", 0), ("waiting", 100)] {
         receiver.fail(fails);
         owner.post(&format!("{path}/{id}/test"), &json!({})).await?.ok()?;
-        until(&format!("one is {state}"), secs(30), async || {
+        until(&format!("one is {state}"), secs(60), async || {
             let log = owner.get(&format!("{path}/{id}/deliveries")).await.ok()?.ok().ok()?;
             let is = |d: &Value| d["state"] == state && d["attempts"] == 1;
             log["items"].as_array()?.iter().any(is).then_some(())
@@ -104,7 +104,7 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     let other = other.as_str().context("a secret")?.to_owned();
     browser.open(&page).await?;
     browser.click("button[name=do][value=test]").await;
-    let last = until("it hears one more", secs(30), async || receiver.heard().get(3).cloned()).await;
+    let last = until("it hears one more", secs(60), async || receiver.heard().get(3).cloned()).await;
     assert!(last.is_signed_by(&other) && !last.is_signed_by(&secret));
     newest(&session, "delivered").await;
 
@@ -113,7 +113,7 @@ async fn a_webhook_is_made_tried_sent_again_switched_off_and_removed() -> Result
     let switch = async |to: &str, enabled: bool| {
         browser.choose("#enabled", to).await;
         browser.click("button[name=do][value=change]").await;
-        until("it is switched", secs(20), async || {
+        until("it is switched", secs(60), async || {
             let all = owner.get(&path).await.ok()?.ok().ok()?;
             (all["items"][0]["enabled"] == enabled).then_some(())
         })

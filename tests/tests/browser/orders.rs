@@ -15,7 +15,7 @@ async fn an_agent_is_frozen_and_thawed_on_the_agents_page_and_answers_without_re
     owner.release("1.0.0", "Hello {{ name }}").await?;
     let credential = owner.credential("prod", "till").await?;
     let live = Live::start(session.forge.directory(), &credential, "till-1", "welcome.message")?;
-    live.prints("Hello Ada", secs(20)).await;
+    live.prints("Hello Ada", secs(60)).await;
     session.sign_in().await?;
     let browser = &session.browser;
     session.open("/acme/support/-/agents?environment=prod").await?;
@@ -45,7 +45,7 @@ async fn an_agent_is_frozen_and_thawed_on_the_agents_page_and_answers_without_re
     browser.wait_text("h1", "Let agent till-1 of prod accept").await;
     browser.click("form[action$='/order'] button").await;
     browser.wait_url("/-/agents?environment=prod").await;
-    live.prints("Good day Ada", secs(20)).await;
+    live.prints("Good day Ada", secs(60)).await;
     browser.wait_text("#agent-prod-till-1", "chat 1.1.0").await;
     browser.wait_text("#agent-prod-till-1", "ACCEPTING").await;
     assert_eq!(browser.complaints().await?, Vec::<String>::new());

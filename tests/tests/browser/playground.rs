@@ -44,10 +44,10 @@ async fn two_versions_run_beside_each_other_and_their_answers_come_as_they_are_w
 
     // A run that is stopped ends at the endpoint too.
     browser.click("[data-run-column='1']").await;
-    until("the endpoint answers", secs(10), async || (stub.open() == 1).then_some(())).await;
+    until("the endpoint answers", secs(60), async || (stub.open() == 1).then_some(())).await;
     browser.click("[data-stop-column='1']").await;
     browser.wait_text("#told-1", "Stopped").await;
-    until("nobody listens any more", secs(10), async || (stub.open() == 0).then_some(())).await;
+    until("nobody listens any more", secs(60), async || (stub.open() == 0).then_some(())).await;
 
     // The values are kept under a name, and come back by it.
     browser.click(".play-values details summary").await;

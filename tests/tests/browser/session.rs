@@ -16,12 +16,14 @@ pub(crate) struct Session {
 impl Session {
     /// Starts both; nobody is signed in.
     pub(crate) async fn start() -> Result<Self> {
-        Ok(Self { forge: Forge::start(Database::Sqlite).await?, browser: Browser::start().await? })
+        Self::start_with(&[]).await
     }
 
     /// The same, with options of FORGE by their variables.
     pub(crate) async fn start_with(options: &[(&str, &str)]) -> Result<Self> {
         let mut place = Place::new(Database::Sqlite)?;
+        // Whoever says nothing for three of these counts as away; most pages say who is there once, when they are made.
+        place.set("FORGE_STATUS_MS", "10000");
         for (variable, value) in options {
             place.set(variable, value);
         }
@@ -38,11 +40,27 @@ impl Session {
         self.browser.open(&self.at(path)).await
     }
 
-    /// Holds back every answer of FORGE, or lets them go on.
-    pub(crate) fn hold(&self, on: bool) -> Result<()> {
+    /// Holds back every answer of FORGE, or lets them go on. The page that is open waits however long that takes: by
+    /// itself it would give up after a while, and a test may look at it for longer.
+    pub(crate) async fn hold(&self, on: bool) -> Result<()> {
+        if on {
+            self.browser.run("AbortSignal.timeout = () => new AbortController().signal").await?;
+        }
         let pid = self.forge.process.pid().context("FORGE runs")?;
         let signal = if on { Signal::SIGSTOP } else { Signal::SIGCONT };
         Ok(kill(Pid::from_raw(i32::try_from(pid)?), signal)?)
+    }
+
+    /// Waits until the draft that is open is stored with all that was typed, as a later revision than this one. A draft
+    /// saves itself, too: that there is a later revision does not say that everything is in it.
+    pub(crate) async fn saved_after(&self, revision: i64) {
+        let stored = format!(
+            "const asks = new Event('beforeunload', {{ cancelable: true }});
+             dispatchEvent(asks);
+             return +document.querySelector('#revision').value > {revision}
+               && !document.querySelector('#save').hasAttribute('aria-busy') && !asks.defaultPrevented"
+        );
+        self.browser.holds("it is saved", &stored).await;
     }
 
     /// Signs in by hand.

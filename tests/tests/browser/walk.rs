@@ -46,6 +46,8 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     // Mended, the variable is offered as a parameter.
     browser.keys(".cm-content", &format!("{END}{}", BACKSPACE.repeat(" | shout }}".len()))).await?;
     browser.keys(".cm-content", " }}!").await?;
+    let mended = "return !document.querySelector('#problems').textContent.includes('shout')";
+    browser.holds("the mistake is gone", mended).await;
     browser.click("#found button[value='add:name']").await;
     browser.wait_text("#parameters .param", "name").await;
     browser.wait_text("#preview", "Hello name!").await;
@@ -57,10 +59,11 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
 
     // Saved by the key, in place.
     browser.keys(".cm-content", &format!("{CONTROL_HOME}{CONTROL_S}")).await?;
-    browser.holds("it is saved", "return +document.querySelector('#revision').value > 1 && !document.querySelector('#save[aria-busy]')").await;
+    session.saved_after(1).await;
 
     // Locked as the version that is proposed.
     browser.click("a[href$='/-/lock']").await;
+    browser.find("#version").await;
     assert_eq!(browser.run("return document.querySelector('#version').value").await?, json!("1.0.0"));
     browser.click("form[action$='/-/lock'] button").await;
     browser.wait_url("/-/publish?version=1.0.0").await;
@@ -89,18 +92,17 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     browser.wait_text("#agent-till-1", "active").await;
     browser.wait_text("#timeline", "Active everywhere").await;
     assert_eq!(browser.run("return window.untouched").await?, json!(true), "the page was not loaded again");
-    live.prints("Hello Ada!", secs(20)).await;
+    live.prints("Hello Ada!", secs(60)).await;
 
     // A change goes the same way.
     session.open("/acme/shop/chat/welcome.message").await?;
     browser.click("form[action$='/-/reopen'] button").await;
     browser.find("#save").await;
-    let revision = browser.run("return document.querySelector('#revision').value").await?;
+    let revision = browser.run("return +document.querySelector('#revision').value").await?;
     browser.keys(".cm-content", &format!("{CONTROL_HOME}Dear friend! ")).await?;
     browser.wait_text("#preview", "Dear friend! Hello").await;
     browser.click("#save").await;
-    let newer = format!("return document.querySelector('#revision').value > {revision}");
-    browser.holds("it is saved", &newer).await;
+    session.saved_after(revision.as_i64().context("a revision")?).await;
     browser.click("a[href$='/-/lock']").await;
     browser.wait_text(".diff ins", "Dear friend!").await;
     browser.click("form[action$='/-/lock'] button").await;
@@ -110,7 +112,7 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     browser.click("form[method=post][action$='/-/publish'] button").await;
     browser.wait_url("/-/publications/2").await;
     browser.wait_text("#answer", "1 of 1 active").await;
-    live.prints("Dear friend! Hello Ada!", secs(20)).await;
+    live.prints("Dear friend! Hello Ada!", secs(60)).await;
 
     // And back: the older version again, with a higher serial.
     browser.click("a.btn-danger[href*='/-/publish?version=1.0.0']").await;
@@ -118,7 +120,7 @@ async fn an_edit_is_taken_to_a_running_agent_by_hand_and_its_answer_arrives_with
     browser.click("form[method=post][action$='/-/publish'] button").await;
     browser.wait_url("/-/publications/3").await;
     browser.wait_text("#answer", "1 of 1 active").await;
-    live.prints("Hello Ada!", secs(20)).await;
+    live.prints("Hello Ada!", secs(60)).await;
 
     let complaints = browser.complaints().await?;
     assert!(complaints.is_empty(), "the browser complained: {complaints:#?}");
@@ -136,7 +138,7 @@ async fn a_draft_saves_itself_and_says_so_when_it_cannot() -> Result<()> {
     let browser = &session.browser;
     browser.find(".cm-content").await;
     browser.keys(".cm-content", &format!("{CONTROL_HOME}Mine: ")).await?;
-    browser.holds("it saved itself", "return +document.querySelector('#revision').value > 1").await;
+    session.saved_after(1).await;
     let path = format!("{}/prompts/welcome.message", owner.set());
     let stored = owner.get(&path).await?.ok()?;
     assert_eq!(stored["prompt"]["content"]["template"], "Mine: First {{ name }}\n", "{stored}");
@@ -174,5 +176,44 @@ async fn a_save_over_somebody_elses_is_refused_and_both_texts_are_shown() -> Res
     session.browser.holds("it is saved", "return !document.querySelector('.diff')").await;
     let stored = owner.get(&format!("{}/prompts/welcome.message", owner.set())).await?.ok()?;
     assert_eq!(stored["prompt"]["content"]["template"], "Mine: First {{ name }}\n", "{stored}");
+    Ok(())
+}
+
+/// Waits until the draft that is open is on its way to FORGE, which is held, by itself.
+async fn saves_itself(session: &Session, text: &str) -> Result<()> {
+    session.hold(true).await?;
+    session.browser.keys(".cm-content", &format!("{CONTROL_HOME}{text}")).await?;
+    session.browser.find("#save[aria-busy]").await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pressed_while_a_draft_saves_itself_is_done_after_that() -> Result<()> {
+    let mut session = Session::start().await?;
+    let owner = session.forge.owner().await?;
+    owner.create_project("acme").await?;
+    owner.write("welcome.message", "First {{ name }}\n").await?;
+    session.sign_in().await?;
+    session.open("/acme/support/chat/welcome.message").await?;
+    let browser = &session.browser;
+    browser.find(".cm-content").await;
+
+    // Save says what stands in its way, however little the other one would.
+    owner.write("welcome.message", "Theirs {{ name }}\n").await?;
+    saves_itself(&session, "Mine: ").await?;
+    browser.click("#save").await;
+    session.hold(false).await?;
+    browser.wait_text("[role=alert]", "while you were writing").await;
+
+    // A button that asks for the page goes with the revision that the draft has by then.
+    session.open("/acme/support/chat/welcome.message").await?;
+    browser.find(".cm-content").await;
+    saves_itself(&session, "Again: ").await?;
+    browser.click("button[value='add:']").await;
+    session.hold(false).await?;
+    let after = "return document.querySelectorAll(\"[name='p-name']\").length === 2
+                   && +document.querySelector('#revision').value >= 3
+                   && document.querySelector('#part-0').value.startsWith('Again: Theirs')";
+    browser.holds("there is a row more, and nothing in its way", after).await;
     Ok(())
 }

@@ -21,10 +21,10 @@ async fn a_prompt_is_written_locked_and_published_without_any_script() -> Result
     browser.wait_text("#problems .line-bad", "Hello {{ name }").await;
 
     browser.fill("#part-0", "Hello {{ name }}!").await?;
-    browser.click("#refresh").await;
+    browser.follow("#refresh").await;
     browser.click("#found button[value='add:name']").await;
     browser.wait_text("#preview", "Hello name!").await;
-    browser.click("#save").await;
+    browser.follow("#save").await;
     browser.wait_text("#saved", "Saved").await;
     browser.wait_text("#preview", "Hello name!").await;
 
