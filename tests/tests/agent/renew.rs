@@ -48,7 +48,7 @@ impl Caller {
 }
 
 /// Writes a file as a careful program does: whole, in one step.
-fn put(path: &Path, text: &str) -> Result<()> {
+pub(crate) fn put(path: &Path, text: &str) -> Result<()> {
     let aside = path.with_extension("aside");
     std::fs::write(&aside, text)?;
     std::fs::rename(aside, path)?;
