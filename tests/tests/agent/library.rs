@@ -339,7 +339,9 @@ async fn who_syncs_while_the_connection_changes_is_not_told_that_the_agent_is_st
     let moving = async {
         for number in 0..8 {
             let (minted, _) = test.mint(&format!("moving-{number}"))?;
-            agent.set_credentials(minted.creds.as_str()).await?;
+            // The broker waits for two seconds for who signs in.
+            until("it moves", PATIENCE, async || agent.set_credentials(minted.creds.as_str()).await.ok())
+                .await;
         }
         moved.store(true, Ordering::Relaxed);
         anyhow::Ok(())

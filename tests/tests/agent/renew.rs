@@ -315,7 +315,7 @@ async fn a_connection_that_is_replaced_while_it_is_down_leaves_nothing_behind() 
     until("all but the last are gone", secs(120), async || (tasks() <= before + 1).then_some(())).await;
     assert_eq!(hello(&agent), "one");
     test.server.restart().await?;
-    test.broker.ready(PATIENCE).await?;
+    test.provision().await?;
     publish(&test, "1.1.0", "two").await?;
     serves(&agent, 2).await;
     agent.stop().await;

@@ -113,7 +113,7 @@ async fn a_sleep_counts_the_connection_is_made_anew_at_once_and_set_clocks_chang
     };
     fresh("it is confirmed").await;
     let connects = |status: &Value| status["connects"].as_u64();
-    let before = connects(&until("it answers", PATIENCE, async || status().await).await);
+    let before = until("it answers", PATIENCE, async || connects(&status().await?)).await;
     // Asleep for two hours; FORGE is away when it wakes.
     forge.says(None);
     let enrolled = forge.enrolled();
@@ -123,7 +123,7 @@ async fn a_sleep_counts_the_connection_is_made_anew_at_once_and_set_clocks_chang
     until("it is connected, and knows how old all is", PATIENCE, async || {
         let slept = status().await?;
         let knows = age(&slept) >= 7_200_000 && slept["stale"] == true;
-        (knows && slept["connected"] == true && connects(&slept) > before).then_some(())
+        (knows && slept["connected"] == true && connects(&slept) > Some(before)).then_some(())
     })
     .await;
     forge.says(Some(heads.clone()));

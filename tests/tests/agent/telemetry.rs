@@ -57,7 +57,7 @@ async fn use_is_told_by_prompt_and_version_also_of_one_that_was_replaced() -> Re
     let told = RefCell::new(None);
     let both = |s: &AgentStatus| {
         if let Some(one) = of(s, "1.0.0", "hello") {
-            told.replace(Some(one.clone()));
+            *told.borrow_mut() = Some(one.clone());
         }
         told.borrow().is_some() && of(s, "2.0.0", "hello").is_some_and(|one| one.calls == 2)
     };
