@@ -119,7 +119,7 @@ enum Place {
     },
     Writer {
         dir: PathBuf,
-        _lock: File,
+        _lock: Lock,
     },
 }
 
@@ -398,13 +398,32 @@ fn check_scope(loaded: &Loaded, scope: &Scope) -> Result<(), StoreError> {
     }
 }
 
+/// The writer's lock. It is given back by name: a program that this process is just starting has every file of it until
+/// it runs, and a lock that is only closed would be held for as long.
+#[derive(Debug)]
+struct Lock {
+    file: File,
+    /// The process that took it.
+    holder: u32,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A fork of the host has a copy of this, and nothing to give back.
+        if self.holder == std::process::id() {
+            // What cannot be unlocked goes with the file.
+            let _ = self.file.unlock();
+        }
+    }
+}
+
 /// Takes the writer's lock; none where another process has it.
-fn lock(dir: &Path) -> io::Result<Option<File>> {
+fn lock(dir: &Path) -> io::Result<Option<Lock>> {
     fs::create_dir_all(store_dir(dir))?;
     restrict(dir)?;
     let file = File::options().create(true).truncate(false).write(true).open(dir.join("writer.lock"))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(Some(Lock { file, holder: std::process::id() })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }

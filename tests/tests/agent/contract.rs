@@ -70,7 +70,7 @@ async fn from_disk_the_newest_that_keeps_the_contract_is_served_and_else_what_th
     assert!(said(&agent).contains("prompt bye: it is gone") && agent.health().ready, "{:?}", agent.health());
     agent.stop().await;
     test.server.restart().await?;
-    test.broker.ready(PATIENCE).await?;
+    test.provision().await?;
     let agent = on_disk(&test, "built", &dir)?.start().await?;
     publish(&test, "3.0.0", &["hello"]).await?;
     serves(&agent, 3).await;

@@ -7,7 +7,9 @@ use tests::nats::TestBroker;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use crate::command::{Shell, line};
-use tests::stage::publish;
+use crate::renew::put;
+use tests::stage::{PATIENCE, publish};
+use tests::until::until;
 
 #[tokio::test]
 async fn a_save_is_taken_up_and_said_and_prod_takes_none() -> Result<()> {
@@ -24,13 +26,18 @@ async fn a_save_is_taken_up_and_said_and_prod_takes_none() -> Result<()> {
     let mut child = shell.command(&["dev", path]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
     assert_eq!(line(&mut lines).await?, "overridden: @chat/hello");
+    // It may say so before it can be asked.
+    let status = until("it answers", PATIENCE, async || {
+        shell.json(&["status", "--json"]).await.ok().filter(|status| status["running"] == true)
+    })
+    .await;
     assert_eq!(shell.says(&["prompt", "hello"]).await?, "Hello from here\n");
-    let status = shell.json(&["status", "--json"]).await?;
     assert_eq!(status["overrides"][0], "@chat/hello", "it stands in the status: {status}");
-    std::fs::write(folder.join("hello.md"), "Saved again\n")?;
+    // Whole at once: a file that is just being written is one that was saved empty.
+    put(&folder.join("hello.md"), "Saved again\n")?;
     assert_eq!(line(&mut lines).await?, "reloaded: @chat/hello");
     assert_eq!(shell.says(&["prompt", "hello"]).await?, "Saved again\n");
-    std::fs::write(folder.join("hello.md"), "{{ broken")?;
+    put(&folder.join("hello.md"), "{{ broken")?;
     let said = line(&mut lines).await?;
     assert!(said.starts_with("not usable, the last that was stays: ") && said.contains("hello.md"), "{said}");
     assert_eq!(shell.says(&["prompt", "hello"]).await?, "Saved again\n");

@@ -22,6 +22,8 @@ use tests::stage::publish;
 /// Answers enrolments as FORGE does, with a clock that is ahead by so many microseconds.
 async fn forge(test: &TestBroker, ahead: i64) -> Result<JoinHandle<()>> {
     let mut fleet = test.broker.fleet().await?;
+    // Answered on the same connection, and so after the broker knows who listens.
+    test.broker.last(&test.scope("dev"), &"chat".parse()?).await?;
     let registrar = test.registrar();
     Ok(tokio::spawn(async move {
         while let Some(event) = fleet.next().await {
@@ -79,7 +81,7 @@ impl Found {
 
 async fn doctor(shell: &Shell, more: &[&str]) -> Result<Found> {
     let output = shell.command(&[&["doctor", "--json"], more].concat()).output();
-    let output = tokio::time::timeout(secs(60), output).await.context("it hangs")??;
+    let output = tokio::time::timeout(secs(180), output).await.context("it hangs")??;
     let text = String::from_utf8(output.stdout)? + &String::from_utf8(output.stderr)?;
     let creds =
         std::fs::read_to_string(shell.test.directory().join("config/default.creds")).unwrap_or_default();

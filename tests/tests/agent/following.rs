@@ -5,7 +5,7 @@ use futures::StreamExt as _;
 use live_agent::vars;
 use nats_config::subject;
 use publisher::FleetEvent;
-use schemas::status::EnrolAnswer;
+use schemas::status::{AgentStatus, EnrolAnswer};
 use tests::nats::TestBroker;
 use tests::until::{millis, secs, until};
 
@@ -23,11 +23,13 @@ async fn what_is_published_is_active_and_the_status_says_so() -> Result<()> {
     let change = tokio::time::timeout(PATIENCE, changes.recv()).await??;
     assert_eq!((change.serial, change.from, change.to.digest), (1, None, published.digest));
     assert_eq!(hello(&agent), "Hello, world!");
-    let status = heard(&mut statuses, |s| active(s, "chat").is_some()).await?;
+    // One that is told in between may have the floor from before.
+    let told = |s: &AgentStatus| active(s, "chat").is_some() && s.floor == published.sent.sequence;
+    let status = heard(&mut statuses, told).await?;
     let applied = active(&status, "chat").expect("it is active");
     assert_eq!(applied.publication, published.publication);
     assert_eq!(applied.digest, published.digest);
-    assert_eq!((status.agent.as_str(), status.floor), ("checkout-1", published.sent.sequence));
+    assert_eq!(status.agent.as_str(), "checkout-1");
     agent.stop().await;
     Ok(())
 }
@@ -101,8 +103,8 @@ async fn a_lost_announcement_is_noticed_by_its_gap() -> Result<()> {
     context.update_stream(&config).await?;
     publish(&test, "1.1.0", "two").await?;
     serves(&agent, 2).await;
-    until("the lost one is here", secs(5), async || active(&agent.status(), "mail")).await;
-    until("the floor is past both", secs(5), async || (agent.status().floor == 3).then_some(())).await;
+    until("the lost one is here", PATIENCE, async || active(&agent.status(), "mail")).await;
+    until("the floor is past both", PATIENCE, async || (agent.status().floor == 3).then_some(())).await;
     Ok(())
 }
 
@@ -147,12 +149,13 @@ async fn silence_of_forge_makes_an_agent_stale_and_its_word_ends_it() -> Result<
     let agent = builder(&test, "stale")?.memory_only().start().await?;
     let published = publish(&test, "1.0.0", "one").await?;
     serves(&agent, 1).await;
-    test.beat("dev", vec![head(&published)], millis(200)).await?;
     until("it heard", PATIENCE, async || {
+        test.beat("dev", vec![head(&published)], secs(60)).await.ok()?;
         of_set(&agent.status(), "chat")?.head_serial.filter(|_| !agent.status().stale)
     })
     .await;
-    until("silence makes it stale", secs(5), async || agent.status().stale.then_some(())).await;
+    test.beat("dev", vec![head(&published)], millis(200)).await?;
+    until("silence makes it stale", PATIENCE, async || agent.status().stale.then_some(())).await;
     assert_eq!(hello(&agent), "one", "a stale agent goes on serving");
     until("a word ends it", PATIENCE, async || {
         test.beat("dev", vec![head(&published)], secs(60)).await.ok()?;
@@ -238,7 +241,7 @@ async fn a_first_start_takes_all_of_many_sets_with_forge_away() -> Result<()> {
         test.broker.send(&outgoing).await?;
     }
     let agent = tests::stage::on_disk(&test, "many", &dir)?.start().await?;
-    let report = agent.wait_current(secs(60)).await?;
+    let report = agent.wait_current(secs(180)).await?;
     assert_eq!(report.sets.iter().filter(|set| set.active.is_some()).count(), sets);
     Ok(())
 }

@@ -96,7 +96,7 @@ async fn frozen_outlives_the_loss_of_the_database() -> Result<()> {
     agent.wait_current(PATIENCE).await?;
     assert!(agent.prompt("hello", &vars! {}).is_err(), "it never thaws by itself");
     agent.set_mode(Mode::Accepting).await?;
-    until("it is served again", secs(5), async || (hello(&agent) == "one").then_some(())).await;
+    until("it is served again", PATIENCE, async || (hello(&agent) == "one").then_some(())).await;
     assert_eq!(refusal(&agent.status(), "chat"), None);
     Ok(())
 }

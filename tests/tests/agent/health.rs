@@ -5,7 +5,7 @@ use live_agent::control::{self, Question};
 use live_agent::{Health, LiveAgent};
 use schemas::envelope::AgeAction;
 use tests::nats::TestBroker;
-use tests::stage::{Answering, PATIENCE, builder, head, hello, on_disk, publish, serves};
+use tests::stage::{Answering, PATIENCE, builder, head, hello, of_set, on_disk, publish, serves};
 use tests::until::{millis, secs, until};
 
 fn three(health: &Health) -> (bool, bool, bool) {
@@ -35,8 +35,9 @@ async fn an_agent_says_of_itself_whether_it_is_live_ready_and_fresh() -> Result<
     let asked: Health = serde_json::from_value(control::ask(&dir, &Question::Health).await?)?;
     assert_eq!(asked, agent.health());
     // A word with a short period, and then silence.
-    test.beat("dev", vec![head(&published)], millis(300)).await?;
     drop(forge);
+    test.beat("dev", vec![head(&published)], millis(300)).await?;
+    until("the word is heard", PATIENCE, async || of_set(&agent.status(), "chat")?.head_serial).await;
     test.server.stop().await;
     let health = becomes(&agent, (true, true, false)).await;
     assert!(health.reasons[0].contains("FORGE is not heard"), "{health:?}");

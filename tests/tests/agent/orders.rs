@@ -1,5 +1,7 @@
 //! FORGE orders a mode: obeyed once, by those that are meant, unless their owner forbids it.
 
+use std::time::Instant;
+
 use anyhow::Result;
 use futures::StreamExt as _;
 use live_agent::{LiveAgent, Mode};
@@ -182,8 +184,19 @@ async fn a_new_agent_obeys_an_order_that_stands_before_it_takes_anything_up_and_
     publish(&test, "1.0.0", "one").await?;
     let forge = answering(&test, vec![order(3, Mode::Frozen)]).await?;
     let mut agents = Vec::new();
-    for number in 0..12 {
-        agents.push(builder(&test, &format!("new-{number}"))?.memory_only().start().await?);
+    for number in 0.. {
+        let agent = builder(&test, &format!("new-{number}"))?.memory_only();
+        let begun = Instant::now();
+        let agent = agent.start().await?;
+        until("it is frozen", PATIENCE, async || (agent.mode() == Mode::Frozen).then_some(())).await;
+        // For so long an agent waits for FORGE's word. Of one that heard it later nothing is promised.
+        if begun.elapsed() < secs(2) {
+            agents.push(agent);
+        }
+        if agents.len() == 12 {
+            break;
+        }
+        assert!(number < 100, "an agent hears FORGE's word too late each time");
     }
     for agent in &agents {
         let waits = until("what came waits", PATIENCE, async || agent.waiting().pop()).await;
@@ -205,6 +218,8 @@ async fn a_new_agent_obeys_an_order_that_stands_before_it_takes_anything_up_and_
 /// FORGE answers every enrolment with the orders that stand.
 async fn answering(test: &TestBroker, orders: Vec<ModeOrder>) -> Result<AbortOnDropHandle<()>> {
     let mut fleet = test.broker.fleet().await?;
+    // Answered on the same connection, and so after the broker knows who listens.
+    test.broker.last(&test.scope("dev"), &"chat".parse()?).await?;
     let (registrar, word) = (test.registrar(), test.word(orders));
     Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         while let Some(event) = fleet.next().await {

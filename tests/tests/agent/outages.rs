@@ -1,10 +1,20 @@
 //! Everything that can be down, was, and came back.
 
 use anyhow::Result;
+use live_agent::LiveAgent;
 use tests::nats::TestBroker;
 use tests::until::{millis, secs, until, within};
 
 use tests::stage::{PATIENCE, active, builder, hello, on_disk, publish, refusal, serves};
+
+/// Waits until the agent has met a broker again that was empty for a while, and is current. Whoever was refused there
+/// several times says so at once until it is let in.
+pub(crate) async fn is_back(agent: &LiveAgent) -> Result<()> {
+    until("the broker lets it in again", PATIENCE, async || agent.local_status().connected.then_some(()))
+        .await;
+    agent.wait_current(PATIENCE).await?;
+    Ok(())
+}
 
 #[tokio::test]
 async fn with_everything_down_an_agent_serves_from_disk_and_says_how_old() -> Result<()> {
@@ -68,7 +78,7 @@ async fn a_wiped_broker_heals_and_nothing_is_rolled_back() -> Result<()> {
     test.provision().await?;
     // Somebody fills the new stream with an old publication, signed as it was.
     test.broker.send(&first.outgoing).await?;
-    agent.wait_current(PATIENCE).await?;
+    is_back(&agent).await?;
     let rolled_back = within(millis(500), async || (hello(&agent) != "three").then_some(())).await;
     assert!(rolled_back.is_none(), "an old serial was taken up");
     // FORGE republishes what is newest: the very same bytes and serial.
@@ -122,7 +132,7 @@ async fn a_broker_that_stalls_without_a_word_is_noticed_by_a_probe_and_followed_
     .await;
     let stalled = Stalled::new(test.server.pid().expect("it runs"))?;
     // Its sockets stay open, and its kernel goes on taking what is sent: pings alone would need 21 s and more.
-    until("the agent lets the connection go", secs(15), async || {
+    until("the agent lets the connection go", secs(20), async || {
         assert_eq!(hello(&agent), "one");
         (!agent.local_status().connected).then_some(())
     })

@@ -6,10 +6,12 @@ use anyhow::Result;
 use live_agent::{LiveAgent, Mode, vars};
 use tests::nats::TestBroker;
 use tests::stage::{PATIENCE, builder, heard, hello, publish, serves, statuses};
-use tests::until::{secs, until};
+use tests::until::until;
+
+use crate::renew::put;
 
 async fn says(agent: &LiveAgent, text: &str) {
-    until(&format!("it says {text:?}"), secs(5), async || (hello(agent) == text).then_some(())).await;
+    until(&format!("it says {text:?}"), PATIENCE, async || (hello(agent) == text).then_some(())).await;
 }
 
 #[tokio::test]
@@ -23,7 +25,7 @@ async fn a_saved_file_stands_before_what_is_published_until_it_is_deleted() -> R
     serves(&agent, 1).await;
     assert_eq!(hello(&agent), "published");
     let mut changes = agent.subscribe();
-    std::fs::write(&file, "mine{{ tail }}\n")?;
+    put(&file, "mine{{ tail }}\n")?;
     says(&agent, "mine").await;
     let change = tokio::time::timeout(PATIENCE, changes.recv()).await??;
     assert_eq!((change.set.as_str(), change.serial), ("chat", 1));
@@ -35,8 +37,9 @@ async fn a_saved_file_stands_before_what_is_published_until_it_is_deleted() -> R
     publish(&test, "1.1.0", "newer").await?;
     serves(&agent, 2).await;
     assert_eq!(hello(&agent), "mine");
-    std::fs::write(&file, "broken {{ tail")?;
-    let problems = until("it says what is wrong", secs(5), async || {
+    // Whole at once: a file that is just being written is one that was saved empty.
+    put(&file, "broken {{ tail")?;
+    let problems = until("it says what is wrong", PATIENCE, async || {
         Some(agent.local_status().problems).filter(|problems| !problems.is_empty())
     })
     .await;
@@ -47,7 +50,7 @@ async fn a_saved_file_stands_before_what_is_published_until_it_is_deleted() -> R
     let local = agent.local_status();
     assert!(local.problems.is_empty() && local.status.overrides.is_empty(), "{local:?}");
     // Without the folder there is nothing over it, and nothing fails.
-    std::fs::write(&file, "again")?;
+    put(&file, "again")?;
     says(&agent, "again").await;
     std::fs::remove_dir_all(folder.path())?;
     says(&agent, "newer").await;
@@ -91,8 +94,8 @@ async fn a_folder_alone_is_watched_and_can_be_frozen_and_stopped() -> Result<()>
     fill(folder.path())?;
     let agent = LiveAgent::from_folder(folder.path())?;
     whole(&agent)?;
-    std::fs::write(folder.path().join("hello.md"), "Bye {{ name }}")?;
-    until("it is read again", secs(5), async || {
+    put(&folder.path().join("hello.md"), "Bye {{ name }}")?;
+    until("it is read again", PATIENCE, async || {
         let said = agent.prompt("hello", &vars! { name: "Ada" }).ok()?;
         (said == "Bye Ada").then_some(())
     })

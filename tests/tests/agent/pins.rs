@@ -8,6 +8,8 @@ use tests::nats::TestBroker;
 use tests::stage::{PATIENCE, active, builder, head, hello, of_set, on_disk, publish, refusal, serves};
 use tests::until::{millis, secs, until, within};
 
+use crate::outages::is_back;
+
 fn chat() -> Slug {
     Slug::new("chat").expect("a slug")
 }
@@ -148,7 +150,7 @@ async fn while_pinned_back_nothing_between_comes_up_after_the_pin() -> Result<()
     test.provision().await?;
     test.broker.send(&first.outgoing).await?;
     test.broker.send(&second.outgoing).await?;
-    agent.wait_current(PATIENCE).await?;
+    is_back(&agent).await?;
     agent.unpin(&chat()).await?;
     let rolled_back = within(secs(2), async || (hello(&agent) == "two").then_some(())).await;
     assert!(rolled_back.is_none(), "the third was taken up once: nothing below it is");
