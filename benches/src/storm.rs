@@ -33,8 +33,9 @@ async fn measure() -> Result<Vec<Figure>> {
     for round in 2..=1 + ROUNDS {
         let old = broker.server.pid();
         broker.server.kill9()?;
-        // It counts as back when it takes connections again.
-        until("the broker is back", PATIENCE, async || (broker.server.pid() != old).then_some(())).await;
+        // It counts as back when it takes connections again; while it is dead it has no process at all.
+        until("the broker is back", PATIENCE, async || broker.server.pid().filter(|pid| Some(*pid) != old))
+            .await;
         let begin = now();
         let outgoing = broker.outgoing("dev", content(round)?, round)?;
         until("it takes what is published", PATIENCE, async || broker.broker.send(&outgoing).await.ok())
