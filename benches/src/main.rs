@@ -13,6 +13,7 @@
 //! | [`bundle`] | making the bundle of the real prompts |
 //! | [`publish`], [`fleet`] | from publish to active, and to every answer, for 1, 100 and 1,000 agents |
 //! | [`storm`] | the broker's return, until 1,000 agents are current |
+//! | [`revoke`] | from revoking a credential until its clients are cut off, on both databases |
 //! | [`resident`] | the memory of an agent with 1,000 prompts |
 //! | [`sidecar`] | requests a second of `live serve`, and its memory |
 //! | [`finding`] | pages, reads and searches of FORGE at 100,000 prompts and 1,000 projects, on both databases |
@@ -34,6 +35,7 @@ mod read;
 mod render;
 mod report;
 mod resident;
+mod revoke;
 mod sidecar;
 mod start;
 mod storm;
@@ -58,6 +60,7 @@ const BENCHES: &[Bench] = &[
     ("bundle", bundle::run),
     ("publish", publish::run),
     ("storm", storm::run),
+    ("revoke", revoke::run),
     ("resident", resident::run),
     ("sidecar", sidecar::run),
     ("finding", finding::run),
