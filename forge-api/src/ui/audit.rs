@@ -144,8 +144,13 @@ fn time(text: &str) -> Option<Micros> {
 
 /// The field of a time, in UTC to the second, with what is wrong with it.
 fn moment(id: &'static str, label: &'static str, typed: &str, wrong: Option<String>) -> Field {
-    let value = time(typed).map_or_else(|| typed.to_owned(), |at| written(at, "%Y-%m-%dT%H:%M:%S"));
-    Field { kind: "datetime-local", ..Field::text(id, label, value) }.error(wrong)
+    let field = match time(typed) {
+        Some(at) => Field::text(id, label, written(at, "%Y-%m-%dT%H:%M:%S")),
+        // A field of times would throw away what it cannot read, and nobody could mend it.
+        None if !typed.trim().is_empty() => return Field::text(id, label, typed).error(wrong),
+        None => Field::text(id, label, ""),
+    };
+    Field { kind: "datetime-local", ..field }.error(wrong)
 }
 
 /// The entries that the filters leave; or none, and what is wrong with them.
