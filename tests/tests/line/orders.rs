@@ -122,7 +122,7 @@ async fn an_order_goes_out_signed_and_at_once_and_the_next_one_has_a_higher_numb
     let path = owner.path();
     let freeze = ["agents", "freeze", "--project", &path, "--environment", "prod", "--service", "kiosk"];
     let said = forge.place.run(&freeze).await?;
-    assert!(said.contains("FROZEN for service kiosk of prod: 1 agents"), "{said}");
+    assert!(said.contains("FROZEN for service kiosk of prod: 1 agent (order"), "{said}");
     let word = heard.word(2).await?;
     let second = word.orders[0].number;
     assert!(second > first, "{word:?}");
